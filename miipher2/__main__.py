@@ -1,0 +1,7 @@
+"""``python -m miipher2``: the same as the command ``miipher2``."""
+
+import sys
+
+from miipher2.cli import main
+
+sys.exit(main())

@@ -1,0 +1,86 @@
+"""Parallel adapters: the only part of the feature cleaner that is trained.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from torch import nn
+
+
+class ParallelAdapter(nn.Module):
+    """A bottleneck beside a frozen module, added to what the module gives.
+
+    ``y = module(x) + scale * up(activation(down(x)))``, parallel to the
+    feed-forward of a transformer layer (Miipher-2, section 2; He et al.,
+    arXiv 2110.04366). The up-projection starts at zero, so that training
+    starts exactly at the frozen model.
+
+    Arguments
+    ---------
+    target_module : torch.nn.Module
+        The frozen module. Its first argument is ``x`` and its output has the
+        shape of ``x``, or is a tuple that begins with such a tensor.
+    width : int
+        Size of the last dimension of ``x``.
+    bottleneck : int
+        Size between the two projections.
+    activation : class
+        The nonlinearity between them.
+    scale : float
+        Factor of the adapter's output.
+
+    Example
+    -------
+    >>> import torch
+    >>> frozen = nn.Linear(8, 8)
+    >>> adapter = ParallelAdapter(frozen, width=8, bottleneck=2)
+    >>> x = torch.rand(4, 10, 8)
+    >>> bool((adapter(x) == frozen(x)).all())
+    True
+    """
+
+    def __init__(
+        self,
+        target_module,
+        width,
+        bottleneck=1024,
+        activation=nn.ReLU,
+        scale=1.0,
+    ):
+        super().__init__()
+        self.pretrained_module = target_module
+        self.adapter_down_proj = nn.Linear(width, bottleneck)
+        self.activation = activation()
+        self.adapter_up_proj = nn.Linear(bottleneck, width)
+        self.scale = scale
+        self.enabled = True
+        nn.init.zeros_(self.adapter_up_proj.weight)
+        nn.init.zeros_(self.adapter_up_proj.bias)
+
+    def forward(self, x, *args, **kwargs):
+        """Runs the module and, unless ``enabled`` is off, the adapter.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            ``(..., width)``.
+        *args : tuple
+            Further arguments of the module.
+        **kwargs : dict
+            Further keyword arguments of the module.
+
+        Returns
+        -------
+        torch.Tensor or tuple
+            As the module's, with the adapter's output added to its tensor, or
+            to the first item of its tuple.
+        """
+        output = self.pretrained_module(x, *args, **kwargs)
+        if not self.enabled:
+            return output
+        change = self.scale * self.adapter_up_proj(
+            self.activation(self.adapter_down_proj(x))
+        )
+        if isinstance(output, tuple):
+            return (output[0] + change, *output[1:])
+        return output + change

@@ -1,0 +1,116 @@
+"""Weights on disk: safetensors with a word about what they belong to.
+
+Every checkpoint and every released file of this package goes through the two
+functions here, so that loading never runs foreign code and a file of another
+model is refused with one line instead of a list of shapes.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import json
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from miipher2.errors import UserError
+
+
+def save_weights(path, tensors, identity):
+    """Writes tensors with their identity, whole or not at all.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file to write.
+    tensors : dict
+        Name -> tensor.
+    identity : dict
+        What the tensors belong to: plain values, checked by the loader.
+    """
+    tensors = {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in tensors.items()
+    }
+    partial = Path(f"{path}.partial")
+    partial.write_bytes(save(tensors, {"identity": json.dumps(identity)}))
+    os.replace(partial, path)
+
+
+def load_weights(path):
+    """Reads what ``save_weights`` wrote.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file to read.
+
+    Returns
+    -------
+    tensors : dict
+        Name -> tensor, on the CPU.
+    identity : dict
+        As given to ``save_weights``; empty for a file without it.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or not a safetensors file.
+
+    Example
+    -------
+    >>> import torch
+    >>> folder = getfixture("tmpdir")
+    >>> save_weights(folder / "a.safetensors", {"w": torch.ones(2)}, {"width": 2})
+    >>> tensors, identity = load_weights(folder / "a.safetensors")
+    >>> tensors["w"].tolist(), identity
+    ([1.0, 1.0], {'width': 2})
+    """
+    try:
+        with safe_open(str(path), "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            metadata = file.metadata() or {}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file of weights") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path}: not a complete safetensors file ({error}); "
+            "copy or train it again"
+        ) from None
+    return tensors, json.loads(metadata.get("identity", "{}"))
+
+
+def fill(module, tensors, path, names=None):
+    """Loads tensors into a module, or says in one line what differs.
+
+    Arguments
+    ---------
+    module : torch.nn.Module
+        Its parameters are overwritten.
+    tensors : dict
+        Name -> tensor; exactly these names, in the module's shapes.
+    path : str or Path
+        Named in the error.
+    names : list of str
+        What is to be loaded of the module's ``state_dict``; None: all of it.
+
+    Raises
+    ------
+    UserError
+        If a tensor is missing, left over or of another shape: the first one
+        is named with both shapes.
+    """
+    own = module.state_dict()
+    names = own.keys() if names is None else set(names)
+    for name in sorted(names | tensors.keys()):
+        here = tuple(own[name].shape) if name in names else "not there"
+        there = tuple(tensors[name].shape) if name in tensors else "not there"
+        if here != there:
+            raise UserError(
+                f"{path}: made with other settings: {name} is {there} in the "
+                f"file and {here} in the {type(module).__name__} of this YAML; "
+                "use the YAML it was trained with"
+            )
+    module.load_state_dict({**own, **tensors})

@@ -1,0 +1,67 @@
+"""Manifests of LJ Speech; some chapters are held out.
+
+    LJSpeech-1.1/wavs/LJ001-0001.wav
+
+https://keithito.com/LJ-Speech-Dataset
+
+    python ljspeech_prepare.py DATA_FOLDER OUTPUT_FOLDER
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from miipher2.audio_files import corpus_root, list_audio
+from miipher2.manifests import prepare_manifests
+from miipher2.prepare import command_line
+from miipher2.splits import Utterance
+
+
+def prepare_ljspeech(
+    data_folder, train_csv, valid_csv, test_csv, skip_prep=False
+):
+    """Writes the manifests of LJ Speech.
+
+    Arguments
+    ---------
+    data_folder : str
+        Folder with wavs, or with LJSpeech-1.1; $data_root in the manifests.
+    train_csv, valid_csv, test_csv : str
+        The manifests to write.
+    skip_prep : bool
+        Whether to do nothing.
+
+    Raises
+    ------
+    UserError
+        If the corpus is not there.
+
+    Example
+    -------
+    >>> import soundfile
+    >>> folder = getfixture("tmp_path")
+    >>> (folder / "wavs").mkdir()
+    >>> for name in ("LJ001-0001", "LJ002-0001", "LJ003-0001"):
+    ...     soundfile.write(folder / f"wavs/{name}.wav", [0.0] * 80, 8000)
+    >>> csvs = [folder / f"{split}.csv" for split in ("train", "valid", "test")]
+    >>> prepare_ljspeech(folder, *csvs)
+    >>> [len(csv.read_text().splitlines()) for csv in csvs]
+    [2, 2, 2]
+    """
+    if skip_prep:
+        return
+    root = corpus_root(data_folder, "LJSpeech-1.1")
+    utterances = [
+        # The chapter is held out as a whole: its sentences belong together.
+        Utterance(file, spk_id="LJ", group=file.name.split("-")[0])
+        for file in list_audio(data_folder, root / "wavs")
+    ]
+    prepare_manifests(
+        data_folder,
+        utterances,
+        {"train": train_csv, "valid": valid_csv, "test": test_csv},
+        "wavs/LJ001-0001.wav and so on",
+    )
+
+
+if __name__ == "__main__":
+    command_line(prepare_ljspeech)

@@ -1,0 +1,43 @@
+"""Package metadata of miipher2."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="miipher2",
+    version="0.1.0",
+    description="Universal speech restoration in the manner of Miipher-2, as a SpeechBrain recipe",
+    long_description=Path(__file__).with_name("README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["miipher2", "miipher2.*"]),
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "torch>=2.9,<2.15",
+        "torchaudio>=2.9",
+        "speechbrain>=1.1",
+        "transformers>=5",
+        "hyperpyyaml>=1.2.3",
+        "safetensors>=0.4",
+        "scipy>=1.11",
+        "soundfile>=0.13",
+        "soxr>=0.5",
+    ],
+    extras_require={
+        "codecs": ["av>=14"],
+        "rooms": ["pyroomacoustics>=0.8"],
+        "tensorboard": ["tensorboard"],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist",
+            "ruff",
+            "yamllint",
+            "av>=14",
+            "pyroomacoustics>=0.8",
+            "matplotlib",
+            "tensorboard",
+        ],
+    },
+    entry_points={"console_scripts": ["miipher2 = miipher2.cli:main"]},
+)

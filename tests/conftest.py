@@ -1,0 +1,148 @@
+"""A small corpus, and training in this process.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+import soundfile
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tests"))  # for tiny_models
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tiny models are faster on one thread, and workers run side by side."""
+    torch.set_num_threads(1)
+
+
+def voice(rng, seconds, rate=16000):
+    """Something like speech: a gliding harmonic tone in syllables."""
+    time = numpy.arange(int(seconds * rate)) / rate
+    pitch = rng.uniform(90, 220) * (1 + 0.1 * numpy.sin(3 * time))
+    phase = 2 * numpy.pi * numpy.cumsum(pitch) / rate
+    tone = sum(numpy.sin(k * phase) / k for k in range(1, 20))
+    syllables = numpy.clip(numpy.sin(2 * numpy.pi * 3 * time), 0, None)
+    return 0.1 * tone * syllables + 1e-4 * rng.standard_normal(len(time))
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """``speech/{train,valid}/<speaker>``, ``noise`` and ``rirs``."""
+    root = tmp_path_factory.mktemp("corpus")
+    rng = numpy.random.default_rng(0)
+    for split, speakers in (("train", 4), ("valid", 2)):
+        for speaker in range(speakers):
+            folder = root / "speech" / split / f"{split}{speaker}"
+            folder.mkdir(parents=True)
+            for take in range(2):
+                seconds = rng.uniform(1.0, 2.5)
+                wav = voice(rng, seconds)
+                soundfile.write(folder / f"take{take}.wav", wav, 16000)
+    for split in ("train", "valid"):
+        (root / "noise" / split).mkdir(parents=True)
+        (root / "rirs" / split).mkdir(parents=True)
+        noise = 0.1 * rng.standard_normal(16000)
+        soundfile.write(root / "noise" / split / "hiss.wav", noise, 16000)
+        decay = numpy.exp(-numpy.arange(4000) / 800)
+        rir = decay * rng.standard_normal(4000) * 0.1
+        rir[0] = 1.0
+        soundfile.write(root / "rirs" / split / "room.wav", rir, 16000)
+    return root
+
+
+@pytest.fixture(scope="session")
+def train_script():
+    """The module ``train.py``."""
+    spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["train"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def arguments(stage, corpus, output, **overrides):
+    """The command line of a tiny run.
+
+    Arguments
+    ---------
+    stage : str
+        ``pa`` or ``vocoder``.
+    corpus : Path
+        From the fixture of that name.
+    output : Path
+        The run's ``output_folder``.
+    **overrides : dict
+        What else to override.
+    """
+    options = {
+        "data_folder": corpus / "speech",
+        "noise_folder": corpus / "noise",
+        "rir_folder": corpus / "rirs",
+        "output_folder": output,
+        "adapter_bottleneck": 8,
+        "batch_size": 2,
+        "segment_seconds": 0.6,
+        "num_workers": 0,
+        "max_steps": 2,
+        "valid_interval": 2,
+        "valid_clips": 1,
+        "valid_kinds": "[all]",
+        "device": "cpu",
+    }
+    if stage == "vocoder":
+        options |= {
+            "vocoder": "!include:models/vocoder/hifigan_small.yaml",
+            "discriminator": (
+                "!new:miipher2.vocoders.discriminators.FrameDiscriminator"
+            ),
+            "vocoder_frames": 12,
+        }
+    options |= overrides
+    given = [f"--{k}={v}" for k, v in options.items()]
+    return [str(ROOT / "hparams" / f"{stage}.yaml"), *given, "--noprogressbar"]
+
+
+@pytest.fixture
+def train(train_script, corpus):
+    """Trains a stage in this process: ``train(stage, output, **overrides)``."""
+
+    def run(stage, output, **overrides):
+        train_script.main(arguments(stage, corpus, output, **overrides))
+        return output
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory):
+    """The folder of a tiny HuBERT."""
+    from tiny_models import save_tiny_backbone
+
+    return save_tiny_backbone(tmp_path_factory.mktemp("hubert"), "hubert")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, train_script, corpus, tiny_backbone):
+    """Both stages of a tiny model; gives the folder with ``pa``, ``vocoder``."""
+    root = tmp_path_factory.mktemp("trained")
+    backbone = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    train_script.main(arguments("pa", corpus, root / "pa", **backbone))
+    train_script.main(
+        arguments(
+            "vocoder",
+            corpus,
+            root / "vocoder",
+            cleaner_folder=root / "pa",
+            pretrain_steps=1,
+            **backbone,
+        )
+    )
+    return root

@@ -1,0 +1,43 @@
+import pytest
+
+from miipher2.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def prepare(recipe):
+    return recipe("LJSpeech/ljspeech_prepare.py").prepare_ljspeech
+
+
+def chapters(corpus, rows):
+    names = (wav.rsplit("/", 1)[1] for wav in corpus.wavs(rows))
+    return {name.split("-")[0] for name in names}
+
+
+@pytest.mark.parametrize("inside", ["", "LJSpeech-1.1/"])
+def test_chapters_are_held_out(corpus, prepare, inside):
+    corpus.tree(
+        *(
+            f"{inside}wavs/LJ{chapter:03d}-{number:04d}.wav"
+            for chapter in range(1, 21)
+            for number in (1, 2)
+        ),
+        rate=22050,
+    )
+    (corpus.root / inside / "metadata.csv").write_text("LJ001-0001|A.|A.\n")
+    sides = corpus.run(prepare)
+    assert [sorted(chapters(corpus, rows)) for rows in sides[1:]] == [
+        ["LJ006", "LJ009"],
+        ["LJ010", "LJ012"],
+    ]
+    assert [len(rows) for rows in sides] == [32, 4, 4]
+    assert corpus.speakers(sum(sides, [])) == {"LJ"}
+
+
+def test_wrong_roots(corpus, prepare):
+    (corpus.root / "metadata.csv").write_text("LJ001-0001|A.|A.\n")
+    message = "expected wavs/LJ001-0001.wav.*found metadata.csv"
+    with pytest.raises(UserError, match=message):
+        corpus.run(prepare)
+    with pytest.raises(UserError, match="nothing there"):
+        prepare(corpus.root / "absent", *corpus.csvs)
+    prepare(corpus.root / "absent", *corpus.csvs, skip_prep=True)

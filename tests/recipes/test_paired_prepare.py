@@ -1,0 +1,99 @@
+import pytest
+
+from miipher2.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def prepare(recipe):
+    return recipe("Paired/paired_prepare.py").prepare_paired
+
+
+@pytest.fixture
+def pairs(corpus):
+    for split in ("train", "val"):
+        for side in ("noisy", "clean"):
+            corpus.tree(f"{split}/{side}/1.wav", f"{split}/{side}/2.wav")
+    return corpus
+
+
+def test_pairs(pairs, prepare):
+    train, valid, test = pairs.run(prepare)
+    assert list(train[0]) == ["ID", "duration", "wav", "spk_id", "noisy_wav"]
+    assert [(row["wav"], row["noisy_wav"]) for row in train] == [
+        (f"$data_root/train/clean/{n}.wav", f"$data_root/train/noisy/{n}.wav")
+        for n in (1, 2)
+    ]
+    assert len(valid) == 2 and test == valid
+
+
+def test_valid_and_test_folders(pairs, prepare):
+    (pairs.root / "val").rename(pairs.root / "valid")
+    pairs.tree("test/noisy/1.wav", "test/clean/1.wav")
+    _, valid, test = pairs.run(prepare)
+    assert pairs.wavs(valid) == ["valid/clean/1.wav", "valid/clean/2.wav"]
+    assert pairs.wavs(test) == ["test/clean/1.wav"]
+
+
+def test_folders_below_and_other_suffixes(pairs, prepare):
+    pairs.tree("train/noisy/話者 1/ä b.wav", "train/clean/話者 1/ä b.flac")
+    row = pairs.run(prepare)[0][-1]
+    assert row["spk_id"] == "話者 1"
+    assert row["wav"].endswith("clean/話者 1/ä b.flac")
+    assert row["noisy_wav"].endswith("noisy/話者 1/ä b.wav")
+
+
+def test_no_partner(pairs, prepare):
+    pairs.tree(*(f"train/noisy/extra{n}.wav" for n in range(6)))
+    pairs.tree("train/clean/lonely.wav")
+    with pytest.raises(UserError) as caught:
+        pairs.run(prepare)
+    message = str(caught.value)
+    assert "7 without partner: noisy/extra0, noisy/extra1" in message
+    assert "extra5" not in message and "..." in message
+
+
+def test_two_files_of_a_name(pairs, prepare):
+    pairs.tree("train/clean/1.flac")
+    with pytest.raises(UserError, match="clean/1.wav and train/clean/1.flac"):
+        pairs.run(prepare)
+
+
+@pytest.mark.parametrize(
+    "properties, message",
+    [
+        ({"rate": 16000}, "sample rate.*16000 Hz in .*8000 Hz in"),
+        ({"channels": 2}, "channels.*found 2 in .* and 1 in"),
+        ({"seconds": 0.16}, "seconds.*0.16 s in .*0.1 s in"),
+    ],
+)
+def test_sides_that_do_not_fit(pairs, prepare, properties, message):
+    pairs.tree("val/noisy/2.wav", **properties)
+    with pytest.raises(UserError, match=message) as caught:
+        pairs.run(prepare)
+    assert "val/noisy/2.wav" in str(caught.value)
+    assert "val/clean/2.wav" in str(caught.value)
+    assert not pairs.out.exists()
+
+
+def test_sides_that_nearly_fit(pairs, prepare):
+    pairs.tree("val/noisy/2.wav", seconds=0.14)
+    assert len(pairs.run(prepare)[1]) == 2
+
+
+def test_an_unreadable_side_leaves_out_the_pair(pairs, prepare, caplog):
+    (pairs.root / "train/noisy/1.wav").write_bytes(b"broken")
+    train, _, _ = pairs.run(prepare)
+    assert pairs.wavs(train) == ["train/clean/2.wav"]
+    assert "train/noisy/1.wav: left out" in caplog.text
+
+
+def test_wrong_roots(corpus, prepare):
+    corpus.tree("speech/1.wav")
+    with pytest.raises(UserError, match="train/noisy, .*found speech/"):
+        corpus.run(prepare)
+    corpus.tree("train/clean/1.wav")
+    with pytest.raises(UserError, match="noisy and clean, found clean/"):
+        corpus.run(prepare)
+    with pytest.raises(UserError, match="nothing there"):
+        prepare(corpus.root / "absent", *corpus.csvs)
+    prepare(corpus.root / "absent", *corpus.csvs, skip_prep=True)

@@ -1,0 +1,61 @@
+import pytest
+
+from miipher2.errors import UserError
+
+SPEAKERS = [f"p{number}" for number in range(225, 255)] + ["s5"]
+
+
+@pytest.fixture(scope="module")
+def prepare(recipe):
+    return recipe("VCTK/vctk_prepare.py").prepare_vctk
+
+
+@pytest.fixture
+def vctk(corpus):
+    """The layout of version 0.92; p280 has no mic2, as in the corpus."""
+    root = "wav48_silence_trimmed"
+    for speaker in SPEAKERS:
+        for mic in ("mic1", "mic2"):
+            corpus.tree(f"{root}/{speaker}/{speaker}_001_{mic}.flac")
+    corpus.tree(f"{root}/p280/p280_001_mic1.flac")
+    (corpus.root / root / "log.txt").write_text("p225 ...")
+    (corpus.root / "speaker-info.txt").write_text("ID AGE GENDER ...")
+    return corpus
+
+
+@pytest.mark.parametrize("mic", ["mic1", "mic2"])
+def test_one_microphone(vctk, prepare, mic):
+    sides = vctk.run(prepare, mic=mic)
+    wavs = {w.rsplit("/", 1)[1] for rows in sides for w in vctk.wavs(rows)}
+    assert wavs == {
+        *(f"{speaker}_001_{mic}.flac" for speaker in SPEAKERS),
+        "p280_001_mic1.flac",
+    }
+
+
+def test_speakers_are_held_out(vctk, prepare):
+    sides = [vctk.speakers(rows) for rows in vctk.run(prepare)]
+    # The names alone decide: it must never change between versions.
+    assert sides[1] == {"p238", "p249"}
+    assert sides[2] == {"p225", "p230", "p251"}
+    assert sides[0] == {*SPEAKERS, "p280"} - sides[1] - sides[2]
+
+
+@pytest.mark.parametrize("inside", ["", "VCTK-Corpus/"])
+def test_older_layout(corpus, prepare, inside):
+    wavs = [f"{inside}wav48/{s}/{s}_001.wav" for s in SPEAKERS[:5]]
+    corpus.tree(*wavs, f"{inside}wav48/p225/p225_002.wav", rate=48000)
+    rows = sum(corpus.run(prepare), [])
+    assert len(rows) == 6
+    assert corpus.speakers(rows) == set(SPEAKERS[:5])
+
+
+def test_wrong_roots(corpus, prepare):
+    (corpus.root / "wav16").mkdir()
+    with pytest.raises(UserError, match="wav48_silence_trimmed/p225.*wav16/"):
+        corpus.run(prepare)
+    with pytest.raises(UserError, match="mic: .*found 'mic3'"):
+        corpus.run(prepare, mic="mic3")
+    with pytest.raises(UserError, match="nothing there"):
+        prepare(corpus.root / "absent", *corpus.csvs)
+    prepare(corpus.root / "absent", *corpus.csvs, skip_prep=True)

@@ -1,0 +1,281 @@
+"""Both stages from their YAML, interrupted, resumed and in two processes.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import ROOT, arguments
+from tiny_models import FAMILIES, save_tiny_backbone
+
+from miipher2.errors import UserError
+from miipher2.weights import load_weights
+
+
+def figures(folder, name):
+    """The values of one figure, validation by validation."""
+    text = (folder / "train_log.txt").read_text()
+    return [float(x) for x in re.findall(rf"{name}: ([\d.e+-]+)", text)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_trains_by_one_override(family, train, tmp_path):
+    folder = save_tiny_backbone(tmp_path / "ssl", family)
+    include = tmp_path / "ssl.yaml"
+    include.write_text(f"source: {folder}\nlayer: 2\n")
+    train("pa", tmp_path / "pa", ssl=f"!include:{include}")
+    assert (tmp_path / "pa/model/cleaner.safetensors").exists()
+    ratio = figures(tmp_path / "pa", "valid ratio")
+    assert ratio and 0 < ratio[-1] < 10
+
+
+def test_adapters_learn_and_each_degradation_is_reported(
+    train, tiny_backbone, tmp_path
+):
+    train(
+        "pa",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        max_steps=60,
+        valid_interval=30,
+        warmup_steps=2,
+        lr=0.01,
+        valid_clips=4,
+        valid_kinds="[noise, clipping]",
+        tensorboard="True",
+    )
+    ratio = figures(tmp_path, "valid ratio")
+    assert ratio[-1] < 0.97
+    for name in ("l1", "l2", "sc", "ratio noise", "ratio clipping"):
+        assert len(figures(tmp_path, f"valid {name}")) == 2
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_vocoder_changes_phase_and_ends_with_a_model(trained):
+    folder = trained / "vocoder"
+    log = (folder / "log.txt").read_text()
+    assert "features of clean speech" in log
+    assert len(list((folder / "samples").rglob("*_made.wav"))) == 1
+    names = {p.name for p in (folder / "model").iterdir()}
+    assert names == {
+        "backbone",
+        "cleaner.safetensors",
+        "hyperparams.yaml",
+        "vocoder.safetensors",
+    }
+    # the adapters of stage 1 are handed on untouched
+    here, _ = load_weights(folder / "model/cleaner.safetensors")
+    there, _ = load_weights(trained / "pa/model/cleaner.safetensors")
+    assert here.keys() == there.keys()
+    assert all(torch.equal(here[k], there[k]) for k in here)
+
+
+def test_vocoder_learns_and_a_resumed_run_keeps_its_phase(
+    train, trained, tiny_backbone, tmp_path
+):
+    options = {
+        "ssl_source": tiny_backbone,
+        "ssl_layer": 2,
+        "cleaner_folder": trained / "pa",
+        "mel_steps": 100,
+        "pretrain_steps": 15,
+        "valid_interval": 10,
+        "warmup_steps": 1,
+        "lr": 0.002,
+    }
+    train("vocoder", tmp_path, max_steps=10, **options)
+    train("vocoder", tmp_path, max_steps=30, **options)
+    mel = figures(tmp_path, "valid mel")
+    assert len(mel) == 3 and mel[-1] < 0.8 * mel[0]
+    log = (tmp_path / "log.txt").read_text()
+    phases = re.findall(r"features of (\w+) speech", log)
+    assert phases == ["clean", "clean", "restored"]
+    assert "resumed at step 10 of 30" in log
+
+
+def test_adversarial_steps_change_both_networks(
+    train, trained, tiny_backbone, tmp_path
+):
+    train(
+        "vocoder",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        cleaner_folder=trained / "pa",
+        max_steps=4,
+        valid_interval=2,
+        mel_steps=2,
+    )
+    saves = sorted((tmp_path / "save").glob("CKPT+*"))
+    states = [
+        torch.load(s / "discriminator.ckpt", weights_only=True) for s in saves
+    ]
+    # at step 2 as it was made, at step 4 trained
+    changed = [not torch.equal(states[0][k], states[-1][k]) for k in states[0]]
+    assert len(saves) == 2 and any(changed)
+
+
+def test_a_finished_run_is_not_trained_again(train, tiny_backbone, tmp_path):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    train("pa", tmp_path, **options)
+    train("pa", tmp_path, **options)
+    assert len(figures(tmp_path, "valid loss")) == 1
+
+
+def test_accumulated_batches_count_as_one_step(train, tiny_backbone, tmp_path):
+    train(
+        "pa",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        grad_accumulation_factor=3,
+        max_steps=4,
+    )
+    assert figures(tmp_path, "step")[:2] == [2, 4]
+
+
+def test_batches_by_duration_and_bf16(train, tiny_backbone, tmp_path):
+    train(
+        "pa",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        batch_seconds=2.0,
+        precision="bf16",
+    )
+    assert figures(tmp_path, "valid loss")
+
+
+def command(stage, corpus, output, **overrides):
+    given = arguments(stage, corpus, output, **overrides)
+    return [str(ROOT / "train.py"), *given]
+
+
+LONG = {
+    "ssl_layer": 2,
+    "max_steps": 24,
+    "valid_interval": 8,
+    "ckpt_interval_steps": 3,
+    "ckpt_interval_minutes": 0,
+}
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+    train, corpus, tiny_backbone, tmp_path
+):
+    options = {"ssl_source": tiny_backbone, **LONG}
+    train("pa", tmp_path / "whole", **options)
+    run = subprocess.Popen(
+        [sys.executable, *command("pa", corpus, tmp_path / "cut", **options)],
+        stderr=subprocess.DEVNULL,
+    )
+    saves = tmp_path / "cut/save"
+    deadline = time.time() + 120
+    while time.time() < deadline and not list(saves.glob("*/CKPT.yaml")):
+        time.sleep(0.02)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    assert not (tmp_path / "cut/model").exists()
+    train("pa", tmp_path / "cut", **options)
+    log = (tmp_path / "cut/log.txt").read_text()
+    assert re.search(r"resumed at step \d+ of 24", log)
+    for name in ("train loss", "valid loss", "test loss"):
+        whole = figures(tmp_path / "whole", name)
+        assert figures(tmp_path / "cut", name)[-len(whole) :][-1] == whole[-1]
+    one, other = (
+        load_weights(tmp_path / name / "model/cleaner.safetensors")[0]
+        for name in ("whole", "cut")
+    )
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_half_a_checkpoint_is_not_resumed_from(train, tiny_backbone, tmp_path):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    train("pa", tmp_path, **options)
+    half = tmp_path / "save/CKPT+2999-01-01+00-00-00+00"
+    half.mkdir()
+    (half / "CKPT.yaml.partial").write_text("unixtime: 1e12\n")
+    (half / "cleaner.ckpt").write_bytes(b"half")
+    train("pa", tmp_path, **{**options, "max_steps": 4})
+    assert not half.exists()
+    assert figures(tmp_path, "valid loss")[1:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["pa", "vocoder"])
+def test_two_processes(stage, corpus, trained, tiny_backbone, tmp_path):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2, "max_steps": 4}
+    if stage == "vocoder":
+        options |= {"cleaner_folder": trained / "pa", "mel_steps": 2}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [
+            *launch,
+            "--nproc_per_node=2",
+            *command(stage, corpus, tmp_path, **options),
+            "--distributed_backend=gloo",
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(figures(tmp_path, "step: 4 - test")) <= 1
+    assert (tmp_path / "model/cleaner.safetensors").exists()
+    assert len(list((tmp_path / "save").glob("CKPT+*"))) >= 1
+
+
+def test_wrong_data_is_said_in_one_line(train, tiny_backbone, tmp_path):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    for overrides, word in (
+        ({"data_folder": tmp_path / "nowhere"}, "nowhere"),
+        ({"noise_folder": tmp_path / "silence"}, "silence"),
+        ({"ssl_source": tmp_path / "nomodel"}, "nomodel"),
+        ({"ssl_layer": 9}, "layer 9"),
+        ({"prepare": "!name:folder_prepare.prepare_foldr"}, "prepare_foldr"),
+    ):
+        with pytest.raises(UserError, match=word) as error:
+            train("pa", tmp_path / "run", **{**options, **overrides})
+        assert "\n" not in str(error.value)
+        assert not (tmp_path / "run/model").exists()
+
+
+def test_a_vocoder_that_does_not_fit_is_refused(train, trained, tmp_path):
+    include = tmp_path / "v.yaml"
+    small = (ROOT / "hparams/models/vocoder/hifigan_small.yaml").read_text()
+    include.write_text(small.replace("[8, 8, 5]", "[8, 8, 4]"))
+    with pytest.raises(UserError, match="12800 Hz"):
+        train(
+            "vocoder",
+            tmp_path / "run",
+            cleaner_folder=trained / "pa",
+            ssl_source=trained / "vocoder/model/backbone",
+            ssl_layer=2,
+            vocoder=f"!include:{include}",
+        )
+
+
+def test_from_the_recipe_folder(corpus, tiny_backbone, tmp_path):
+    recipe = ROOT / "recipes/LibriTTS/restoration/miipher2"
+    given = arguments(
+        "pa", corpus, tmp_path, ssl_source=tiny_backbone, ssl_layer=2
+    )
+    done = subprocess.run(
+        [sys.executable, "train.py", "hparams/pa.yaml", *given[1:]],
+        cwd=recipe,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "hparams/vocoder.yaml --cleaner_folder" in done.stdout

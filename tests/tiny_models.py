@@ -1,0 +1,126 @@
+"""Tiny speech encoders of every family, built and saved without network.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import torch
+import transformers
+
+#: Names for ``save_tiny_backbone``.
+FAMILIES = [
+    "hubert_base_like",
+    "hubert",
+    "wav2vec2",
+    "wavlm",
+    "data2vec",
+    "w2v_bert",
+    "whisper",
+]
+
+
+def tiny_config(family, layers=3, width=32):
+    """Config of a tiny model with the family's real strides (hop 320).
+
+    Arguments
+    ---------
+    family : str
+        One of ``FAMILIES``.
+    layers : int
+        Transformer layers.
+    width : int
+        Features per frame; a multiple of 4.
+
+    Returns
+    -------
+    transformers.PretrainedConfig
+        Masking, layer drop and dropout on, as in real configs.
+    """
+    if family == "whisper":
+        return transformers.WhisperConfig(
+            d_model=width,
+            encoder_layers=layers,
+            encoder_attention_heads=4,
+            encoder_ffn_dim=2 * width,
+            decoder_layers=2,
+            decoder_attention_heads=4,
+            decoder_ffn_dim=2 * width,
+            vocab_size=20,
+            pad_token_id=0,
+            bos_token_id=1,
+            eos_token_id=2,
+            decoder_start_token_id=1,
+            dropout=0.1,
+            encoder_layerdrop=0.1,
+        )
+    transformer = {
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "intermediate_size": 2 * width,
+    }
+    if family == "w2v_bert":
+        return transformers.Wav2Vec2BertConfig(
+            **transformer, mask_time_prob=0.05
+        )
+    cnn = {"conv_dim": [16] * 7, "num_conv_pos_embedding_groups": 4}
+    if family == "data2vec":
+        return transformers.Data2VecAudioConfig(**transformer, **cnn)
+    cnn["num_conv_pos_embeddings"] = 16
+    if family == "hubert_base_like":
+        return transformers.HubertConfig(**transformer, **cnn)
+    config_class = {
+        "hubert": transformers.HubertConfig,
+        "wav2vec2": transformers.Wav2Vec2Config,
+        "wavlm": transformers.WavLMConfig,
+    }[family]
+    return config_class(
+        **transformer,
+        **cnn,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        conv_bias=True,
+    )
+
+
+def tiny_extractor(config):
+    """The feature extractor that goes with a config of ``tiny_config``."""
+    if config.model_type == "whisper":
+        return transformers.WhisperFeatureExtractor()
+    if config.model_type == "wav2vec2-bert":
+        return transformers.SeamlessM4TFeatureExtractor()
+    norm = getattr(config, "feat_extract_norm", "layer")
+    return transformers.Wav2Vec2FeatureExtractor(do_normalize=norm == "layer")
+
+
+def save_tiny_backbone(folder, family, layers=3, width=32):
+    """Saves a whole tiny model as it would be found on the hub.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Where to.
+    family : str
+        One of ``FAMILIES``.
+    layers : int
+        Transformer layers.
+    width : int
+        Features per frame; a multiple of 4.
+
+    Returns
+    -------
+    str
+        The folder.
+    """
+    config = tiny_config(family, layers, width)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(len(family))
+        model = transformers.AutoModel.from_config(config)
+        # Fresh norms and biases hardly differ from doing nothing; trained
+        # ones do, and so tests can see whether they are applied.
+        for parameter in model.parameters():
+            if parameter.dim() == 1:
+                parameter.data += 0.2 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
+    tiny_extractor(config).save_pretrained(folder)
+    return str(folder)

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Trains either stage of Miipher-2; the YAML says which and how.
+
+To run both stages:
+> python train.py hparams/pa.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
+> python train.py hparams/vocoder.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS --cleaner_folder=results/pa/1234
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import sys
+from pathlib import Path
+
+import speechbrain as sb
+from speechbrain.utils.distributed import if_main_process, run_on_main
+
+from miipher2.errors import one_line_errors
+from miipher2.experiment import load_hparams
+from miipher2.manifests import prepare_noise, prepare_rirs
+
+# The prepare scripts, by which the YAML names a corpus
+sys.path += map(str, Path(__file__).resolve().parent.glob("recipes/*"))
+
+
+def prepare(hparams):
+    """Writes the manifests of speech, noise and rooms."""
+    skip_prep = hparams["skip_prep"]
+    hparams["prepare"](
+        hparams["data_folder"],
+        hparams["train_csv"],
+        hparams["valid_csv"],
+        hparams["test_csv"],
+        skip_prep=skip_prep,
+    )
+    for name, prepare_folder in (
+        ("noise", prepare_noise),
+        ("rir", prepare_rirs),
+    ):
+        if hparams[f"{name}_folder"] is not None:
+            prepare_folder(
+                hparams[f"{name}_folder"],
+                hparams[f"{name}_csv"],
+                hparams[f"valid_{name}_csv"],
+                skip_prep=skip_prep,
+            )
+
+
+def main(arguments):
+    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
+    hparams = load_hparams(hparams_file, overrides)
+    sb.utils.distributed.ddp_init_group(run_opts)
+    sb.create_experiment_directory(
+        experiment_directory=hparams["output_folder"],
+        hyperparams_to_save=hparams_file,
+        overrides=overrides,
+    )
+
+    run_on_main(prepare, args=[hparams])
+    train_set = hparams["train_set"]()
+    valid_set = hparams["valid_set"]()
+    test_set = hparams["test_set"]()
+    for dataset in (train_set, valid_set, test_set):
+        dataset[0, 0]  # what is wrong with the data is said before training
+
+    brain = hparams["brain"](
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    train_loader = hparams["train_loader"](
+        train_set, grad_accumulation_factor=brain.grad_accumulation_factor
+    )
+    hparams["checkpointer"].add_recoverable("loader", train_loader)
+    brain.fit(
+        hparams["epoch_counter"],
+        train_loader,
+        hparams["valid_loader"](valid_set),
+    )
+    brain.evaluate(hparams["valid_loader"](test_set), min_key=brain.best_key)
+    if if_main_process():
+        print(hparams["export"](hparams, hparams_file, overrides))
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(sys.argv[1:])
