@@ -13,8 +13,11 @@ from pathlib import Path
 import speechbrain as sb
 import torch
 from speechbrain.dataio import audio_io
-from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.logger import get_logger
+from speechbrain.utils.train_logger import TensorboardLogger
+
+from miipher2.errors import UserError
 
 logger = get_logger(__name__)
 
@@ -44,7 +47,7 @@ class Means(defaultdict):
             The degradation of every clip.
         """
         for name, batch in values.items():
-            for value, kind in zip(batch.tolist(), kinds):
+            for value, kind in zip(batch.tolist(), kinds, strict=True):
                 self[name, kind].append(value)
 
     def overall(self):
@@ -113,12 +116,15 @@ class RestorationBrain(sb.Brain):
         self.lr_schedule = lr_schedule
         self.output_folder = Path(output_folder)
         self.loggers = [train_logger]
-        if tensorboard and if_main_process():
-            from speechbrain.utils.train_logger import TensorboardTrainLogger
-
-            self.loggers.append(
-                TensorboardTrainLogger(str(self.output_folder / "tensorboard"))
-            )
+        if tensorboard:
+            try:
+                folder = str(self.output_folder / "tensorboard")
+                self.loggers.append(TensorboardLogger(folder))
+            except ImportError:
+                raise UserError(
+                    "--tensorboard: the package tensorboard is not installed; "
+                    "pip install tensorboard"
+                ) from None
 
     @property
     def best_key(self):
@@ -173,9 +179,8 @@ class RestorationBrain(sb.Brain):
         return getattr(module, "module", module)
 
     def _log(self, stats_meta, **stats):
-        if if_main_process():
-            for train_logger in self.loggers:
-                train_logger.log_stats(stats_meta, **stats)
+        for train_logger in self.loggers:
+            train_logger.log_stats(stats_meta, **stats)
 
 
 class AdapterBrain(RestorationBrain):
@@ -345,7 +350,9 @@ class VocoderBrain(RestorationBrain):
         size = self.vocoder_frames
         cut_features, cut_target = [], []
         lengths = batch.target.lengths * target.shape[1] / hop
-        for index, (cut, frames) in enumerate(zip(batch.cut, lengths.tolist())):
+        for index, (cut, frames) in enumerate(
+            zip(batch.cut, lengths.tolist(), strict=True)
+        ):
             frames = min(int(frames), features.shape[1])
             start = int(float(cut) * (max(0, frames - size) + 1))
             short = max(0, size - frames)
@@ -446,5 +453,5 @@ class VocoderBrain(RestorationBrain):
         folder.mkdir(parents=True, exist_ok=True)
         for name, wavs in self.samples.items():
             stem = name.replace("/", "-")
-            for wav, side in zip(wavs, ("made", "true")):
+            for wav, side in zip(wavs, ("made", "true"), strict=True):
                 audio_io.save(folder / f"{stem}_{side}.wav", wav, rate)

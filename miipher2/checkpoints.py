@@ -36,7 +36,7 @@ class WholeCheckpointer(Checkpointer):
     1
     """
 
-    def _save_checkpoint_metafile(self, fpath, meta={}, end_of_epoch=True):
+    def _save_checkpoint_metafile(self, fpath, meta, end_of_epoch=True):
         partial = fpath.with_name(fpath.name + ".partial")
         return super()._save_checkpoint_metafile(partial, meta, end_of_epoch)
 

@@ -116,11 +116,13 @@ class Restorer(Pretrained):
             lengths = torch.ones(batch)
         samples = (lengths * time).round().long().tolist()
         levelled = torch.zeros(batch, time)
-        for row, wav, count in zip(levelled, wavs, samples):
+        for row, wav, count in zip(levelled, wavs, samples, strict=True):
             row[:count] = wav[:count] * level_gain(wav[:count], self.input_rate)
         spoken = self._speak(levelled, lengths)
         restored = torch.zeros_like(spoken)
-        for row, wav, made, count in zip(restored, wavs, spoken, samples):
+        for row, wav, made, count in zip(
+            restored, wavs, spoken, samples, strict=True
+        ):
             end = self._output_samples(count)
             row[:end] = self._relevelled(made[:end], wav[:count].cpu())
         return restored

@@ -105,7 +105,8 @@ def collect(loader, count):
 
 def equal(one, other):
     return len(one) == len(other) and all(
-        a[0] == b[0] and torch.equal(a[1], b[1]) for a, b in zip(one, other)
+        a[0] == b[0] and torch.equal(a[1], b[1])
+        for a, b in zip(one, other, strict=True)
     )
 
 

@@ -141,7 +141,7 @@ def test_discriminator_judges_every_clip_by_itself():
     scores, features = discriminator(wavs)
     alone, _ = discriminator(wavs[1:2])
     assert len(scores) == len(features) == 8
-    for score, one in zip(scores, alone):
+    for score, one in zip(scores, alone, strict=True):
         assert score.shape[0] == 3
         assert torch.allclose(score[1:2], one, atol=1e-5)
     sum(s.square().mean() for s in scores).backward()

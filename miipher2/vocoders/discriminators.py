@@ -10,6 +10,8 @@ Authors
  * The miipher2 authors 2026
 """
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn.functional import leaky_relu, pad
@@ -33,7 +35,7 @@ class ConvStack(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(
             weight_norm(nn.Conv1d(before, after, 5, stride, padding=2))
-            for before, after in zip(channels, channels[1:])
+            for before, after in pairwise(channels)
         )
         self.score = weight_norm(nn.Conv1d(channels[-1], 1, 3, padding=1))
 
@@ -112,13 +114,13 @@ class FrameDiscriminator(nn.Module):
         """
         judged = [
             self._fold(stack, wav, period)
-            for stack, period in zip(self.folded, self.periods)
+            for stack, period in zip(self.folded, self.periods, strict=True)
         ]
         judged += [
             stack(self._spectrum(wav, n_fft))
-            for stack, n_fft in zip(self.spectral, self.n_ffts)
+            for stack, n_fft in zip(self.spectral, self.n_ffts, strict=True)
         ]
-        scores, features = zip(*judged)
+        scores, features = zip(*judged, strict=True)
         return list(scores), list(features)
 
     @staticmethod
