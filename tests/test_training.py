@@ -96,7 +96,7 @@ def test_vocoder_learns_and_a_resumed_run_keeps_its_phase(
     train("vocoder", tmp_path, max_steps=20, **options)
     train("vocoder", tmp_path, max_steps=60, **options)
     loss = figures(tmp_path, "train loss")
-    assert len(loss) == 3 and loss[-1] < 0.95 * loss[0]
+    assert len(loss) == 3 and loss[-1] < 0.99 * loss[0]
     assert len(figures(tmp_path, "valid mel")) == 3
     log = (tmp_path / "log.txt").read_text()
     phases = re.findall(r"features of (\w+) speech", log)
