@@ -12,6 +12,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["miipher2", "miipher2.*"]),
+    package_data={"miipher2.degrade": ["*.yaml"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "torch>=2.9,<2.15",

@@ -1,0 +1,112 @@
+"""How fast each degradation and the whole chain are, on one core.
+
+    python benchmarks/degrade.py CLEAN --noise DIR --music DIR --rirs DIR \\
+        --speech DIR > table.md
+
+Prints a table in Markdown: seconds of audio for each second of processor time,
+for clips of 3.5 s. Reading noise, rooms and voices from disk is included,
+reading the clean clips is not.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import argparse
+import itertools
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from miipher2.audio import read_audio
+from miipher2.audio_files import list_audio
+from miipher2.degrade import Codec, generator
+from miipher2.degrade.command import DEFAULT_CHAIN, add_corpora, load_chain
+from miipher2.errors import UserError, one_line_errors
+
+SECONDS = 3.5
+
+
+def throughput(degradation, clips, rate, budget):
+    """Seconds of audio for each second of processor time.
+
+    Arguments
+    ---------
+    degradation : Degradation
+        What to time.
+    clips : list of torch.Tensor
+        What to damage, of shape (time,).
+    rate : int
+        Sample rate in Hz.
+    budget : float
+        How long to measure, in seconds.
+
+    Returns
+    -------
+    float
+        1 is real time.
+    """
+    for index in range(5):  # delays are measured, manifests are read
+        degradation(clips[index % len(clips)], generator("warm", index))
+    audio, start = 0.0, time.process_time()
+    for index in itertools.count():
+        clip = clips[index % len(clips)]
+        degradation(clip, generator(index))
+        audio += len(clip) / rate
+        spent = time.process_time() - start
+        if spent > budget:
+            return audio / spent
+
+
+def processor():
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line for line in lines if line.startswith("model name")]
+    return names[0].split(":")[1].strip() if names else platform.machine()
+
+
+def main():
+    """Reads the command line and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clean", help="a folder of clean speech")
+    parser.add_argument("--degrade", metavar="YAML", default=DEFAULT_CHAIN)
+    parser.add_argument(
+        "--budget", type=float, default=3.0, help="seconds for each line"
+    )
+    add_corpora(parser)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        chain = load_chain(arguments.degrade, arguments, folder)
+        rate = chain.sample_rate
+        clips = [
+            read_audio(Path(arguments.clean, file.path), rate, seconds=SECONDS)
+            for file in list_audio(arguments.clean)[:40]
+        ]
+        clips = [clip for clip in clips if len(clip) == SECONDS * rate]
+        if not clips:
+            raise UserError(f"{arguments.clean}: no clips of {SECONDS} s there")
+        print(f"One core of {processor()}, {rate} Hz, clips of {SECONDS} s.\n")
+        print("| degradation | times real time |\n|---|---|")
+        lines = {"**the whole chain**": chain}
+        for name in chain.names:
+            lines[name] = chain.only(name)
+            if name == "codec":
+                settings = chain.steps[name][1].codecs
+                for codec, values in settings.items():
+                    lines[f"codec: {codec}"] = Codec({codec: values}, rate)
+        for name, degradation in lines.items():
+            # The chain's steps differ a lot: it is given more time.
+            budget = arguments.budget * (5 if degradation is chain else 1)
+            times = throughput(degradation, clips, rate, budget)
+            print(f"| {name} | {times:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

@@ -1,0 +1,160 @@
+"""What one 10 s clip costs at full size, without any weights from a hub.
+
+HuBERT-large (built from its config, random weights) to layer 13, adapters of
+width 1024, HiFi-GAN with its own discriminators: trainable parameters, seconds
+and peak memory of a training step of each stage, and of restoring. Each line is
+a process of its own, so that the peaks do not mix.
+
+    python benchmarks/full_size.py
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 10
+HUBERT_LARGE = """
+source: !new:transformers.HubertConfig
+    hidden_size: 1024
+    num_hidden_layers: 24
+    num_attention_heads: 16
+    intermediate_size: 4096
+    conv_bias: True
+    feat_extract_norm: layer
+    do_stable_layer_norm: True
+layer: 13
+"""
+
+
+def experiment(stage, folder):
+    """The experiment of a stage, as its YAML has it."""
+    from miipher2.experiment import load_hparams
+
+    sys.path += map(str, ROOT.glob("recipes/*"))
+    (folder / "ssl.yaml").write_text(HUBERT_LARGE)
+    overrides = {
+        "data_folder": str(folder),
+        "output_folder": str(folder / stage),
+    }
+    text = "".join(f"{k}: {v}\n" for k, v in overrides.items())
+    text += f"ssl: !include:{folder}/ssl.yaml\n"
+    if stage == "vocoder":
+        text += f"cleaner_folder: {folder / 'pa'}\n"
+    return load_hparams(str(ROOT / f"hparams/{stage}.yaml"), text)
+
+
+def batch():
+    """One clip of noise, in the form that the loader gives."""
+    import torch
+    from speechbrain.dataio.batch import PaddedBatch
+
+    wav = 0.1 * torch.randn(SECONDS * 16000)
+    item = {"id": "all/a", "kind": "all", "cut": 0.5}
+    return PaddedBatch([{**item, "clean": wav, "noisy": wav, "target": wav}])
+
+
+def measure(stage, precision, folder):
+    """Runs one stage; prints its figures as JSON."""
+    import torch
+
+    name = "pa" if stage == "adapters" else "vocoder"
+    hparams = experiment(name, folder)
+    trainable = {
+        key: sum(p.numel() for p in m.parameters() if p.requires_grad)
+        for key, m in hparams["modules"].items()
+    }
+    if stage == "restore":
+        step = restorer(hparams, precision)
+    else:
+        brain = hparams["brain"](
+            modules=hparams["modules"],
+            opt_class=hparams["opt_class"],
+            hparams=hparams,
+            run_opts={"device": "cpu", "precision": precision},
+            checkpointer=hparams["checkpointer"],
+        )
+        brain.init_optimizers()
+        brain.modules.train()
+        if name == "pa":  # leave the adapters where stage 2 looks for them
+            hparams["export"](hparams, None, None)
+        else:
+            brain.optimizer_step = hparams["pretrain_steps"]
+
+        def step():
+            brain.step += 1
+            brain.fit_batch(batch())
+
+    step()
+    start = time.time()
+    step()
+    seconds = time.time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(
+        json.dumps(
+            {
+                "stage": stage,
+                "precision": precision,
+                "trainable": trainable,
+                "seconds": round(seconds, 2),
+                "peak_gib": round(peak, 2),
+                "threads": torch.get_num_threads(),
+                "torch": torch.__version__,
+            }
+        )
+    )
+
+
+def restorer(hparams, precision):
+    """A function that restores one clip."""
+    import torch
+
+    from miipher2.restorer import Restorer
+
+    modules = {key: hparams["modules"][key] for key in ("cleaner", "generator")}
+    windows = {"window_seconds": 20.0, "overlap_seconds": 1.0}
+    run_opts = {"device": "cpu", "precision": precision}
+    made = Restorer(modules, windows, run_opts)
+    wav = 0.1 * torch.randn(SECONDS * 16000)
+    return lambda: made.restore(wav)
+
+
+def main():
+    """Measures every stage in a process of its own; prints a table."""
+    print("| stage | precision | trainable parameters | s | peak GiB |")
+    print("|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for precision in ("fp32", "bf16"):
+            for stage in ("adapters", "vocoder", "restore"):
+                done = subprocess.run(
+                    [sys.executable, __file__, stage, precision, folder],
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                )
+                row = json.loads(done.stdout.splitlines()[-1])
+                trainable = ", ".join(
+                    f"{name} {count / 1e6:.1f} M"
+                    for name, count in row["trainable"].items()
+                    if count and stage != "restore"
+                )
+                print(
+                    f"| {stage} | {precision} | {trainable} | "
+                    f"{row['seconds']} | {row['peak_gib']} |",
+                    flush=True,
+                )
+    print(f"\ntorch {row['torch']}, {row['threads']} threads")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        measure(*sys.argv[1:3], Path(sys.argv[3]))
+    else:
+        main()

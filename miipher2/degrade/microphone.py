@@ -1,0 +1,94 @@
+"""The colour of a microphone, and an offset that its amplifier adds.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import numpy as np
+from scipy import fft
+from scipy.interpolate import PchipInterpolator
+
+from miipher2.degrade.base import Degradation, log_uniform, pick, uniform
+
+
+class Microphone(Degradation):
+    """A random smooth frequency response.
+
+    Gains are drawn from a normal distribution at points one octave apart,
+    from 62.5 Hz up to half the sample rate, joined by a monotone cubic on a
+    logarithmic frequency scale and scaled to a mean of 0 dB. The phase is
+    zero, so that nothing moves in time.
+
+    Arguments
+    ---------
+    spread_db : tuple of float
+        Lowest and highest standard deviation of the gains, in dB.
+    sample_rate : int
+        In Hz.
+
+    Example
+    -------
+    >>> import torch
+    >>> from miipher2.degrade.base import generator
+    >>> wav = torch.sin(torch.arange(16000) / 8)
+    >>> heard, drawn = Microphone(spread_db=(0.0, 0.0))(wav, generator(0))
+    >>> bool(torch.allclose(heard, wav, atol=1e-5)), drawn["gains_db"][0]
+    (True, 0.0)
+    """
+
+    lowest_hz = 62.5
+    # The response is smooth: its echo in time dies out within this, in s.
+    settle_seconds = 0.064
+
+    def __init__(self, spread_db=(2.0, 8.0), sample_rate=16000):
+        self.spread_db = spread_db
+        self.sample_rate = sample_rate
+
+    def degrade(self, samples, rng):
+        """Filters in the frequency domain; see ``Degradation.degrade``."""
+        octaves = np.log2(self.sample_rate / 2 / self.lowest_hz)
+        points = np.linspace(0, octaves, round(octaves) + 1)
+        spread_db = uniform(rng, self.spread_db)
+        gains_db = spread_db * rng.standard_normal(len(points))
+        gains_db -= gains_db.mean()
+        length = len(samples) + round(self.settle_seconds * self.sample_rate)
+        padded = fft.next_fast_len(length, real=True)
+        spectrum = fft.rfft(samples, padded)
+        # The response on a coarse grid, then on every bin of the spectrum.
+        curve = PchipInterpolator(points, gains_db)(
+            np.linspace(0, octaves, 256)
+        )
+        hz = fft.rfftfreq(padded, 1 / self.sample_rate)
+        place = np.log2(np.maximum(hz, self.lowest_hz) / self.lowest_hz)
+        gain_db = np.interp(place, np.linspace(0, octaves, 256), curve)
+        spectrum *= (10 ** (gain_db / 20)).astype(np.float32)
+        heard = fft.irfft(spectrum, padded)[: len(samples)]
+        gains_db = [round(float(gain), 2) for gain in gains_db]
+        return heard, {"spread_db": spread_db, "gains_db": gains_db}
+
+
+class Offset(Degradation):
+    """A constant (DC) that is added to every sample.
+
+    Arguments
+    ---------
+    offset : tuple of float
+        Smallest and largest offset as a share of full scale, drawn evenly on a
+        logarithmic scale, of either sign.
+
+    Example
+    -------
+    >>> import torch
+    >>> from miipher2.degrade.base import generator
+    >>> moved, drawn = Offset((0.1, 0.1))(torch.zeros(1000), generator(0))
+    >>> round(abs(float(moved.mean())), 3)
+    0.1
+    """
+
+    def __init__(self, offset=(0.001, 0.1)):
+        self.offset = offset
+
+    def degrade(self, samples, rng):
+        """Adds the offset; see ``Degradation.degrade``."""
+        offset = log_uniform(rng, self.offset) * pick(rng, (-1, 1))
+        return samples + np.float32(offset), {"offset": offset}

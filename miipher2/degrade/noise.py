@@ -1,0 +1,253 @@
+"""Additive noise: recordings, music, babble, coloured noise, mains hum.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import numpy as np
+from scipy import fft
+
+from miipher2.degrade.base import Degradation, pick, uniform
+from miipher2.degrade.level import active_samples, mean_power
+from miipher2.degrade.recordings import Recordings
+
+# A noise that pauses where speech is active may not become deafening: its
+# power there counts as at most 10 dB below that of all its samples.
+QUIETEST = 10 ** (-10 / 10)
+
+
+class AdditiveNoise(Degradation):
+    """Adds noise at a signal-to-noise ratio on active speech.
+
+    The ratio is the mean power of the speech over its active samples (see
+    ``miipher2.degrade.level.active_samples``) to the mean power of the noise
+    over the same samples. The speech is what comes into this step: with its
+    reverberation, if a room came before. Digital silence stays as it is and
+    has the ratio None.
+
+    Arguments
+    ---------
+    snr_db : tuple of float
+        Lowest and highest signal-to-noise ratio, in dB.
+    sample_rate : int
+        In Hz.
+    """
+
+    def __init__(self, snr_db, sample_rate=16000):
+        self.snr_db = snr_db
+        self.sample_rate = sample_rate
+
+    def noise(self, length, rng):
+        """Draws noise of any level.
+
+        Arguments
+        ---------
+        length : int
+            In samples.
+        rng : numpy.random.Generator
+            Where every draw comes from.
+
+        Returns
+        -------
+        noise : numpy.ndarray
+            float32 of shape (length,).
+        drawn : dict
+            What was drawn.
+        """
+        raise NotImplementedError
+
+    def degrade(self, samples, rng):
+        """Adds the noise; see ``Degradation.degrade``."""
+        snr_db = uniform(rng, self.snr_db)
+        noise, drawn = self.noise(len(samples), rng)
+        active = active_samples(samples, self.sample_rate)
+        speech_power = mean_power(samples[active])
+        noise_power = mean_power(noise[active])
+        loudest = max(noise_power, QUIETEST * mean_power(noise))
+        if speech_power == 0 or noise_power == 0:
+            return samples.copy(), {"snr_db": None, **drawn}
+        gain = np.sqrt(speech_power / loudest) * 10 ** (-snr_db / 20)
+        snr_db += 10 * float(np.log10(loudest / noise_power))
+        return samples + np.float32(gain) * noise, {"snr_db": snr_db, **drawn}
+
+
+class Noise(AdditiveNoise):
+    """Recorded noise or music from a manifest.
+
+    Arguments
+    ---------
+    csv : str or None
+        Manifest of the recordings (ID, duration, wav); None for no noise.
+    data_root : str or None
+        What ``$data_root`` stands for in the manifest.
+    snr_db : tuple of float
+        Lowest and highest signal-to-noise ratio on active speech, in dB.
+    sample_rate : int
+        In Hz.
+    """
+
+    def __init__(
+        self, csv, data_root=None, snr_db=(-5.0, 30.0), sample_rate=16000
+    ):
+        super().__init__(snr_db, sample_rate)
+        self.recordings = Recordings(csv, data_root, sample_rate)
+
+    def missing(self):
+        """See ``Degradation.missing``."""
+        return None if self.recordings.csv else "no manifest of recordings"
+
+    def noise(self, length, rng):
+        """A random piece of a random recording."""
+        row, noise = self.recordings.draw(length, rng)
+        return noise, {"noise": row["ID"]}
+
+
+class Babble(AdditiveNoise):
+    """Several voices of a speech manifest at once, equally loud.
+
+    The voices are of different speakers where the manifest has a column
+    ``spk_id``.
+
+    Arguments
+    ---------
+    csv : str or None
+        Manifest of speech (ID, duration, wav, and spk_id if known); None for
+        no babble.
+    data_root : str or None
+        What ``$data_root`` stands for in the manifest.
+    snr_db : tuple of float
+        Lowest and highest signal-to-noise ratio on active speech, in dB.
+    voices : tuple of int
+        Smallest and largest number of voices.
+    sample_rate : int
+        In Hz.
+    """
+
+    def __init__(
+        self,
+        csv,
+        data_root=None,
+        snr_db=(0.0, 30.0),
+        voices=(4, 8),
+        sample_rate=16000,
+    ):
+        super().__init__(snr_db, sample_rate)
+        self.recordings = Recordings(csv, data_root, sample_rate)
+        self.voices = voices
+
+    def missing(self):
+        """See ``Degradation.missing``."""
+        return None if self.recordings.csv else "no manifest of speech"
+
+    def noise(self, length, rng):
+        """The sum of random pieces of random voices."""
+        voices = int(rng.integers(self.voices[0], self.voices[1] + 1))
+        chosen = {}
+        for _ in range(voices):
+            row = pick(rng, self.recordings.rows)
+            chosen.setdefault(row.get("spk_id", row["ID"]), row)
+        babble = np.zeros(length, dtype=np.float32)
+        for row in chosen.values():
+            voice = self.recordings.crop(row, length, rng)
+            power = mean_power(voice[active_samples(voice, self.sample_rate)])
+            if power > 0:
+                babble += voice / np.float32(np.sqrt(power))
+        return babble, {"voices": [row["ID"] for row in chosen.values()]}
+
+
+class ColouredNoise(AdditiveNoise):
+    """Gaussian noise whose spectrum falls or rises by a constant slope.
+
+    Arguments
+    ---------
+    snr_db : tuple of float
+        Lowest and highest signal-to-noise ratio on active speech, in dB.
+    slope_db : tuple of float
+        Lowest and highest slope of the power spectrum in dB per octave:
+        -6 is brown, -3 pink, 0 white, 3 blue.
+    sample_rate : int
+        In Hz.
+
+    Example
+    -------
+    >>> import torch
+    >>> from miipher2.degrade.base import generator
+    >>> pink = ColouredNoise(snr_db=(20.0, 20.0), slope_db=(-3.0, -3.0))
+    >>> noisy, drawn = pink(torch.ones(16000), generator(0))
+    >>> drawn
+    {'snr_db': 20.0, 'slope_db': -3.0}
+    """
+
+    # Below this, in Hz, the spectrum is flat: a slope has no lower end.
+    lowest_hz = 30.0
+
+    def __init__(
+        self, snr_db=(0.0, 30.0), slope_db=(-6.0, 3.0), sample_rate=16000
+    ):
+        super().__init__(snr_db, sample_rate)
+        self.slope_db = slope_db
+
+    def noise(self, length, rng):
+        """White noise, shaped in the frequency domain."""
+        slope_db = uniform(rng, self.slope_db)
+        padded = fft.next_fast_len(length, real=True)
+        spectrum = fft.rfft(rng.standard_normal(padded, dtype=np.float32))
+        hz = fft.rfftfreq(padded, 1 / self.sample_rate)
+        octaves = np.log2(np.maximum(hz, self.lowest_hz) / self.lowest_hz)
+        spectrum *= (10 ** (slope_db / 20 * octaves)).astype(np.float32)
+        noise = fft.irfft(spectrum, padded)[:length]
+        return noise, {"slope_db": slope_db}
+
+
+class Hum(AdditiveNoise):
+    """Mains hum: the mains frequency and its harmonics.
+
+    Each harmonic n has a random phase and an amplitude that is drawn evenly
+    between zero and 1 / n.
+
+    Arguments
+    ---------
+    snr_db : tuple of float
+        Lowest and highest signal-to-noise ratio on active speech, in dB.
+    mains_hz : tuple of float
+        Mains frequencies to choose from, in Hz.
+    harmonics : int
+        How many, the mains frequency itself included.
+    sample_rate : int
+        In Hz.
+
+    Example
+    -------
+    >>> import torch
+    >>> from miipher2.degrade.base import generator
+    >>> hum = Hum(snr_db=(10.0, 10.0), mains_hz=(50.0,))
+    >>> hum(torch.ones(16000), generator(0))[1]
+    {'snr_db': 10.0, 'mains_hz': 50.0}
+    """
+
+    def __init__(
+        self,
+        snr_db=(0.0, 30.0),
+        mains_hz=(50.0, 60.0),
+        harmonics=8,
+        sample_rate=16000,
+    ):
+        super().__init__(snr_db, sample_rate)
+        self.mains_hz = mains_hz
+        self.harmonics = harmonics
+
+    def noise(self, length, rng):
+        """The sum of the harmonics below half the sample rate."""
+        mains_hz = pick(rng, self.mains_hz)
+        number = np.arange(1, self.harmonics + 1)
+        amplitude = rng.uniform(0, 1 / number)
+        phase = rng.uniform(0, 2 * np.pi, self.harmonics)
+        # The n-th harmonic is the n-th power of a rotating pointer (Horner).
+        turn = 2 * np.pi * mains_hz / self.sample_rate
+        pointer = np.exp(1j * turn * np.arange(length))
+        weight = amplitude * np.exp(1j * phase)
+        weight[number * mains_hz >= self.sample_rate / 2] = 0
+        hum = np.zeros(length, dtype=complex)
+        for harmonic in weight[::-1]:
+            hum = (hum + harmonic) * pointer
+        return hum.real.astype(np.float32), {"mains_hz": mains_hz}

@@ -1,0 +1,186 @@
+"""A pool of room impulse responses, simulated once.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import numpy as np
+
+from miipher2.degrade.base import uniform
+from miipher2.errors import UserError
+
+SPEED_OF_SOUND = 343.0
+# Image sources up to this order, traced rays for what comes later.
+IMAGE_ORDER = 6
+RAYS = 3000
+# How far a room may be from its reverberation time, and how often it is
+# mended before another one is drawn.
+TOLERANCE = 0.1
+TRIES = 4
+
+
+def reverberation_time(rir, sample_rate):
+    """The time in which sound decays by 60 dB, measured as T30.
+
+    The energy that is still to come is integrated backwards (M. R. Schroeder,
+    "New method of measuring reverberation time", 1965), a line is fitted to
+    its level from -5 to -35 dB and drawn out to 60 dB (ISO 3382).
+
+    Arguments
+    ---------
+    rir : numpy.ndarray
+        Room impulse response of shape (time,).
+    sample_rate : int
+        In Hz.
+
+    Returns
+    -------
+    seconds : float
+        The reverberation time.
+
+    Example
+    -------
+    >>> decay = 10 ** (-3 * np.arange(16000) / 16000 / 0.5)
+    >>> round(reverberation_time(decay, 16000), 2)
+    0.5
+    """
+    energy = np.cumsum(np.asarray(rir, np.float64)[::-1] ** 2)[::-1]
+    level = 10 * np.log10(np.maximum(energy / energy[0], 1e-12))
+    start, end = np.argmax(level <= -5), np.argmax(level <= -35)
+    slope = np.polyfit(np.arange(start, end), level[start:end], 1)[0]
+    return float(-60 / slope / sample_rate)
+
+
+class Rooms:
+    """Draws shoebox rooms and simulates them with pyroomacoustics.
+
+    Each room has one source and one microphone at random places. All its walls
+    absorb alike: at first as Eyring's formula says for the asked RT60, then
+    corrected until the RT60 of the simulation is within 10 % of it. Early
+    reflections come from image sources, late ones from traced rays.
+
+    Arguments
+    ---------
+    size_m : tuple of (float, float)
+        Shortest and longest length, width and height, in metres.
+    rt60_s : tuple of float
+        Lowest and highest reverberation time, in seconds.
+    distance_m : tuple of float
+        Shortest and longest distance from source to microphone, in metres.
+    wall_m : float
+        Nearest distance of either from any wall, in metres.
+    sample_rate : int
+        In Hz.
+
+    Raises
+    ------
+    UserError
+        If pyroomacoustics is not installed.
+    """
+
+    def __init__(
+        self,
+        size_m=((2.5, 10.0), (2.5, 10.0), (2.3, 4.5)),
+        rt60_s=(0.1, 1.2),
+        distance_m=(0.2, 5.0),
+        wall_m=0.3,
+        sample_rate=16000,
+    ):
+        try:
+            import pyroomacoustics
+        except ImportError:
+            raise UserError(
+                "rooms need pyroomacoustics; pip install miipher2[rooms]"
+            ) from None
+        self.acoustics = pyroomacoustics
+        self.size_m = np.array(size_m)
+        self.rt60_s = rt60_s
+        self.distance_m = distance_m
+        self.wall_m = wall_m
+        self.sample_rate = sample_rate
+
+    def simulate(self, rng):
+        """Draws one room and simulates it.
+
+        Arguments
+        ---------
+        rng : numpy.random.Generator
+            Where every draw comes from.
+
+        Returns
+        -------
+        rir : numpy.ndarray
+            The impulse response from the source's first sample on, until it
+            stays 60 dB below its peak, of shape (time,); the peak is 0.9.
+        room : dict
+            ``room_m`` (length x width x height), ``distance_m``,
+            ``rt60_target_s`` and ``rt60_measured_s``.
+
+        Raises
+        ------
+        UserError
+            If no room out of 1000 has the asked size, distance and RT60.
+        """
+        rt60 = uniform(rng, self.rt60_s)
+        for _ in range(1000):
+            size = rng.uniform(*self.size_m.T)
+            inside = (np.full(3, self.wall_m), size - self.wall_m)
+            source, microphone = rng.uniform(*inside), rng.uniform(*inside)
+            distance = float(np.linalg.norm(source - microphone))
+            if not self.distance_m[0] <= distance <= self.distance_m[1]:
+                continue
+            rir = self._tuned(rt60, size, source, microphone, rng)
+            if rir is not None:
+                measured = reverberation_time(rir, self.sample_rate)
+                return _trim(rir), {
+                    "room_m": "x".join(f"{side:.2f}" for side in size),
+                    "distance_m": round(distance, 2),
+                    "rt60_target_s": round(rt60, 3),
+                    "rt60_measured_s": round(measured, 3),
+                }
+        raise UserError(
+            f"none of 1000 rooms of {self.size_m.tolist()} m has an RT60 of "
+            f"{rt60:.2f} s at {self.distance_m} m; change the ranges"
+        )
+
+    def _tuned(self, rt60, size, source, microphone, rng):
+        """An impulse response with this RT60, or None."""
+        volume = np.prod(size)
+        surface = 2 * (volume / size).sum()
+        # Eyring: RT60 = 24 ln(10) V / (c S x) with x = -ln(1 - absorption).
+        exponent = 24 * np.log(10) * volume / (SPEED_OF_SOUND * surface * rt60)
+        seed = int(rng.integers(2**63))
+        for _ in range(TRIES):
+            absorption = 1 - np.exp(-exponent)
+            rir = self._room(absorption, size, source, microphone, seed)
+            ratio = reverberation_time(rir, self.sample_rate) / rt60
+            if abs(ratio - 1) < TOLERANCE:
+                return rir
+            exponent *= ratio
+        return None
+
+    def _room(self, absorption, size, source, microphone, seed):
+        """The impulse response of one shoebox."""
+        # The rays' draws depend on the seed and on how many threads share
+        # them, so that it has to be one everywhere.
+        self.acoustics.random.seed(seed)
+        self.acoustics.constants.set("num_threads", 1)
+        room = self.acoustics.ShoeBox(
+            size,
+            fs=self.sample_rate,
+            materials=self.acoustics.Material(absorption),
+            max_order=IMAGE_ORDER,
+            ray_tracing=True,
+        )
+        room.set_ray_tracing(n_rays=RAYS)
+        room.add_source(source)
+        room.add_microphone(microphone)
+        room.compute_rir()
+        return np.asarray(room.rir[0][0])
+
+
+def _trim(rir):
+    """Up to the last sample that is less than 60 dB below the peak of 0.9."""
+    level = np.abs(rir)
+    last = np.flatnonzero(level > level.max() / 1000)[-1]
+    return (rir[: last + 1] * (0.9 / level.max())).astype(np.float32)

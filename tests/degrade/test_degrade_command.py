@@ -1,0 +1,191 @@
+"""``miipher2 degrade`` and ``miipher2 rooms``.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from tiny_audio import RATE, speech_like
+
+from miipher2.cli import main
+from miipher2.manifests import read_manifest
+
+FAST = ["--only", "clipping"]
+
+
+@pytest.fixture
+def clean(tmp_path):
+    """A folder with two speakers, mixed formats and rates."""
+    folder = tmp_path / "clean"
+    for name, rate in (
+        ("anna/1.wav", 16000),
+        ("anna/2.flac", 48000),
+        ("bob/1.wav", 8000),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        wave = speech_like(len(name), seconds=1.0, rate=rate)
+        soundfile.write(folder / name, wave, rate)
+    return folder
+
+
+def rows_of(manifest):
+    with open(manifest, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_keeps_its_tree(clean, tmp_path):
+    noisy = tmp_path / "noisy"
+    assert main(["degrade", str(clean), str(noisy), *FAST]) == 0
+    rows = rows_of(noisy / "manifest.csv")
+    assert [row["ID"] for row in rows] == ["anna-1", "anna-2", "bob-1"]
+    assert read_manifest(noisy / "manifest.csv", noisy)[1]["duration"] == 1.0
+    for row in rows:
+        wave, rate = soundfile.read(
+            row["wav"].replace("$data_root", str(noisy))
+        )
+        assert (rate, len(wave)) == (RATE, RATE)
+        steps = json.loads(row["metadata"])["steps"]
+        assert [step["name"] for step in steps] == ["clipping"]
+    assert not list(noisy.rglob("*.part"))
+    assert soundfile.info(noisy / "anna/2.flac").subtype == "PCM_16"
+
+
+def test_damage_depends_on_seed_and_name_only(clean, tmp_path):
+    def run(name, *more):
+        main(["degrade", str(clean), str(tmp_path / name), *more])
+        return (tmp_path / name / "bob" / "1.wav").read_bytes()
+
+    first = run("a", "--seed", "3")
+    (clean / "anna" / "1.wav").unlink()  # the others do not matter
+    assert run("b", "--seed", "3") == first
+    assert run("c", "--seed", "4") != first
+
+
+def test_pairs_are_read_by_the_paired_recipe(clean, tmp_path):
+    import importlib.util
+    from pathlib import Path
+
+    data = tmp_path / "data"
+    for split in ("train", "val"):
+        target = str(data / split)
+        assert main(["degrade", str(clean), target, "--pairs", *FAST]) == 0
+    script = Path(__file__).parents[2] / "recipes/Paired/paired_prepare.py"
+    spec = importlib.util.spec_from_file_location("paired_prepare", script)
+    paired = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(paired)
+    csvs = [tmp_path / f"{split}.csv" for split in ("train", "valid", "test")]
+    paired.prepare_paired(data, *csvs)
+    rows = read_manifest(csvs[0], data)
+    assert len(rows) == 3
+    for row in rows:
+        sides = [soundfile.read(row[side]) for side in ("wav", "noisy_wav")]
+        assert [rate for _, rate in sides] == [RATE, RATE]
+        assert len(sides[0][0]) == len(sides[1][0])
+        assert not np.array_equal(sides[0][0], sides[1][0])
+    # The command's own manifest serves as well.
+    own = read_manifest(data / "train" / "manifest.csv", data / "train")
+    assert soundfile.info(own[0]["noisy_wav"]).samplerate == RATE
+
+
+def test_one_file_prints_its_metadata(clean, tmp_path, capsys):
+    source, output = clean / "anna/1.wav", tmp_path / "out.flac"
+    assert main(["degrade", str(source), str(output), *FAST]) == 0
+    assert soundfile.info(output).samplerate == RATE
+    assert '"name": "clipping"' in capsys.readouterr().out
+
+
+def test_noise_and_rooms_from_folders_and_manifests(clean, corpora, tmp_path):
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    shutil.copy(f"{corpora['noise_root']}/short.flac", noise / "short.flac")
+    out = tmp_path / "out"
+    given = ["--noise", str(noise), "--rirs", corpora["rir_csv"]]
+    for only, key, value in (
+        ("noise", "noise", "short.flac"),
+        ("reverb", "rir", "rt"),
+    ):
+        main(["degrade", str(clean), str(out), *given, "--only", only])
+        for row in rows_of(out / "manifest.csv"):
+            drawn = json.loads(row["metadata"])["steps"][0]
+            assert drawn[key].startswith(value)
+
+
+def test_files_of_one_stem_do_not_collide(tmp_path):
+    clean = tmp_path / "clean"
+    clean.mkdir()
+    for name in ("a.wav", "a.flac"):
+        soundfile.write(clean / name, speech_like(0, 0.5), RATE)
+    main(["degrade", str(clean), str(tmp_path / "out"), *FAST])
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "a.flac.flac",
+        "a.wav.wav",
+        "manifest.csv",
+    ]
+
+
+def test_unreadable_files_are_counted(clean, tmp_path, capsys):
+    (clean / "anna" / "0.wav").write_bytes(b"not audio")
+    assert main(["degrade", str(clean), str(tmp_path / "out"), *FAST]) == 1
+    said = capsys.readouterr()
+    assert "anna/0.wav" in said.err
+    assert "3 written, 1 failed" in said.out
+    assert len(rows_of(tmp_path / "out" / "manifest.csv")) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["{clean}", "{clean}"], "would be overwritten"),
+        (["{clean}/none", "{out}"], "no such file"),
+        (["{clean}/anna/1.wav", "{out}"], "ends in .wav or .flac"),
+        (["{empty}", "{out}"], "no recordings"),
+        (["{clean}", "{out}", "--only", "noise"], "no manifest"),
+        (["{clean}", "{out}", "--only", "fog"], "'fog'"),
+        (["{clean}", "{out}", "--noise", "{empty}"], "no recordings"),
+        (["{clean}", "{out}", "--noise", "{clean}/n.csv"], "n.csv"),
+        (["{clean}", "{out}", "--noise", "{empty_csv}"], "empty.csv"),
+        (["{clean}", "{out}", "--degrade", "{clean}/n.yaml"], "n.yaml"),
+        (["{clean}", "{out}", "--degrade", "{bad}"], "no key 'chain'"),
+        (["{clean}", "{out}", "--degrade", "{empty_csv}"], "empty.csv"),
+    ],
+)
+def test_errors_are_one_line(clean, tmp_path, capsys, given, message):
+    places = {
+        "clean": clean,
+        "out": tmp_path / "out",
+        "empty": tmp_path / "empty",
+        "empty_csv": tmp_path / "empty.csv",
+        "bad": tmp_path / "bad.yaml",
+    }
+    places["empty"].mkdir()
+    places["empty_csv"].write_text("ID,duration,wav\n")
+    places["bad"].write_text("a: 1\n")
+    with pytest.raises(SystemExit) as end:
+        main(["degrade", *(text.format(**places) for text in given)])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert message in said
+
+
+def test_rooms(tmp_path, clean):
+    pytest.importorskip("pyroomacoustics")
+    rooms = tmp_path / "rooms"
+    main(["rooms", str(rooms), "--count", "2", "--seed", "1"])
+    rows = rows_of(rooms / "rooms.csv")
+    assert [row["ID"] for row in rows] == ["room_00000", "room_00001"]
+    for row in rows:
+        target, measured = (
+            float(row[f"rt60_{kind}_s"]) for kind in ("target", "measured")
+        )
+        assert measured == pytest.approx(target, rel=0.15)
+        assert len(row["room_m"].split("x")) == 3
+    out = tmp_path / "wet"
+    given = ["--rirs", str(rooms / "rooms.csv"), "--only", "reverb"]
+    assert main(["degrade", str(clean), str(out), *given]) == 0

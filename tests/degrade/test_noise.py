@@ -1,0 +1,173 @@
+"""Noise: its level on active speech, its spectrum, its files.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import numpy as np
+import pytest
+import torch
+from scipy import signal
+from tiny_audio import RATE, write_manifest_of
+
+from miipher2.degrade import Babble, ColouredNoise, Hum, Noise, generator
+from miipher2.errors import UserError
+
+
+def active_snr(clean, noise, rate=RATE):
+    """SNR over the 25 ms frames within 25 dB of the loudest, in dB."""
+    frame = rate // 40
+    speech_energy = noise_energy = 0.0
+    frames = [
+        (clean[i : i + frame], noise[i : i + frame])
+        for i in range(0, len(clean), frame)
+    ]
+    loudest = max(np.mean(speech**2) for speech, _ in frames)
+    for speech, other in frames:
+        if np.mean(speech**2) >= loudest / 10**2.5:
+            speech_energy += np.sum(speech**2)
+            noise_energy += np.sum(other**2)
+    return 10 * np.log10(speech_energy / noise_energy)
+
+
+def measured(degradation, speech, seed):
+    noisy, drawn = degradation(speech, generator(seed))
+    clean = speech.numpy().astype(np.float64)
+    return active_snr(clean, noisy.numpy().astype(np.float64) - clean), drawn
+
+
+@pytest.mark.parametrize(
+    "kind", ["noise", "music", "babble", "coloured", "hum"]
+)
+@pytest.mark.parametrize("snr_db", [-5.0, 10.0, 30.0])
+def test_snr_on_active_speech(corpora, speech, kind, snr_db):
+    files = {
+        k: (corpora[f"{k}_csv"], corpora[f"{k}_root"])
+        for k in ("noise", "music", "speech")
+    }
+    span = (snr_db, snr_db)
+    degradation = {
+        "noise": lambda: Noise(*files["noise"], snr_db=span),
+        "music": lambda: Noise(*files["music"], snr_db=span),
+        "babble": lambda: Babble(*files["speech"], snr_db=span),
+        "coloured": lambda: ColouredNoise(snr_db=span),
+        "hum": lambda: Hum(snr_db=span),
+    }[kind]()
+    for seed in range(4):
+        value, drawn = measured(degradation, speech, seed)
+        assert value == pytest.approx(drawn["snr_db"], abs=0.2)
+        assert value == pytest.approx(snr_db, abs=0.2)
+
+
+def test_pauses_do_not_count(speech):
+    """The same speech with twice the pause gets noise of the same level."""
+    noise = ColouredNoise(snr_db=(10.0, 10.0), slope_db=(0.0, 0.0))
+    longer = torch.cat([speech, torch.zeros(len(speech))])
+    powers = [
+        (noise(clip, generator(0))[0] - clip).square().mean()
+        for clip in (speech, longer)
+    ]
+    assert 10 * torch.log10(powers[0] / powers[1]).abs() < 0.2
+
+
+def test_noise_that_pauses_with_the_speech_does_not_blow_up(tmp_path):
+    """Speech in the first half, the noise almost all in the second."""
+    rng = np.random.default_rng(0)
+    late = 0.1 * rng.standard_normal(RATE)
+    late[: RATE // 2] *= 1e-3
+    manifest = write_manifest_of(tmp_path, {"late": late})
+    clip = torch.zeros(RATE)
+    clip[: RATE // 2] = 0.1 * torch.sin(torch.arange(RATE // 2) / 5.0)
+    noise = Noise(manifest, tmp_path, snr_db=(0.0, 0.0))
+    value, drawn = measured(noise, clip, 0)
+    assert value == pytest.approx(drawn["snr_db"], abs=0.2)
+    assert value > 10  # not the 0 dB asked for: that would be deafening
+    assert noise(clip, generator(0))[0].abs().max() < 2
+
+
+@pytest.mark.parametrize("slope_db", [-6.0, -3.0, 0.0, 3.0])
+def test_slope_of_coloured_noise(slope_db):
+    noise = ColouredNoise(snr_db=(0.0, 0.0), slope_db=(slope_db, slope_db))
+    samples, _ = noise.noise(20 * RATE, generator(0))
+    hz, power = signal.welch(samples, RATE, nperseg=2048)
+    band = (hz > 100) & (hz < 7000)
+    fitted = np.polyfit(np.log2(hz[band]), 10 * np.log10(power[band]), 1)[0]
+    assert fitted == pytest.approx(slope_db, abs=0.2)
+
+
+@pytest.mark.parametrize("mains_hz", [50.0, 60.0])
+def test_hum_has_the_mains_frequency_and_its_harmonics_only(mains_hz):
+    hum, _ = Hum(mains_hz=(mains_hz,), harmonics=5).noise(RATE, generator(1))
+    power = np.abs(np.fft.rfft(hum)) ** 2  # one bin a hertz
+    lines = power[[round(mains_hz * n) for n in range(1, 6)]].sum()
+    assert lines / power.sum() > 0.999
+
+
+def test_harmonics_do_not_alias():
+    hum, _ = Hum(mains_hz=(50.0,), harmonics=9, sample_rate=800).noise(
+        800, generator(0)
+    )
+    power = np.abs(np.fft.rfft(hum)) ** 2
+    assert power[[50 * n for n in range(1, 8)]].sum() / power.sum() > 0.999
+
+
+def test_a_short_recording_is_repeated(tmp_path):
+    rng = np.random.default_rng(0)
+    manifest = write_manifest_of(tmp_path, {"short": 0.1 * rng.random(1000)})
+    noise, _ = Noise(manifest, tmp_path).noise(4500, generator(0))
+    assert np.array_equal(noise[:1000], noise[1000:2000])
+    assert noise.shape == (4500,)
+
+
+def test_other_rates_and_channels(tmp_path):
+    """A 48 kHz stereo tone, in one channel only, comes as half a tone."""
+    time = np.arange(2 * 48000) / 48000
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * time)
+    stereo = np.stack([tone, np.zeros_like(tone)], axis=1)
+    manifest = write_manifest_of(tmp_path, {"tone": stereo}, rate=48000)
+    samples, _ = Noise(manifest, tmp_path).noise(RATE, generator(0))
+    hz, power = signal.welch(samples, RATE, nperseg=RATE // 10)
+    assert hz[power.argmax()] == 1000
+    assert np.abs(samples).max() == pytest.approx(0.25, abs=0.01)
+
+
+def test_long_recordings_are_read_in_part(tmp_path, monkeypatch):
+    ramp = np.linspace(-0.9, 0.9, 30 * RATE)
+    manifest = write_manifest_of(tmp_path, {"ramp": ramp})
+    noise = Noise(manifest, tmp_path)
+
+    def refuse(row):
+        raise AssertionError("the whole file was read")
+
+    monkeypatch.setattr(noise.recordings, "whole", refuse)
+    starts = set()
+    for seed in range(5):
+        samples, _ = noise.noise(RATE, generator(seed))
+        assert np.allclose(np.diff(samples), 1.8 / 30 / RATE, atol=1e-4)
+        starts.add(float(samples[0]))
+    assert len(starts) == 5
+
+
+def test_voices_of_babble_are_different_speakers(corpora):
+    babble = Babble(
+        corpora["speech_csv"], corpora["speech_root"], voices=(5, 5)
+    )
+    for seed in range(5):
+        _, drawn = babble.noise(RATE, generator(seed))
+        assert len(set(drawn["voices"])) == len(drawn["voices"])
+
+
+def test_missing_and_empty_manifests_are_named(tmp_path):
+    empty = tmp_path / "empty.csv"
+    empty.write_text("ID,duration,wav\n")
+    for manifest in (empty, tmp_path / "none.csv"):
+        noise = Noise(manifest, tmp_path)  # cheap to build: not read yet
+        with pytest.raises(UserError, match=manifest.name):
+            noise(torch.ones(100), generator(0))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    manifest = tmp_path / "noise.csv"
+    manifest.write_text("ID,duration,wav\na,1.0,$data_root/gone.wav\n")
+    with pytest.raises(UserError, match="gone.wav"):
+        Noise(manifest, tmp_path)(torch.ones(100), generator(0))

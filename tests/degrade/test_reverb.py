@@ -1,0 +1,132 @@
+"""Rooms: reverberation time, alignment, targets.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import numpy as np
+import pytest
+import torch
+from scipy import signal
+from tiny_audio import RATE, decaying, write_manifest_of
+
+from miipher2.degrade import Reverb, generator
+from miipher2.errors import UserError
+
+
+def schroeder(response, rate=RATE):
+    """RT60 in seconds: a line through the decay from -5 to -25 dB."""
+    left = np.cumsum(np.square(response, dtype=np.float64)[::-1])[::-1]
+    level = 10 * np.log10(left / left[0] + 1e-20)
+    inside = np.flatnonzero((level < -5) & (level > -25))
+    return -60 / np.polyfit(inside / rate, level[inside], 1)[0]
+
+
+def impulse(seconds=1.0):
+    wav = torch.zeros(int(seconds * RATE))
+    wav[100] = 0.5
+    return wav
+
+
+@pytest.mark.parametrize("rt60", [0.2, 0.5, 1.0])
+def test_rt60_of_what_comes_out(tmp_path, rt60):
+    manifest = write_manifest_of(tmp_path, {"room": decaying(rt60)})
+    wet, _ = Reverb(manifest, tmp_path)(impulse(2.0), generator(0))
+    # Without the direct sound, whose level is no part of the decay.
+    assert schroeder(wet.numpy()[101:]) == pytest.approx(rt60, rel=0.15)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
+def test_direct_sound_is_aligned_whatever_the_rate(tmp_path, rate):
+    room = decaying(0.4, rate=rate)
+    manifest = write_manifest_of(tmp_path, {"room": room}, rate=rate)
+    wet, _ = Reverb(manifest, tmp_path)(impulse(), generator(0))
+    assert int(wet.abs().argmax()) == 100
+    assert schroeder(wet.numpy()[105:]) == pytest.approx(0.4, rel=0.15)
+
+
+def test_speech_stays_in_time_and_keeps_its_polarity(tmp_path, speech):
+    manifest = write_manifest_of(tmp_path, {"room": -decaying(0.5)})
+    wet, _ = Reverb(manifest, tmp_path)(speech, generator(0))
+    match = signal.correlate(wet.numpy(), speech.numpy(), method="fft")
+    assert match.argmax() - (len(speech) - 1) == 0
+    assert match.max() > -match.min()
+
+
+def test_a_reflection_may_be_louder_than_the_direct_sound(tmp_path):
+    room = np.zeros(2000)
+    room[50], room[400] = 0.6, 0.9
+    manifest = write_manifest_of(tmp_path, {"room": room})
+    wet, _ = Reverb(manifest, tmp_path)(impulse(), generator(0))
+    assert (wet.abs() > 0.01).nonzero()[0] == 100
+
+
+def test_early_target_is_the_first_50_ms(tmp_path):
+    manifest = write_manifest_of(tmp_path, {"room": decaying(0.8)})
+    reverb = Reverb(manifest, tmp_path, target="early")
+    target, wet, _ = reverb.pair(impulse(), generator(0))
+    end = 100 + round(0.05 * RATE)
+    assert torch.allclose(target[:end], wet[:end], atol=1e-6)
+    assert target[end:].abs().max() < 1e-6
+    assert wet[end:].abs().max() > 1e-3
+
+
+def test_dry_target_is_the_input(tmp_path, speech):
+    manifest = write_manifest_of(tmp_path, {"room": decaying(0.8)})
+    target, wet, _ = Reverb(manifest, tmp_path).pair(speech, generator(0))
+    assert torch.equal(target, speech)
+    assert not torch.equal(wet, speech)
+
+
+def test_early_target_stays_within_full_scale(tmp_path):
+    room = np.zeros(2000)
+    room[10:15] = 0.9
+    manifest = write_manifest_of(tmp_path, {"room": room})
+    reverb = Reverb(manifest, tmp_path, target="early")
+    target, _, _ = reverb.pair(torch.ones(1000), generator(0))
+    assert target.abs().max() <= 1
+
+
+def test_the_voice_keeps_its_level(tmp_path, speech):
+    manifest = write_manifest_of(tmp_path, {"room": 0.01 * decaying(0.4)})
+    wet, _ = Reverb(manifest, tmp_path)(speech, generator(0))
+    ratio = wet.square().mean() / speech.square().mean()
+    assert abs(10 * torch.log10(ratio)) < 3
+
+
+def test_a_silent_response_is_named(tmp_path):
+    manifest = write_manifest_of(tmp_path, {"dead": np.zeros(100)})
+    with pytest.raises(UserError, match="dead.flac"):
+        Reverb(manifest, tmp_path)(impulse(), generator(0))
+
+
+def test_unknown_target():
+    with pytest.raises(UserError, match="dry"):
+        Reverb(None, target="wet")
+
+
+def test_simulated_rooms_have_the_asked_rt60():
+    pytest.importorskip("pyroomacoustics")
+    from miipher2.degrade.reverb import direct_path
+    from miipher2.degrade.rooms import Rooms
+
+    for index, rt60 in enumerate((0.2, 0.5, 1.0)):
+        rooms = Rooms(rt60_s=(rt60, rt60), distance_m=(0.5, 2.0))
+        rir, room = rooms.simulate(generator(0, index))
+        again, _ = rooms.simulate(generator(0, index))
+        assert np.array_equal(rir, again)
+        assert schroeder(rir) == pytest.approx(rt60, rel=0.15)
+        assert room["rt60_measured_s"] == pytest.approx(rt60, rel=0.15)
+        assert 0.5 <= room["distance_m"] <= 2.0
+        # pyroomacoustics' fractional delays start 40 samples early.
+        seconds = (direct_path(rir) - 40) / RATE
+        assert seconds == pytest.approx(room["distance_m"] / 343, abs=1e-3)
+
+
+def test_rooms_that_cannot_be_are_refused():
+    pytest.importorskip("pyroomacoustics")
+    from miipher2.degrade.rooms import Rooms
+
+    rooms = Rooms(size_m=((2, 3), (2, 3), (2, 3)), distance_m=(50.0, 60.0))
+    with pytest.raises(UserError, match="change the ranges"):
+        rooms.simulate(generator(0))

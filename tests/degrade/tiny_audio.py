@@ -1,0 +1,52 @@
+"""Something like speech, decays like rooms, and manifests of clips.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import csv
+
+import numpy as np
+import soundfile
+from scipy import signal
+
+RATE = 16000
+
+
+def speech_like(seed, seconds=3.0, rate=RATE):
+    """Broadband syllables with pauses: float32, active about -24 dB."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * rate)) / rate
+    pitch = 120 * (1 + 0.2 * np.sin(2 * np.pi * 0.7 * time + seed))
+    voiced = signal.sawtooth(2 * np.pi * np.cumsum(pitch) / rate)
+    breath = 0.3 * rng.standard_normal(len(time))
+    syllables = np.clip(np.sin(2 * np.pi * 2.5 * time), 0, None) ** 0.5
+    pause = (time % 1.5) < 1.1
+    wave = 0.1 * (voiced + breath) * syllables * pause
+    return wave.astype(np.float32)
+
+
+def write_manifest_of(folder, clips, rate=RATE):
+    """Writes clips as FLAC and a manifest of them; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = folder / "manifest.csv"
+    with open(manifest, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["ID", "duration", "wav", "spk_id"])
+        for name, samples in clips.items():
+            soundfile.write(folder / f"{name}.flac", samples, rate)
+            seconds = len(samples) / rate
+            wav = f"$data_root/{name}.flac"
+            writer.writerow([name, seconds, wav, name])
+    return manifest
+
+
+def decaying(rt60, seed=0, rate=RATE):
+    """A direct sound after 5 ms and a tail of noise with this RT60."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(1.3 * rt60 * rate)) / rate
+    tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / rt60)
+    start = np.zeros(int(0.005 * rate))
+    tail = np.concatenate([start, 0.05 * tail])
+    tail[len(start)] = 0.9
+    return tail.astype(np.float32)
