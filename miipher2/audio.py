@@ -1,14 +1,22 @@
-"""Reading sound: mono float32 at the rate that is asked for.
+"""Sound: reading it, writing it, and how loud the speech in it is.
 
 Authors
  * The miipher2 authors 2026
 """
 
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
 import soundfile
 import soxr
 import torch
 
 from miipher2.errors import UserError
+
+FRAME_SECONDS = 0.025
+ACTIVE_RANGE_DB = 25.0
 
 
 def resample(samples, rate, new_rate):
@@ -81,18 +89,102 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
     return samples.float()
 
 
-def active_level(wav, threshold_db=25.0, sample_rate=16000):
-    """Root mean square over the frames in which something sounds.
+def write_audio(path, wav, sample_rate):
+    """Writes 16-bit sound that is whole whenever it can be seen.
 
-    Frames of 25 ms count that are less than ``threshold_db`` below the
-    loudest one, so that pauses do not lower the level of speech.
+    Arguments
+    ---------
+    path : str or Path
+        The file, in the format of its suffix; its folder is made if need be.
+    wav : torch.Tensor
+        ``(time,)`` or ``(channels, time)`` in [-1, 1].
+    sample_rate : int
+        Hz.
+
+    Raises
+    ------
+    UserError
+        If the suffix names no format, or the file cannot be written.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "new" / "silence.wav"
+    >>> write_audio(path, torch.zeros(2, 800), 16000)
+    >>> soundfile.info(path).channels
+    2
+    """
+    path = Path(path)
+    file_format = path.suffix[1:].upper()
+    if file_format not in soundfile.available_formats():
+        raise UserError(
+            f"{path}: no known format of sound: {path.suffix or 'no suffix'}; "
+            "end it in .wav, .flac or .ogg"
+        )
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(
+            str(partial), wav.T.numpy(), sample_rate, format=file_format
+        )
+        os.replace(partial, path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise UserError(f"{path}: cannot be written: {error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+def active_samples(samples, sample_rate):
+    """Where speech is active.
+
+    The clip is cut into frames of 25 ms, one after the other (the last may be
+    shorter). A frame is active if its mean power is above zero and at most
+    25 dB below that of the loudest frame.
+
+    Arguments
+    ---------
+    samples : numpy.ndarray
+        Speech of shape (time,).
+    sample_rate : int
+        In Hz.
+
+    Returns
+    -------
+    active : numpy.ndarray
+        bool of shape (time,): True for every sample of an active frame; all
+        False for digital silence.
+
+    Example
+    -------
+    >>> speech = np.concatenate([np.zeros(8000), np.ones(8000)])
+    >>> int(active_samples(speech, 16000).sum())
+    8000
+    """
+    if not len(samples):
+        return np.zeros(0, dtype=bool)
+    frame = max(1, round(FRAME_SECONDS * sample_rate))
+    starts = np.arange(0, len(samples), frame)
+    lengths = np.diff(starts, append=len(samples))
+    energy = np.add.reduceat(samples.astype(np.float64) ** 2, starts)
+    power = energy / lengths
+    floor = power.max() * 10 ** (-ACTIVE_RANGE_DB / 10)
+    return np.repeat((power > 0) & (power >= floor), lengths)
+
+
+def mean_power(samples):
+    """The mean of the squared samples, in double precision; 0 for none."""
+    if samples.size == 0:
+        return 0.0
+    return float(np.mean(samples.astype(np.float64) ** 2))
+
+
+def active_level(wav, sample_rate):
+    """Root mean square of the active samples.
 
     Arguments
     ---------
     wav : torch.Tensor
         ``(time,)``.
-    threshold_db : float
-        How far below the loudest frame still counts, in dB.
     sample_rate : int
         Hz.
 
@@ -105,17 +197,11 @@ def active_level(wav, threshold_db=25.0, sample_rate=16000):
     -------
     >>> wav = torch.zeros(16000)
     >>> wav[:8000] = 0.5
-    >>> round(active_level(wav), 3)
+    >>> active_level(wav, 16000)
     0.5
     """
-    size = int(0.025 * sample_rate)
-    if len(wav) < size:
-        frames = wav[None]
-    else:
-        frames = wav[: len(wav) // size * size].view(-1, size)
-    power = frames.double().square().mean(dim=1)
-    loud = power[power >= power.max() * 10 ** (-threshold_db / 10)]
-    return float(loud.mean().sqrt())
+    samples = wav.numpy()
+    return mean_power(samples[active_samples(samples, sample_rate)]) ** 0.5
 
 
 def level_gain(wav, sample_rate, level_db=-26.0):
@@ -143,6 +229,6 @@ def level_gain(wav, sample_rate, level_db=-26.0):
     0.2
     """
     wanted = 10 ** (level_db / 20)
-    level = active_level(wav, sample_rate=sample_rate)
+    level = active_level(wav, sample_rate)
     peak = float(wav.abs().max()) if len(wav) else 0.0
     return min(wanted / max(level, wanted / 100), 1 / max(peak, 1e-6))

@@ -8,10 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from miipher2.audio_files import list_audio
 from miipher2.degrade import command as degrade
 from miipher2.errors import UserError, one_line_errors
-
-AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif"}
 
 
 def add_restore(subparsers):
@@ -81,11 +80,7 @@ def pairs(source, target):
             target = target / f"{source.stem}.wav"
         found = [(source, target)]
     elif source.is_dir():
-        files = sorted(
-            path
-            for path in source.rglob("*")
-            if path.suffix.lower() in AUDIO_SUFFIXES
-        )
+        files = [source / file.path for file in list_audio(source)]
         stems = [path.with_suffix("") for path in files]
         found = [
             (

@@ -4,7 +4,6 @@ Authors
  * The miipher2 authors 2026
 """
 
-import os
 from pathlib import Path
 
 import soundfile
@@ -14,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import LocalStrategy
 
-from miipher2.audio import active_level, level_gain, resample
+from miipher2.audio import active_level, level_gain, resample, write_audio
 from miipher2.errors import UserError
 
 SILENCE = 10 ** (-80 / 20)  # quieter than this, a recording has no speech
@@ -193,13 +192,6 @@ class Restorer(Pretrained):
             format is not known.
         """
         output_rate = sample_rate or self.sample_rate
-        if output is not None:
-            suffix = Path(output).suffix[1:].upper()
-            if suffix not in soundfile.available_formats():
-                raise UserError(
-                    f"{output}: no known format of sound: {suffix or 'none'}; "
-                    "end it in .wav, .flac or .ogg"
-                )
         try:
             samples, rate = soundfile.read(str(path), always_2d=True)
         except (soundfile.LibsndfileError, OSError) as error:
@@ -219,7 +211,7 @@ class Restorer(Pretrained):
             restored, (0, length - restored.shape[1])
         )
         if output is not None:
-            self._write(output, restored, output_rate, suffix)
+            write_audio(output, restored, output_rate)
         return restored
 
     def _speak(self, wavs, lengths=None):
@@ -237,25 +229,9 @@ class Restorer(Pretrained):
 
     def _relevelled(self, spoken, wav):
         """Brings speech back to the level it had; lets silence be."""
-        level = active_level(wav, sample_rate=self.input_rate)
-        made = active_level(spoken, sample_rate=self.sample_rate)
+        level = active_level(wav, self.input_rate)
+        made = active_level(spoken, self.sample_rate)
         if level < SILENCE or made == 0:
             return torch.zeros_like(spoken)
         peak = float(spoken.abs().max())
         return spoken * min(level / made, 0.99 / peak)
-
-    @staticmethod
-    def _write(path, samples, rate, file_format):
-        """Writes under another name first, so that no half file is left."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            soundfile.write(
-                str(partial), samples.T.numpy(), rate, format=file_format
-            )
-            os.replace(partial, path)
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise UserError(f"{path}: cannot be written: {error}") from None
-        finally:
-            partial.unlink(missing_ok=True)

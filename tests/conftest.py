@@ -14,7 +14,10 @@ import soundfile
 import torch
 
 ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "tests"))  # for tiny_models
+sys.path.append(str(ROOT / "tests"))  # for tiny_models, tiny_runs
+
+from tiny_models import save_tiny_backbone  # noqa: E402
+from tiny_runs import arguments  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,48 +71,6 @@ def train_script():
     return module
 
 
-def arguments(stage, corpus, output, **overrides):
-    """The command line of a tiny run.
-
-    Arguments
-    ---------
-    stage : str
-        ``pa`` or ``vocoder``.
-    corpus : Path
-        From the fixture of that name.
-    output : Path
-        The run's ``output_folder``.
-    **overrides : dict
-        What else to override.
-    """
-    options = {
-        "data_folder": corpus / "speech",
-        "noise_folder": corpus / "noise",
-        "rir_folder": corpus / "rirs",
-        "output_folder": output,
-        "adapter_bottleneck": 8,
-        "batch_size": 2,
-        "segment_seconds": 0.6,
-        "num_workers": 0,
-        "max_steps": 2,
-        "valid_interval": 2,
-        "valid_clips": 1,
-        "valid_kinds": "[all]",
-        "device": "cpu",
-    }
-    if stage == "vocoder":
-        options |= {
-            "vocoder": "!include:models/vocoder/hifigan_small.yaml",
-            "discriminator": (
-                "!new:miipher2.vocoders.discriminators.FrameDiscriminator"
-            ),
-            "vocoder_frames": 12,
-        }
-    options |= overrides
-    given = [f"--{k}={v}" for k, v in options.items()]
-    return [str(ROOT / "hparams" / f"{stage}.yaml"), *given, "--noprogressbar"]
-
-
 @pytest.fixture
 def train(train_script, corpus):
     """Trains a stage in this process: ``train(stage, output, **overrides)``."""
@@ -124,8 +85,6 @@ def train(train_script, corpus):
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory):
     """The folder of a tiny HuBERT."""
-    from tiny_models import save_tiny_backbone
-
     return save_tiny_backbone(tmp_path_factory.mktemp("hubert"), "hubert")
 
 

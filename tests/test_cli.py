@@ -70,7 +70,9 @@ def test_an_output_is_never_an_input(recordings):
 
 
 @pytest.mark.parametrize("missing", ["input", "model"])
-def test_wrong_paths_are_one_line(recordings, trained, tmp_path, missing, capsys):
+def test_wrong_paths_are_one_line(
+    recordings, trained, tmp_path, missing, capsys
+):
     source = tmp_path / "nothing" if missing == "input" else recordings
     model = trained / "vocoder/model" if missing == "input" else tmp_path / "no"
     with pytest.raises(SystemExit) as exit_:

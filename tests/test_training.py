@@ -13,8 +13,8 @@ import time
 
 import pytest
 import torch
-from conftest import ROOT, arguments
 from tiny_models import FAMILIES, save_tiny_backbone
+from tiny_runs import ROOT, arguments
 
 from miipher2.errors import UserError
 from miipher2.weights import load_weights
@@ -120,7 +120,9 @@ def test_adversarial_steps_change_both_networks(
     (save,) = (tmp_path / "save").glob("CKPT+*")
     for network, steps in (("generator", 4), ("discriminator", 2)):
         optimizer = torch.load(save / f"opt_{network}.ckpt", weights_only=True)
-        assert {s["step"].item() for s in optimizer["state"].values()} == {steps}
+        assert {s["step"].item() for s in optimizer["state"].values()} == {
+            steps
+        }
 
 
 def test_a_finished_run_is_not_trained_again(train, tiny_backbone, tmp_path):

@@ -4,7 +4,6 @@ Authors
  * The miipher2 authors 2026
 """
 
-import contextlib
 import csv
 import io
 import json
@@ -14,11 +13,11 @@ import tempfile
 from pathlib import Path
 
 import ruamel.yaml
-import soundfile
+import torch
 from hyperpyyaml import load_hyperpyyaml
 from tqdm import tqdm
 
-from miipher2.audio import read_audio
+from miipher2.audio import read_audio, write_audio
 from miipher2.audio_files import (
     first_folder,
     list_audio,
@@ -280,34 +279,14 @@ def _degrade_file(chain, source, name, arguments):
     if arguments.pairs:
         row["wav"] = f"$data_root/clean/{name}"
         row["noisy_wav"] = f"$data_root/noisy/{name}"
-        _write_audio(output / "clean" / name, target, chain.sample_rate)
-        _write_audio(output / "noisy" / name, noisy, chain.sample_rate)
+        write_audio(output / "clean" / name, target, chain.sample_rate)
+        write_audio(output / "noisy" / name, noisy, chain.sample_rate)
     else:
         row["wav"] = f"$data_root/{name}"
         folder = output if Path(arguments.clean).is_dir() else output.parent
-        _write_audio(folder / name, noisy, chain.sample_rate)
+        write_audio(folder / name, noisy, chain.sample_rate)
     row["metadata"] = json.dumps(metadata)
     return row
-
-
-def _write_audio(path, wav, sample_rate):
-    """Writes 16-bit audio that is whole whenever it can be seen."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(
-            str(part),
-            wav,
-            sample_rate,
-            format=path.suffix[1:].upper(),
-            subtype="PCM_16",
-        )
-        os.replace(part, path)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"{path}: cannot be written: {error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def _write_rows(path, rows):
@@ -336,7 +315,7 @@ def rooms(arguments):
         name = f"room_{index:05d}"
         rir, room = simulator.simulate(generator(arguments.seed, index))
         path = output / f"{name}.flac"
-        _write_audio(path, rir, simulator.sample_rate)
+        write_audio(path, torch.from_numpy(rir), simulator.sample_rate)
         seconds = f"{len(rir) / simulator.sample_rate:.6f}"
         wav = f"$data_root/{path.name}"
         rows.append({"ID": name, "duration": seconds, "wav": wav, **room})

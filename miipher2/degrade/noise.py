@@ -7,8 +7,8 @@ Authors
 import numpy as np
 from scipy import fft
 
+from miipher2.audio import active_samples, mean_power
 from miipher2.degrade.base import Degradation, pick, uniform
-from miipher2.degrade.level import active_samples, mean_power
 from miipher2.degrade.recordings import Recordings
 
 # A noise that pauses where speech is active may not become deafening: its
@@ -20,7 +20,7 @@ class AdditiveNoise(Degradation):
     """Adds noise at a signal-to-noise ratio on active speech.
 
     The ratio is the mean power of the speech over its active samples (see
-    ``miipher2.degrade.level.active_samples``) to the mean power of the noise
+    ``miipher2.audio.active_samples``) to the mean power of the noise
     over the same samples. The speech is what comes into this step: with its
     reverberation, if a room came before. Digital silence stays as it is and
     has the ratio None.

@@ -10,6 +10,7 @@ import torch
 from scipy import signal
 from tiny_audio import RATE
 
+from miipher2.audio import active_samples
 from miipher2.degrade import (
     Bandwidth,
     Clipping,
@@ -22,7 +23,6 @@ from miipher2.degrade import (
     generator,
 )
 from miipher2.degrade.bandwidth import FILTERS, RESAMPLERS
-from miipher2.degrade.level import active_samples
 from miipher2.degrade.packet_loss import gilbert_elliott
 from miipher2.errors import UserError
 
