@@ -124,7 +124,7 @@ def write_audio(path, wav, sample_rate):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(
-            str(partial), wav.T.numpy(), sample_rate, format=file_format
+            str(partial), wav.numpy().T, sample_rate, format=file_format
         )
         os.replace(partial, path)
     except (soundfile.LibsndfileError, OSError) as error:
