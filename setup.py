@@ -15,6 +15,10 @@ setup(
     package_data={"miipher2.degrade": ["*.yaml"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
+        "huggingface_hub>=1.0",
+        "numpy>=1.26",
+        "ruamel.yaml>=0.17.28",
+        "tqdm>=4.60",
         "torch>=2.9,<2.15",
         "torchaudio>=2.9",
         "speechbrain>=1.1",
