@@ -3,7 +3,7 @@
 
 To run both stages:
 > python train.py hparams/pa.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
-> python train.py hparams/vocoder.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS --cleaner_folder=results/pa/1234
+> python train.py hparams/vocoder.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
 from miipher2.errors import one_line_errors
-from miipher2.experiment import load_hparams
+from miipher2.experiment import load_cleaner, load_hparams
 from miipher2.manifests import prepare_noise, prepare_rirs
 
 # The prepare scripts, by which the YAML names a corpus
@@ -49,6 +49,8 @@ def prepare(hparams):
 def main(arguments):
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
     hparams = load_hparams(hparams_file, overrides)
+    if "cleaner_folder" in hparams:  # stage 2 stands on stage 1
+        load_cleaner(hparams["cleaner"], hparams["cleaner_folder"])
     sb.utils.distributed.ddp_init_group(run_opts)
     sb.create_experiment_directory(
         experiment_directory=hparams["output_folder"],

@@ -31,8 +31,7 @@ def test_missing_files_are_named(yaml):
         load_hparams("nothing.yaml")
     with pytest.raises(UserError, match="models/ssl/nothing.yaml"):
         load_hparams(
-            yaml.replace("vocoder", "pa"),
-            "data_folder: x\nssl: !include:models/ssl/nothing.yaml",
+            yaml, "data_folder: x\nssl: !include:models/ssl/nothing.yaml"
         )
 
 
