@@ -15,7 +15,7 @@ from pathlib import Path
 import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
-from miipher2.errors import one_line_errors
+from miipher2.errors import UserError, one_line_errors
 from miipher2.experiment import load_cleaner, load_hparams
 from miipher2.manifests import prepare_noise, prepare_rirs
 
@@ -44,6 +44,13 @@ def prepare(hparams):
                 hparams[f"valid_{name}_csv"],
                 skip_prep=skip_prep,
             )
+        for key in (f"{name}_csv", f"valid_{name}_csv"):
+            if hparams[key] is not None and not Path(hparams[key]).exists():
+                raise UserError(
+                    f"{hparams[key]}: no such manifest; give "
+                    f"--{name}_folder=FOLDER, or train without: "
+                    f"--{name}_csv=null --valid_{name}_csv=null"
+                )
 
 
 def main(arguments):

@@ -80,7 +80,10 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
             frames = -1 if seconds is None else round(seconds * rate)
             samples = file.read(frames, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as sound: {error}") from None
+        raise UserError(
+            f"{path}: cannot be read as sound ({error}); repair it or leave it "
+            "out"
+        ) from None
     samples = torch.from_numpy(
         resample(samples.mean(axis=1), rate, sample_rate)
     )
@@ -115,7 +118,8 @@ def write_audio(path, wav, sample_rate):
     """
     path = Path(path)
     file_format = path.suffix[1:].upper()
-    if file_format not in soundfile.available_formats():
+    formats = soundfile.available_formats()
+    if file_format not in formats or not soundfile.default_subtype(file_format):
         raise UserError(
             f"{path}: no known format of sound: {path.suffix or 'no suffix'}; "
             "end it in .wav, .flac or .ogg"
@@ -179,7 +183,7 @@ def mean_power(samples):
 
 
 def active_level(wav, sample_rate):
-    """Root mean square of the active samples.
+    """Root mean square of the active samples, without their mean.
 
     Arguments
     ---------
@@ -196,11 +200,13 @@ def active_level(wav, sample_rate):
     Example
     -------
     >>> wav = torch.zeros(16000)
-    >>> wav[:8000] = 0.5
+    >>> wav[:8000:2], wav[1:8000:2] = 0.5, -0.5
     >>> active_level(wav, 16000)
     0.5
     """
     samples = wav.numpy()
+    if len(samples):
+        samples = samples - samples.mean()  # an offset is no level
     return mean_power(samples[active_samples(samples, sample_rate)]) ** 0.5
 
 
@@ -224,8 +230,8 @@ def level_gain(wav, sample_rate, level_db=-26.0):
 
     Example
     -------
-    >>> gain = level_gain(torch.full((16000,), 0.5), 16000, level_db=-20.0)
-    >>> round(gain, 3)
+    >>> wav = torch.tensor([0.5, -0.5]).repeat(8000)
+    >>> round(level_gain(wav, 16000, level_db=-20.0), 3)
     0.2
     """
     wanted = 10 ** (level_db / 20)

@@ -112,7 +112,7 @@ class RestorationBrain(sb.Brain):
         **brain,
     ):
         super().__init__(**brain)
-        self.max_steps = max_steps
+        self.max_steps = self.optimizer_step_limit = max_steps
         self.lr_schedule = lr_schedule
         self.output_folder = Path(output_folder)
         self.loggers = [train_logger]
@@ -131,6 +131,15 @@ class RestorationBrain(sb.Brain):
         """The figure by which checkpoints are compared; lower is better."""
         return "loss"
 
+    def fit(self, epoch_counter, *args, **kwargs):
+        """Trains until ``max_steps``; a run that is there is left alone."""
+
+        def epochs():
+            while self.optimizer_step < self.max_steps:
+                yield next(epoch_counter)
+
+        super().fit(epochs(), *args, **kwargs)
+
     def on_fit_start(self):
         """Goes on from the latest checkpoint, or starts."""
         super().on_fit_start()
@@ -146,10 +155,23 @@ class RestorationBrain(sb.Brain):
             for optimizer in self.optimizers_dict.values():
                 self.lr_schedule(optimizer, self.optimizer_step + 1)
 
+    def _should_save_intra_epoch_ckpt(self, *args):
+        # gradients that wait for their step are in no checkpoint
+        should = super()._should_save_intra_epoch_ckpt(*args)
+        return should and self.step % self.grad_accumulation_factor == 0
+
+    def on_evaluate_start(self, **keys):
+        """Takes the best checkpoint of the run's last phase."""
+        if self.checkpointer.recover_if_possible() is None:
+            raise UserError(
+                f"{self.checkpointer.checkpoints_dir}: no checkpoint to "
+                "evaluate; train first"
+            )
+        self.checkpointer.recover_if_possible(min_key=self.best_key)
+
     def on_stage_start(self, stage, epoch=None):
         """Empties the means."""
-        if stage != sb.Stage.TRAIN or self.step == 0:
-            self.means = Means()
+        self.means = Means()
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Logs and, after validation, saves."""
@@ -165,7 +187,7 @@ class RestorationBrain(sb.Brain):
         logged["lr"] = rates[0]
         self._log(logged, train_stats=self.train_stats, valid_stats=stats)
         self.checkpointer.save_and_keep_only(
-            meta={self.best_key: stats[self.best_key.split()[0]]},
+            meta={self.best_key: stats[self.best_key]},
             min_keys=[self.best_key],
         )
 
@@ -228,12 +250,17 @@ class AdapterBrain(RestorationBrain):
     def figures(self, means):
         """Each term, and the ratios to doing nothing."""
         figures = means.overall()
-        figures["ratio"] = figures["loss"] / figures.pop("nothing")
+        figures["ratio"] = self.ratio(figures["loss"], figures.pop("nothing"))
         losses, nothing = means.by_kind("loss"), means.by_kind("nothing")
         if len(losses) > 1:
             for kind, loss in losses.items():
-                figures[f"ratio {kind}"] = loss / nothing[kind]
+                figures[f"ratio {kind}"] = self.ratio(loss, nothing[kind])
         return figures
+
+    @staticmethod
+    def ratio(loss, nothing):
+        """Not a number where nothing was degraded, as in a chain left clean."""
+        return loss / nothing if nothing > 0 else float("nan")
 
 
 class VocoderBrain(RestorationBrain):
@@ -288,7 +315,7 @@ class VocoderBrain(RestorationBrain):
 
     @property
     def best_key(self):
-        """Mel errors of the two phases are not compared with each other."""
+        """Mel error; those of the two phases are not compared."""
         return f"mel {self.phase}"
 
     @property
@@ -341,9 +368,10 @@ class VocoderBrain(RestorationBrain):
         hop = self.lower(self.modules.generator).hop_length
         if stage == sb.Stage.TRAIN:
             features, target = self.segments(features, target, batch, hop)
-        frames = min(features.shape[1], target.shape[1] // hop)
-        made = self.modules.generator(features[:, :frames])
-        return made.float()[:, None], target[:, None, : frames * hop]
+        made = self.modules.generator(features).float()
+        missing = made.shape[1] - target.shape[1]  # cut if negative
+        target = torch.nn.functional.pad(target, (0, missing))
+        return made[:, None], target[:, None]
 
     def segments(self, features, target, batch, hop):
         """Cuts features and sound at the same place of every clip."""
@@ -384,7 +412,8 @@ class VocoderBrain(RestorationBrain):
             if self.adversarial:
                 losses = self.adversarial_losses(made, target)
             else:
-                losses = {"G_loss": self.spectral_loss(made, target)}
+                losses = self.generator_loss(sb.Stage.TRAIN, made, target)
+                losses = {"G_loss": losses["G_loss"]}
             self.check_loss_isfinite(losses["G_loss"])
             for loss in losses.values():
                 scaled = loss / self.grad_accumulation_factor
@@ -424,17 +453,22 @@ class VocoderBrain(RestorationBrain):
         lengths = (batch.target.lengths * batch.target.data.shape[1]).long()
         errors = []
         for index, length in enumerate(lengths.tolist()):
-            length = max(min(length, made.shape[-1]), 1024)
-            pair = made[index, :, :length], target[index, :, :length]
+            # the spectral loss needs a window of samples
+            pair = [
+                torch.nn.functional.pad(
+                    wav[index, :, :length], (0, max(0, 1024 - length))
+                )
+                for wav in (made, target)
+            ]
             errors.append(self.spectral_loss(*pair))
             if len(self.samples) < self.valid_samples:
                 self.samples[batch.id[index]] = [wav.cpu() for wav in pair]
         errors = torch.stack(errors)
-        self.means.add({"mel": errors}, batch.kind)
+        self.means.add({self.best_key: errors}, batch.kind)
         return errors.mean()
 
     def on_stage_start(self, stage, epoch=None):
-        """Empties what validation collects; says when the phase changes."""
+        """Empties what validation collects; says which phase it is."""
         super().on_stage_start(stage, epoch)
         self.samples = {}
         if stage == sb.Stage.TRAIN:
@@ -442,7 +476,7 @@ class VocoderBrain(RestorationBrain):
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Logs, saves, and writes the clips to listen to."""
-        if stage != sb.Stage.TRAIN:
+        if stage == sb.Stage.VALID:
             run_on_main(self.write_samples)
         super().on_stage_end(stage, stage_loss, epoch)
 

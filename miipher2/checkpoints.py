@@ -50,6 +50,12 @@ class WholeCheckpointer(Checkpointer):
         ddp_barrier()
         return checkpoint
 
+    def save_and_keep_only(self, *args, **kwargs):
+        """Saves and cleans up, see ``Checkpointer.save_and_keep_only``."""
+        # the default is one list for all calls, which grows with each of them
+        kwargs.setdefault("importance_keys", [])
+        super().save_and_keep_only(*args, **kwargs)
+
     def recover_if_possible(self, *args, **kwargs):
         """Recovers, see ``Checkpointer``; removes what was left half-saved."""
         if if_main_process() and self.checkpoints_dir.is_dir():

@@ -34,7 +34,9 @@ class FeatureCleaner(AdaptedModel):
         The frozen speech encoder. It is changed in place: the modules at the
         sites of the adapters are wrapped.
     adapter : class
-        Called as ``adapter(module, width=...)`` for every site.
+        Called as ``adapter(module, width=...)`` for every site; has an
+        attribute ``enabled`` that switches it off. Like the backbone it is
+        always in eval mode.
     placement : str
         ``feed_forward``: parallel to the feed-forward of every used layer, as
         in the paper; ``layer``: around every used layer.
@@ -71,6 +73,14 @@ class FeatureCleaner(AdaptedModel):
             target_layers=sites,
             adapter_kwargs={"width": backbone.width},
         )
+        self.adapters = [
+            self.get_submodule(f"adapted_model.{s}") for s in sites
+        ]
+        if not all(hasattr(one, "enabled") for one in self.adapters):
+            raise UserError(
+                f"adapter: {type(self.adapters[0]).__name__} has no attribute "
+                "'enabled', by which it is switched off for the target"
+            )
         self.placement = placement
         self.trained = [
             name for name, p in self.named_parameters() if p.requires_grad
@@ -131,13 +141,12 @@ class FeatureCleaner(AdaptedModel):
     @contextlib.contextmanager
     def adapters_off(self):
         """Switches the adapters off for the length of a ``with`` block."""
-        adapters = [m for m in self.modules() if hasattr(m, "enabled")]
-        for adapter in adapters:
+        for adapter in self.adapters:
             adapter.enabled = False
         try:
             yield
         finally:
-            for adapter in adapters:
+            for adapter in self.adapters:
                 adapter.enabled = True
 
     def identity(self):

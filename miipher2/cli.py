@@ -6,6 +6,7 @@ Authors
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 from miipher2.audio_files import list_audio
@@ -41,6 +42,8 @@ def add_restore(subparsers):
     parser.add_argument(
         "--sample-rate",
         type=int,
+        choices=range(1000, 384001),
+        metavar="HZ",
         help="of the output in Hz; default: the model's",
     )
     parser.set_defaults(run=restore)
@@ -81,14 +84,14 @@ def pairs(source, target):
         found = [(source, target)]
     elif source.is_dir():
         files = [source / file.path for file in list_audio(source)]
-        stems = [path.with_suffix("") for path in files]
+        stems = Counter(path.with_suffix("") for path in files)
         found = [
             (
                 path,
                 target
                 / path.relative_to(source).with_name(
                     f"{path.stem}.wav"
-                    if stems.count(path.with_suffix("")) == 1
+                    if stems[path.with_suffix("")] == 1
                     else f"{path.name}.wav"
                 ),
             )

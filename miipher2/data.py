@@ -23,6 +23,7 @@ from torch.utils.data import BatchSampler
 
 from miipher2.audio import level_gain, read_audio, resample
 from miipher2.degrade import generator
+from miipher2.errors import UserError
 from miipher2.manifests import read_manifest
 
 SSL_RATE = 16000
@@ -83,13 +84,26 @@ def speech_set(
         ``cut``, a random number in [0, 1) for cutting features.
     """
     rows = read_manifest(csv, data_root)
+    unknown = set(kinds) - {"all", *degrade.names, *degrade.left_out}
+    if unknown:
+        raise UserError(
+            f"valid_kinds: {', '.join(sorted(unknown))}: no such degradation; "
+            f"there are all, {', '.join(degrade.names)}"
+        )
+    if "noisy_wav" in rows[0]:  # what is recorded comes in one kind
+        kinds = ["all"]
     if max_clips is not None:
-        rows = rows[:: -(-len(rows) // max_clips)]
+        rows = rows[:: -(-len(rows) // max(1, max_clips))]
     chains = {
         kind: degrade if kind == "all" else degrade.only(kind)
         for kind in kinds
         if kind in ("all", *degrade.names)
     }
+    if not chains:
+        raise UserError(
+            f"valid_kinds: none of {', '.join(kinds)} can be made without "
+            "noise or rooms; add all"
+        )
     data = {
         f"{kind}/{row['ID']}": {
             "noisy_wav": None,
@@ -281,6 +295,13 @@ def training_loader(
     StepLoader
         For ``Brain.fit``.
     """
+    for name, value in (
+        ("batch_size", batch_size),
+        ("max_steps", max_steps),
+        ("valid_interval", valid_interval),
+    ):
+        if value < 1:
+            raise UserError(f"--{name}={value}: has to be at least 1")
     distributed = torch.distributed.is_initialized()
     batches = EndlessBatches(
         dataset,

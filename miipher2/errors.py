@@ -25,12 +25,13 @@ class UserError(ValueError):
 def one_line_errors():
     """Ends the program with one line on a ``UserError`` or Ctrl-C.
 
+    The same goes for what the system refuses: a missing right, a full disk.
     Any other exception keeps its traceback: it is a fault of the program.
 
     Raises
     ------
     SystemExit
-        With status 2 for a ``UserError`` and 130 for Ctrl-C.
+        With status 2 for an error and 130 for Ctrl-C.
 
     Example
     -------
@@ -40,7 +41,14 @@ def one_line_errors():
     try:
         yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # one from a loader's worker comes with that process's traceback
+        line = str(error).strip().splitlines()[-1]
+        line = line.removeprefix(f"{__name__}.{UserError.__name__}: ")
+        print(f"error: {line}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -70,6 +70,8 @@ def load_hparams(hparams_file, overrides=""):
         with open(hparams_file, encoding="utf-8") as file:
             return hyperpyyaml.load_hyperpyyaml(file, overrides)
     except FileNotFoundError as error:
+        if not str(error.filename).endswith(".yaml"):
+            raise
         raise UserError(
             f"{error.filename}: no such YAML file (needed by {hparams_file})"
         ) from None
@@ -178,8 +180,9 @@ def export_restorer(hparams, hparams_file, overrides):
     model["backbone"]["source"] = ruamel.yaml.comments.TaggedScalar(
         "<model_folder>/backbone", tag="!ref"
     )
-    if model["generator"]["vocoder"].get("warm_start"):
-        model["generator"]["vocoder"]["warm_start"] = None
+    vocoder = model["generator"]["vocoder"]
+    if isinstance(vocoder, dict) and "warm_start" in vocoder:
+        vocoder["warm_start"] = None
     with open(folder / "hyperparams.yaml", "w", encoding="utf-8") as file:
         file.write("# How this model restores speech; read by miipher2\n")
         file.write("model_folder: !PLACEHOLDER\n\n")

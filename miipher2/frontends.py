@@ -295,7 +295,7 @@ class LogMel(FrontEnd):
         if seconds > self.max_seconds:
             raise UserError(
                 f"a clip of {seconds:.1f} s: Whisper takes at most"
-                f" {self.max_seconds:g} s; cut it into shorter pieces"
+                f" {self.max_seconds:g} s; lower segment_seconds (training) or window_seconds (restoring)"
             )
         spectrum = torch.stft(
             self.pad(wavs),

@@ -111,8 +111,8 @@ class Restorer(Pretrained):
             ``sample_rate``, zero after the end of a clip.
         """
         batch, time = wavs.shape
-        if lengths is None:
-            lengths = torch.ones(batch)
+        wavs = wavs.detach().cpu()
+        lengths = torch.ones(batch) if lengths is None else lengths.cpu()
         samples = (lengths * time).round().long().tolist()
         levelled = torch.zeros(batch, time)
         for row, wav, count in zip(levelled, wavs, samples, strict=True):
@@ -123,7 +123,7 @@ class Restorer(Pretrained):
             restored, wavs, spoken, samples, strict=True
         ):
             end = self._output_samples(count)
-            row[:end] = self._relevelled(made[:end], wav[:count].cpu())
+            row[:end] = self._relevelled(made[:end], wav[:count])
         return restored
 
     def forward(self, wavs, lengths=None):
@@ -144,6 +144,9 @@ class Restorer(Pretrained):
         torch.Tensor
             ``(round(time * sample_rate / input_rate),)`` at ``sample_rate``.
         """
+        wav = wav.detach().cpu()
+        if not len(wav):
+            return torch.zeros(0)
         levelled = wav * level_gain(wav, self.input_rate)
         hop = self.mods.cleaner.hop_length
         hop_out = self.mods.generator.hop_length

@@ -18,7 +18,7 @@ from miipher2.data import (
     training_loader,
     validation_loader,
 )
-from miipher2.degrade import Chain, Clipping
+from miipher2.degrade import Chain, Clipping, Reverb
 from miipher2.errors import UserError
 
 
@@ -37,7 +37,9 @@ def manifest(corpus, tmp_path):
 def dataset(manifest, corpus):
     def make(**options):
         options = {
-            "degrade": Chain({"clipping": (1.0, Clipping())}),
+            "degrade": Chain(
+                {"reverb": (0.5, Reverb(None)), "clipping": (1.0, Clipping())}
+            ),
             "segment_seconds": 0.5,
             "sample_rate": 16000,
             "seed": 1,
@@ -84,16 +86,22 @@ def test_paired_noisy_side_is_read_at_the_same_place(
     paired = [lines[0] + ",noisy_wav"]
     paired += [f"{row},{row.split(',')[2]}" for row in lines[1:]]
     manifest.write_text("\n".join(paired) + "\n")
-    item = dataset()[1, 0]
+    item = dataset(kinds=["all", "clipping"])[1, 0]
     assert torch.allclose(item["clean"], item["noisy"], atol=1e-6)
+    # a recording is what it is: no degradation multiplies it
+    assert len(dataset(kinds=["all", "clipping"])) == len(dataset())
 
 
 def test_kinds_multiply_the_clips_and_max_clips_limits_them(dataset):
     every = dataset(kinds=["all", "clipping", "reverb"], max_clips=3)
     kinds = [every[0, i]["kind"] for i in range(len(every))]
-    # there is no reverb in this chain
+    # the chain has no rooms for its reverb
     assert sorted(set(kinds)) == ["all", "clipping"]
     assert 2 <= kinds.count("all") == kinds.count("clipping") <= 3
+    with pytest.raises(UserError, match="nosie"):
+        dataset(kinds=["all", "nosie"])
+    with pytest.raises(UserError, match="reverb"):
+        dataset(kinds=["reverb"])
 
 
 def collect(loader, count):
@@ -182,6 +190,19 @@ def test_read_audio_says_what_is_wrong(tmp_path):
     soundfile.write(tmp_path / "nan.wav", nan, 16000, subtype="FLOAT")
     with pytest.raises(UserError, match="NaN"):
         read_audio(tmp_path / "nan.wav", 16000)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "max_steps", "valid_interval"])
+def test_counts_are_at_least_one(dataset, name):
+    with pytest.raises(UserError, match=f"{name}=0"):
+        training_loader(dataset(), **{**OPTIONS, name: 0})
+
+
+def test_an_offset_is_no_level():
+    tone = torch.sin(torch.arange(16000) / 10)
+    assert active_level(tone + 3, 16000) == pytest.approx(
+        active_level(tone, 16000), rel=0.01
+    )
 
 
 def test_level_gain_leaves_silence_and_peaks_alone():

@@ -6,6 +6,7 @@ Authors
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,7 +98,8 @@ def test_vocoder_learns_and_a_resumed_run_keeps_its_phase(
     train("vocoder", tmp_path, max_steps=60, **options)
     loss = figures(tmp_path, "train loss")
     assert len(loss) == 3 and loss[-1] < 0.99 * loss[0]
-    assert len(figures(tmp_path, "valid mel")) == 3
+    assert len(figures(tmp_path, "valid mel clean")) == 1
+    assert len(figures(tmp_path, "valid mel restored")) == 2
     log = (tmp_path / "log.txt").read_text()
     phases = re.findall(r"features of (\w+) speech", log)
     assert phases == ["clean", "clean", "restored"]
@@ -130,6 +132,82 @@ def test_a_finished_run_is_not_trained_again(train, tiny_backbone, tmp_path):
     train("pa", tmp_path, **options)
     train("pa", tmp_path, **options)
     assert len(figures(tmp_path, "valid loss")) == 1
+
+
+@pytest.mark.parametrize(
+    "first,then,steps",
+    [((3, 2), (8, 2), [2, 3, 5, 7, 8]), ((4, 4), (6, 1), [4, 5, 6])],
+)
+def test_a_longer_run_goes_on_to_its_last_step(
+    first, then, steps, train, tiny_backbone, tmp_path
+):
+    for max_steps, valid_interval in (first, then):
+        train(
+            "pa",
+            tmp_path,
+            ssl_source=tiny_backbone,
+            ssl_layer=2,
+            max_steps=max_steps,
+            valid_interval=valid_interval,
+        )
+    lines = (tmp_path / "train_log.txt").read_text().splitlines()
+    seen = [int(re.match(r"step: (\d+)", x)[1]) for x in lines if "valid" in x]
+    assert seen == steps
+
+
+def test_test_only_evaluates_the_trained_vocoder(
+    train_script, corpus, trained, tiny_backbone, tmp_path
+):
+    given = arguments(
+        "vocoder",
+        corpus,
+        tmp_path,
+        cleaner_folder=trained / "pa",
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        pretrain_steps=1,
+    )
+    with pytest.raises(UserError, match="no checkpoint"):
+        train_script.main([*given, "--test_only"])
+    train_script.main(given)
+    weights = tmp_path / "model/vocoder.safetensors"
+    before = weights.read_bytes()
+    train_script.main([*given, "--test_only"])
+    assert weights.read_bytes() == before
+    one, other = figures(tmp_path, "test mel restored")
+    assert one == other
+
+
+def test_no_noise_has_to_be_said(train, tiny_backbone, tmp_path):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    with pytest.raises(UserError, match="--noise_folder=FOLDER"):
+        train("pa", tmp_path, noise_folder="null", **options)
+    names = ("noise_csv", "valid_noise_csv", "rir_csv", "valid_rir_csv")
+    options |= dict.fromkeys(names, "null")
+    train("pa", tmp_path, noise_folder="null", rir_folder="null", **options)
+    assert figures(tmp_path, "valid loss")
+
+
+def test_a_worker_s_error_is_one_line(corpus, tiny_backbone, tmp_path):
+    broken = tmp_path / "speech"
+    shutil.copytree(corpus / "speech", broken)
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2, "max_steps": 50}
+    given = arguments(
+        "pa", corpus, tmp_path / "run", **options, data_folder=broken
+    )
+    run = [sys.executable, str(ROOT / "train.py"), *given]
+    subprocess.run([*run, "--max_steps=1"], check=True, capture_output=True)
+    for path in sorted(broken.rglob("train*/take1.wav")):
+        with open(path, "r+b") as file:  # after the headers were read
+            file.write(b"not sound")
+    done = subprocess.run(
+        [*run, "--num_workers=1", "--skip_prep=True"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ") and "take1.wav" in last
 
 
 def test_accumulated_batches_count_as_one_step(train, tiny_backbone, tmp_path):

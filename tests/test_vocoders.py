@@ -44,9 +44,10 @@ def test_yaml_of_each_vocoder(name, hop, request):
     path = request.config.rootpath / f"hparams/models/vocoder/{name}.yaml"
     loaded = load_hyperpyyaml(path.read_text())
     backbone = SimpleNamespace(width=8, frame_rate=50.0)
-    vocoder = build_vocoder(loaded["generator"], backbone).eval()
+    rate = loaded["sample_rate"]
+    vocoder = build_vocoder(loaded["generator"], backbone, rate).eval()
     assert vocoder.hop_length == hop
-    assert vocoder.sample_rate == loaded["sample_rate"] == 50 * hop
+    assert vocoder.sample_rate == rate == 50 * hop
     with torch.no_grad():
         assert vocoder(torch.randn(1, 3, 8)).shape == (1, 3 * hop)
 
@@ -54,7 +55,9 @@ def test_yaml_of_each_vocoder(name, hop, request):
 def test_a_vocoder_of_another_frame_rate_is_refused():
     backbone = SimpleNamespace(width=8, frame_rate=25.0)
     with pytest.raises(UserError, match="8000 Hz, not .* 16000 Hz.* 640"):
-        build_vocoder(functools.partial(HiFiGAN, **SMALL), backbone)
+        build_vocoder(functools.partial(HiFiGAN, **SMALL), backbone, 16000)
+    with pytest.raises(UserError, match="sample_rate: 24000 Hz, but"):
+        build_vocoder(functools.partial(HiFiGAN, **SMALL), backbone, 24000)
 
 
 def test_folding_weight_norm_changes_nothing():

@@ -107,7 +107,7 @@ class Vocoder(nn.Module):
         self.load(path)
 
 
-def build_vocoder(vocoder, backbone):
+def build_vocoder(vocoder, backbone, sample_rate):
     """Builds a vocoder for a backbone, if their rates fit.
 
     Arguments
@@ -116,6 +116,8 @@ def build_vocoder(vocoder, backbone):
         Called with ``width=``; gives a ``Vocoder``.
     backbone : miipher2.ssl.SSLBackbone
         Gives ``width`` and ``frame_rate`` (frames a second).
+    sample_rate : int
+        Hz of the sound that it is trained on.
 
     Returns
     -------
@@ -125,9 +127,16 @@ def build_vocoder(vocoder, backbone):
     Raises
     ------
     UserError
-        If ``hop_length * frame_rate`` is not the vocoder's sample rate.
+        If the vocoder has another sample rate, or ``hop_length * frame_rate``
+        is not its sample rate.
     """
     built = vocoder(width=backbone.width)
+    if built.sample_rate != sample_rate:
+        raise UserError(
+            f"sample_rate: {sample_rate} Hz, but the vocoder gives "
+            f"{built.sample_rate} Hz; choose it by --vocoder, for example "
+            "--vocoder='!include:models/vocoder/hifigan_24k.yaml'"
+        )
     rate = built.hop_length * backbone.frame_rate
     if rate != built.sample_rate:
         raise UserError(
