@@ -188,20 +188,17 @@ def test_no_noise_has_to_be_said(train, tiny_backbone, tmp_path):
     assert figures(tmp_path, "valid loss")
 
 
-def test_a_worker_s_error_is_one_line(corpus, tiny_backbone, tmp_path):
+def test_a_worker_s_error_is_one_line(train, corpus, tiny_backbone, tmp_path):
     broken = tmp_path / "speech"
     shutil.copytree(corpus / "speech", broken)
-    options = {"ssl_source": tiny_backbone, "ssl_layer": 2, "max_steps": 50}
-    given = arguments(
-        "pa", corpus, tmp_path / "run", **options, data_folder=broken
-    )
-    run = [sys.executable, str(ROOT / "train.py"), *given]
-    subprocess.run([*run, "--max_steps=1"], check=True, capture_output=True)
-    for path in sorted(broken.rglob("train*/take1.wav")):
-        with open(path, "r+b") as file:  # after the headers were read
-            file.write(b"not sound")
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    options |= {"data_folder": broken, "valid_interval": 1}
+    train("pa", tmp_path / "run", max_steps=1, **options)
+    for path in broken.rglob("train*/take1.wav"):
+        path.write_bytes(b"not sound")  # after the headers were read
+    options |= {"max_steps": 50, "num_workers": 1, "skip_prep": True}
     done = subprocess.run(
-        [*run, "--num_workers=1", "--skip_prep=True"],
+        [sys.executable, *command("pa", corpus, tmp_path / "run", **options)],
         capture_output=True,
         text=True,
     )
