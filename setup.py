@@ -31,6 +31,16 @@ setup(
     ],
     extras_require={
         "codecs": ["av>=14"],
+        # speaker similarity also needs: pip install --no-deps resemblyzer
+        "metrics": [
+            "speechmos>=0.0.1.1",
+            "librosa>=0.11",
+            "onnxruntime>=1.20",
+            "pesq>=0.0.4",
+            "pystoi>=0.4.1",
+            "webrtcvad-wheels>=2.0.14",
+            "faster-whisper>=1.1",
+        ],
         "rooms": ["pyroomacoustics>=0.8"],
         "tensorboard": ["tensorboard"],
         "test": [

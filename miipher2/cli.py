@@ -12,6 +12,7 @@ from pathlib import Path
 from miipher2.audio_files import list_audio
 from miipher2.degrade import command as degrade
 from miipher2.errors import UserError, one_line_errors
+from miipher2.evaluation import command as evaluate
 
 
 def add_restore(subparsers):
@@ -170,6 +171,7 @@ def main(arguments=None):
     subparsers = parser.add_subparsers(dest="command", required=True)
     add_restore(subparsers)
     degrade.add_parser(subparsers)
+    evaluate.add_parser(subparsers)
     arguments = parser.parse_args(arguments)
     with one_line_errors():
         return arguments.run(arguments) or 0
