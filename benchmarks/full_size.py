@@ -131,7 +131,7 @@ def main():
     print("| stage | precision | trainable parameters | s | peak GiB |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for precision in ("fp32", "bf16"):
+        for precision in ("bf16", "fp32"):
             for stage in ("adapters", "vocoder", "restore"):
                 done = subprocess.run(
                     [sys.executable, __file__, stage, precision, folder],
