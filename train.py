@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Trains either stage of Miipher-2; the YAML says which and how.
+"""Trains any stage of Miipher-2; the YAML says which and how.
 
 To run both stages:
 > python train.py hparams/pa.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
 > python train.py hparams/vocoder.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
+
+A backbone of your own, before both:
+> python train.py hparams/ssl.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
 
 Authors
  * The miipher2 authors 2026

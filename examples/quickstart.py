@@ -59,12 +59,12 @@ def main(output):
         *common,
         f"--cleaner_folder={output / 'pa'}",
         f"--output_folder={output / 'vocoder'}",
-        "--vocoder=!include:models/vocoder/hifigan_small.yaml",
+        "--vocoder=!include:models/vocoder/istft.yaml",
         "--discriminator="
         "!new:miipher2.vocoders.discriminators.FrameDiscriminator",
         "--max_steps=300",
         "--pretrain_steps=150",
-        "--mel_steps=280",
+        "--mel_steps=250",
         "--valid_interval=100",
         "--lr=0.001",
     )

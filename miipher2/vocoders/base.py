@@ -143,7 +143,7 @@ def build_vocoder(vocoder, backbone, sample_rate):
             f"the vocoder makes {built.hop_length} samples a frame, which at "
             f"the backbone's {backbone.frame_rate:g} frames a second is "
             f"{rate:g} Hz, not its sample_rate of {built.sample_rate} Hz; "
-            "choose upsample_factors whose product is "
+            "choose upsample_factors whose product is, or a hop_length of, "
             f"{built.sample_rate / backbone.frame_rate:g}"
         )
     return built
