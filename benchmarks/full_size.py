@@ -65,8 +65,12 @@ def measure(stage, precision, folder):
     """Runs one stage; prints its figures as JSON."""
     import torch
 
+    from miipher2.experiment import load_cleaner
+
     name = "pa" if stage == "adapters" else "vocoder"
     hparams = experiment(name, folder)
+    if name == "vocoder":
+        load_cleaner(hparams["cleaner"], hparams["cleaner_folder"])
     trainable = {
         key: sum(p.numel() for p in m.parameters() if p.requires_grad)
         for key, m in hparams["modules"].items()

@@ -49,7 +49,7 @@ def main(output):
         "hparams/pa.yaml",
         *common,
         f"--output_folder={output / 'pa'}",
-        "--max_steps=200",
+        "--max_steps=100",
         "--valid_interval=50",
         "--lr=0.001",
     )
@@ -62,10 +62,10 @@ def main(output):
         "--vocoder=!include:models/vocoder/istft.yaml",
         "--discriminator="
         "!new:miipher2.vocoders.discriminators.FrameDiscriminator",
-        "--max_steps=300",
-        "--pretrain_steps=150",
-        "--mel_steps=250",
-        "--valid_interval=100",
+        "--max_steps=150",
+        "--pretrain_steps=100",
+        "--mel_steps=140",
+        "--valid_interval=50",
         "--lr=0.001",
     )
     restored = output / "restored"
