@@ -1,6 +1,6 @@
 """Trains both stages on the examples and restores the noisy ones.
 
-Some minutes on a CPU. The backbone has random weights and training is far too
+Two or three minutes on two CPU cores. The backbone has random weights and training is far too
 short: it shows that everything runs, not how well the method restores.
 
     python examples/quickstart.py [OUTPUT_FOLDER]
