@@ -58,8 +58,6 @@ class SSLBackbone(nn.Module):
         model with random weights, the same ones every time.
     layer : int
         Layer whose output is wanted, counted from 1.
-    cache_dir : str, optional
-        Where downloaded files are kept; default: Hugging Face's own cache.
 
     Attributes
     ----------
@@ -100,7 +98,7 @@ class SSLBackbone(nn.Module):
     torch.Size([2, 51, 32])
     """
 
-    def __init__(self, source, layer, cache_dir=None):
+    def __init__(self, source, layer):
         super().__init__()
         given_config = not isinstance(source, (str, Path))
         if given_config:
@@ -108,7 +106,7 @@ class SSLBackbone(nn.Module):
             config = copy.deepcopy(source)
         else:
             self.source = str(source)
-            config = self._read(AutoConfig, cache_dir=cache_dir)
+            config = self._read(AutoConfig)
 
         self.model_type = config.model_type
         if self.model_type not in FRONT_ENDS:
@@ -137,11 +135,9 @@ class SSLBackbone(nn.Module):
             self.extractor = family.default_extractor(config)
             self.model = _build(family.model_class, config)
         else:
-            self.extractor = self._read(
-                AutoFeatureExtractor, cache_dir=cache_dir
-            )
+            self.extractor = self._read(AutoFeatureExtractor)
             self.model = self._load(
-                family, config, cache_dir, final_norm if norm_is_above else None
+                family, config, final_norm if norm_is_above else None
             )
         if norm_is_above:
             _replace(self.model, final_norm, nn.Identity())
@@ -345,12 +341,11 @@ class SSLBackbone(nn.Module):
                 f" (transformers: {reason})"
             ) from error
 
-    def _load(self, family, config, cache_dir, norm_above):
+    def _load(self, family, config, norm_above):
         """The model with its weights, all of them found."""
         model, report = self._read(
             family.model_class,
             config=config,
-            cache_dir=cache_dir,
             dtype=torch.float32,
             key_mapping=family.key_mapping,
             output_loading_info=True,
