@@ -40,7 +40,10 @@ setup(
             "pystoi>=0.4.1",
             "webrtcvad-wheels>=2.0.14",
             "faster-whisper>=1.1",
+            "pyrnnoise>=0.4.5",
         ],
+        # what a harmonic vocoder is taught with
+        "pitch": ["swift-f0>=0.3"],
         "rooms": ["pyroomacoustics>=0.8"],
         "tensorboard": ["tensorboard"],
         "test": [
@@ -51,6 +54,7 @@ setup(
             "av>=14",
             "pyroomacoustics>=0.8",
             "matplotlib",
+            "swift-f0>=0.3",
             "tensorboard",
         ],
     },

@@ -5,6 +5,9 @@ To run both stages:
 > python train.py hparams/pa.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
 > python train.py hparams/vocoder.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
 
+Settings kept in a file, one argument a line, later ones win:
+> python train.py hparams/pa.yaml @hparams/compact/pa.args --data_folder=SPEECH
+
 A backbone of your own, before both:
 > python train.py hparams/ssl.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
 
@@ -19,7 +22,7 @@ import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
 from miipher2.errors import UserError, one_line_errors
-from miipher2.experiment import load_cleaner, load_hparams
+from miipher2.experiment import load_cleaner, load_hparams, start_from
 from miipher2.manifests import prepare_noise, prepare_rirs
 
 # The prepare scripts, by which the YAML names a corpus
@@ -56,11 +59,40 @@ def prepare(hparams):
                 )
 
 
+def from_files(arguments):
+    """Puts the lines of FILE in the place of ``@FILE``, as argparse does."""
+    for argument in arguments:
+        if not argument.startswith("@"):
+            yield argument
+            continue
+        path = Path(argument[1:])
+        if not path.is_file():
+            raise UserError(f"{argument}: no such file of arguments")
+        for line in path.read_text("utf-8").splitlines():
+            if line.strip() and not line.startswith("#"):
+                yield line.strip()
+
+
+def last_wins(arguments):
+    """Drops a ``--key=value`` that a later one replaces."""
+    chosen = {}
+    for place, argument in enumerate(arguments):
+        key, equals, _ = argument.partition("=")
+        key = key if equals and key.startswith("--") else place
+        chosen.pop(key, None)
+        chosen[key] = argument
+    return list(chosen.values())
+
+
 def main(arguments):
+    arguments = last_wins(from_files(arguments))
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
     hparams = load_hparams(hparams_file, overrides)
     if "cleaner_folder" in hparams:  # stage 2 stands on stage 1
         load_cleaner(hparams["cleaner"], hparams["cleaner_folder"])
+        hparams["cleaner"].requires_grad_(False)
+    if hparams["start_folder"] is not None:
+        start_from(hparams, hparams["start_folder"])
     sb.utils.distributed.ddp_init_group(run_opts)
     sb.create_experiment_directory(
         experiment_directory=hparams["output_folder"],

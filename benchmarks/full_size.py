@@ -71,6 +71,7 @@ def measure(stage, precision, folder):
     hparams = experiment(name, folder)
     if name == "vocoder":
         load_cleaner(hparams["cleaner"], hparams["cleaner_folder"])
+        hparams["cleaner"].requires_grad_(False)
     trainable = {
         key: sum(p.numel() for p in m.parameters() if p.requires_grad)
         for key, m in hparams["modules"].items()

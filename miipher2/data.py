@@ -9,6 +9,7 @@ Authors
 """
 
 import itertools
+import math
 
 import torch
 from speechbrain.dataio.batch import PaddedBatch
@@ -52,6 +53,7 @@ def speech_set(
     seed,
     kinds=("all",),
     max_clips=None,
+    pitch=None,
 ):
     """Makes the dataset of one manifest.
 
@@ -76,6 +78,8 @@ def speech_set(
         of noise or rooms, are left out.
     max_clips : int
         If given, no more than so many clips, evenly chosen from the manifest.
+    pitch : miipher2.pitch.PitchTracks
+        If given, the items have ``pitch`` too.
 
     Returns
     -------
@@ -116,7 +120,7 @@ def speech_set(
     }
 
     @takes("ID", "kind", "epoch", "wav", "noisy_wav", "duration")
-    @provides("clean", "noisy", "target", "cut")
+    @provides("clean", "noisy", "target", "cut", "pitch")
     def pair(utterance, kind, epoch, wav, noisy_wav, duration):
         rng = generator(seed, epoch, utterance)
         spare = max(0.0, duration - segment_seconds)
@@ -140,9 +144,17 @@ def speech_set(
         yield noisy
         yield target
         yield cut
+        if pitch is not None:
+            seconds = len(target) / sample_rate
+            yield pitch(
+                wav,
+                place["start"],
+                math.ceil(seconds / pitch.frame_seconds),
+            )
 
     dataset = EpochDataset(data, [pair])
-    dataset.set_output_keys(["id", "kind", "clean", "noisy", "target", "cut"])
+    keys = ["id", "kind", "clean", "noisy", "target", "cut"]
+    dataset.set_output_keys(keys + ["pitch"] * (pitch is not None))
     return dataset
 
 

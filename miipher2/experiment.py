@@ -13,9 +13,12 @@ import ruamel.yaml
 from hyperpyyaml.core import resolve_references
 
 from miipher2.errors import UserError
+from miipher2.weights import halve
 
 CLEANER = "cleaner.safetensors"
 VOCODER = "vocoder.safetensors"
+DISCRIMINATOR = "discriminator.safetensors"
+BACKBONE = "backbone"
 
 
 def load_hparams(hparams_file, overrides=""):
@@ -110,13 +113,47 @@ def load_cleaner(cleaner, cleaner_folder):
     for folder in (Path(cleaner_folder), Path(cleaner_folder, "model")):
         if (folder / CLEANER).exists():
             cleaner.loader(folder / CLEANER)
-            cleaner.requires_grad_(False)
             return
     raise UserError(
         f"--cleaner_folder={cleaner_folder}: no {CLEANER} there nor in its "
         "folder 'model'; give the output_folder of a finished stage 1 "
         "(python train.py hparams/pa.yaml ...)"
     )
+
+
+def start_from(hparams, folder):
+    """Gives what is to be trained the weights of an earlier run.
+
+    Arguments
+    ---------
+    hparams : dict
+        The experiment of any stage.
+    folder : str
+        The ``model`` folder of an earlier run. Stage 0 takes its backbone,
+        stage 1 its adapters, stage 2 its vocoder and, if it is there, its
+        discriminator.
+
+    Raises
+    ------
+    UserError
+        If there is nothing for this stage, or it does not fit.
+    """
+    folder = Path(folder)
+    if "pretraining" in hparams:
+        inside = folder / BACKBONE
+        hparams["pretraining"].start_from(inside if inside.is_dir() else folder)
+        return
+    if "generator" not in hparams:
+        load_cleaner(hparams["cleaner"], folder)
+        return
+    if not (folder / VOCODER).exists():
+        raise UserError(
+            f"--start_folder={folder}: no {VOCODER} there; give the folder "
+            "'model' of an earlier stage 2"
+        )
+    hparams["generator"].load(folder / VOCODER)
+    if (folder / DISCRIMINATOR).exists():
+        hparams["discriminator"].load(folder / DISCRIMINATOR)
 
 
 def export_cleaner(hparams, hparams_file, overrides):
@@ -145,7 +182,7 @@ def export_cleaner(hparams, hparams_file, overrides):
     )
 
 
-def export_restorer(hparams, hparams_file, overrides):
+def export_restorer(hparams, hparams_file, overrides, half=False):
     """Writes the folder that ``Restorer.from_hparams`` loads as it is.
 
     It holds ``hyperparams.yaml``, the adapters, the vocoder and the layers of
@@ -159,6 +196,9 @@ def export_restorer(hparams, hparams_file, overrides):
         Its YAML; ``models/restore.yaml`` beside it says how to restore.
     overrides : str or dict
         The overrides that it was loaded with.
+    half : bool
+        Whether to write half precision, and the discriminator too, so that
+        a later run can start from this folder.
 
     Returns
     -------
@@ -166,9 +206,12 @@ def export_restorer(hparams, hparams_file, overrides):
         What to do next, for the last line of the training.
     """
     folder = _model_folder(hparams)
-    hparams["backbone"].save(folder / "backbone")
+    hparams["backbone"].save(folder / BACKBONE)
     hparams["cleaner"].saver(folder / CLEANER)
     hparams["generator"].save(folder / VOCODER)
+    if half:
+        hparams["discriminator"].save(folder / DISCRIMINATOR)
+        halve(folder)
     restore = Path(hparams_file).with_name("models") / "restore.yaml"
     with open(hparams_file, encoding="utf-8") as file:
         resolved = resolve_references(file, overrides)
@@ -178,7 +221,7 @@ def export_restorer(hparams, hparams_file, overrides):
     for key in ("backbone", "cleaner", "generator"):
         model[key] = every[key]
     model["backbone"]["source"] = ruamel.yaml.comments.TaggedScalar(
-        "<model_folder>/backbone", tag="!ref"
+        f"<model_folder>/{BACKBONE}", tag="!ref"
     )
     vocoder = model["generator"]["vocoder"]
     if isinstance(vocoder, dict) and "warm_start" in vocoder:

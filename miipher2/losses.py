@@ -74,3 +74,69 @@ class FeatureLoss(nn.Module):
         }
         terms["loss"] = sum(self.weights[k] * v for k, v in terms.items())
         return terms
+
+
+class MultiScaleSTFTLoss(nn.Module):
+    """Compares magnitudes at several resolutions, for a vocoder.
+
+    Parallel WaveGAN, section 2.2 (arXiv 1910.11480): the mean absolute error
+    of the logarithms, and the spectral convergence. It goes where
+    ``GeneratorLoss`` takes an ``stft_loss``; SpeechBrain's own class of that
+    name does not run on torch 2, which wants complex spectra.
+
+    Arguments
+    ---------
+    n_ffts : list of int
+        Sizes of the spectra, in samples; hops are a quarter.
+    sc_weight : float
+        Weight of the spectral convergence beside the other term.
+
+    Example
+    -------
+    >>> loss = MultiScaleSTFTLoss()
+    >>> wav = torch.rand(2, 8000)
+    >>> [float(term) for term in loss(wav, wav)]
+    [0.0, 0.0]
+    """
+
+    def __init__(self, n_ffts=(256, 512, 1024, 2048), sc_weight=1.0):
+        super().__init__()
+        self.n_ffts = n_ffts
+        self.sc_weight = sc_weight
+
+    def forward(self, made, true):
+        """Compares sounds.
+
+        Arguments
+        ---------
+        made : torch.Tensor
+            ``(batch, time)``.
+        true : torch.Tensor
+            ``(batch, time)``.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Both terms, scalars.
+        """
+        magnitude = convergence = 0.0
+        for n_fft in self.n_ffts:
+            a, b = (self._magnitudes(wav, n_fft) for wav in (made, true))
+            magnitude += (a.log() - b.log()).abs().mean()
+            convergence += (a - b).norm() / b.norm().clamp(min=1e-6)
+        count = len(self.n_ffts)
+        return magnitude / count, self.sc_weight * convergence / count
+
+    @staticmethod
+    def _magnitudes(wav, n_fft):
+        spectrum = torch.stft(
+            wav,
+            n_fft,
+            n_fft // 4,
+            window=torch.hann_window(n_fft, device=wav.device),
+            return_complex=True,
+        )
+        # the root needs a floor for its gradient at zero; 60 dB below the
+        # level of speech, so that silence does not outweigh it
+        power = torch.view_as_real(spectrum).square().sum(dim=-1)
+        return (power + (n_fft * 1e-5) ** 2).sqrt()

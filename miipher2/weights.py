@@ -1,6 +1,6 @@
 """Weights on disk: safetensors with a word about what they belong to.
 
-Every checkpoint and every released file of this package goes through the two
+Every checkpoint and every released file of this package goes through the
 functions here, so that loading never runs foreign code and a file of another
 model is refused with one line instead of a list of shapes.
 
@@ -14,6 +14,13 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from speechbrain.utils.checkpoints import (
+    mark_as_loader,
+    mark_as_saver,
+    mark_as_transfer,
+    register_checkpoint_hooks,
+)
+from torch import nn
 
 from miipher2.errors import UserError
 
@@ -114,3 +121,104 @@ def fill(module, tensors, path, names=None):
                 "use the YAML it was trained with"
             )
     module.load_state_dict({**own, **tensors})
+
+
+@register_checkpoint_hooks
+class SavedModule(nn.Module):
+    """A module whose SpeechBrain checkpoints are safetensors.
+
+    Example
+    -------
+    >>> class Scale(SavedModule):
+    ...     def __init__(self, width):
+    ...         super().__init__()
+    ...         self.scale = nn.Parameter(torch.ones(width))
+    >>> import torch
+    >>> path = getfixture("tmpdir") / "a.safetensors"
+    >>> Scale(2).save(path)
+    >>> Scale(2).load(path)
+    """
+
+    def identity(self):
+        """What the weights belong to: plain values.
+
+        Returns
+        -------
+        dict
+            Written into the file.
+        """
+        return {}
+
+    def check(self, identity, path):
+        """Refuses weights that belong to something else.
+
+        Arguments
+        ---------
+        identity : dict
+            Of the weights.
+        path : str or Path
+            For the error.
+        """
+
+    @mark_as_saver
+    def save(self, path):
+        """Writes the weights.
+
+        Arguments
+        ---------
+        path : str or Path
+            The file to write.
+        """
+        save_weights(path, self.state_dict(), self.identity())
+
+    @mark_as_loader
+    def load(self, path, end_of_epoch=True):
+        """Reads weights that ``save`` wrote.
+
+        Arguments
+        ---------
+        path : str or Path
+            The file to read.
+        end_of_epoch : bool
+            Not used; SpeechBrain passes it.
+
+        Raises
+        ------
+        UserError
+            If they belong to something else.
+        """
+        tensors, identity = load_weights(path)
+        self.check(identity, path)
+        fill(self, tensors, path)
+
+    @mark_as_transfer
+    def transfer(self, path):
+        """Reads weights for inference, or to go on from.
+
+        Arguments
+        ---------
+        path : str or Path
+            The file to read.
+        """
+        self.load(path)
+
+
+def halve(folder):
+    """Rewrites a model's weights in half precision.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Every ``*.safetensors`` in it and below becomes half as large.
+    """
+    for path in sorted(Path(folder).rglob("*.safetensors")):
+        with safe_open(str(path), "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {
+                name: (tensor.half() if tensor.is_floating_point() else tensor)
+                for name in file.keys()
+                for tensor in [file.get_tensor(name)]
+            }
+        partial = Path(f"{path}.partial")
+        partial.write_bytes(save(tensors, metadata))
+        os.replace(partial, path)

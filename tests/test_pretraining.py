@@ -15,12 +15,12 @@ from tiny_runs import arguments
 from miipher2.degrade import generator
 from miipher2.errors import UserError
 from miipher2.pretraining import (
-    PADDING,
-    BestRQ,
+    MaskedPrediction,
     RandomTargets,
-    draw_mask,
-    nearest_code,
+    SpectralTargets,
 )
+from miipher2.pretraining.model import draw_mask
+from miipher2.pretraining.targets import nearest_code
 from miipher2.ssl import SSLBackbone
 from miipher2.weights import load_weights
 
@@ -42,11 +42,12 @@ TINY = {
 }
 
 
-def tiny(**config):
+def tiny(targets=None, filterbank=False, **config):
     """A tiny model with its targets, the same one every time."""
     torch.manual_seed(0)
-    targets = RandomTargets(codebooks=2, codes=32, code_dim=8)
-    return BestRQ(transformers.HubertConfig(**{**TINY, **config}), targets)
+    targets = targets or RandomTargets(codebooks=2, codes=32, code_dim=8)
+    config = transformers.HubertConfig(**{**TINY, **config})
+    return MaskedPrediction(config, targets, filterbank)
 
 
 @pytest.fixture
@@ -127,13 +128,12 @@ def test_padding_changes_nothing():
     padded = torch.nn.functional.pad(short, (0, 9000), value=0.7)
     lengths = torch.tensor([1.0, 7000 / 16000])
     wavs = torch.stack([long, padded])
-    logits, codes = model(wavs, wavs, lengths, masks)
+    outputs, codes = model(wavs, wavs, lengths, masks)
     alone, its_codes = model(
         short[None], short[None], torch.ones(1), masks[1:, :22]
     )
-    assert torch.allclose(logits[1, :22], alone[0], atol=1e-4)
+    assert torch.allclose(outputs[1, :22], alone[0], atol=1e-4)
     assert torch.equal(codes[1, :22], its_codes[0])
-    assert (codes[1, 22:] == PADDING).all()
 
 
 def test_what_is_hidden_is_not_seen():
@@ -154,19 +154,42 @@ def test_what_is_hidden_is_not_seen():
     assert difference.abs().max() > 0.01
 
 
-def test_every_weight_learns():
-    model = tiny()
+@pytest.mark.parametrize("targets", [None, SpectralTargets()])
+@pytest.mark.parametrize("filterbank", [False, True])
+def test_every_weight_learns(targets, filterbank):
+    model = tiny(targets, filterbank)
     wavs = torch.randn(2, 8000)
     masks = torch.arange(25).expand(2, 25) < 10
-    logits, codes = model(wavs, wavs, torch.tensor([1.0, 0.8]), masks)
-    torch.nn.functional.cross_entropy(
-        logits.flatten(0, 2), codes.flatten()
-    ).backward()
+    outputs, truth = model(wavs, wavs, torch.tensor([1.0, 0.8]), masks)
+    model.targets.compare(outputs, truth)["loss"].mean().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad.abs().sum() > 0, name
     assert not any(
         name.startswith("targets") for name, _ in model.named_parameters()
     )
+
+
+@pytest.mark.parametrize("samples", [1, 320, 321, 16001])
+def test_spectral_targets_lie_over_the_samples(samples):
+    frames = SpectralTargets()(torch.randn(samples))
+    assert frames.shape == (-(-samples // 320), 241)
+
+
+def test_spectral_targets_hear_their_own_samples_level_and_pitch():
+    targets = SpectralTargets()
+    wav = 0.01 * torch.randn(10 * 320)
+    before = targets(wav)[:, :160]
+    click = wav.clone()
+    click[5 * 320 + 130 : 5 * 320 + 190] = 1.0  # the middle of frame 5
+    changed = (targets(click)[:, :160] - before).abs().mean(dim=1)
+    assert changed.argmax() == 5
+    louder = (targets(4 * wav) - targets(wav))[:, :160]
+    assert 4 * louder.mean() == pytest.approx(math.log(4), rel=0.25)
+    time = torch.arange(16000) / 16000
+    comb = sum(torch.cos(2 * torch.pi * 125 * k * time) for k in range(1, 10))
+    harmonics = targets(0.05 * comb)[10, 160:]  # 15.6 Hz a bin
+    peaks = harmonics[8:80:8]
+    assert peaks.min() > harmonics[4:76:8].max()
 
 
 def test_a_backbone_of_another_shape_is_refused():

@@ -18,6 +18,7 @@ from tiny_models import FAMILIES, save_tiny_backbone
 from tiny_runs import ROOT, arguments
 
 from miipher2.errors import UserError
+from miipher2.restorer import Restorer
 from miipher2.weights import load_weights
 
 
@@ -356,3 +357,111 @@ def test_from_the_recipe_folder(corpus, tiny_backbone, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "hparams/vocoder.yaml --cleaner_folder" in done.stdout
+
+
+def test_a_run_of_some_minutes_ends_in_time(train, tmp_path, tiny_backbone):
+    train(
+        "pa",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        minutes=0.05,
+        max_steps=100000,
+        valid_interval=100000,
+        warmup_steps=10,
+    )
+    (line,) = (tmp_path / "train_log.txt").read_text().splitlines()[:1]
+    steps = int(re.search(r"step: (\d+)", line)[1])
+    assert 0 < steps < 100000
+    # the schedule was gone through: the rate has cooled down
+    assert float(re.search(r"lr: ([\d.e+-]+)", line)[1]) < 0.0002 / 5
+    assert (tmp_path / "model/cleaner.safetensors").exists()
+
+
+def test_a_later_run_starts_where_the_earlier_ended(
+    train, trained, tmp_path, tiny_backbone
+):
+    backbone = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    still = {"max_steps": 1, "valid_interval": 1, "lr": 0.0}
+    train(
+        "pa", tmp_path / "pa", start_folder=trained / "pa", **backbone, **still
+    )
+    name = "model/cleaner.safetensors"
+    assert_same_weights(trained / "pa" / name, tmp_path / "pa" / name)
+    train(
+        "vocoder",
+        tmp_path / "half",
+        cleaner_folder=trained / "pa",
+        start_folder=trained / "vocoder/model",
+        export_half=True,
+        **backbone,
+        **still,
+    )
+    half = tmp_path / "half/model"
+    whole = trained / "vocoder/model/vocoder.safetensors"
+    assert (half / whole.name).stat().st_size < 0.6 * whole.stat().st_size
+    assert_same_weights(half / whole.name, whole, atol=1e-2)
+    assert_same_weights(
+        half / "backbone/model.safetensors",
+        trained / "vocoder/model/backbone/model.safetensors",
+        atol=1e-2,
+    )
+    # and from half precision on, the discriminator too
+    train(
+        "vocoder",
+        tmp_path / "on",
+        cleaner_folder=half,
+        start_folder=half,
+        export_half=True,
+        **backbone,
+        **still,
+    )
+    for name in ("vocoder", "discriminator", "cleaner"):
+        file = f"{name}.safetensors"
+        assert_same_weights(half / file, tmp_path / "on/model" / file)
+    with pytest.raises(UserError, match="no vocoder.safetensors there"):
+        train(
+            "vocoder",
+            tmp_path / "no",
+            cleaner_folder=trained / "pa",
+            start_folder=trained / "pa",
+            **backbone,
+        )
+
+
+def assert_same_weights(one, other, atol=0.0):
+    """Compares two files of weights."""
+    one, other = load_weights(one)[0], load_weights(other)[0]
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.allclose(
+            tensor.float(), other[name].float(), rtol=1e-3, atol=atol
+        ), name
+
+
+def test_a_harmonic_vocoder_is_taught_pitch_and_averaged(
+    train, trained, tmp_path, tiny_backbone, monkeypatch
+):
+    pytest.importorskip("swift_f0")
+    monkeypatch.chdir(tmp_path)  # tracks are kept in results/pitch
+    train(
+        "vocoder",
+        tmp_path,
+        cleaner_folder=trained / "pa",
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        vocoder="!include:models/vocoder/harmonic.yaml",
+        average_decay=0.5,
+        mel_steps=1,
+        max_steps=3,
+        valid_interval=2,
+    )
+    assert list((tmp_path / "results/pitch").glob("*.npy"))
+    (save, *_) = sorted((tmp_path / "save").glob("CKPT+*"))[::-1]
+    trained_now = load_weights(save / "generator.ckpt")[0]
+    exported = load_weights(tmp_path / "model/vocoder.safetensors")[0]
+    assert not torch.equal(
+        exported["pitch.weight"], trained_now["pitch.weight"]
+    )
+    restorer = Restorer.from_hparams(str(tmp_path / "model"))
+    assert restorer.restore_batch(torch.randn(1, 8000)).shape == (1, 8000)

@@ -4,20 +4,11 @@ Authors
  * The miipher2 authors 2026
 """
 
-from speechbrain.utils.checkpoints import (
-    mark_as_loader,
-    mark_as_saver,
-    mark_as_transfer,
-    register_checkpoint_hooks,
-)
-from torch import nn
-
 from miipher2.errors import UserError
-from miipher2.weights import fill, load_weights, save_weights
+from miipher2.weights import SavedModule
 
 
-@register_checkpoint_hooks
-class Vocoder(nn.Module):
+class Vocoder(SavedModule):
     """Base class: features ``(batch, frames, width)`` -> ``(batch, time)``.
 
     A subclass implements ``forward``, which gives exactly ``hop_length``
@@ -56,55 +47,43 @@ class Vocoder(nn.Module):
             f"{type(self).__name__} must say how it speaks features"
         )
 
+    def speak(self, features, windows=(), meeting=0):
+        """Speaks the windows of long recordings.
+
+        A vocoder that carries something from one window to the next, as the
+        phase of its harmonics, does so here; others have nothing to do.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            ``(batch, frames, width)``.
+        windows : list of miipher2.corpora.engine.Window
+            Where the first rows are from; those of one channel in order.
+        meeting : int
+            How many frames into a window it has to agree with the last one.
+
+        Returns
+        -------
+        torch.Tensor
+            ``(batch, frames * hop_length)``.
+        """
+        return self(features)
+
     def prepare_inference(self):
         """Makes the vocoder faster where it will not be trained any more."""
 
-    @mark_as_saver
-    def save(self, path):
-        """Writes the weights.
+    def identity(self):
+        """Size of the features that it speaks."""
+        return {"width": self.width}
 
-        Arguments
-        ---------
-        path : str or Path
-            The file to write.
-        """
-        save_weights(path, self.state_dict(), {"width": self.width})
-
-    @mark_as_loader
-    def load(self, path, end_of_epoch=True):
-        """Reads weights of the same vocoder.
-
-        Arguments
-        ---------
-        path : str or Path
-            A file that ``save`` wrote.
-        end_of_epoch : bool
-            Not used; SpeechBrain passes it.
-
-        Raises
-        ------
-        UserError
-            If they were made for another width or another vocoder.
-        """
-        tensors, identity = load_weights(path)
+    def check(self, identity, path):
+        """Refuses a vocoder of other features."""
         if identity.get("width", self.width) != self.width:
             raise UserError(
                 f"{path}: this vocoder speaks features of width "
                 f"{identity['width']}, the backbone gives {self.width}; give "
                 "the ssl it was trained with"
             )
-        fill(self, tensors, path)
-
-    @mark_as_transfer
-    def transfer(self, path):
-        """Reads weights for inference.
-
-        Arguments
-        ---------
-        path : str or Path
-            A file that ``save`` wrote.
-        """
-        self.load(path)
 
 
 def build_vocoder(vocoder, backbone, sample_rate):

@@ -17,6 +17,8 @@ from torch import nn
 from torch.nn.functional import leaky_relu, pad
 from torch.nn.utils.parametrizations import weight_norm
 
+from miipher2.weights import SavedModule
+
 SLOPE = 0.1
 
 
@@ -61,7 +63,7 @@ class ConvStack(nn.Module):
         return self.score(x), features
 
 
-class FrameDiscriminator(nn.Module):
+class FrameDiscriminator(SavedModule):
     """Judges folded waveforms and spectral frames with 1-D convolutions.
 
     Arguments
@@ -82,7 +84,7 @@ class FrameDiscriminator(nn.Module):
     """
 
     def __init__(
-        self, channels=32, periods=(2, 3, 5, 7, 11), n_ffts=(256, 512, 1024)
+        self, channels=16, periods=(2, 3, 5, 7, 11), n_ffts=(256, 512, 1024)
     ):
         super().__init__()
         self.periods = periods

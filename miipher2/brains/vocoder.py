@@ -1,0 +1,293 @@
+"""The Brain of stage 2.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import speechbrain as sb
+import torch
+from speechbrain.dataio import audio_io
+from speechbrain.utils.distributed import run_on_main
+from speechbrain.utils.logger import get_logger
+from torch.nn.functional import pad
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from miipher2.brains.restoration import RestorationBrain
+
+logger = get_logger(__name__)
+
+
+class VocoderBrain(RestorationBrain):
+    """Stage 2: a vocoder learns to speak features.
+
+    First those of clean speech, then, from ``pretrain_steps`` on, those that
+    the cleaner with its frozen adapters predicts from degraded speech
+    (Miipher-2, section 3). For the first ``mel_steps`` only the spectral loss
+    is used, which is several times cheaper than the adversarial one.
+
+    A vocoder that has to be taught pitch (``HarmonicVocoder``) gets that of
+    the clean speech, if the dataset gives it, and adds a loss of its own.
+
+    Arguments
+    ---------
+    spectral_loss : callable
+        Of made and true sound; its value is the mel error that is logged.
+    generator_loss : speechbrain.lobes.models.HifiGAN.GeneratorLoss
+        Used from ``mel_steps`` on.
+    discriminator_loss : speechbrain.lobes.models.HifiGAN.DiscriminatorLoss
+        Used from ``mel_steps`` on.
+    vocoder_frames : int
+        Frames of a training segment.
+    pretrain_steps : int
+        Steps on the features of clean speech.
+    mel_steps : int
+        Steps without the discriminator.
+    average_decay : float
+        If above 0, an exponential moving average of the generator's weights
+        is what is validated and exported; 0.999 looks back 1,000 steps.
+    valid_samples : int
+        Clips to write at every validation.
+    **restoration : dict
+        Arguments of ``RestorationBrain``; its modules: ``cleaner``,
+        ``generator``, ``discriminator``.
+    """
+
+    def __init__(
+        self,
+        *,
+        spectral_loss,
+        generator_loss,
+        discriminator_loss,
+        vocoder_frames,
+        pretrain_steps,
+        mel_steps=0,
+        average_decay=0.0,
+        valid_samples=4,
+        **restoration,
+    ):
+        super().__init__(**restoration)
+        self.spectral_loss = spectral_loss
+        self.generator_loss = generator_loss
+        self.discriminator_loss = discriminator_loss
+        self.vocoder_frames = vocoder_frames
+        self.pretrain_steps = pretrain_steps
+        self.mel_steps = mel_steps
+        self.average = None
+        if average_decay:
+            self.average = AveragedModel(
+                self.modules.generator,
+                multi_avg_fn=get_ema_multi_avg_fn(average_decay),
+            )
+            self.checkpointer.add_recoverable("average", self.average)
+        self.valid_samples = valid_samples
+
+    @property
+    def best_key(self):
+        """Mel error; those of the two phases are not compared."""
+        return f"mel {self.phase}"
+
+    @property
+    def phase(self):
+        """Which features the vocoder hears: of ``clean`` or ``restored``."""
+        pretraining = self.optimizer_step < self.pretrain_steps
+        return "clean" if pretraining else "restored"
+
+    @property
+    def adversarial(self):
+        """Whether the discriminator takes part."""
+        return self.optimizer_step >= self.mel_steps
+
+    def init_optimizers(self):
+        """One optimizer for the generator, one for the discriminator."""
+        self.optimizers_dict = {}
+        for name in ("generator", "discriminator"):
+            optimizer = self.opt_class(self.modules[name].parameters())
+            self.optimizers_dict[name] = optimizer
+            if self.checkpointer is not None:
+                self.checkpointer.add_recoverable(f"opt_{name}", optimizer)
+
+    def freeze_optimizers(self, optimizers):
+        """Leaves the discriminator out until it takes part."""
+        if self.adversarial:
+            return optimizers
+        return {"generator": optimizers["generator"]}
+
+    @torch.no_grad()
+    def features(self, batch):
+        """Features ``(batch, frames, width)`` of the phase that it is."""
+        if self.phase == "clean":
+            wavs, lengths = batch.clean
+            extract = self.modules.cleaner.target
+        else:
+            wavs, lengths = batch.noisy
+            extract = self.modules.cleaner
+        return extract(wavs.to(self.device), lengths.to(self.device))
+
+    def compute_forward(self, batch, stage):
+        """Speaks: segments in training, whole clips in validation.
+
+        Returns
+        -------
+        tuple
+            Made and true sound, each ``(batch, 1, time)``, and the loss of
+            the vocoder's own.
+        """
+        features = self.features(batch)
+        target = batch.target.data.to(self.device)
+        own_loss = 0.0
+        if stage == sb.Stage.TRAIN:
+            segments = self.segments(batch, features, target)
+            made = self.modules.generator(*segments[:-1])
+            target = segments[-1]
+            if isinstance(made, tuple):
+                made, own_loss = made
+        else:
+            made = self.speaker(features)
+        made = made.float()
+        missing = made.shape[1] - target.shape[1]  # cut if negative
+        target = pad(target, (0, missing))
+        return made[:, None], target[:, None], own_loss
+
+    @property
+    def speaker(self):
+        """The generator that is validated and exported."""
+        if self.average is not None:
+            return self.average.module
+        return self.lower(self.modules.generator)
+
+    def segments(self, batch, features, target):
+        """Cuts features, pitch and sound at the same place of every clip."""
+        generator = self.lower(self.modules.generator)
+        hop = generator.hop_length
+        whole = [(features, 1)]
+        if hasattr(batch, "pitch"):
+            pitch = batch.pitch.data.to(self.device)
+            whole.append((pitch, generator.subframes))
+        whole.append((target, hop))
+        size = self.vocoder_frames
+        lengths = batch.target.lengths * target.shape[1] / hop
+        starts = [
+            int(float(cut) * (max(0, int(frames) - size) + 1))
+            for cut, frames in zip(batch.cut, lengths.tolist(), strict=True)
+        ]
+        return [
+            torch.stack(
+                [
+                    self.cut(clip, start * unit, size * unit)
+                    for clip, start in zip(clips, starts, strict=True)
+                ]
+            )
+            for clips, unit in whole
+        ]
+
+    @staticmethod
+    def cut(clip, start, size):
+        """A part of ``(time, ...)``, with zeros where the clip has ended."""
+        part = clip[start : start + size]
+        short = size - len(part)
+        return pad(part, (0, 0) * (part.dim() - 1) + (0, short))
+
+    def fit_batch(self, batch):
+        """One step of both networks, on the same sound.
+
+        The discriminator's scores of the true sound serve its own loss and
+        the generator's feature matching, so they are computed once.
+        """
+        should_step = (self.step % self.grad_accumulation_factor) == 0
+        self.on_fit_batch_start(batch, should_step)
+        with self.no_sync(not should_step):
+            with self.training_ctx:
+                made, target, own_loss = self.compute_forward(
+                    batch, sb.Stage.TRAIN
+                )
+            if self.adversarial:
+                losses = self.adversarial_losses(made, target)
+            else:
+                losses = self.generator_loss(sb.Stage.TRAIN, made, target)
+                losses = {"G_loss": losses["G_loss"]}
+            losses["G_loss"] = losses["G_loss"] + own_loss
+            self.check_loss_isfinite(losses["G_loss"])
+            for loss in losses.values():
+                scaled = loss / self.grad_accumulation_factor
+                self.scaler.scale(scaled).backward()
+        if should_step:
+            self.optimizers_step()
+            if self.average is not None:
+                self.average.update_parameters(
+                    self.lower(self.modules.generator)
+                )
+        return losses["G_loss"].detach().cpu()
+
+    def adversarial_losses(self, made, target):
+        """Losses of the discriminator and of the generator."""
+        discriminator = self.modules.discriminator
+        with self.training_ctx:
+            # one call, as DDP wants it: half the batch is true, half is made
+            scores, features = discriminator(torch.cat([target, made.detach()]))
+            frozen = self.lower(discriminator)
+            frozen.requires_grad_(False)
+            scores_made, features_made = frozen(made)
+            frozen.requires_grad_(True)
+        half = len(made)
+        d_loss = self.discriminator_loss(
+            [score[half:].float() for score in scores],
+            [score[:half].float() for score in scores],
+        )["D_loss"]
+        g_loss = self.generator_loss(
+            sb.Stage.TRAIN,
+            made,
+            target,
+            [score.float() for score in scores_made],
+            [[f.float() for f in layer] for layer in features_made],
+            [[f[:half].detach().float() for f in layer] for layer in features],
+        )["G_loss"]
+        return {"D_loss": d_loss, "G_loss": g_loss}
+
+    def compute_objectives(self, predictions, batch, stage):
+        """Mel error of every clip; keeps some clips to listen to."""
+        made, target, _ = predictions
+        lengths = (batch.target.lengths * batch.target.data.shape[1]).long()
+        errors = []
+        for index, length in enumerate(lengths.tolist()):
+            # the spectral loss needs a window of samples
+            pair = [
+                pad(wav[index, :, :length], (0, max(0, 1024 - length)))
+                for wav in (made, target)
+            ]
+            errors.append(self.spectral_loss(*pair))
+            if len(self.samples) < self.valid_samples:
+                self.samples[batch.id[index]] = [wav.cpu() for wav in pair]
+        errors = torch.stack(errors)
+        self.means.add({self.best_key: errors}, batch.kind)
+        return errors.mean()
+
+    def on_evaluate_start(self, **keys):
+        """Takes the best checkpoint; its average becomes the generator."""
+        super().on_evaluate_start(**keys)
+        if self.average is not None:
+            self.lower(self.modules.generator).load_state_dict(
+                self.average.module.state_dict()
+            )
+
+    def on_stage_start(self, stage, epoch=None):
+        """Empties what validation collects; says which phase it is."""
+        super().on_stage_start(stage, epoch)
+        self.samples = {}
+        if stage == sb.Stage.TRAIN:
+            logger.info(f"vocoder: features of {self.phase} speech")
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Logs, saves, and writes the clips to listen to."""
+        if stage == sb.Stage.VALID:
+            run_on_main(self.write_samples)
+        super().on_stage_end(stage, stage_loss, epoch)
+
+    def write_samples(self):
+        """Writes ``samples/<step>/<clip>_{made,true}.wav``."""
+        rate = self.lower(self.modules.generator).sample_rate
+        folder = self.output_folder / "samples" / f"{self.optimizer_step:07d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, wavs in self.samples.items():
+            stem = name.replace("/", "-")
+            for wav, side in zip(wavs, ("made", "true"), strict=True):
+                audio_io.save(folder / f"{stem}_{side}.wav", wav, rate)
