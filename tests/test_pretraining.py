@@ -262,3 +262,20 @@ def test_an_interrupted_run_goes_on_as_the_same_run(pretrain):
         for folder in (whole, cut)
     )
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_it_goes_on_from_a_backbone_that_was_cut_for_restoring(tmp_path):
+    model = tiny().eval()
+    model.export(tmp_path / "own")
+    SSLBackbone(tmp_path / "own", layer=2).save(tmp_path / "restoring")
+    wavs, full = torch.randn(1, 9000), torch.ones(1)
+    none = torch.zeros(1, 29, dtype=torch.bool)
+    for folder in ("own", "restoring"):
+        torch.manual_seed(1)
+        again = MaskedPrediction(model.config, model.targets).eval()
+        again.start_from(tmp_path / folder)
+        with torch.no_grad():
+            here = again.features(wavs, full, none)
+            assert torch.allclose(here, model.features(wavs, full, none))
+    with pytest.raises(UserError, match="no backbone of an earlier stage 0"):
+        model.start_from(tmp_path)

@@ -166,6 +166,10 @@ class MaskedPrediction(SavedModule):
                 f"--start_folder={folder}: no backbone of an earlier stage 0 "
                 f"({reason})"
             ) from None
+        # exported for inference, it has no vector for what is hidden
+        found.setdefault(
+            "masked_spec_embed", self.model.masked_spec_embed.detach()
+        )
         fill(self.model, found, folder)
 
     def export(self, folder):
