@@ -12,11 +12,15 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["miipher2", "miipher2.*"]),
-    package_data={"miipher2.degrade": ["*.yaml"]},
+    package_data={
+        "miipher2": ["pretrained/*/*.*", "pretrained/*/backbone/*.*"],
+        "miipher2.degrade": ["*.yaml"],
+    },
     python_requires=">=3.10,<3.14",
     install_requires=[
         "huggingface_hub>=1.0",
         "numpy>=1.26",
+        "pyloudnorm>=0.2",
         "ruamel.yaml>=0.17.28",
         "tqdm>=4.60",
         "torch>=2.9,<2.15",
@@ -30,7 +34,8 @@ setup(
         "soxr>=0.5",
     ],
     extras_require={
-        "codecs": ["av>=14"],
+        # 19 has lost the encoder of AMR-NB
+        "codecs": ["av>=14,<19"],
         # speaker similarity also needs: pip install --no-deps resemblyzer
         "metrics": [
             "speechmos>=0.0.1.1",
@@ -44,6 +49,7 @@ setup(
         ],
         # what a harmonic vocoder is taught with
         "pitch": ["swift-f0>=0.3"],
+        "parquet": ["pyarrow>=15"],
         "rooms": ["pyroomacoustics>=0.8"],
         "tensorboard": ["tensorboard"],
         "test": [
@@ -51,7 +57,8 @@ setup(
             "pytest-xdist",
             "ruff",
             "yamllint",
-            "av>=14",
+            "av>=14,<19",
+            "pyarrow>=15",
             "pyroomacoustics>=0.8",
             "matplotlib",
             "swift-f0>=0.3",

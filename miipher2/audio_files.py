@@ -163,7 +163,7 @@ def contents(folder):
     return ", ".join(names[:6]) + more or "nothing"
 
 
-def list_audio(data_folder, *folders):
+def list_audio(data_folder, *folders, suffixes=AUDIO_SUFFIXES):
     """Lists audio files; hidden files and folders are passed over.
 
     Linked folders are followed, each folder once, so that loops end.
@@ -175,6 +175,8 @@ def list_audio(data_folder, *folders):
     *folders : Path
         Where to look, if not in all of ``data_folder``. They lie in it; those
         that do not exist are passed over.
+    suffixes : tuple of str
+        How names of recordings end, in lower case.
 
     Returns
     -------
@@ -206,7 +208,7 @@ def list_audio(data_folder, *folders):
             seen.add((status.st_dev, status.st_ino))
             subfolders[:] = sorted(s for s in subfolders if s[0] != ".")
             for name in names:
-                if name[0] != "." and name.lower().endswith(AUDIO_SUFFIXES):
+                if name[0] != "." and name.lower().endswith(suffixes):
                     files.append(_listed(data_folder, folder, name))
     return sorted(files)
 

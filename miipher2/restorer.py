@@ -4,26 +4,33 @@ Authors
  * The miipher2 authors 2026
 """
 
+import io
+import itertools
+import pickle
 from pathlib import Path
 
-import soundfile
+import numpy as np
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import LocalStrategy
 
-from miipher2.audio import active_level, level_gain, resample, write_audio
+from miipher2.corpora.engine import Engine
+from miipher2.corpora.items import Item, check_overwriting
+from miipher2.corpora.job import Job, Settings
+from miipher2.corpora.recording import Recording
+from miipher2.corpora.windows import WindowPlan
+from miipher2.corpora.writing import RestoredChannel, final_gains
 from miipher2.errors import UserError
-
-SILENCE = 10 ** (-80 / 20)  # quieter than this, a recording has no speech
+from miipher2.model_folder import find_model, model_identity
+from miipher2.trust import check_yaml
 
 
 class Restorer(Pretrained):
     """Restores degraded speech: features, cleaned, spoken again.
 
-    The speech level of the input comes back, silence stays silence, and the
-    output is as long as the input, to the sample.
+    The loudness of the input comes back, silence stays silence, and the output
+    is as long as the input, to the sample. Memory does not depend on how long
+    that is.
 
     Arguments
     ---------
@@ -45,16 +52,22 @@ class Restorer(Pretrained):
         self.mods.generator.prepare_inference()
         self.input_rate = self.mods.cleaner.sample_rate
         self.sample_rate = self.mods.generator.sample_rate
+        self.hop_length = self.mods.generator.hop_length
+        self.identity = ""
 
     @classmethod
-    def from_hparams(cls, source, **kwargs):
+    def from_hparams(cls, source=None, trust_model=False, **kwargs):
         """Loads a model.
 
         Arguments
         ---------
         source : str
             A folder that training has written (``output_folder/model``), or a
-            repository of such files on the Hugging Face hub.
+            repository of such files on the Hugging Face hub. None: the model
+            that comes with this package.
+        trust_model : bool
+            Whether its YAML may name any code to run. Else it may name modules
+            of miipher2, speechbrain, torch, torchaudio and transformers.
         **kwargs : dict
             ``run_opts={"device": "cuda", "precision": "bf16"}`` and what else
             ``Pretrained.from_hparams`` takes.
@@ -67,35 +80,94 @@ class Restorer(Pretrained):
         Raises
         ------
         UserError
-            If there is no such model, or it is not a whole one.
+            If there is no such model, it is not a whole one, or it names
+            foreign code.
         """
-        folder = Path(source)
-        if not folder.is_dir():
-            try:
-                folder = Path(snapshot_download(str(source)))
-            except (HfHubHTTPError, HFValidationError, OSError) as error:
-                reason = str(error).strip().splitlines()[0]
-                raise UserError(
-                    f"{source}: neither a folder nor a repository on the hub "
-                    f"({reason})"
-                ) from None
-        if not (folder / "hyperparams.yaml").is_file():
-            raise UserError(
-                f"{folder}: not a restoration model: no hyperparams.yaml; "
-                "expected the folder 'model' in the output_folder of stage 2 "
-                "(python train.py hparams/vocoder.yaml ...)"
-            )
+        folder = find_model(source)
         overrides = {"model_folder": str(folder), **kwargs.pop("overrides", {})}
-        return super().from_hparams(
-            str(folder),
-            overrides=overrides,
-            local_strategy=LocalStrategy.NO_LINK,
-            **kwargs,
+        if not trust_model:
+            check_yaml(folder / "hyperparams.yaml", overrides)
+        try:
+            restorer = super().from_hparams(
+                str(folder),
+                overrides=overrides,
+                local_strategy=LocalStrategy.NO_LINK,
+                **kwargs,
+            )
+        except pickle.UnpicklingError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"{folder}: weights that are no plain tensors are not loaded "
+                f"({reason})"
+            ) from None
+        restorer.identity = model_identity(folder)
+        return restorer
+
+    @property
+    def plan(self):
+        """How recordings are cut into windows."""
+        hop_length = self.mods.cleaner.hop_length
+        window, overlap = (
+            max(1, round(seconds * self.input_rate / hop_length))
+            for seconds in (
+                self.hparams.window_seconds,
+                self.hparams.overlap_seconds,
+            )
         )
+        if 2 * overlap >= window:
+            raise UserError(
+                f"overlap_seconds: {self.hparams.overlap_seconds} is not less "
+                f"than half of window_seconds, {self.hparams.window_seconds}"
+            )
+        return WindowPlan(window, overlap, hop_length)
+
+    def output_samples(self, samples):
+        """How long a clip is at ``sample_rate`` that has so many samples."""
+        return round(samples * self.sample_rate / self.input_rate)
 
     @torch.inference_mode()
+    def speak(self, wavs, lengths=None, windows=()):
+        """Runs the model on a batch of windows.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            ``(batch, time)`` at ``input_rate`` and the level that the model is
+            trained at.
+        lengths : torch.Tensor
+            Relative lengths ``(batch,)``; None: all are full.
+        windows : list of miipher2.corpora.engine.Window
+            Where the rows are from; those of one channel are in order. What
+            the batch has more repeats the first row.
+
+        Returns
+        -------
+        torch.Tensor
+            ``(batch, frames * hop_length)`` float32, on the device.
+        """
+        with self.inference_ctx:
+            features = self.mods.cleaner(wavs.to(self.device), lengths)
+            if lengths is not None:
+                features = self._hold_the_end(features, wavs, lengths)
+            spoken = self.mods.generator.speak(
+                features, windows, self.plan.overlap // 2
+            )
+        return spoken.float()
+
+    def _hold_the_end(self, features, wavs, lengths):
+        """Repeats the last frame of each row where there is padding.
+
+        To a vocoder, the end of a clip then looks as if it stood alone.
+        """
+        samples = (lengths * wavs.shape[1]).round()
+        last = (samples / self.mods.cleaner.hop_length).ceil().long() - 1
+        frames = torch.arange(features.shape[1])
+        index = torch.minimum(frames, last.clamp(min=0)[:, None])
+        index = index.to(features.device)[..., None]
+        return features.gather(1, index.expand_as(features))
+
     def restore_batch(self, wavs, lengths=None):
-        """Restores clips that fit into memory.
+        """Restores clips.
 
         Arguments
         ---------
@@ -111,28 +183,23 @@ class Restorer(Pretrained):
             ``sample_rate``, zero after the end of a clip.
         """
         batch, time = wavs.shape
-        wavs = wavs.detach().cpu()
         lengths = torch.ones(batch) if lengths is None else lengths.cpu()
         samples = (lengths * time).round().long().tolist()
-        levelled = torch.zeros(batch, time)
-        for row, wav, count in zip(levelled, wavs, samples, strict=True):
-            row[:count] = wav[:count] * level_gain(wav[:count], self.input_rate)
-        spoken = self._speak(levelled, lengths)
-        restored = torch.zeros_like(spoken)
-        for row, wav, made, count in zip(
-            restored, wavs, spoken, samples, strict=True
-        ):
-            end = self._output_samples(count)
-            row[:end] = self._relevelled(made[:end], wav[:count])
+        clips = [
+            wav[:count].numpy().astype(np.float32)
+            for wav, count in zip(wavs.detach().cpu(), samples, strict=True)
+        ]
+        restored = torch.zeros(batch, self.output_samples(time))
+        for row, wav in zip(restored, self._restore_clips(clips), strict=True):
+            row[: len(wav)] = torch.from_numpy(wav)
         return restored
 
     def forward(self, wavs, lengths=None):
         """The same as ``restore_batch``."""
         return self.restore_batch(wavs, lengths)
 
-    @torch.inference_mode()
     def restore(self, wav):
-        """Restores one recording of any length, in windows.
+        """Restores one clip of any length.
 
         Arguments
         ---------
@@ -144,97 +211,86 @@ class Restorer(Pretrained):
         torch.Tensor
             ``(round(time * sample_rate / input_rate),)`` at ``sample_rate``.
         """
-        wav = wav.detach().cpu()
-        if not len(wav):
-            return torch.zeros(0)
-        levelled = wav * level_gain(wav, self.input_rate)
-        hop = self.mods.cleaner.hop_length
-        hop_out = self.mods.generator.hop_length
-        window, overlap = (
-            max(1, round(seconds * self.input_rate / hop)) * hop
-            for seconds in (
-                self.hparams.window_seconds,
-                self.hparams.overlap_seconds,
-            )
-        )
-        total = self._output_samples(len(wav))
-        spoken = torch.zeros(total)
-        fade = torch.linspace(0, 1, overlap // hop * hop_out)
-        for start in range(0, max(1, len(wav) - overlap), window - overlap):
-            made = self._speak(levelled[None, start : start + window])[0]
-            at = start // hop * hop_out
-            if start > 0:  # linear, as both sides say the same
-                made[: len(fade)] *= fade
-                spoken[at : at + len(fade)] *= 1 - fade
-            end = min(total, at + len(made))
-            spoken[at:end] += made[: end - at]
-        return self._relevelled(spoken, wav)
+        return self.restore_batch(wav[None])[0]
 
-    def restore_file(self, path, output=None, sample_rate=None):
-        """Restores a file; each channel for itself.
+    def _restore_clips(self, clips):
+        """Restores arrays ``(time,)``; gives arrays in the same order."""
+        recordings = {
+            index: Recording.of_samples(clip, self.input_rate)
+            for index, clip in enumerate(clips)
+            if len(clip)
+        }
+        restored = {
+            index: RestoredChannel(
+                recording, 0, self, self.sample_rate, io.BytesIO()
+            )
+            for index, recording in recordings.items()
+        }
+        windows = itertools.chain.from_iterable(
+            recording.windows(self.plan, owner=index)
+            for index, recording in recordings.items()
+        )
+        total_seconds = sum(map(len, clips)) / self.input_rate
+        engine = Engine(self, total_seconds=total_seconds)
+        for window, wav in engine.run(windows):
+            restored[window.owner].add(window, wav)
+        for index in range(len(clips)):
+            if index not in restored:
+                yield np.zeros(0, dtype=np.float32)
+                continue
+            (gain,) = final_gains([restored[index]], "input", self.sample_rate)
+            yield gain * np.concatenate(list(restored[index].blocks()))
+
+    def restore_file(
+        self,
+        path,
+        output,
+        sample_rate=None,
+        channels="each",
+        loudness="input",
+    ):
+        """Restores a file of any length and format.
 
         Arguments
         ---------
         path : str or Path
-            A file in a format that soundfile reads.
+            Whatever soundfile reads and, with PyAV, m4a, aac, webm and videos.
         output : str or Path
-            Where to write, in the format of its suffix; None: nowhere. It
-            appears whole or not at all.
+            Where to write: wav, flac or ogg by its suffix. It appears whole or
+            not at all.
         sample_rate : int
             Hz of the output; None: the model's.
+        channels : str
+            ``each``: every channel for itself; ``mono``: their mean.
+        loudness : str or float
+            ``input``: as loud as the input; a number: LUFS; ``off``: as the
+            model speaks. The true peak stays below -1 dB.
 
         Returns
         -------
-        torch.Tensor
-            ``(channels, time)``: as long as the input, at ``sample_rate``.
+        miipher2.corpora.manifest.Row
+            What became of it: ``status``, ``seconds``, ``channels``, ...
 
         Raises
         ------
         UserError
-            If the file cannot be read, is empty or holds NaN, or the output's
-            format is not known.
+            If the file cannot be read, is empty or holds NaN, or the output
+            cannot be written.
         """
-        output_rate = sample_rate or self.sample_rate
-        try:
-            samples, rate = soundfile.read(str(path), always_2d=True)
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise UserError(
-                f"{path}: cannot be read as sound: {error}"
-            ) from None
-        if not len(samples):
-            raise UserError(f"{path}: holds no samples")
-        channels = torch.from_numpy(resample(samples, rate, self.input_rate)).T
-        if not torch.isfinite(channels).all():
-            raise UserError(f"{path}: holds samples that are NaN or infinite")
-        restored = torch.stack([self.restore(c.float()) for c in channels])
-        restored = resample(restored.T.numpy(), self.sample_rate, output_rate)
-        length = round(len(samples) * output_rate / rate)
-        restored = torch.from_numpy(restored).T[:, :length]
-        restored = torch.nn.functional.pad(
-            restored, (0, length - restored.shape[1])
+        path, output = Path(path), Path(output)
+        check_overwriting([(path, output)])
+        job = Job(
+            Item(path.name, path, output.name, size=0),
+            output.parent,
+            self,
+            Settings(sample_rate or self.sample_rate, channels, loudness),
         )
-        if output is not None:
-            write_audio(output, restored, output_rate)
-        return restored
-
-    def _speak(self, wavs, lengths=None):
-        """Cleans and speaks; input at the trained level, on the CPU."""
-        wavs = wavs.to(self.device)
-        if lengths is not None:
-            lengths = lengths.to(self.device)
-        with self.inference_ctx:
-            features = self.mods.cleaner(wavs, lengths)
-            spoken = self.mods.generator(features)
-        return spoken[:, : self._output_samples(wavs.shape[1])].float().cpu()
-
-    def _output_samples(self, samples):
-        return round(samples * self.sample_rate / self.input_rate)
-
-    def _relevelled(self, spoken, wav):
-        """Brings speech back to the level it had; lets silence be."""
-        level = active_level(wav, self.input_rate)
-        made = active_level(spoken, self.sample_rate)
-        if level < SILENCE or made == 0:
-            return torch.zeros_like(spoken)
-        peak = float(spoken.abs().max())
-        return spoken * min(level / made, 0.99 / peak)
+        try:
+            job.measure()
+            total_seconds = job.row.seconds * job.row.channels
+            engine = Engine(self, total_seconds=total_seconds)
+            for window, wav in engine.run(job.windows()):
+                job.add(window, wav)
+        finally:
+            job.end()
+        return job.row

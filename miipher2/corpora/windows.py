@@ -1,0 +1,143 @@
+"""Where the windows of a recording lie, and how they are joined again.
+
+Positions are counted in the backbone's frames, so that every window's frames
+are those of the whole recording.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Windows of one length that overlap.
+
+    The last one reaches back as far as it takes to be whole. What lies near
+    the border of a window has heard one side only, so the outer quarters of an
+    overlap are not used; over the half between, one window fades into the
+    next.
+
+    Arguments
+    ---------
+    window : int
+        Frames of a window.
+    overlap : int
+        Frames that neighbours share, less than half of ``window``.
+    hop_length : int
+        Samples that a frame stands for.
+
+    Example
+    -------
+    >>> plan = WindowPlan(window=100, overlap=20, hop_length=320)
+    >>> list(plan.starts(250 * 320))
+    [0, 80, 150]
+    >>> list(plan.starts(90 * 320))
+    [0]
+    """
+
+    window: int
+    overlap: int
+    hop_length: int
+
+    @property
+    def samples(self):
+        """Samples of a window."""
+        return self.window * self.hop_length
+
+    @property
+    def unused(self):
+        """Frames that are left out at a border where windows meet."""
+        return self.overlap // 4
+
+    @property
+    def fade(self):
+        """Frames over which one window fades into the next."""
+        return self.overlap - 2 * self.unused
+
+    def starts(self, samples):
+        """First frames of the windows of a recording.
+
+        Arguments
+        ---------
+        samples : int
+            Length of the recording.
+
+        Yields
+        ------
+        int
+            In rising order.
+        """
+        frames = math.ceil(samples / self.hop_length)
+        start = 0
+        while start + self.window < frames:
+            yield start
+            start += self.window - self.overlap
+        yield max(0, frames - self.window)
+
+
+class Seams:
+    """Joins the restored windows of one channel by linear cross-fades.
+
+    Linear, as both sides say nearly the same: gains of equal power would make
+    a bump of 3 dB.
+
+    Arguments
+    ---------
+    plan : WindowPlan
+        How the windows were cut.
+    hop_length : int
+        Samples that a frame has become.
+
+    Example
+    -------
+    >>> plan = WindowPlan(window=100, overlap=20, hop_length=320)
+    >>> seams, starts = Seams(plan, hop_length=2), [0, 80, 150]
+    >>> tone = np.sin(np.arange(500))
+    >>> joined = [
+    ...     seams.join(tone[2 * start :][:200], start, next_start)
+    ...     for start, next_start in zip(starts, starts[1:] + [None])
+    ... ]
+    >>> bool(np.allclose(np.concatenate(joined), tone))
+    True
+    """
+
+    def __init__(self, plan, hop_length):
+        self.unused = plan.unused * hop_length
+        self.hop_length = hop_length
+        steps = np.arange(plan.fade * hop_length, dtype=np.float32) + 0.5
+        self.rise = steps / max(1, len(steps))
+        self.before = None  # the last window, from the coming fade on
+
+    def join(self, wav, start, next_start):
+        """Adds a window.
+
+        Arguments
+        ---------
+        wav : numpy.ndarray
+            The restored window ``(time,)``.
+        start : int
+            Its first frame.
+        next_start : int
+            The next window's first frame; None: this is the last.
+
+        Returns
+        -------
+        numpy.ndarray
+            What no later window changes, from where the last call ended.
+        """
+        first = 0
+        if self.before is not None:
+            first = self.unused
+            fade = slice(first, first + len(self.rise))
+            wav = wav.copy()
+            wav[fade] = wav[fade] * self.rise + self.before * (1 - self.rise)
+        if next_start is None:
+            return wav[first:]
+        end = (next_start - start) * self.hop_length + self.unused
+        self.before = wav[end : end + len(self.rise)].copy()
+        return wav[first:end]

@@ -1,0 +1,100 @@
+"""A tiny model with random weights, and something to restore.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import numpy
+import torch
+from tiny_models import save_tiny_backbone
+from tiny_runs import ROOT
+
+from miipher2.cleaner import FeatureCleaner
+from miipher2.ssl import SSLBackbone
+from miipher2.vocoders import HiFiGAN
+
+VOCODER = {
+    "sample_rate": 24000,
+    "upsample_factors": [10, 8, 6],
+    "upsample_kernel_sizes": [20, 16, 12],
+    "upsample_initial_channel": 16,
+    "resblock_kernel_sizes": [3],
+    "resblock_dilation_sizes": [[1, 3, 5]],
+}
+MODEL = f"""
+model_folder: !PLACEHOLDER
+
+backbone: &backbone !new:miipher2.ssl.SSLBackbone
+    source: !ref <model_folder>/backbone
+    layer: 2
+
+cleaner: !new:miipher2.cleaner.FeatureCleaner
+    backbone: *backbone
+
+generator: !apply:miipher2.vocoders.build_vocoder
+    vocoder: !name:miipher2.vocoders.HiFiGAN {VOCODER}
+    backbone: *backbone
+    sample_rate: 24000
+
+"""
+
+
+def save_tiny_restorer(folder):
+    """Saves a whole model that gives 24 kHz, as training would.
+
+    Its windows are short, to be cheap: 4 s, 1 s of them shared.
+
+    Arguments
+    ---------
+    folder : Path
+        Where to.
+
+    Returns
+    -------
+    Path
+        The folder of the model.
+    """
+    source = save_tiny_backbone(folder / "hubert", "hubert")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        backbone = SSLBackbone(source, layer=2)
+        generator = HiFiGAN(backbone.width, **VOCODER)
+        # Fresh weights hum the same whatever comes in; these do not.
+        for parameter in generator.parameters():
+            parameter.data *= 2
+    model = folder / "model"
+    backbone.save(model / "backbone")
+    FeatureCleaner(backbone).saver(model / "cleaner.safetensors")
+    generator.save(model / "vocoder.safetensors")
+    restore = (ROOT / "hparams/models/restore.yaml").read_text("utf-8")
+    restore = restore.replace("window_seconds: 20.0", "window_seconds: 4.0")
+    restore = restore.replace("overlap_seconds: 2.0", "overlap_seconds: 1.0")
+    (model / "hyperparams.yaml").write_text(MODEL + restore, "utf-8")
+    return model
+
+
+def voice(seconds, rate=16000, seed=0):
+    """Something like speech: a gliding harmonic tone in syllables, noise.
+
+    Arguments
+    ---------
+    seconds : float
+        Its duration.
+    rate : int
+        Hz.
+    seed : int
+        Another one, another voice.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(time,)`` float32.
+    """
+    rng = numpy.random.default_rng(seed)
+    time = numpy.arange(round(seconds * rate)) / rate
+    pitch = rng.uniform(90, 220) * (1 + 0.1 * numpy.sin(3 * time))
+    phase = 2 * numpy.pi * numpy.cumsum(pitch) / rate
+    tone = sum(numpy.sin(k * phase) / k for k in range(1, 20))
+    syllables = numpy.clip(numpy.sin(2 * numpy.pi * 3 * time), 0, None)
+    wav = 0.05 * tone * syllables + 0.003 * rng.standard_normal(len(time))
+    return wav.astype(numpy.float32)
