@@ -1,0 +1,245 @@
+"""The fixed set of damaged speech that ``benchmarks/quality.py`` scores.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import argparse
+import csv
+import io
+import json
+import operator
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from miipher2.audio import active_level, level_gain, read_audio, write_audio
+from miipher2.degrade import (
+    Babble,
+    Bandwidth,
+    Chain,
+    Clipping,
+    Codec,
+    Noise,
+    PacketLoss,
+    Reverb,
+    generator,
+)
+from miipher2.degrade.command import DEFAULT_CHAIN, load_chain
+from miipher2.errors import UserError
+from miipher2.manifests import write_manifest
+from miipher2.stamps import write_whole
+
+RATE = 16000
+# DNSMOS repeats a clip up to 9.01 s and hears it once for each second more:
+# of these lengths it hears one window, of 4.4 s nine.
+SECONDS = (4.6, 5.4)
+SPEECH = ("speech", "speech16", "speech24")
+COLUMNS = (
+    "condition",
+    "clip",
+    "speaker",
+    "source",
+    "seconds",
+    "cutoff_hz",
+    "drawn",
+)
+DAMAGE = (
+    "noise",
+    "babble",
+    "reverb",
+    "band-limit",
+    "codec",
+    "clipping",
+    "packet-loss",
+    "mixed",
+)
+LOSS = (0.05, 0.2)
+# Filters that leave nothing above the cut-off: aliases are no missing band.
+STEEP = ("butter", "cheby1", "cheby2", "ellip", "soxr")
+LOW_RATES = {
+    "mp3": [8, 16],
+    "opus": [6, 8],
+    "aac": [12, 16],
+    "gsm": [13],
+    "amr_nb": [4.75, 5.9, 7.4],
+}
+
+
+def make(arguments):
+    """Writes the set."""
+    data, output = Path(arguments.data), Path(arguments.output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output}: there already; give a new folder")
+    files = read_csv(
+        data / "manifest.csv", ("path", "seconds", "speaker", "split")
+    )
+    chosen = choose(files, arguments.clips, arguments.seed, data)
+    held_out = [row for row in files if row["split"] == "valid"]
+    rows = []
+    for file in tqdm(chosen, unit="clip", disable=None):
+        source, speaker = file["path"], file["speaker"]
+        clip = f"{speaker}_{Path(source).stem}"
+        clean = piece(read_audio(data / source, RATE))
+        clean = clean * level_gain(clean, RATE)
+        with tempfile.TemporaryDirectory() as folder:
+            chains = conditions(data, held_out, speaker, folder)
+            for condition in (*DAMAGE, "clean"):
+                target, noisy, drawn = clean, clean, {"steps": []}
+                if condition in chains:
+                    keys = arguments.seed, condition, clip
+                    target, noisy, drawn = damage(chains, clean, keys)
+                for side, wav in (("input", noisy), ("clean", target)):
+                    path = output / condition / side / f"{clip}.wav"
+                    write_audio(path, wav, RATE)
+                cutoff = ""
+                if condition == "band-limit":
+                    cutoff = drawn["steps"][0]["cutoff_hz"]
+                rows.append(
+                    {
+                        "condition": condition,
+                        "clip": clip,
+                        "speaker": speaker,
+                        "source": source,
+                        "seconds": f"{len(clean) / RATE:.3f}",
+                        "cutoff_hz": cutoff,
+                        "drawn": json.dumps(drawn),
+                    }
+                )
+    write_csv(output / "set.csv", COLUMNS, rows)
+    print(
+        f"{len(chosen)} clips of {len({r['speaker'] for r in rows})} speakers, "
+        f"{len(DAMAGE)} degradations: {output}"
+    )
+
+
+def piece(wav):
+    """The start of a recording, cut where it is quietest."""
+    shortest, longest = (round(seconds * RATE) for seconds in SECONDS)
+    if len(wav) <= longest:
+        return wav
+    frame = RATE // 50
+    power = wav[shortest:longest].unfold(0, frame, frame).square().sum(1)
+    return wav[: shortest + frame * int(power.argmin()) + frame // 2]
+
+
+def damage(chains, clean, keys):
+    """Target, damaged clip as loud as the target, and what was drawn."""
+    _, condition, _ = keys
+    for attempt in range(1000):
+        rng = generator(*keys, attempt)
+        target, noisy, drawn = chains[condition].pair(clean, rng)
+        if shows(condition, drawn["steps"]):
+            break
+    else:
+        raise UserError(f"{condition}: too few voices or too short a clip")
+    gain = active_level(target, RATE) / active_level(noisy, RATE)
+    gain = min(gain, 0.99 / float(noisy.abs().max()))
+    return target, gain * noisy, {**drawn, "gain": drawn["gain"] * gain}
+
+
+def shows(condition, steps):
+    """Whether a draw has what its condition is about."""
+    if condition == "mixed":
+        return len(steps) > 1
+    if condition == "babble":
+        return len(steps[0]["voices"]) >= 4
+    if condition == "packet-loss":
+        return LOSS[0] <= steps[0]["lost"] <= LOSS[1]
+    return True
+
+
+def choose(files, count, seed, data):
+    """Clips of speakers that training does not hear, evenly over these."""
+    speech = [row for row in files if row["path"].split("/")[0] in SPEECH]
+    trained = {row["speaker"] for row in speech if row["split"] != "valid"}
+    rng, queues = generator(seed, "clips"), defaultdict(list)
+    for row in sorted(speech, key=operator.itemgetter("path")):
+        long = float(row["seconds"]) >= SECONDS[0]
+        if long and row["speaker"] not in trained:
+            queues[row["speaker"]].append(row)
+    found = sum(map(len, queues.values()))
+    if not 0 < count <= found:
+        raise UserError(
+            f"{data}: {count} clips asked for; there are {found} of at least "
+            f"{SECONDS[0]:g} s, of speakers in valid alone"
+        )
+    queues = {s: rng.permutation(queue).tolist() for s, queue in queues.items()}
+    chosen = []
+    while len(chosen) < count:
+        left = sorted(speaker for speaker, queue in queues.items() if queue)
+        for speaker in rng.permutation(left)[: count - len(chosen)]:
+            chosen.append(queues[speaker].pop())
+    return sorted(chosen, key=operator.itemgetter("path"))
+
+
+def conditions(data, held_out, speaker, folder):
+    """The chain of each condition; ``speaker`` is not in the babble."""
+    sources = {"noise": [], "music": [], "rirs": [], "speech": []}
+    for row in held_out:
+        kind = row["path"].split("/")[0]
+        if kind == "noise" and Path(row["path"]).name.startswith("music_"):
+            sources["music"].append(row)
+        elif kind == "noise" and "/babble/" not in row["path"]:
+            sources["noise"].append(row)
+        elif kind == "rir":
+            sources["rirs"].append(row)
+        elif kind in SPEECH and row["speaker"] != speaker:
+            sources["speech"].append(row)
+    for name, rows in sources.items():
+        if not rows:
+            raise UserError(f"{data}: no {name} with the split valid")
+        listed = [
+            {
+                "ID": row["path"],
+                "duration": float(row["seconds"]),
+                "wav": str(data / row["path"]),
+                "spk_id": row["speaker"],
+            }
+            for row in rows
+        ]
+        sources[name] = Path(folder, f"{name}.csv")
+        write_manifest(sources[name], listed)
+    codec = Codec(LOW_RATES, RATE)
+    if len(codec.codecs) < len(LOW_RATES):
+        raise UserError("codecs are missing: pip install 'miipher2[codecs]'")
+    steps = {
+        "noise": Noise(sources["noise"], snr_db=(0.0, 15.0)),
+        "babble": Babble(sources["speech"], None, (0.0, 15.0), voices=(6, 9)),
+        "reverb": Reverb(sources["rirs"]),
+        "band-limit": Bandwidth((2000.0, 4000.0), STEEP, order=(6, 12)),
+        "codec": codec,
+        "clipping": Clipping(share=(0.03, 0.1)),
+        "packet-loss": PacketLoss(loss=LOSS),
+    }
+    single = Chain({n: (1.0, s) for n, s in steps.items()}, 1, 0.0, RATE)
+    mixed = load_chain(DEFAULT_CHAIN, argparse.Namespace(**sources), folder)
+    mixed.clean_share = 0.0
+    del mixed.steps["level"]  # the level is taken back in any case
+    return {**{name: single.only(name) for name in steps}, "mixed": mixed}
+
+
+def read_csv(path, columns):
+    """The rows of a CSV file, which has these columns."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    missing = [name for name in columns if not rows or name not in rows[0]]
+    if missing:
+        raise UserError(f"{path}: no rows with {', '.join(missing)}")
+    return rows
+
+
+def write_csv(path, columns, rows):
+    """Writes a CSV file, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, columns, extrasaction="ignore", lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
