@@ -67,7 +67,9 @@ def test_a_folder_without_adapters_is_refused(tmp_path):
 
 def test_settings_kept_in_a_file(train_script, tmp_path):
     kept = tmp_path / "small.args"
-    kept.write_text("# a comment\n--batch_size=2\n--lr=0.1\n\n--config={a: 1}\n")
+    kept.write_text(
+        "# a comment\n--batch_size=2\n--lr=0.1\n\n--config={a: 1}\n"
+    )
     given = ["a.yaml", f"@{kept}", "--seed", "2", "--lr=0.2", "--n", "2"]
     arguments = train_script.last_wins(train_script.from_files(given))
     assert arguments == [
