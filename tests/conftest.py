@@ -18,22 +18,13 @@ sys.path.append(str(ROOT / "tests"))  # for tiny_models, tiny_runs
 
 from tiny_models import save_tiny_backbone  # noqa: E402
 from tiny_runs import arguments  # noqa: E402
+from tiny_voice import voice  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Tiny models are faster on one thread, and workers run side by side."""
     torch.set_num_threads(1)
-
-
-def voice(rng, seconds, rate=16000):
-    """Something like speech: a gliding harmonic tone in syllables."""
-    time = numpy.arange(int(seconds * rate)) / rate
-    pitch = rng.uniform(90, 220) * (1 + 0.1 * numpy.sin(3 * time))
-    phase = 2 * numpy.pi * numpy.cumsum(pitch) / rate
-    tone = sum(numpy.sin(k * phase) / k for k in range(1, 20))
-    syllables = numpy.clip(numpy.sin(2 * numpy.pi * 3 * time), 0, None)
-    return 0.1 * tone * syllables + 1e-4 * rng.standard_normal(len(time))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ import numpy
 import pytest
 import soundfile
 import torch
-from conftest import ROOT, voice
+from tiny_runs import ROOT
+from tiny_voice import voice
 
 from miipher2.audio import active_level, active_samples
 from miipher2.errors import UserError
