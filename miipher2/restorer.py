@@ -40,7 +40,7 @@ class Restorer(Pretrained):
 
     Example
     -------
-    >>> restorer = Restorer.from_hparams("results/vocoder/1234/model")  # doctest: +SKIP
+    >>> restorer = Restorer.from_hparams("model")  # doctest: +SKIP
     >>> restorer.restore_file("noisy.wav", "restored.wav")  # doctest: +SKIP
     """
 
