@@ -242,6 +242,20 @@ def test_scores_are_kept_by_content(scored, tmp_path, capsys):
         scored()
 
 
+def test_character_errors_are_shown_plain_and_capped(scored, monkeypatch):
+    class Repeats(Peak):
+        columns = {"cer": "CER %"}
+
+        def score(self, heard, target=None):
+            return [1000.0]
+
+    monkeypatch.setattr(quality, "load_metrics", lambda _: ([Repeats()], []))
+    text = (scored() / "report/quality.md").read_text("utf-8")
+    assert "| mean | 1000.00 | 1000.00 | 1000.00 |" in text
+    assert f"| {quality.CAPPED} | input | RNNoise | clean |" in text
+    assert "| mean | 100.00 | 100.00 | 100.00 |" in text
+
+
 def test_what_is_not_restored_is_named(scored, tmp_path):
     with pytest.raises(UserError, match="restore every input"):
         scored("--restored", tmp_path)
