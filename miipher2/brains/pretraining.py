@@ -30,8 +30,9 @@ class PretrainingBrain(RestorationBrain):
         Arguments of ``RestorationBrain``; its modules: ``pretraining``.
     """
 
-    def __init__(self, *, visible_weight, **restoration):
+    def __init__(self, *, visible_weight, front_end_steps=0, **restoration):
         super().__init__(**restoration)
+        self.front_end_steps = front_end_steps
         self.visible_weight = visible_weight
 
     def on_fit_batch_start(self, batch, should_step):
@@ -44,6 +45,12 @@ class PretrainingBrain(RestorationBrain):
         noisy, lengths = batch.noisy
         clean, _ = batch.clean
         masks = self.masks(batch).to(self.device)
+        early = self.optimizer_step < self.front_end_steps
+        if stage == sb.Stage.TRAIN and early:
+            predicted = self.lower(self.modules.pretraining).front_end_alone(
+                clean.to(self.device), lengths.to(self.device)
+            )
+            return *predicted, masks
         predicted = self.modules.pretraining(
             noisy.to(self.device),
             clean.to(self.device),

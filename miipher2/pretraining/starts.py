@@ -1,4 +1,4 @@
-"""A first convolution that hears frequencies before it has learned anything.
+"""How a backbone starts before it has learned anything.
 
 Authors
  * The miipher2 authors 2026
@@ -54,6 +54,49 @@ def start_as_filterbank(conv, sample_rate):
     filters = strength * torch.hann_window(kernel) * waves
     conv.weight.copy_(filters.view_as(conv.weight))
     conv.bias.normal_(std=0.3)
+
+
+@torch.no_grad()
+def start_as_identity(encoder):
+    """Lets what enters an encoder leave it, but for the last norm.
+
+    What the layers and the positional convolution add to it is next to zero to
+    begin with. Below a zero no weight would learn.
+
+    Arguments
+    ---------
+    encoder : torch.nn.Module
+        Of transformers' HuBERT with ``do_stable_layer_norm``. Changed in
+        place.
+
+    Example
+    -------
+    >>> from transformers import HubertConfig, HubertModel
+    >>> config = HubertConfig(
+    ...     hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+    ...     intermediate_size=32, conv_dim=[8] * 7, do_stable_layer_norm=True,
+    ...     num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2,
+    ... )
+    >>> encoder = HubertModel(config).encoder.eval()
+    >>> start_as_identity(encoder)
+    >>> hidden = torch.randn(1, 5, 16)
+    >>> out = encoder(hidden).last_hidden_state
+    >>> torch.allclose(out, encoder.layer_norm(hidden), atol=0.05)
+    True
+    """
+    positions = encoder.pos_conv_embed.conv
+    for last in _last_of_branches(encoder):
+        last.weight.mul_(0.01)
+        last.bias.mul_(0.01)
+    positions.bias.mul_(0.01)
+    # its weight is a direction and a size
+    positions.parametrizations.weight.original0.mul_(0.01)
+
+
+def _last_of_branches(encoder):
+    for layer in encoder.layers:
+        yield layer.attention.out_proj
+        yield layer.feed_forward.output_dense
 
 
 def _mel(hz):
