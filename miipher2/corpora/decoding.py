@@ -33,6 +33,7 @@ BLOCK = 2**17  # samples of all channels together
 CORRECTED = re.compile(
     r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE
 )
+OGG_PAGE = 2**16  # bytes; no page is longer
 STREAMED = 2**32 - 2**16  # bytes that wav says which was written to a pipe
 
 
@@ -53,13 +54,16 @@ class Sound:
         ``(time, channels)`` float32.
     promised : int
         Samples a channel by the header; None where it does not say.
+    cut_off : bool
+        Whether the file's end is known to be missing.
     """
 
-    def __init__(self, rate, channels, blocks, promised=None):
+    def __init__(self, rate, channels, blocks, promised=None, cut_off=False):
         self.rate = rate
         self.channels = channels
         self.blocks = blocks
         self.promised = promised
+        self.cut_off = cut_off
 
 
 @contextlib.contextmanager
@@ -118,6 +122,7 @@ def _open_soundfile(path):
                 file.channels,
                 _soundfile_blocks(file),
                 _promised(file),
+                file.format == "OGG" and not _ogg_ends(path),
             )
     except soundfile.LibsndfileError as error:
         reason = error.error_string.strip(" .\n")
@@ -134,6 +139,18 @@ def _promised(file):
         if promised < STREAMED and there:
             return round(file.frames * promised / there)
     return file.frames
+
+
+def _ogg_ends(path):
+    """Whether the last page of an ogg file says that it is the last one.
+
+    Its header tells no length, so that nothing else shows what is missing.
+    """
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - OGG_PAGE))
+        tail = file.read()
+    flags = tail.rfind(b"OggS") + 5
+    return flags < len(tail) and bool(tail[flags] & 4)
 
 
 def _soundfile_blocks(file):

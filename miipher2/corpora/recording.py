@@ -118,12 +118,14 @@ class Recording:
         with open_sound(self.path) as sound:
             self._check(sound)
             self._measure(sound)
-            promised = sound.promised
+            promised, cut_off = sound.promised, sound.cut_off
         if promised is not None and self.frames < promised:
             self.note = (
                 f"ends after {self.seconds:.3f} s; its header promises "
                 f"{promised / self.rate:.3f} s"
             )
+        elif cut_off:
+            self.note = f"ends after {self.seconds:.3f} s; its end is missing"
 
     def _check(self, sound):
         if not RATES[0] <= sound.rate <= RATES[1]:

@@ -20,6 +20,9 @@ from miipher2.errors import UserError
 FORMATS = ("wav", "flac", "ogg")
 BLOCK = 2**16  # samples a channel
 IN_MEMORY = 2**22  # bytes of a channel that wait in memory to be written
+# More than what noise takes of the input's loudness: if hardly anything is left
+# of a recording, it is not speech that should be as loud as the recording was.
+MOST_RAISED = 10 ** (12 / 20)
 WAV_LIMIT = 2**32 - 2**16  # bytes that a plain wav can have
 
 
@@ -115,7 +118,8 @@ class RestoredChannel:
         made = self.loudness.value()
         if math.isinf(made) or math.isinf(self.input_loudness):
             return 1 / self.channel.gain  # nothing to compare
-        return 10 ** ((self.input_loudness - made) / 20)
+        gain = 10 ** ((self.input_loudness - made) / 20)
+        return min(gain, MOST_RAISED / self.channel.gain)
 
 
 def scaled_blocks(channels, gains):

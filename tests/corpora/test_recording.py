@@ -249,6 +249,17 @@ def test_what_is_left_of_a_truncated_file_is_used(tmp_path, suffix):
     assert not numpy.isnan(joined(recording)).any()
 
 
+def test_an_ogg_without_its_last_page_is_noted(tmp_path):
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, voice(4.0), 16000)
+    assert measured(path).note == ""
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rfind(b"OggS")])
+    recording = measured(path)
+    assert 1.0 < recording.seconds < 4.0
+    assert recording.note.endswith("its end is missing")
+
+
 def test_what_was_written_to_a_pipe_is_whole(tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, voice(4.0), 16000)

@@ -86,6 +86,15 @@ def test_channels_keep_their_own_level(echo, tmp_path):
         assert found == pytest.approx(expected, abs=0.1)
 
 
+def test_what_is_left_of_noise_is_not_raised_to_its_level(echo, tmp_path):
+    noise = numpy.random.default_rng(0).normal(0, 0.05, 9 * 16000)
+    soundfile.write(tmp_path / "a.wav", noise, 16000)
+    echo.speak = lambda wavs, lengths, windows: 0.001 * wavs
+    restore(echo, tmp_path / "a.wav", tmp_path / "out.wav")
+    written, _ = soundfile.read(tmp_path / "out.wav")
+    assert 0 < written.std() < 0.01 * noise.std()
+
+
 @pytest.mark.parametrize("rate", [16000, 48000])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_loudness_can_be_asked_for(echo, tmp_path, rate, channels):
