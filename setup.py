@@ -50,8 +50,10 @@ setup(
         # what a harmonic vocoder is taught with
         "pitch": ["swift-f0>=0.3"],
         "parquet": ["pyarrow>=15"],
+        "ray": ["ray[data]>=2.60"],
         "rooms": ["pyroomacoustics>=0.8"],
         "tensorboard": ["tensorboard"],
+        "webdataset": ["webdataset>=0.2.48"],
         "test": [
             "pytest>=8",
             "pytest-xdist",
@@ -60,9 +62,11 @@ setup(
             "av>=14,<19",
             "pyarrow>=15",
             "pyroomacoustics>=0.8",
+            "ray[data]>=2.60",
             "matplotlib",
             "swift-f0>=0.3",
             "tensorboard",
+            "webdataset>=0.2.48",
         ],
     },
     entry_points={"console_scripts": ["miipher2 = miipher2.cli:main"]},

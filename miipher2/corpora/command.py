@@ -11,12 +11,14 @@ from pathlib import Path
 
 import torch
 
-from miipher2.corpora.items import list_items, shard_of
+from miipher2.corpora import cluster
+from miipher2.corpora.items import is_tar, list_items, shard_of
 from miipher2.corpora.job import Settings
 from miipher2.corpora.journal import Journal
 from miipher2.corpora.machine import load, part
 from miipher2.corpora.pipeline import Pipeline
 from miipher2.corpora.progress import Progress, logging_to
+from miipher2.corpora.tars import check_tars, restore_tar, tar_settings
 from miipher2.corpora.writing import FORMATS, check_format
 from miipher2.errors import UserError
 
@@ -46,7 +48,8 @@ def add_parser(subparsers):
     parser.add_argument(
         "input",
         nargs="+",
-        help="recordings, folders of them, CSV manifests with a column wav",
+        help="recordings, WebDataset tars, folders of them, CSV manifests "
+        "with a column wav",
     )
     parser.add_argument(
         "output",
@@ -130,12 +133,33 @@ def add_parser(subparsers):
         metavar="I",
         help="the part to do, from 0",
     )
+    engine.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="ray: actors all over the Ray cluster that RAY_ADDRESS names, or "
+        "on this machine, do the work; every node must see the inputs, the "
+        "model and the output folder at the same paths; default: local",
+    )
+    engine.add_argument(
+        "--actors",
+        type=_at_least_one,
+        metavar="N",
+        help="actors on the Ray cluster; default: one for each GPU or, where "
+        "there are none, for each two CPUs",
+    )
     told = parser.add_argument_group("what is told")
     told.add_argument("--quiet", action="store_true", help="errors only")
     told.add_argument(
         "--log-file", metavar="FILE", help="write down there what is told"
     )
     parser.set_defaults(run=restore)
+
+
+def _at_least_one(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 1 or more")
+    return int(text)
 
 
 def _loudness(text):
@@ -166,15 +190,19 @@ def restore(arguments):
         0 if all was restored, 1 if some recordings failed, 130 after Ctrl-C.
     """
     shard, num_shards = part(arguments)
+    if arguments.engine == "ray":
+        cluster.check_cluster(arguments)
     output = Path(arguments.output)
     items = None
     if not is_single_file(arguments.input, output):
         items = list_items(arguments.input, output, f".{arguments.format}")
+        check_tars(items, output, arguments.engine)
     with logging_to(arguments.log_file, arguments.quiet):
         try:
             if items is None:
                 return _restore_file(arguments) if shard == 0 else 0
-            restorer = load(arguments)
+            look = cluster.look if arguments.engine == "ray" else load
+            restorer = look(arguments)
             items = [i for i in items if shard_of(i.ID, num_shards) == shard]
             with Journal(
                 output, shard, num_shards, arguments.parquet
@@ -213,7 +241,7 @@ def is_single_file(inputs, output):
     source = Path(inputs[0])
     if len(inputs) > 1 or not source.is_file() or output.is_dir():
         return False
-    if source.suffix.lower() == ".csv":
+    if source.suffix.lower() == ".csv" or is_tar(source):
         return False
     check_format(output)
     return True
@@ -245,15 +273,21 @@ def _restore_items(restorer, items, journal, arguments):
         arguments.channels,
         arguments.loudness,
     )
-    missing = [
-        item
-        for item in items
-        if not journal.is_done(item, restorer.identity, str(settings))
-    ]
+    suffix = f".{arguments.format}"
+
+    def is_done(item):
+        told = str(settings)
+        if is_tar(item.ID):
+            told = tar_settings(settings, suffix)
+        return journal.is_done(item, restorer.identity, told)
+
+    missing = [item for item in items if not is_done(item)]
     before = len(items) - len(missing)
+    tars = sum(is_tar(item.ID) for item in items)
     logger.info(
-        "%d recordings%s, %s",
-        len(items),
+        "%d recordings%s%s, %s",
+        len(items) - tars,
+        f" and {tars} tars" if tars else "",
         f" ({before} of them done before)" if before else "",
         _how(restorer, arguments),
     )
@@ -262,17 +296,30 @@ def _restore_items(restorer, items, journal, arguments):
 
         def report(row):
             journal.append(row)
-            progress.end(row)
+            if not (is_tar(row.ID) and row.status == "done"):
+                progress.end(row)
 
-        Pipeline(
-            restorer,
-            arguments.output,
-            settings,
-            report,
-            progress.advance,
-            arguments.workers,
-            arguments.batch_seconds,
-        ).run(missing)
+        if arguments.engine == "ray":
+            cluster.run(missing, settings, report, progress.advance, arguments)
+        else:
+
+            def pipeline(report):
+                return Pipeline(
+                    restorer,
+                    arguments.output,
+                    settings,
+                    report,
+                    progress.advance,
+                    arguments.workers,
+                    arguments.batch_seconds,
+                )
+
+            pipeline(report).run(i for i in missing if not is_tar(i.ID))
+            for tar in (i for i in missing if is_tar(i.ID)):
+                for row in restore_tar(
+                    tar, arguments.output, suffix, settings, restorer, pipeline
+                ):
+                    report(row)
     rows = journal.finish()
     return _summary(progress, rows)
 
@@ -294,8 +341,10 @@ def _summary(progress, rows):
 
 
 def _how(restorer, arguments):
+    rate = arguments.sample_rate or restorer.sample_rate
+    if arguments.engine == "ray":
+        return f"on Ray, to {rate} Hz"
     device = str(restorer.device)
     if device.startswith("cuda"):
         device += f" ({torch.cuda.get_device_name(device)})"
-    rate = arguments.sample_rate or restorer.sample_rate
     return f"on {device} in {restorer.precision}, to {rate} Hz"

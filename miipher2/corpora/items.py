@@ -18,9 +18,11 @@ from miipher2.corpora.decoding import SUFFIXES
 from miipher2.errors import UserError
 from miipher2.stamps import digest
 
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+
 
 class Item(NamedTuple):
-    """One recording of a run.
+    """One recording of a run, or a tar of them.
 
     Arguments
     ---------
@@ -40,8 +42,29 @@ class Item(NamedTuple):
     size: int
 
 
+def is_tar(name):
+    """Whether a file is a tar, by its name.
+
+    Arguments
+    ---------
+    name : str or Path
+        Of the file.
+
+    Returns
+    -------
+    bool
+        Also true if it is compressed with gzip.
+
+    Example
+    -------
+    >>> is_tar("shard-000000.tar"), is_tar("a.wav")
+    (True, False)
+    """
+    return str(name).lower().endswith(TAR_SUFFIXES)
+
+
 def list_items(inputs, output, suffix):
-    """Lists all recordings of a run.
+    """Lists all recordings of a run, and all tars, unopened.
 
     Of a folder, the output folder is left out if it lies in it. Several
     folders keep their own names below the output, as ``cp -r`` does it.
@@ -49,7 +72,7 @@ def list_items(inputs, output, suffix):
     Arguments
     ---------
     inputs : list of str or Path
-        Recordings, folders and CSV manifests.
+        Recordings, tars, folders of them and CSV manifests.
     output : str or Path
         The output folder.
     suffix : str
@@ -59,7 +82,8 @@ def list_items(inputs, output, suffix):
     -------
     list of Item
         Sorted by ID. Their outputs are ``<stem><suffix>``, and
-        ``<stem>.<old suffix><suffix>`` where two would be the same.
+        ``<stem>.<old suffix><suffix>`` where two would be the same; those of
+        tars are named as they are.
 
     Raises
     ------
@@ -99,7 +123,8 @@ def list_items(inputs, output, suffix):
             found[name] = file, size
     if not found:
         raise UserError(f"{', '.join(map(str, inputs))}: no recordings there")
-    outputs = name_outputs(found, suffix)
+    outputs = {name: name for name in found if is_tar(name)}
+    outputs |= name_outputs(found.keys() - outputs.keys(), suffix)
     items = [
         Item(name, file, outputs[name], size)
         for name, (file, size) in sorted(found.items())
@@ -109,7 +134,7 @@ def list_items(inputs, output, suffix):
 
 
 def _of_folder(folder, output, name):
-    """``(ID, path, size)`` of the recordings below a folder."""
+    """``(ID, path, size)`` of the recordings and tars below a folder."""
     if folder.resolve() == output.resolve():
         raise UserError(
             f"{output}: is the input; its recordings would be overwritten; "
@@ -121,7 +146,7 @@ def _of_folder(folder, output, name):
     prefix = f"{folder.resolve().name}/" if name else ""
     return [
         (prefix + file.path, folder / file.path, file.size)
-        for file in list_audio(folder, suffixes=SUFFIXES)
+        for file in list_audio(folder, suffixes=SUFFIXES + TAR_SUFFIXES)
         if below is None or not file.path.startswith(below)
     ]
 

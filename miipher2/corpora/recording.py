@@ -214,15 +214,16 @@ class Recording:
     def _cut(self, blocks, plan, owner):
         starts = plan.starts(self.samples)
         start, next_start = next(starts), next(starts, None)
+        size = plan.frames(self.samples) * plan.hop_length
         held, first, end = [], 0, 0  # blocks with samples [first, end)
         for block in blocks:
             held.append(block)
             end += len(block)
-            while end >= self._end(plan, start):
+            while end >= min(self.samples, start * plan.hop_length + size):
                 whole = np.concatenate(held)
                 piece = whole[start * plan.hop_length - first :]
                 for channel, samples in zip(
-                    self.channels, piece[: plan.samples].T, strict=True
+                    self.channels, piece[:size].T, strict=True
                 ):
                     yield Window(
                         owner,
@@ -236,6 +237,3 @@ class Recording:
                 start, next_start = next_start, next(starts, None)
                 held = [whole[start * plan.hop_length - first :]]
                 first = start * plan.hop_length
-
-    def _end(self, plan, start):
-        return min(self.samples, start * plan.hop_length + plan.samples)

@@ -30,6 +30,10 @@ class WindowPlan:
         Frames that neighbours share, less than half of ``window``.
     hop_length : int
         Samples that a frame stands for.
+    even : bool
+        Whether the windows of a recording are as short as its length lets
+        them be, so that the last one need not reach back: what is heard twice
+        is computed twice. Else all are of ``window``.
 
     Example
     -------
@@ -38,15 +42,19 @@ class WindowPlan:
     [0, 80, 150]
     >>> list(plan.starts(90 * 320))
     [0]
+    >>> plan = WindowPlan(window=100, overlap=20, hop_length=320, even=True)
+    >>> list(plan.starts(110 * 320)), plan.frames(110 * 320)
+    ([0, 45], 65)
     """
 
     window: int
     overlap: int
     hop_length: int
+    even: bool = False
 
     @property
     def samples(self):
-        """Samples of a window."""
+        """Samples of a window, at most."""
         return self.window * self.hop_length
 
     @property
@@ -58,6 +66,28 @@ class WindowPlan:
     def fade(self):
         """Frames over which one window fades into the next."""
         return self.overlap - 2 * self.unused
+
+    def frames(self, samples):
+        """Frames of a window of a recording.
+
+        Arguments
+        ---------
+        samples : int
+            Length of the recording.
+
+        Returns
+        -------
+        int
+            At most ``window``.
+        """
+        frames = math.ceil(samples / self.hop_length)
+        if not self.even or frames <= self.window:
+            return self.window
+        count = math.ceil(
+            (frames - self.overlap) / (self.window - self.overlap)
+        )
+        even = math.ceil((frames - self.overlap) / count) + self.overlap
+        return even if even > 2 * self.overlap else self.window
 
     def starts(self, samples):
         """First frames of the windows of a recording.
@@ -73,11 +103,11 @@ class WindowPlan:
             In rising order.
         """
         frames = math.ceil(samples / self.hop_length)
-        start = 0
-        while start + self.window < frames:
+        window, start = self.frames(samples), 0
+        while start + window < frames:
             yield start
-            start += self.window - self.overlap
-        yield max(0, frames - self.window)
+            start += window - self.overlap
+        yield max(0, frames - window)
 
 
 class Seams:

@@ -17,21 +17,31 @@ HOP = 320
 @pytest.mark.parametrize("overlap", [1, 2, 7, 20, 49])
 @pytest.mark.parametrize("frames", [1, 99, 100, 101, 180, 181, 1000])
 @pytest.mark.parametrize("short", [0, 1, HOP - 1])
-def test_joined_windows_are_the_whole(frames, overlap, short):
-    plan = WindowPlan(window=100, overlap=overlap, hop_length=HOP)
+@pytest.mark.parametrize("even", [False, True])
+def test_joined_windows_are_the_whole(frames, overlap, short, even):
+    plan = WindowPlan(100, overlap, HOP, even)
     samples = frames * HOP - short
-    starts = list(plan.starts(samples))
-    assert starts[0] == 0 and starts[-1] == max(0, frames - 100)
+    starts, size = list(plan.starts(samples)), plan.frames(samples)
+    assert size == 100 or (even and 2 * overlap < size < 100)
+    assert starts[0] == 0 and starts[-1] == max(0, frames - size)
     steps = numpy.diff(starts)
-    assert (steps > 0).all() and (steps <= 100 - overlap).all()
+    assert (steps > 0).all() and (steps <= size - overlap).all()
     out_hop = 3
     wav = numpy.random.default_rng(0).standard_normal(samples * out_hop // HOP)
     seams = Seams(plan, out_hop)
     joined = [
-        seams.join(wav[start * out_hop :][: 100 * out_hop], start, next_start)
+        seams.join(wav[start * out_hop :][: size * out_hop], start, next_start)
         for start, next_start in itertools.zip_longest(starts, starts[1:])
     ]
     numpy.testing.assert_allclose(numpy.concatenate(joined), wav, atol=1e-6)
+
+
+def test_even_windows_hear_little_twice():
+    for frames in range(101, 500, 7):
+        plan = WindowPlan(window=100, overlap=10, hop_length=HOP, even=True)
+        starts = list(plan.starts(frames * HOP))
+        computed = len(starts) * plan.frames(frames * HOP)
+        assert computed < frames + 10 * (len(starts) - 1) + len(starts)
 
 
 def test_what_lies_near_a_border_is_not_used():

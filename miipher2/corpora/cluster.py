@@ -1,0 +1,271 @@
+"""Ray Data as the engine: actors all over a cluster restore side by side.
+
+Items go out in blocks, and what became of them comes back. A block whose
+actor is lost goes to another one, or to the same one started anew, and is done
+again as a whole: outputs appear whole or not at all, so nothing is lost.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import argparse
+import contextlib
+import functools
+import logging
+import os
+import pickle
+import types
+from pathlib import Path
+
+from miipher2.corpora.machine import load
+from miipher2.corpora.pipeline import Pipeline
+from miipher2.errors import UserError
+
+logger = logging.getLogger("miipher2.corpora")
+
+# At most so many bytes of inputs are in a block: hours of sound on a GPU,
+# whose last batches are never full, minutes on CPUs, which are slow.
+BLOCK_BYTES = {"GPU": 2**30, "CPU": 2**26}
+BLOCKS_PER_ACTOR = 4  # at least, so that all end at about the same time
+# What takes longer without any sign is given up: a recording that ends its
+# process each time it is tried would be tried for ever.
+PATIENCE_SECONDS = 24 * 3600.0
+
+
+class Worker:
+    """An actor: holds the model and restores one block after the other.
+
+    Arguments
+    ---------
+    settings : miipher2.corpora.job.Settings
+        How outputs are to be.
+    arguments : argparse.Namespace
+        Those of ``miipher2 restore``.
+    """
+
+    def __init__(self, settings, arguments):
+        self.settings = settings
+        self.arguments = arguments
+
+    @functools.cached_property
+    def restorer(self):
+        """The model; what is wrong with it, a block tells."""
+        return load(self.arguments)
+
+    def __call__(self, batch):
+        """Restores the items of a block.
+
+        Arguments
+        ---------
+        batch : dict
+            ``block``: one block, pickled, as names need not be valid UTF-8,
+            which Arrow wants.
+
+        Returns
+        -------
+        dict
+            ``rows``: those of the block, pickled; or a ``UserError``, which
+            Ray would wrap into many lines.
+        """
+        (block,), rows = batch["block"], []
+        try:
+            Pipeline(
+                self.restorer,
+                self.arguments.output,
+                self.settings,
+                rows.append,
+                lambda job, seconds: None,
+                self.arguments.workers,
+                self.arguments.batch_seconds,
+            ).run(pickle.loads(block))
+        except UserError as error:
+            rows = error
+        return {"rows": [pickle.dumps(rows)]}
+
+
+def check_cluster(arguments):
+    """Makes sure that Ray can be the engine.
+
+    Arguments
+    ---------
+    arguments : argparse.Namespace
+        With ``num_shards``.
+
+    Raises
+    ------
+    UserError
+        If Ray is not there, or something else splits the work, too.
+
+    Example
+    -------
+    >>> check_cluster(argparse.Namespace(num_shards=2))
+    Traceback (most recent call last):
+    ...
+    miipher2.errors.UserError: --engine ray: splits the work by itself; ...
+    """
+    if arguments.num_shards > 1 or "WORLD_SIZE" in os.environ:
+        raise UserError(
+            "--engine ray: splits the work by itself; leave out --num-shards "
+            "and torchrun"
+        )
+    try:
+        import ray.data  # noqa: F401
+    except ImportError:
+        raise UserError(
+            "--engine ray: needs Ray: pip install miipher2[ray]"
+        ) from None
+
+
+def look(arguments):
+    """Loads the model on the CPU, to see what it is; the actors have the GPUs.
+
+    Arguments
+    ---------
+    arguments : argparse.Namespace
+        As ``miipher2.corpora.machine.load`` takes it.
+
+    Returns
+    -------
+    Restorer
+        Not for restoring.
+    """
+    return load(argparse.Namespace(**{**vars(arguments), "device": "cpu"}))
+
+
+def run(items, settings, report, progress, arguments):
+    """Restores items on a Ray cluster, or on this machine if there is none.
+
+    Arguments
+    ---------
+    items : list of miipher2.corpora.items.Item
+        What to restore. What goes wrong with one is in its row.
+    settings : miipher2.corpora.job.Settings
+        How outputs are to be.
+    report : callable
+        Called with the row of every item, whenever a block is done.
+    progress : callable
+        Called with the item and the row, as ``item`` and ``row`` of an object,
+        and the seconds that were restored.
+    arguments : argparse.Namespace
+        Those of ``miipher2 restore``.
+
+    Raises
+    ------
+    UserError
+        If the model cannot go on.
+    """
+    if not items:
+        return
+    with _connected() as ray:
+        unit, actors, resources = _share(ray.cluster_resources(), arguments)
+        size = sum(item.size for item in items) / actors / BLOCKS_PER_ACTOR
+        blocks = group(_everywhere(items), min(size, BLOCK_BYTES[unit]))
+        logger.info(
+            "%d actors with %d %s each, %d blocks of work",
+            actors,
+            *resources.values(),
+            unit,
+            len(blocks),
+        )
+        rows = ray.data.from_items(
+            [{"block": pickle.dumps(block)} for block in blocks],
+            override_num_blocks=len(blocks),
+        ).map_batches(
+            Worker,
+            batch_size=1,
+            # no block waits for one actor while another has nothing to do
+            compute=ray.data.ActorPoolStrategy(
+                size=actors, max_tasks_in_flight_per_actor=1
+            ),
+            fn_constructor_args=(settings, _paths_everywhere(arguments)),
+            **resources,
+        )
+        by_id = {item.ID: item for item in items}
+        for batch in rows.iter_batches(batch_size=1, prefetch_batches=0):
+            found = pickle.loads(batch["rows"][0])
+            if isinstance(found, UserError):
+                raise found
+            for row in found:
+                report(row)
+                if row.bytes:
+                    done = types.SimpleNamespace(item=by_id[row.ID], row=row)
+                    progress(done, row.seconds)
+
+
+@contextlib.contextmanager
+def _connected():
+    """Ray, quiet, on the cluster that this process belongs to or a new one."""
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_no_progress_timeout_s = PATIENCE_SECONDS
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    if ray.is_initialized():
+        yield ray
+        return
+    try:
+        started = ray.init(
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, RuntimeError, TimeoutError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"--engine ray: Ray does not start: {reason}") from None
+    with started:
+        yield ray
+
+
+def _share(cluster, arguments):
+    """What the cluster is counted in, the actors, and what each of them gets."""
+    gpus = int(cluster.get("GPU", 0))
+    if gpus and not (arguments.device or "").startswith("cpu"):
+        return "GPU", arguments.actors or gpus, {"num_gpus": 1}
+    cpus = int(cluster.get("CPU", 1))
+    actors = arguments.actors or max(1, cpus // 2)
+    return "CPU", actors, {"num_cpus": max(1, cpus // actors)}
+
+
+def group(items, size):
+    """Groups items into blocks of about the same size.
+
+    Arguments
+    ---------
+    items : iterable of miipher2.corpora.items.Item
+        They stay in order.
+    size : float
+        Bytes of inputs at which a block is full.
+
+    Returns
+    -------
+    list of list of Item
+        None of them is empty.
+
+    Example
+    -------
+    >>> sizes = [types.SimpleNamespace(size=size) for size in (3, 2, 9, 1, 1)]
+    >>> [[item.size for item in block] for block in group(sizes, 5)]
+    [[3, 2], [9], [1, 1]]
+    """
+    blocks, filled = [], size
+    for item in items:
+        if filled >= size:
+            blocks.append([])
+            filled = 0
+        blocks[-1].append(item)
+        filled += item.size
+    return blocks
+
+
+def _everywhere(items):
+    """Actors work in other folders than this process."""
+    return [item._replace(input=item.input.absolute()) for item in items]
+
+
+def _paths_everywhere(arguments):
+    changed = {"output": Path(arguments.output).absolute()}
+    if arguments.model and Path(arguments.model).exists():
+        changed["model"] = str(Path(arguments.model).absolute())
+    return argparse.Namespace(**{**vars(arguments), **changed})
