@@ -211,7 +211,7 @@ def _connected():
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, RuntimeError, TimeoutError) as error:
+    except Exception as error:  # Ray itself raises nothing narrower
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"--engine ray: Ray does not start: {reason}") from None
     with started:

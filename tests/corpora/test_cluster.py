@@ -34,7 +34,7 @@ def two_cpus():
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-        except RuntimeError as error:  # within 30 s, or never
+        except Exception as error:  # not within 30 s, on a busy machine
             pytest.skip(f"Ray does not start on this machine: {error}")
         with started:
             yield
