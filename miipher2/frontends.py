@@ -145,10 +145,41 @@ class RawWave(FrontEnd):
         return F.pad(wavs, (left, total - left - wavs.shape[-1]))
 
     def stem(self, model, inputs):
-        hidden = model.feature_extractor(inputs).transpose(1, 2)
+        hidden = self.convolve(model.feature_extractor, inputs)
         hidden = _first(model.feature_projection(hidden))
         positions = model.encoder.pos_conv_embed.pretrained_module
         return hidden + positions(hidden)
+
+    @staticmethod
+    def convolve(cnn, inputs):
+        """The CNN: waves (batch, time) -> (batch, frames, channels).
+
+        With layer norms, which look at the channels of a frame, the model
+        transposes all there is twice a layer. A CPU is faster where channels
+        stay together, as PyTorch's convolution of images can have them.
+        """
+        layers = cnn.conv_layers
+        if inputs.device.type != "cpu" or not all(
+            isinstance(getattr(layer, "layer_norm", None), nn.LayerNorm)
+            for layer in layers
+        ):
+            return cnn(inputs).transpose(1, 2)
+        hidden = inputs[..., None]
+        for layer in layers:
+            conv = layer.conv
+            (size,), (step,) = conv.kernel_size, conv.stride
+            if conv.in_channels == 1:
+                pieces = hidden[..., 0].unfold(1, size, step)
+                hidden = F.linear(pieces, conv.weight[:, 0], conv.bias)
+            else:
+                weight = conv.weight[:, :, None].contiguous(
+                    memory_format=torch.channels_last
+                )
+                image = hidden.transpose(1, 2)[:, :, None]
+                image = F.conv2d(image, weight, conv.bias, (1, step))
+                hidden = image[:, :, 0].transpose(1, 2)
+            hidden = layer.activation(layer.layer_norm(hidden))
+        return hidden
 
 
 class PositionsInStem(nn.Module):

@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from speechbrain.inference.interfaces import Pretrained
+from speechbrain.utils.autocast import AMPConfig
 from speechbrain.utils.fetching import LocalStrategy
+from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from miipher2.corpora.engine import Engine
 from miipher2.corpora.items import Item, check_overwriting
@@ -23,6 +26,10 @@ from miipher2.corpora.writing import RestoredChannel, final_gains
 from miipher2.errors import UserError
 from miipher2.model_folder import find_model, model_identity
 from miipher2.trust import check_yaml
+from miipher2.vocoders.hifigan import ChannelsLast
+
+# What autocast runs in the lower precision, whatever its weights are in.
+CAST = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d, ChannelsLast)
 
 
 class Restorer(Pretrained):
@@ -50,10 +57,21 @@ class Restorer(Pretrained):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.mods.generator.prepare_inference()
+        self._cast_weights()
         self.input_rate = self.mods.cleaner.sample_rate
         self.sample_rate = self.mods.generator.sample_rate
         self.hop_length = self.mods.generator.hop_length
         self.identity = ""
+
+    def _cast_weights(self):
+        """Does once what autocast would do with every window."""
+        dtype = AMPConfig.from_name(self.precision).dtype
+        if dtype == torch.float32:
+            return
+        for module in self.mods.modules():
+            if isinstance(module, CAST) and not is_parametrized(module):
+                for parameter in module.parameters(recurse=False):
+                    parameter.data = parameter.data.to(dtype)
 
     @classmethod
     def from_hparams(cls, source=None, trust_model=False, **kwargs):
@@ -119,7 +137,9 @@ class Restorer(Pretrained):
                 f"overlap_seconds: {self.hparams.overlap_seconds} is not less "
                 f"than half of window_seconds, {self.hparams.window_seconds}"
             )
-        return WindowPlan(window, overlap, hop_length)
+        # without batches, windows need not be of one shape
+        even = str(self.device).startswith("cpu")
+        return WindowPlan(window, overlap, hop_length, even)
 
     def output_samples(self, samples):
         """How long a clip is at ``sample_rate`` that has so many samples."""

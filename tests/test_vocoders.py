@@ -37,6 +37,20 @@ def test_exactly_hop_length_samples_a_frame(frames, training):
     assert wav.abs().max() <= 1
 
 
+@pytest.mark.parametrize("frames", [1, 2, 20])
+def test_prepared_for_inference_it_says_the_same(frames):
+    vocoder = HiFiGAN(width=4, **SMALL).eval()
+    for parameter in vocoder.parameters():
+        parameter.data *= 2
+    features = torch.randn(2, frames, 4)
+    with torch.inference_mode():
+        before = vocoder(features)
+        vocoder.prepare_inference()
+        after = vocoder(features)
+    assert vocoder.channels_last
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     "name,hop", [("hifigan", 320), ("hifigan_24k", 480), ("hifigan_small", 320)]
 )
