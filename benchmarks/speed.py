@@ -312,6 +312,8 @@ class PlainBackbone:
         """
         import torch
 
+        from miipher2.ssl import FULL_LAYERS_KEY
+
         inputs = self.extractor(
             list(wavs.cpu().numpy()), sampling_rate=RATE, return_tensors="pt"
         ).input_values
@@ -325,8 +327,11 @@ class PlainBackbone:
         inputs = torch.nn.functional.pad(
             inputs, (left, total - left - inputs.shape[1])
         )
-        states = self.model(inputs.to(self.device), output_hidden_states=True)
-        return states.hidden_states[self.layer]
+        output = self.model(inputs.to(self.device), output_hidden_states=True)
+        layers = getattr(config, FULL_LAYERS_KEY, config.num_hidden_layers)
+        if self.layer == layers:  # of all, and with the norm above it
+            return output.last_hidden_state
+        return output.hidden_states[self.layer]
 
 
 # ---------------------------------------------------------------- measuring
