@@ -264,6 +264,53 @@ def test_an_interrupted_run_goes_on_as_the_same_run(pretrain):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_the_front_end_learns_alone_and_then_stays(pretrain):
+    def weights(folder):
+        latest = sorted((folder / "save").glob("CKPT+*"))[-1]
+        tensors, _ = load_weights(latest / "pretraining.ckpt")
+        return tensors
+
+    options = {"front_end_steps": 4, "valid_interval": 2, "batch_size": 2}
+    folder, _ = pretrain("run", max_steps=2, **options)
+    start = weights(folder)
+    folder, _ = pretrain("run", max_steps=4, **options)
+    alone = weights(folder)
+    folder, _ = pretrain("run", max_steps=6, **options)
+    after = weights(folder)
+
+    def changed(old, new):
+        return {name for name in old if not torch.equal(old[name], new[name])}
+
+    convolutions = ("model.feature_extractor.", "model.feature_projection.")
+    assert all(
+        name.startswith((*convolutions, "model.encoder.layer_norm.", "head."))
+        for name in changed(start, alone)
+    )
+    assert "model.feature_extractor.conv_layers.0.conv.weight" in changed(
+        start, alone
+    )
+    assert not any(
+        name.startswith(convolutions) for name in changed(alone, after)
+    )
+    assert "model.encoder.layers.0.feed_forward.output_dense.weight" in changed(
+        alone, after
+    )
+    rates = [
+        float(rate)
+        for rate in re.findall(
+            r"lr: ([\d.e+-]+)", (folder / "train_log.txt").read_text()
+        )
+    ]
+    assert rates[1] < rates[0]
+
+
+def test_minutes_count_from_the_end_of_the_front_end(pretrain):
+    folder, _ = pretrain(
+        "run", front_end_steps=3, max_steps=1000, minutes=1e-9, valid_interval=9
+    )
+    assert "step: 4" in (folder / "train_log.txt").read_text()
+
+
 def test_it_goes_on_from_a_backbone_that_was_cut_for_restoring(tmp_path):
     model = tiny().eval()
     model.export(tmp_path / "own")

@@ -104,6 +104,9 @@ class MaskedPrediction(SavedModule):
             Relative lengths ``(batch,)``.
         masks : torch.Tensor
             True for what is hidden ``(batch, frames)``, False in the padding.
+            None: the convolutions predict alone, without the layers, and
+            learn to let everything pass in a fifth of the time that it takes
+            them below the layers.
 
         Returns
         -------
@@ -112,29 +115,23 @@ class MaskedPrediction(SavedModule):
         truth : torch.Tensor
             The targets ``(batch, frames, ...)``, zero beyond a clip's end.
         """
-        features = self.features(noisy, lengths, masks)
+        if masks is None:
+            hidden = self._convolve(noisy, lengths)
+            features = self.model.encoder.layer_norm(hidden)
+        else:
+            features = self.features(noisy, lengths, masks)
         return self.head(features), self._truth(clean, lengths)
 
-    def front_end_alone(self, clean, lengths):
-        """Predicts the frames of clean speech without the layers.
-
-        So the convolutions learn to let everything pass, in a fifth of the
-        time that it takes them below the layers.
+    def freeze_front_end(self, frozen):
+        """Lets the convolutions and the projection above them learn, or not.
 
         Arguments
         ---------
-        clean : torch.Tensor
-            Clean speech ``(batch, time)`` at 16 kHz.
-        lengths : torch.Tensor
-            Relative lengths ``(batch,)``.
-
-        Returns
-        -------
-        tuple
-            What ``forward`` returns.
+        frozen : bool
+            Whether they stay as they are.
         """
-        hidden = self.model.encoder.layer_norm(self._convolve(clean, lengths))
-        return self.head(hidden), self._truth(clean, lengths)
+        self.model.feature_extractor.requires_grad_(not frozen)
+        self.model.feature_projection.requires_grad_(not frozen)
 
     def features(self, wavs, lengths, masks):
         """The model's last hidden states; it sees neither masks nor padding.
