@@ -222,6 +222,7 @@ def test_it_learns_and_hands_on_what_it_learned(pretrain):
     model = folder / "model"
     assert {p.name for p in model.iterdir()} == {
         "config.json",
+        "head.safetensors",
         "model.safetensors",
         "preprocessor_config.json",
     }
@@ -324,5 +325,9 @@ def test_it_goes_on_from_a_backbone_that_was_cut_for_restoring(tmp_path):
         with torch.no_grad():
             here = again.features(wavs, full, none)
             assert torch.allclose(here, model.features(wavs, full, none))
+        same_head = torch.equal(again.head.weight, model.head.weight)
+        assert same_head == (folder == "own")
+    other = MaskedPrediction(model.config, SpectralTargets())
+    other.start_from(tmp_path / "own")  # the head of other targets is not taken
     with pytest.raises(UserError, match="no backbone of an earlier stage 0"):
         model.start_from(tmp_path)

@@ -23,7 +23,14 @@ from miipher2.pretraining.starts import (
     start_as_filterbank,
     start_as_identity,
 )
-from miipher2.weights import SavedModule, fill
+from miipher2.weights import (
+    SavedModule,
+    fill,
+    load_weights,
+    save_weights,
+)
+
+HEAD = "head.safetensors"
 
 
 class MaskedPrediction(SavedModule):
@@ -166,12 +173,13 @@ class MaskedPrediction(SavedModule):
         return -(-samples // self.front_end.hop_length)
 
     def start_from(self, folder):
-        """Takes the backbone of an earlier run; the head starts anew.
+        """Takes the backbone of an earlier run, and its head.
 
         Arguments
         ---------
         folder : str or Path
-            What ``export`` wrote.
+            What ``export`` wrote. Without a head there, or with one of other
+            targets, the head starts anew.
         """
         try:
             found = HubertModel.from_pretrained(folder).state_dict()
@@ -186,6 +194,15 @@ class MaskedPrediction(SavedModule):
             "masked_spec_embed", self.model.masked_spec_embed.detach()
         )
         fill(self.model, found, folder)
+        head = Path(folder, HEAD)
+        if head.exists():
+            tensors, identity = load_weights(head)
+            if identity == self.identity():
+                fill(self.head, tensors, head)
+
+    def identity(self):
+        """What the head predicts."""
+        return {"targets": type(self.targets).__name__}
 
     def export(self, folder):
         """Writes the backbone as a folder that ``SSLBackbone`` loads.
@@ -194,10 +211,12 @@ class MaskedPrediction(SavedModule):
         ---------
         folder : str or Path
             Gets ``config.json``, ``model.safetensors`` and
-            ``preprocessor_config.json``.
+            ``preprocessor_config.json``, and the head for ``start_from``.
         """
         self.model.save_pretrained(folder)
         self.extractor.save_pretrained(folder)
+        head = self.head.state_dict()
+        save_weights(Path(folder, HEAD), head, self.identity())
 
     def _convolve(self, wavs, lengths):
         """What enters the encoder ``(batch, frames, width)``."""

@@ -49,6 +49,9 @@ esac
 : "${MINUTES:?give MINUTES=NUMBER}" "${OUT:?give OUT=FOLDER}"
 if [ -e "$MODEL/$own" ]; then
     arguments+=(--start_folder="$MODEL")
+    if [ "$STAGE" = ssl ]; then # its convolutions have learned what they can
+        arguments+=(--front_end_steps=0)
+    fi
 fi
 for name in train valid test noise rir; do
     arguments+=("--${name}_csv=$DATA/$name.csv")
