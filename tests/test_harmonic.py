@@ -10,8 +10,11 @@ import pytest
 import torch
 from hyperpyyaml import load_hyperpyyaml
 
+from miipher2.errors import UserError
+from miipher2.pretraining import SpectralTargets
 from miipher2.vocoders import build_vocoder
 from miipher2.vocoders.harmonic import HarmonicVocoder, pulse_train
+from miipher2.weights import save_weights
 
 SMALL = {"channels": 16, "intermediate": 32, "layers": 2}
 
@@ -36,6 +39,30 @@ def test_exactly_hop_length_samples_a_frame(frames):
     assert wav.shape == (2, frames * 320) and error.isfinite()
     made = vocoder.eval()(features)
     assert made.shape == wav.shape and made.isfinite().all()
+
+
+def test_it_starts_with_what_the_head_of_stage_0_says(tmp_path):
+    targets = SpectralTargets()
+    head = {"weight": torch.eye(241), "bias": torch.zeros(241)}
+    save_weights(
+        tmp_path / "head.safetensors", head, {"targets": "SpectralTargets"}
+    )
+    # noise that grows and whose colour changes
+    torch.manual_seed(0)
+    wav = torch.randn(32000) * torch.linspace(0.01, 0.3, 32000)
+    wav[1:] += 0.9 * torch.linspace(-1, 1, 31999) * wav[:-1]
+    frames = targets(wav)
+
+    def error(**settings):
+        torch.manual_seed(0)
+        vocoder = HarmonicVocoder(241, direct=True, **settings, **SMALL)
+        said = targets(vocoder.eval()(frames[None])[0].detach())
+        return 4 * (said - frames)[:, :160].abs().mean()
+
+    assert error(warm_start=tmp_path) < 0.4 < 1.0 < error()
+    save_weights(tmp_path / "head.safetensors", head, {"targets": "Others"})
+    with pytest.raises(UserError, match="Others.*SpectralTargets"):
+        error(warm_start=tmp_path)
 
 
 @pytest.mark.parametrize("hz", [60.0, 123.4, 440.0])

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.functional import linear
 from torch.nn.utils.rnn import pad_sequence
 from transformers import HubertModel
 
@@ -23,6 +24,7 @@ from miipher2.pretraining.starts import (
     start_as_filterbank,
     start_as_identity,
 )
+from miipher2.pretraining.targets import SpectralTargets
 from miipher2.weights import (
     SavedModule,
     fill,
@@ -247,6 +249,41 @@ class MaskedPrediction(SavedModule):
         time = wavs.shape[1]
         samples = (lengths * time).round().long().clamp(1, time).tolist()
         return [wav[:n] for wav, n in zip(wavs, samples, strict=True)]
+
+
+def read_spectra(folder):
+    """Reads what the head of stage 0 says of the spectra of speech.
+
+    Arguments
+    ---------
+    folder : str or Path
+        The backbone's, as ``export`` wrote it.
+
+    Returns
+    -------
+    callable
+        Features of the last layer ``(..., width)`` and frequencies in Hz
+        ``(bins,)`` to what ``SpectralTargets.gains`` gives.
+
+    Raises
+    ------
+    UserError
+        If there is no head, or one of other targets.
+    """
+    path = Path(folder, HEAD)
+    tensors, identity = load_weights(path)
+    if identity != {"targets": SpectralTargets.__name__}:
+        raise UserError(
+            f"{path}: made for {identity.get('targets')}; what a vocoder can "
+            "start from is a head of SpectralTargets"
+        )
+    targets = SpectralTargets()
+
+    def spectra(features, hz):
+        outputs = linear(features, tensors["weight"], tensors["bias"])
+        return targets.gains(outputs, hz)
+
+    return spectra
 
 
 def draw_mask(frames, share, span, rng):

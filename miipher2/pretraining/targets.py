@@ -195,6 +195,35 @@ class SpectralTargets(nn.Module):
             )
             return frames[0] / 4 + 0.5
 
+    def gains(self, frames, hz):
+        """What white noise of power 1 has to be filtered by to sound so.
+
+        Arguments
+        ---------
+        frames : torch.Tensor
+            Targets, or what a model says of them ``(..., outputs)``.
+        hz : torch.Tensor
+            Frequencies ``(bins,)``.
+
+        Returns
+        -------
+        torch.Tensor
+            Natural logarithms of the gain in each of the two columns ``(...,
+            2, bins)``; an affine function of the frames.
+        """
+        mel = (frames[..., : -self.harmonic_bins] - 0.5) * 4
+        mel = mel.unflatten(-1, (2, -1)) - self.mel.sum(dim=0).log()
+        # between the centres of the bands
+        centres = self.mel.mT @ torch.linspace(0, 8000, len(self.mel))
+        centres = centres / self.mel.sum(dim=0)
+        above = torch.searchsorted(centres, hz).clamp(1, len(centres) - 1)
+        low, high = centres[above - 1], centres[above]
+        share = ((hz - low) / (high - low)).clamp(0, 1)
+        level = mel[..., above - 1] * (1 - share) + mel[..., above] * share
+        # the mean magnitude of noise, whose bins have Rayleigh's distribution
+        power = self.columns.window.square().sum()
+        return level - (power * torch.pi / 4).sqrt().log()
+
     @staticmethod
     def compare(outputs, targets):
         """The mean absolute error.

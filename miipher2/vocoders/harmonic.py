@@ -56,6 +56,12 @@ class HarmonicVocoder(Vocoder):
         Hz.
     pitch_bins : int
         In how many steps, equal on a logarithmic scale, pitch is heard.
+    direct : bool
+        Whether a linear map of the features is added to the filters' gains.
+    warm_start : str
+        Folder of a backbone that stage 0 has trained with ``SpectralTargets``:
+        this map starts as what the backbone's head says of the spectra, so
+        that the first step is understood already. None: it starts at zero.
 
     Example
     -------
@@ -82,6 +88,8 @@ class HarmonicVocoder(Vocoder):
         lowest_pitch=55.0,
         highest_pitch=600.0,
         pitch_bins=128,
+        direct=False,
+        warm_start=None,
     ):
         super().__init__(width, hop_length, sample_rate)
         self.subframes = subframes
@@ -93,9 +101,20 @@ class HarmonicVocoder(Vocoder):
         self.pitch = nn.Linear(channels, subframes * pitch_bins)
         self.filters.apply(vocos_weights)
         self.pitch.apply(vocos_weights)
-        # starts about as loud as speech
+        self.direct = None
+        if direct:
+            self.direct = nn.Linear(width, subframes * bins)
+            nn.init.zeros_(self.direct.weight)
+            nn.init.zeros_(self.direct.bias)
+        loudness = 0.05  # about that of speech
+        if warm_start is not None:
+            # here, as who only speaks needs none of it
+            from miipher2.pretraining.model import read_spectra
+
+            self._start_with(read_spectra(warm_start), bins)
+            loudness = math.sqrt(0.5)  # half of the power each
         start = torch.zeros(subframes, 3, bins)
-        start[:, :2] = math.log(0.05)
+        start[:, :2] = math.log(loudness)
         self.filters.bias.data.copy_(start.flatten())
         self.stft = FrameSTFT(n_fft, hop_length // subframes)
         log_pitch = torch.linspace(
@@ -176,6 +195,10 @@ class HarmonicVocoder(Vocoder):
         """
         x = self.trunk(features)
         filters = self.filters(x).unflatten(-1, (self.subframes, 3, -1))
+        if self.direct is not None:
+            gains = self.direct(features).unflatten(-1, (self.subframes, 1, -1))
+            gains = gains.expand_as(filters[..., :2, :])
+            filters = filters + F.pad(gains, (0, 0, 0, 1))  # not the phase
         scores = self.pitch(x).unflatten(-1, (self.subframes, -1))
         return filters.flatten(1, 2).float(), scores.flatten(1, 2).float()
 
@@ -249,6 +272,16 @@ class HarmonicVocoder(Vocoder):
         target = (-distance.square() / 2).softmax(dim=-1)
         error = -(target * scores.log_softmax(dim=-1)).sum(dim=-1)
         return (error * voiced).sum() / voiced.sum().clamp(min=1.0)
+
+    @torch.no_grad()
+    def _start_with(self, spectra, bins):
+        """Makes the direct map that of a head, see ``read_spectra``."""
+        hz = torch.linspace(0, self.sample_rate / 2, bins)
+        none = spectra(torch.zeros(self.width), hz).flatten()
+        each = spectra(torch.eye(self.width), hz).flatten(1)
+        self.direct.weight.copy_((each - none).mT)
+        self.direct.bias.copy_(none)
+        self.filters.weight.mul_(0.1)
 
     def _noise(self, like, samples_before):
         if self.training:
