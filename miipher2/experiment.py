@@ -223,9 +223,7 @@ def export_restorer(hparams, hparams_file, overrides, half=False):
     model["backbone"]["source"] = ruamel.yaml.comments.TaggedScalar(
         f"<model_folder>/{BACKBONE}", tag="!ref"
     )
-    vocoder = model["generator"]["vocoder"]
-    if isinstance(vocoder, dict) and "warm_start" in vocoder:
-        vocoder["warm_start"] = None
+    model["generator"]["warm_start"] = None
     with open(folder / "hyperparams.yaml", "w", encoding="utf-8") as file:
         file.write("# How this model restores speech; read by miipher2\n")
         file.write("model_folder: !PLACEHOLDER\n\n")

@@ -16,6 +16,7 @@ from miipher2.errors import UserError
 from miipher2.vocoders import HiFiGAN, build_vocoder
 from miipher2.vocoders.discriminators import FrameDiscriminator
 from miipher2.vocoders.hifigan import take_what_fits
+from miipher2.vocoders.istft import ISTFTVocoder
 
 SMALL = {
     "upsample_factors": [8, 8, 5],
@@ -125,6 +126,16 @@ def test_warm_start_takes_what_fits(unit_checkpoint):
     assert all(name.startswith("conv_pre") for name in report["new"])
     left = {name.split(".")[0] for name in report["left_out"]}
     assert left == {"conv_pre", "unit_embedding", "attn_pooling"}
+
+
+def test_a_vocoder_without_a_warm_start_says_so(unit_checkpoint):
+    path, _ = unit_checkpoint
+    backbone = SimpleNamespace(width=4, frame_rate=50.0)
+    build_vocoder(
+        functools.partial(HiFiGAN, **SMALL), backbone, 16000, str(path)
+    )
+    with pytest.raises(UserError, match="warm_start: .*generator.ckpt"):
+        build_vocoder(ISTFTVocoder, backbone, 16000, str(path))
 
 
 def test_warm_start_reads_older_names_of_weight_norm(unit_checkpoint, tmp_path):

@@ -4,6 +4,8 @@ Authors
  * The miipher2 authors 2026
 """
 
+import inspect
+
 from miipher2.errors import UserError
 from miipher2.weights import SavedModule
 
@@ -86,7 +88,7 @@ class Vocoder(SavedModule):
             )
 
 
-def build_vocoder(vocoder, backbone, sample_rate):
+def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
     """Builds a vocoder for a backbone, if their rates fit.
 
     Arguments
@@ -97,6 +99,9 @@ def build_vocoder(vocoder, backbone, sample_rate):
         Gives ``width`` and ``frame_rate`` (frames a second).
     sample_rate : int
         Hz of the sound that it is trained on.
+    warm_start : str
+        What the vocoder is to start with; its class says what it can be. None:
+        random weights.
 
     Returns
     -------
@@ -107,9 +112,17 @@ def build_vocoder(vocoder, backbone, sample_rate):
     ------
     UserError
         If the vocoder has another sample rate, or ``hop_length * frame_rate``
-        is not its sample rate.
+        is not its sample rate, or it cannot start with anything.
     """
-    built = vocoder(width=backbone.width)
+    start = {}
+    if warm_start is not None:
+        start["warm_start"] = warm_start
+        if "warm_start" not in inspect.signature(vocoder).parameters:
+            raise UserError(
+                f"warm_start: {warm_start!r} is nothing that this vocoder can "
+                "start with; leave it out, or take another vocoder"
+            )
+    built = vocoder(width=backbone.width, **start)
     if built.sample_rate != sample_rate:
         raise UserError(
             f"sample_rate: {sample_rate} Hz, but the vocoder gives "
