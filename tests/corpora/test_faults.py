@@ -241,18 +241,22 @@ def contents(folder):
 def test_ctrl_c_ends_in_one_line_and_goes_on(corpus, tiny_model, tmp_path):
     output, said = tmp_path / "out", tmp_path / "said"
 
-    def quiet():
+    def interrupted():
         os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY), 2)
         sys.stderr = os.fdopen(2, "w", buffering=1)
+        append, rows = Journal.append, []
+
+        def appending(journal, row):
+            append(journal, row)
+            rows.append(row)
+            if len(rows) == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(1)  # the others do not end before it is heard
+
+        Journal.append = appending
         return command(corpus, output, tiny_model)
 
-    process = in_child(quiet)
-    journal = output / "manifest.0-of-1.jsonl"
-    for _ in range(20_000):
-        if journal.exists() and journal.stat().st_size > 300:
-            break
-        time.sleep(0.005)
-    os.kill(process, signal.SIGINT)
+    process = in_child(interrupted)
     assert ended(process) == 130
     lines = [line for line in said.read_text().splitlines() if line]
     assert lines[-1] == "interrupted; the same command again goes on"
