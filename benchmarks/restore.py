@@ -437,13 +437,6 @@ def run(arguments, folder):
     }
 
 
-def memory(peak):
-    """GiB, and those of the GPU."""
-    if peak is None:
-        return None
-    return " + ".join(f"{value:.2f}" for value in peak.values())
-
-
 def report(found, arguments):
     """The tables, as Markdown."""
     speeds, parts, apart, wanted = [], [], [], []
@@ -463,8 +456,8 @@ def report(found, arguments):
                     ),
                     way.get("long", way.get("failed")),
                     way["cores"],
-                    memory(way["peak"]),
-                    memory(way.get("peak long")),
+                    speed.memory(way["peak"]),
+                    speed.memory(way.get("peak long")),
                     clips["median"] / base,
                 ]
             )

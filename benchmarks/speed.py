@@ -477,6 +477,13 @@ def machine(device):
     )
 
 
+def memory(peak):
+    """GiB, and those of the GPU."""
+    if peak is None:
+        return None
+    return " + ".join(f"{value:.2f}" for value in peak.values())
+
+
 def spread(values):
     """The median, with the lowest and the highest value."""
     return {

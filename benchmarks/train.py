@@ -421,19 +421,12 @@ def run(arguments, folder):
                         **spent
                     ),
                     found.get("cores"),
-                    memory(found.get("peak")),
+                    speed.memory(found.get("peak")),
                     gain,
                     found["losses"][0] if spent else None,
                 ]
             )
     return rows, machine["machine"]
-
-
-def memory(peak):
-    """GiB, and those of the GPU."""
-    if peak is None:
-        return None
-    return " + ".join(f"{value:.2f}" for value in peak.values())
 
 
 def report(rows, machine, arguments):

@@ -146,6 +146,11 @@ def start_from(hparams, folder):
     if "generator" not in hparams:
         load_cleaner(hparams["cleaner"], folder)
         return
+    if hparams["warm_start"] is not None:
+        raise UserError(
+            f"--warm_start={hparams['warm_start']}: the vocoder starts with "
+            f"--start_folder={folder}; give one of the two"
+        )
     if not (folder / VOCODER).exists():
         raise UserError(
             f"--start_folder={folder}: no {VOCODER} there; give the folder "

@@ -271,6 +271,11 @@ def read_spectra(folder):
         If there is no head, or one of other targets.
     """
     path = Path(folder, HEAD)
+    if not path.exists():
+        raise UserError(
+            f"{folder}: no {HEAD} there; give the folder 'model' of a finished "
+            "stage 0 (python train.py hparams/ssl.yaml ...)"
+        )
     tensors, identity = load_weights(path)
     if identity != {"targets": SpectralTargets.__name__}:
         raise UserError(
@@ -278,9 +283,10 @@ def read_spectra(folder):
             "start from is a head of SpectralTargets"
         )
     targets = SpectralTargets()
+    weight, bias = (tensors[name].float() for name in ("weight", "bias"))
 
     def spectra(features, hz):
-        outputs = linear(features, tensors["weight"], tensors["bias"])
+        outputs = linear(features, weight, bias)
         return targets.gains(outputs, hz)
 
     return spectra

@@ -56,12 +56,11 @@ class HarmonicVocoder(Vocoder):
         Hz.
     pitch_bins : int
         In how many steps, equal on a logarithmic scale, pitch is heard.
-    direct : bool
-        Whether a linear map of the features is added to the filters' gains.
     warm_start : str
         Folder of a backbone that stage 0 has trained with ``SpectralTargets``:
-        this map starts as what the backbone's head says of the spectra, so
-        that the first step is understood already. None: it starts at zero.
+        the linear map of the features that is added to the filters' gains
+        starts as what the backbone's head says of the spectra, so that the
+        first step is understood already. None: it starts at zero.
 
     Example
     -------
@@ -88,7 +87,6 @@ class HarmonicVocoder(Vocoder):
         lowest_pitch=55.0,
         highest_pitch=600.0,
         pitch_bins=128,
-        direct=False,
         warm_start=None,
     ):
         super().__init__(width, hop_length, sample_rate)
@@ -101,11 +99,9 @@ class HarmonicVocoder(Vocoder):
         self.pitch = nn.Linear(channels, subframes * pitch_bins)
         self.filters.apply(vocos_weights)
         self.pitch.apply(vocos_weights)
-        self.direct = None
-        if direct:
-            self.direct = nn.Linear(width, subframes * bins)
-            nn.init.zeros_(self.direct.weight)
-            nn.init.zeros_(self.direct.bias)
+        self.direct = nn.Linear(width, subframes * bins)
+        nn.init.zeros_(self.direct.weight)
+        nn.init.zeros_(self.direct.bias)
         loudness = 0.05  # about that of speech
         if warm_start is not None:
             # here, as who only speaks needs none of it
@@ -195,10 +191,9 @@ class HarmonicVocoder(Vocoder):
         """
         x = self.trunk(features)
         filters = self.filters(x).unflatten(-1, (self.subframes, 3, -1))
-        if self.direct is not None:
-            gains = self.direct(features).unflatten(-1, (self.subframes, 1, -1))
-            gains = gains.expand_as(filters[..., :2, :])
-            filters = filters + F.pad(gains, (0, 0, 0, 1))  # not the phase
+        gains = self.direct(features).unflatten(-1, (self.subframes, 1, -1))
+        gains = gains.expand_as(filters[..., :2, :])
+        filters = filters + F.pad(gains, (0, 0, 0, 1))  # not the phase
         scores = self.pitch(x).unflatten(-1, (self.subframes, -1))
         return filters.flatten(1, 2).float(), scores.flatten(1, 2).float()
 
