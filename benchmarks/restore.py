@@ -142,7 +142,9 @@ class Plain:
         """Restores ``(batch, time)``."""
         features = self.backbone(wavs)
         if not hasattr(self.generator, "inference"):
-            return self.generator(features)
+            heard = self.generator.hears_recording
+            recording = {"recording": wavs} if heard else {}
+            return self.generator(features, **recording)
         made = self.generator.inference(features.transpose(1, 2))[:, 0]
         frames = features.shape[1] + 2 * self.generator.inference_padding
         ends = self.generator.inference_padding * made.shape[1] // frames
@@ -197,10 +199,7 @@ class Engine:
 
     def speak(self, wavs):
         """Restores ``(batch, time)``, a window."""
-        modules = self.restorer.mods
-        with self.restorer.inference_ctx:
-            features = modules.cleaner(wavs.to(self.restorer.device))
-            return modules.generator(features)
+        return self.restorer.speak(wavs)
 
     def parts(self):
         """What is counted: part, object, method."""

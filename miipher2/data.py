@@ -140,6 +140,8 @@ def speech_set(
             noisy = read_audio(noisy_wav, SSL_RATE, **place) * gain
             noisy = torch.nn.functional.pad(noisy, (0, len(clean)))
             noisy = noisy[: len(clean)]
+        # a restorer does the same: what it hears is speech at one level
+        noisy = noisy * level_gain(noisy, SSL_RATE)
         yield clean
         yield noisy
         yield target

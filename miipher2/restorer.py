@@ -166,11 +166,12 @@ class Restorer(Pretrained):
             ``(batch, frames * hop_length)`` float32, on the device.
         """
         with self.inference_ctx:
-            features = self.mods.cleaner(wavs.to(self.device), lengths)
+            wavs = wavs.to(self.device)
+            features = self.mods.cleaner(wavs, lengths)
             if lengths is not None:
                 features = self._hold_the_end(features, wavs, lengths)
             spoken = self.mods.generator.speak(
-                features, windows, self.plan.overlap // 2
+                features, windows, self.plan.overlap // 2, wavs
             )
         return spoken.float()
 

@@ -18,7 +18,7 @@ from miipher2.data import (
     training_loader,
     validation_loader,
 )
-from miipher2.degrade import Chain, Clipping, Reverb
+from miipher2.degrade import Chain, Clipping, Level, Reverb
 from miipher2.errors import UserError
 
 
@@ -71,6 +71,13 @@ def test_speech_is_brought_to_one_level_and_never_clipped(dataset):
         assert clean.abs().max() <= 1
         level = 20 * numpy.log10(active_level(clean, 16000))
         assert level == pytest.approx(-26, abs=0.1)
+
+
+def test_degraded_speech_is_brought_to_that_level_too(dataset):
+    quiet = Chain({"level": (1.0, Level(level_db=(-45.0, -40.0)))})
+    noisy = dataset(segment_seconds=9.0, degrade=quiet)[1, 0]["noisy"]
+    level = 20 * numpy.log10(active_level(noisy, 16000))
+    assert level == pytest.approx(-26, abs=0.1)
 
 
 def test_target_at_24_khz_stays_aligned(dataset):

@@ -112,11 +112,13 @@ def test_eval_mode_says_the_same_every_time():
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
-def test_windows_go_on_where_the_last_one_was(rows):
+@pytest.mark.parametrize("keep", [False, True])
+def test_windows_go_on_where_the_last_one_was(rows, keep):
     """Three windows of one recording, in batches of so many."""
-    vocoder = small(layers=1).eval()
+    vocoder = small(layers=1, keep=keep).eval()
     features = torch.randn(1, 250, 4).cumsum(dim=1) / 10
-    whole = vocoder(features)[0]
+    recording = 0.1 * torch.randn(1, 250 * 320) if keep else None
+    whole = vocoder(features, recording=recording)[0]
     channel = SimpleNamespace(state=None)
     starts = [0, 80, 150]
     windows = [
@@ -127,7 +129,11 @@ def test_windows_go_on_where_the_last_one_was(rows):
     for first in range(0, 3, rows):
         batch = windows[first : first + rows]
         cut = [features[0, w.start : w.start + 100] for w in batch]
-        parts += vocoder.speak(torch.stack(cut), batch, meeting=10)
+        heard = None
+        if keep:
+            heard = [recording[0, w.start * 320 :][:32000] for w in batch]
+            heard = torch.stack(heard)
+        parts += vocoder.speak(torch.stack(cut), batch, 10, heard)
     for window, part in zip(windows, parts, strict=True):
         # what the borders can be heard in left out
         first = 0 if window.start == 0 else 10
@@ -137,13 +143,37 @@ def test_windows_go_on_where_the_last_one_was(rows):
         assert (made - expected).norm() < 0.01 * expected.norm()
 
 
-def test_every_weight_learns():
-    vocoder = small()
-    wav, error = vocoder(torch.randn(2, 7, 4), pitch(200, 7, 2))
+@pytest.mark.parametrize("recorded", [False, True])
+def test_every_weight_learns(recorded):
+    vocoder = small(keep=True)
+    torch.nn.init.normal_(vocoder.keeper.say.weight, std=0.1)
+    recording = 0.1 * torch.randn(9, 2240) if recorded else None
+    wav, error = vocoder(torch.randn(9, 7, 4), pitch(200, 7, 9), recording)
     (wav.square().mean() + wav.abs().mean() + error).backward()
     for name, parameter in vocoder.named_parameters():
         assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.abs().sum() > 0, name
+        if recorded or not name.startswith("keeper"):
+            assert parameter.grad.abs().sum() > 0, name
+
+
+def test_in_training_some_clips_are_made_anew_altogether():
+    vocoder = small(keep=True)
+    _, _, (_, share) = vocoder.describe(
+        torch.randn(200, 3, 4), 0.1 * torch.randn(200, 960)
+    )
+    anew = (share == 0).all(dim=2).all(dim=1)
+    assert (share > 0).all(dim=2).all(dim=1).sum() == 200 - anew.sum()
+    assert 0.15 < anew.float().mean() < 0.45
+
+
+def test_without_a_recording_it_makes_everything_anew():
+    features = torch.randn(1, 9, 4)
+    anew = small().eval()
+    keeping = small(keep=True).eval()
+    keeping.load_state_dict(anew.state_dict(), strict=False)
+    assert torch.allclose(keeping(features), anew(features), atol=1e-6)
+    recording = 0.1 * torch.randn(1, 9 * 320)
+    assert not torch.allclose(keeping(features, None, recording), anew(features))
 
 
 def test_it_learns_to_hear_the_pitch():
@@ -159,7 +189,7 @@ def test_it_learns_to_hear_the_pitch():
         error.backward()
         optimizer.step()
     heard = []
-    vocoder.shape = lambda hz, _: heard.append(hz) or torch.zeros(4, 9)
+    vocoder.shape = lambda hz, *_: heard.append(hz) or torch.zeros(4, 9)
     vocoder.eval()(features)
     assert torch.allclose(heard[0][:, 9], hz, rtol=0.02)
 
@@ -174,6 +204,6 @@ def test_unvoiced_frames_teach_no_pitch():
 def test_its_yaml(request):
     path = request.config.rootpath / "hparams/models/vocoder/harmonic.yaml"
     loaded = load_hyperpyyaml(path.read_text())
-    backbone = SimpleNamespace(width=320, frame_rate=50.0)
+    backbone = SimpleNamespace(width=320, frame_rate=50.0, sample_rate=16000)
     vocoder = build_vocoder(loaded["generator"], backbone, 16000)
     assert 6e6 < sum(p.numel() for p in vocoder.parameters()) < 8e6

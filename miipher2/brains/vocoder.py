@@ -26,7 +26,8 @@ class VocoderBrain(RestorationBrain):
     is used, which is several times cheaper than the adversarial one.
 
     A vocoder that has to be taught pitch (``HarmonicVocoder``) gets that of
-    the clean speech, if the dataset gives it, and adds a loss of its own.
+    the clean speech, if the dataset gives it, and adds a loss of its own. One
+    that ``hears_recording`` gets the degraded speech with restored features.
 
     Arguments
     ---------
@@ -132,17 +133,21 @@ class VocoderBrain(RestorationBrain):
             Made and true sound, each ``(batch, 1, time)``, and the loss of
             the vocoder's own.
         """
-        features = self.features(batch)
+        given = {"features": self.features(batch)}
         target = batch.target.data.to(self.device)
         own_loss = 0.0
+        generator = self.lower(self.modules.generator)
+        if generator.hears_recording and self.phase == "restored":
+            given["recording"] = batch.noisy.data.to(self.device)
         if stage == sb.Stage.TRAIN:
-            segments = self.segments(batch, features, target)
-            made = self.modules.generator(*segments[:-1])
-            target = segments[-1]
+            if hasattr(batch, "pitch"):
+                given["pitch"] = batch.pitch.data.to(self.device)
+            given, target = self.segments(batch, given, target)
+            made = self.modules.generator(**given)
             if isinstance(made, tuple):
                 made, own_loss = made
         else:
-            made = self.speaker(features)
+            made = self.speaker(**given)
         made = made.float()
         missing = made.shape[1] - target.shape[1]  # cut if negative
         target = pad(target, (0, missing))
@@ -155,30 +160,48 @@ class VocoderBrain(RestorationBrain):
             return self.average.module
         return self.lower(self.modules.generator)
 
-    def segments(self, batch, features, target):
-        """Cuts features, pitch and sound at the same place of every clip."""
+    def segments(self, batch, given, target):
+        """Cuts what the generator is given and the sound at the same place.
+
+        Arguments
+        ---------
+        batch : speechbrain.dataio.batch.PaddedBatch
+            Has ``cut``, where.
+        given : dict
+            ``features``, ``pitch`` and ``recording`` of whole clips.
+        target : torch.Tensor
+            True sound ``(batch, time)``.
+
+        Returns
+        -------
+        given : dict
+            As it came, of segments.
+        target : torch.Tensor
+            Of the same segments.
+        """
         generator = self.lower(self.modules.generator)
         hop = generator.hop_length
-        whole = [(features, 1)]
-        if hasattr(batch, "pitch"):
-            pitch = batch.pitch.data.to(self.device)
-            whole.append((pitch, generator.subframes))
-        whole.append((target, hop))
+        units = {"features": 1, "recording": hop, "target": hop}
+        if "pitch" in given:
+            units["pitch"] = generator.subframes
         size = self.vocoder_frames
         lengths = batch.target.lengths * target.shape[1] / hop
         starts = [
             int(float(cut) * (max(0, int(frames) - size) + 1))
             for cut, frames in zip(batch.cut, lengths.tolist(), strict=True)
         ]
-        return [
-            torch.stack(
+        whole = {**given, "target": target}
+        segments = {
+            name: torch.stack(
                 [
-                    self.cut(clip, start * unit, size * unit)
+                    self.cut(clip, start * units[name], size * units[name])
                     for clip, start in zip(clips, starts, strict=True)
                 ]
             )
-            for clips, unit in whole
-        ]
+            for name, clips in whole.items()
+        }
+        target = segments.pop("target")
+        return segments, target
 
     @staticmethod
     def cut(clip, start, size):

@@ -14,7 +14,8 @@ class Vocoder(SavedModule):
     """Base class: features ``(batch, frames, width)`` -> ``(batch, time)``.
 
     A subclass implements ``forward``, which gives exactly ``hop_length``
-    samples a frame in [-1, 1], and may implement ``prepare_inference``.
+    samples a frame in [-1, 1], and may implement ``prepare_inference``. If it
+    ``hears_recording``, ``forward`` takes a ``recording`` too.
 
     Arguments
     ---------
@@ -25,6 +26,8 @@ class Vocoder(SavedModule):
     sample_rate : int
         Hz of the sound that it gives.
     """
+
+    hears_recording = False
 
     def __init__(self, width, hop_length, sample_rate):
         super().__init__()
@@ -49,7 +52,7 @@ class Vocoder(SavedModule):
             f"{type(self).__name__} must say how it speaks features"
         )
 
-    def speak(self, features, windows=(), meeting=0):
+    def speak(self, features, windows=(), meeting=0, recording=None):
         """Speaks the windows of long recordings.
 
         A vocoder that carries something from one window to the next, as the
@@ -63,6 +66,9 @@ class Vocoder(SavedModule):
             Where the first rows are from; those of one channel in order.
         meeting : int
             How many frames into a window it has to agree with the last one.
+        recording : torch.Tensor
+            What the features are of ``(batch, time)``, for a vocoder that
+            ``hears_recording``.
 
         Returns
         -------
@@ -128,6 +134,12 @@ def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
             f"sample_rate: {sample_rate} Hz, but the vocoder gives "
             f"{built.sample_rate} Hz; choose it by --vocoder, for example "
             "--vocoder='!include:models/vocoder/hifigan_24k.yaml'"
+        )
+    if built.hears_recording and backbone.sample_rate != sample_rate:
+        raise UserError(
+            f"keep: the recording comes at {backbone.sample_rate} Hz, the "
+            f"vocoder speaks at {sample_rate} Hz, so that nothing of it can be "
+            "kept; give the same rates, or keep: False"
         )
     rate = built.hop_length * backbone.frame_rate
     if rate != built.sample_rate:

@@ -8,6 +8,9 @@ every frame (a harmonic plus noise model, as in the neural source-filter and
 homomorphic vocoders, arXiv 1904.12088 and interspeech 2020-3188). What is
 left to learn is smooth, and a spectral loss alone teaches most of it.
 
+It can hear the degraded recording beside the features and keep what is good of
+it, see ``miipher2.vocoders.keeping``.
+
 Authors
  * The miipher2 authors 2026
 """
@@ -20,9 +23,13 @@ from torch.nn import functional as F
 
 from miipher2.vocoders.base import Vocoder
 from miipher2.vocoders.frames import ConvNeXt, FrameSTFT, vocos_weights
+from miipher2.vocoders.keeping import Keeper
 
 NOISE_SAMPLES = 2**17  # after so many the noise comes again
 LOUDEST = 8.0  # natural logarithm of a filter's gain
+# Share of the training clips that are made anew altogether: beside a recording
+# that is good enough, what is made would never have to sound well by itself.
+ANEW = 0.3
 
 
 class HarmonicVocoder(Vocoder):
@@ -56,6 +63,8 @@ class HarmonicVocoder(Vocoder):
         Hz.
     pitch_bins : int
         In how many steps, equal on a logarithmic scale, pitch is heard.
+    keep : bool
+        Whether it hears the recording too, and keeps what is good of it.
     warm_start : str
         Folder of a backbone that stage 0 has trained with ``SpectralTargets``:
         the linear map of the features that is added to the filters' gains
@@ -87,6 +96,7 @@ class HarmonicVocoder(Vocoder):
         lowest_pitch=55.0,
         highest_pitch=600.0,
         pitch_bins=128,
+        keep=False,
         warm_start=None,
     ):
         super().__init__(width, hop_length, sample_rate)
@@ -113,6 +123,9 @@ class HarmonicVocoder(Vocoder):
         start[:, :2] = math.log(loudness)
         self.filters.bias.data.copy_(start.flatten())
         self.stft = FrameSTFT(n_fft, hop_length // subframes)
+        self.hears_recording = keep
+        if keep:
+            self.keeper = Keeper(width, channels, subframes, n_fft)
         log_pitch = torch.linspace(
             math.log(lowest_pitch), math.log(highest_pitch), pitch_bins
         )
@@ -124,7 +137,7 @@ class HarmonicVocoder(Vocoder):
             persistent=False,
         )
 
-    def forward(self, features, pitch=None):
+    def forward(self, features, pitch=None, recording=None):
         """Speaks features.
 
         Arguments
@@ -134,6 +147,9 @@ class HarmonicVocoder(Vocoder):
         pitch : torch.Tensor
             For training: Hz and how voiced it is, in [0, 1], ``(batch, frames
             * subframes, 2)``. None: the pitch that it hears.
+        recording : torch.Tensor
+            What the features are of ``(batch, time)``, at ``sample_rate``, if
+            it is to keep something of it. None: it makes everything anew.
 
         Returns
         -------
@@ -141,19 +157,19 @@ class HarmonicVocoder(Vocoder):
             ``(batch, frames * hop_length)``; with ``pitch`` a pair of that
             and the pitch error, a scalar in nats.
         """
-        filters, scores = self.describe(features)
+        filters, scores, kept = self.describe(features, recording)
         hz = self.heard(scores) if pitch is None else pitch[..., 0]
         with torch.autocast(features.device.type, enabled=False):
-            wav = self.shape(hz.float(), filters)
+            wav = self.shape(hz.float(), filters, kept)
         if not self.training:
             wav = wav.clamp(-1, 1)
         if pitch is None:
             return wav
         return wav, self.pitch_error(scores, pitch)
 
-    def speak(self, features, windows=(), meeting=0):
+    def speak(self, features, windows=(), meeting=0, recording=None):
         """Speaks windows whose harmonics go on where the last one's were."""
-        filters, scores = self.describe(features)
+        filters, scores, kept = self.describe(features, recording)
         hz = self.heard(scores)
         passed = cycles(hz, self.stft.hop_length, self.sample_rate)
         cycles_before = torch.zeros(len(hz), dtype=torch.float64)
@@ -170,17 +186,19 @@ class HarmonicVocoder(Vocoder):
                 window.channel.state = (cycles_before[row].item() + there) % 1
         with torch.autocast(features.device.type, enabled=False):
             wav = self.shape(
-                hz, filters, cycles_before.to(hz.device), samples_before
+                hz, filters, kept, cycles_before.to(hz.device), samples_before
             )
         return wav.clamp(-1, 1)
 
-    def describe(self, features):
+    def describe(self, features, recording=None):
         """What is to be spoken.
 
         Arguments
         ---------
         features : torch.Tensor
             ``(batch, frames, width)``.
+        recording : torch.Tensor
+            As in ``forward``.
 
         Returns
         -------
@@ -188,17 +206,48 @@ class HarmonicVocoder(Vocoder):
             ``(batch, subframes, 3, bins)``, see ``shape``.
         scores : torch.Tensor
             Of each step of the pitch ``(batch, subframes, pitch_bins)``.
+        kept : tuple of torch.Tensor
+            Spectra of the recording and which share of each bin is kept, both
+            ``(batch, subframes, bins)``; None if it keeps nothing.
         """
-        x = self.trunk(features)
+        hint = 0.0
+        if self.hears_recording:
+            spectra, heard = self._hear(recording, features)
+            hint = self.keeper.hint(heard)
+        x = self.trunk(features + hint)
         filters = self.filters(x).unflatten(-1, (self.subframes, 3, -1))
         gains = self.direct(features).unflatten(-1, (self.subframes, 1, -1))
         gains = gains.expand_as(filters[..., :2, :])
         filters = filters + F.pad(gains, (0, 0, 0, 1))  # not the phase
+        filters = filters.flatten(1, 2).float()
         scores = self.pitch(x).unflatten(-1, (self.subframes, -1))
-        return filters.flatten(1, 2).float(), scores.flatten(1, 2).float()
+        scores = scores.flatten(1, 2).float()
+        if not self.hears_recording:
+            return filters, scores, None
+        both = 2 * filters[:, :, :2].clamp(max=LOUDEST)
+        expected = torch.logaddexp(*both.unbind(dim=2)) / 2
+        share, gain = self.keeper(x, heard, expected)
+        if recording is None:  # but every weight takes part, as DDP wants it
+            share = 0 * share
+        elif self.training:
+            alone = torch.rand(len(share), 1, 1, device=share.device) < ANEW
+            share = share.masked_fill(alone, 0.0)
+        return filters, scores, (gain * spectra, share)
 
-    def shape(self, hz, filters, cycles_before=None, samples_before=None):
-        """Filters a pulse train and noise.
+    def _hear(self, recording, features):
+        """Spectra of the recording or of silence, and how loud they are."""
+        if recording is None:
+            recording = features.new_zeros(len(features), 0)
+        with torch.autocast(features.device.type, enabled=False):
+            missing = features.shape[1] * self.hop_length - recording.shape[1]
+            recording = F.pad(recording.float(), (0, missing))
+            spectra = self.stft.analyse(recording)
+            return spectra, self.keeper.hear(spectra)
+
+    def shape(
+        self, hz, filters, kept=None, cycles_before=None, samples_before=None
+    ):
+        """Filters a pulse train and noise, and puts in what is kept.
 
         Arguments
         ---------
@@ -207,6 +256,8 @@ class HarmonicVocoder(Vocoder):
         filters : torch.Tensor
             ``(batch, subframes, 3, bins)``: logarithms of the gains for the
             pulses and for the noise, phase for the pulses.
+        kept : tuple of torch.Tensor
+            From ``describe``.
         cycles_before : torch.Tensor
             Where in a cycle the pulses start ``(batch,)``; None: at 0.
         samples_before : torch.Tensor
@@ -225,6 +276,9 @@ class HarmonicVocoder(Vocoder):
         voiced = torch.polar(gains[:, :, 0], filters[:, :, 2])
         spectra = self.stft.analyse(pulses) * voiced
         spectra = spectra + self.stft.analyse(noise) * gains[:, :, 1]
+        if kept is not None:
+            recording, share = kept
+            spectra = spectra + share * (recording - spectra)
         return self.stft.synthesise(spectra)
 
     def heard(self, scores):

@@ -1,0 +1,89 @@
+"""Keeping what is good of a recording.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from miipher2.errors import UserError
+from miipher2.vocoders import build_vocoder
+from miipher2.vocoders.frames import FrameSTFT
+from miipher2.vocoders.harmonic import HarmonicVocoder
+from miipher2.vocoders.keeping import QUIETEST, Keeper
+
+
+def keeper():
+    return Keeper(width=4, channels=8, subframes=2, n_fft=640)
+
+
+def test_noise_of_power_1_is_heard_at_a_gain_of_1():
+    torch.manual_seed(0)
+    spectra = FrameSTFT(640, 160).analyse(torch.randn(1, 160000))
+    heard = keeper().hear(spectra)[:, 4:-4]
+    assert (2 * heard).exp().mean() == pytest.approx(1.0, rel=0.05)
+
+
+def test_what_is_as_expected_is_kept_and_what_is_not_is_not():
+    expected = torch.full((1, 2, 321), -3.0)
+    off = torch.tensor([0.0, 1.0, 3.0, 7.0])[:, None, None]
+    x = torch.randn(4, 1, 8)
+    for heard in (expected + off, expected - off):  # covered, and lost
+        share, gain = keeper()(x, heard.expand(4, 2, 321), expected)
+        means = share.mean(dim=(1, 2))
+        assert means[0] > 0.7 and means[3] < 0.01
+        assert (means.diff() < 0).all()
+        assert (gain == 1).all()
+
+
+def test_silence_is_no_hint():
+    one = keeper()
+    torch.nn.init.normal_(one.look.weight)
+    heard = one.hear(torch.zeros(1, 6, 321, dtype=torch.complex64))
+    assert (heard == QUIETEST).all()
+    assert (one.hint(heard) == 0).all()
+
+
+def test_it_learns_to_keep_the_voice_and_drop_the_noise():
+    """Features that say nothing of the sound but when there is noise."""
+    torch.manual_seed(0)
+    vocoder = HarmonicVocoder(
+        2, channels=16, intermediate=32, layers=2, keep=True
+    )
+    optimizer = torch.optim.Adam(vocoder.parameters(), 0.01)
+    time = torch.arange(40 * 320) / 16000
+    voice = 0.1 * torch.sin(2 * torch.pi * 440 * time).expand(2, -1)
+    pitch = torch.tensor([440.0, 0.0]).expand(2, 80, 2)
+    noisy = torch.tensor([[0.0], [1.0]])
+    features = torch.stack([noisy, 1 - noisy], dim=-1).expand(2, 40, 2)
+
+    def distance():
+        torch.manual_seed(1)
+        noise = 0.05 * torch.randn(2, 12800) * noisy
+        wav, _ = vocoder(features, pitch, voice + noise)
+        return (wav - voice).square().mean(dim=1) / voice.square().mean()
+
+    before = distance()
+    for _ in range(60):
+        optimizer.zero_grad()
+        distance().sum().backward()
+        optimizer.step()
+    clean, covered = distance()
+    noise = 0.05**2 / (0.1**2 / 2)
+    assert clean < 0.01 < before[0]
+    assert covered < 0.2 * noise
+
+
+def test_a_recording_at_another_rate_is_refused():
+    backbone = SimpleNamespace(width=4, frame_rate=50.0, sample_rate=16000)
+
+    def vocoder(width):
+        return HarmonicVocoder(
+            width, 24000, 480, channels=8, intermediate=8, layers=1, keep=True
+        )
+
+    with pytest.raises(UserError, match="16000 Hz.*24000 Hz.*keep: False"):
+        build_vocoder(vocoder, backbone, 24000)
