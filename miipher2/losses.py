@@ -79,8 +79,10 @@ class FeatureLoss(nn.Module):
 class MultiScaleSTFTLoss(nn.Module):
     """Compares magnitudes at several resolutions, for a vocoder.
 
-    Parallel WaveGAN, section 2.2 (arXiv 1910.11480): the mean absolute error
-    of the logarithms, and the spectral convergence. It goes where
+    The mean absolute error of the magnitudes raised to a power, about as loud
+    as they are heard, and the spectral convergence of Parallel WaveGAN,
+    section 2.2 (arXiv 1910.11480). That takes logarithms instead, which make
+    faint bins count as much as those that are heard. It goes where
     ``GeneratorLoss`` takes an ``stft_loss``; SpeechBrain's own class of that
     name does not run on torch 2, which wants complex spectra.
 
@@ -90,6 +92,8 @@ class MultiScaleSTFTLoss(nn.Module):
         Sizes of the spectra, in samples; hops are a quarter.
     sc_weight : float
         Weight of the spectral convergence beside the other term.
+    power : float
+        Between 0 and 1.
 
     Example
     -------
@@ -99,10 +103,11 @@ class MultiScaleSTFTLoss(nn.Module):
     [0.0, 0.0]
     """
 
-    def __init__(self, n_ffts=(256, 512, 1024, 2048), sc_weight=1.0):
+    def __init__(self, n_ffts=(256, 512, 1024, 2048), sc_weight=1.0, power=0.3):
         super().__init__()
         self.n_ffts = n_ffts
         self.sc_weight = sc_weight
+        self.power = power
 
     def forward(self, made, true):
         """Compares sounds.
@@ -122,7 +127,7 @@ class MultiScaleSTFTLoss(nn.Module):
         magnitude = convergence = 0.0
         for n_fft in self.n_ffts:
             a, b = (self._magnitudes(wav, n_fft) for wav in (made, true))
-            magnitude += (a.log() - b.log()).abs().mean()
+            magnitude += (a**self.power - b**self.power).abs().mean()
             convergence += (a - b).norm() / b.norm().clamp(min=1e-6)
         count = len(self.n_ffts)
         return magnitude / count, self.sc_weight * convergence / count

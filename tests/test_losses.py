@@ -6,7 +6,7 @@ Authors
 
 import torch
 
-from miipher2.losses import FeatureLoss
+from miipher2.losses import FeatureLoss, MultiScaleSTFTLoss
 
 
 def test_terms_follow_their_formulas():
@@ -28,3 +28,20 @@ def test_padding_does_not_count():
     padded = FeatureLoss()(predicted, target, torch.tensor([0.5]))
     for name in alone:
         assert torch.allclose(alone[name], padded[name])
+
+
+def test_what_is_heard_counts_more_than_what_is_faint():
+    torch.manual_seed(0)
+    time = torch.arange(16000) / 16000
+    true = 0.1 * torch.sin(2 * torch.pi * 1000 * time)[None]
+    faint = 1e-4 * torch.randn(1, 16000)
+    loss = MultiScaleSTFTLoss()
+    wrong = sum(loss(true + 0.05 * torch.randn(1, 16000), true))
+    assert sum(loss(true + faint, true)) < 0.3 * wrong
+    assert sum(loss(true, true)) == 0
+
+
+def test_silence_has_a_gradient():
+    made = torch.zeros(1, 8000, requires_grad=True)
+    sum(MultiScaleSTFTLoss()(made, torch.zeros(1, 8000))).backward()
+    assert made.grad.isfinite().all()

@@ -135,6 +135,11 @@ class RestorationBrain(sb.Brain):
         """The figure by which checkpoints are compared; lower is better."""
         return "loss"
 
+    @property
+    def takes_last(self):
+        """Whether the last checkpoint is exported, not the best."""
+        return False
+
     def fit(self, epoch_counter, *args, **kwargs):
         """Trains until ``max_steps``; a run that is there is left alone."""
 
@@ -172,13 +177,14 @@ class RestorationBrain(sb.Brain):
         return should and self.step % self.grad_accumulation_factor == 0
 
     def on_evaluate_start(self, **keys):
-        """Takes the best checkpoint of the run's last phase."""
+        """Takes the best checkpoint of the run's last phase, or the last."""
         if self.checkpointer.recover_if_possible() is None:
             raise UserError(
                 f"{self.checkpointer.checkpoints_dir}: no checkpoint to "
                 "evaluate; train first"
             )
-        self.checkpointer.recover_if_possible(min_key=self.best_key)
+        if not self.takes_last:
+            self.checkpointer.recover_if_possible(min_key=self.best_key)
 
     def on_stage_start(self, stage, epoch=None):
         """Empties the means."""

@@ -98,6 +98,11 @@ class VocoderBrain(RestorationBrain):
         """Whether the discriminator takes part."""
         return self.optimizer_step >= self.mel_steps
 
+    @property
+    def takes_last(self):
+        """True with the adversary: what it teaches raises the mel error."""
+        return self.adversarial
+
     def init_optimizers(self):
         """One optimizer for the generator, one for the discriminator."""
         self.optimizers_dict = {}

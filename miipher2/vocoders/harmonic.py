@@ -27,9 +27,6 @@ from miipher2.vocoders.keeping import Keeper
 
 NOISE_SAMPLES = 2**17  # after so many the noise comes again
 LOUDEST = 8.0  # natural logarithm of a filter's gain
-# Share of the training clips that are made anew altogether: beside a recording
-# that is good enough, what is made would never have to sound well by itself.
-ANEW = 0.3
 
 
 class HarmonicVocoder(Vocoder):
@@ -207,8 +204,9 @@ class HarmonicVocoder(Vocoder):
         scores : torch.Tensor
             Of each step of the pitch ``(batch, subframes, pitch_bins)``.
         kept : tuple of torch.Tensor
-            Spectra of the recording and which share of each bin is kept, both
-            ``(batch, subframes, bins)``; None if it keeps nothing.
+            Spectra of the recording, as far as they are kept, and how much of
+            what is made is to be added, both ``(batch, subframes, bins)``;
+            None if it keeps nothing.
         """
         hint = 0.0
         if self.hears_recording:
@@ -226,13 +224,10 @@ class HarmonicVocoder(Vocoder):
             return filters, scores, None
         both = 2 * filters[:, :, :2].clamp(max=LOUDEST)
         expected = torch.logaddexp(*both.unbind(dim=2)) / 2
-        share, gain = self.keeper(x, heard, expected)
+        kept, made = self.keeper(x, heard, expected)
         if recording is None:  # but every weight takes part, as DDP wants it
-            share = 0 * share
-        elif self.training:
-            alone = torch.rand(len(share), 1, 1, device=share.device) < ANEW
-            share = share.masked_fill(alone, 0.0)
-        return filters, scores, (gain * spectra, share)
+            kept, made = 0 * kept, 1 + 0 * made
+        return filters, scores, (kept * spectra, made)
 
     def _hear(self, recording, features):
         """Spectra of the recording or of silence, and how loud they are."""
@@ -277,8 +272,8 @@ class HarmonicVocoder(Vocoder):
         spectra = self.stft.analyse(pulses) * voiced
         spectra = spectra + self.stft.analyse(noise) * gains[:, :, 1]
         if kept is not None:
-            recording, share = kept
-            spectra = spectra + share * (recording - spectra)
+            recording, made = kept
+            spectra = recording + made * spectra
         return self.stft.synthesise(spectra)
 
     def heard(self, scores):

@@ -16,6 +16,12 @@ from torch.nn import functional as F
 
 QUIETEST = -11.5  # natural logarithm; what is below is silence
 AROUND = 9  # bins whose mean power is compared: harmonics are not envelopes
+# Share of the training clips that are made anew altogether: beside a recording
+# that is good enough, what is made would never have to sound well by itself.
+ANEW = 0.3
+# How much stays of what is not kept, 20 dB below what it was: words that the
+# network takes for noise can still be understood.
+TRACE = 0.1
 
 
 class Keeper(nn.Module):
@@ -25,7 +31,8 @@ class Keeper(nn.Module):
     ``sigmoid(trust - doubt * |h - e|)`` is kept, after ``gain`` has brought it
     to the level of clean speech. The network gives trust and gain for each
     bin; doubt is learned for each frequency, one for what is too loud and one
-    for what is too quiet.
+    for what is too quiet. In training some clips keep nothing; in eval mode a
+    trace stays of what is not kept.
 
     Arguments
     ---------
@@ -45,9 +52,9 @@ class Keeper(nn.Module):
     >>> heard = keeper.hear(spectra)
     >>> keeper.hint(heard).shape
     torch.Size([1, 10, 16])
-    >>> share, gain = keeper(torch.rand(1, 10, 8), heard, heard)
-    >>> share.shape, f"{share.mean():.2f}", f"{gain.mean():.0f}"
-    (torch.Size([1, 20, 321]), '0.73', '1')
+    >>> kept, made = keeper.eval()(torch.rand(1, 10, 8), heard, heard)
+    >>> kept.shape, f"{kept.mean():.2f}", f"{made.mean():.2f}"
+    (torch.Size([1, 20, 321]), '0.76', '0.24')
     """
 
     def __init__(self, width, channels, subframes, n_fft):
@@ -111,10 +118,10 @@ class Keeper(nn.Module):
 
         Returns
         -------
-        share : torch.Tensor
-            In [0, 1], the shape of ``heard``.
-        gain : torch.Tensor
-            What it is to be multiplied by, the same shape.
+        kept : torch.Tensor
+            What the recording is to be multiplied by, the shape of ``heard``.
+        made : torch.Tensor
+            The same for what is made anew, in [0, 1].
         """
         said = self.say(x).unflatten(-1, (self.subframes, 2, -1))
         trust, gain = said.flatten(1, 2).float().unbind(dim=2)
@@ -122,7 +129,13 @@ class Keeper(nn.Module):
         too_loud = _around(heard + gain) - _around(expected)
         doubt = self.doubt[0] * too_loud.relu()
         doubt = doubt + self.doubt[1] * (-too_loud).relu()
-        return (trust - doubt).sigmoid(), gain.exp()
+        share = (trust - doubt).sigmoid()
+        if self.training:
+            anew = torch.rand(len(share), 1, 1, device=share.device) < ANEW
+            share = share.masked_fill(anew, 0.0)
+            return share * gain.exp(), 1 - share
+        trace = TRACE * (1 - share)
+        return share * gain.exp() + trace, 1 - share - trace
 
 
 def _around(levels):
