@@ -41,7 +41,7 @@ def find_model(source=None):
         raise UserError(
             "give --model: the folder 'model' that training has written, or a "
             "repository on the Hugging Face hub; this version comes with no "
-            "model good enough to be the default, only with a first one, "
+            "model good enough to be the default, only with an early one, "
             "--model compact"
         )
     source = source or DEFAULT
