@@ -131,11 +131,15 @@ class Plain:
         import soundfile
         import torch
 
+        from miipher2.audio import level_gain
+
         output.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.glob("*.wav")):
             wav, rate = soundfile.read(path, dtype="float32")
+            heard = torch.from_numpy(wav)
+            heard = heard * level_gain(heard, rate)  # as in training
             with torch.no_grad():
-                made = self.speak(torch.from_numpy(wav)[None]).cpu().numpy()
+                made = self.speak(heard[None]).cpu().numpy()
             soundfile.write(output / path.name, made[0, : len(wav)], rate)
 
     def speak(self, wavs):
