@@ -13,7 +13,8 @@ from hyperpyyaml import load_hyperpyyaml
 from miipher2.errors import UserError
 from miipher2.pretraining import SpectralTargets
 from miipher2.vocoders import build_vocoder
-from miipher2.vocoders.harmonic import HarmonicVocoder, pulse_train
+from miipher2.vocoders.harmonic import HarmonicVocoder
+from miipher2.vocoders.pulses import pulse_train
 from miipher2.weights import save_weights
 
 SMALL = {"channels": 16, "intermediate": 32, "layers": 2}

@@ -49,33 +49,34 @@ def test_silence_is_no_hint():
 
 
 def test_it_learns_to_keep_the_voice_and_drop_the_noise():
-    """Features that say nothing of the sound but when there is noise."""
+    """What it could not make: the features do not say where a cycle starts."""
     torch.manual_seed(0)
     vocoder = HarmonicVocoder(
         2, channels=16, intermediate=32, layers=2, keep=True
     )
     optimizer = torch.optim.Adam(vocoder.parameters(), 0.01)
-    time = torch.arange(40 * 320) / 16000
-    voice = 0.1 * torch.sin(2 * torch.pi * 440 * time).expand(2, -1)
+    cycles = 440 * torch.arange(40 * 320) / 16000
     pitch = torch.tensor([440.0, 0.0]).expand(2, 80, 2)
     noisy = torch.tensor([[0.0], [1.0]])
     features = torch.stack([noisy, 1 - noisy], dim=-1).expand(2, 40, 2)
 
-    def distance():
-        torch.manual_seed(1)
+    def distance(*pitch):
+        start = torch.rand(2, 1)
+        voice = 0.1 * torch.sin(2 * torch.pi * (cycles + start))
         noise = 0.05 * torch.randn(2, 12800) * noisy
-        wav, _ = vocoder(features, pitch, voice + noise)
+        wav = vocoder(features, *(pitch or [None]), voice + noise)
+        wav = wav[0] if pitch else wav
         return (wav - voice).square().mean(dim=1) / voice.square().mean()
 
-    before = distance()
-    for _ in range(60):
+    before = distance(pitch).detach()
+    for _ in range(150):
         optimizer.zero_grad()
-        distance().sum().backward()
+        distance(pitch).sum().backward()
         optimizer.step()
-    clean, covered = distance()
-    noise = 0.05**2 / (0.1**2 / 2)
-    assert clean < 0.01 < before[0]
-    assert covered < 0.2 * noise
+    vocoder.eval()
+    clean, covered = distance().detach()
+    # silence, the best that can be made, is at 1, the noisy recording at 0.5
+    assert clean < 0.45 and covered < 0.45 and before.min() > 1
 
 
 def test_a_recording_at_another_rate_is_refused():

@@ -17,6 +17,7 @@ import torch
 from tiny_models import FAMILIES, save_tiny_backbone
 from tiny_runs import ROOT, arguments
 
+from miipher2.brains import VocoderBrain
 from miipher2.errors import UserError
 from miipher2.restorer import Restorer
 from miipher2.weights import load_weights
@@ -126,6 +127,34 @@ def test_adversarial_steps_change_both_networks(
         assert {s["step"].item() for s in optimizer["state"].values()} == {
             steps
         }
+
+
+@pytest.mark.parametrize("mel_steps, taken", [(100, 2), (0, 4)])
+def test_with_the_adversary_the_last_checkpoint_is_taken(
+    mel_steps, taken, train, trained, tiny_backbone, tmp_path, monkeypatch
+):
+    """Where every validation finds a higher mel error than the last one."""
+    monkeypatch.setattr(
+        VocoderBrain,
+        "figures",
+        lambda brain, means: {brain.best_key: brain.optimizer_step},
+    )
+    train(
+        "vocoder",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        cleaner_folder=trained / "pa",
+        max_steps=4,
+        mel_steps=mel_steps,
+        pretrain_steps=0,
+    )
+    saves = sorted((tmp_path / "save").glob("CKPT+*"))
+    assert len(saves) == 2  # after steps 2 and 4
+    assert_same_weights(
+        tmp_path / "model/vocoder.safetensors",
+        saves[taken // 2 - 1] / "generator.ckpt",
+    )
 
 
 def test_a_finished_run_is_not_trained_again(train, tiny_backbone, tmp_path):
