@@ -131,13 +131,14 @@ class Plain:
         import soundfile
         import torch
 
-        from miipher2.audio import level_gain
+        from miipher2.corpora.levels import SpeechLevel
 
         output.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.glob("*.wav")):
             wav, rate = soundfile.read(path, dtype="float32")
-            heard = torch.from_numpy(wav)
-            heard = heard * level_gain(heard, rate)  # as in training
+            level = SpeechLevel(rate)
+            level.add(wav)
+            heard = torch.from_numpy(wav) * level.gain()  # as (b) measures it
             with torch.no_grad():
                 made = self.speak(heard[None]).cpu().numpy()
             soundfile.write(output / path.name, made[0, : len(wav)], rate)

@@ -22,6 +22,9 @@ from miipher2.errors import UserError
 from miipher2.restorer import Restorer
 from miipher2.weights import load_weights
 
+# the adapters learn with the vocoder
+TOGETHER = {"train_adapters": True, "pretrain_steps": 0}
+
 
 def figures(folder, name):
     """The values of one figure, validation by validation."""
@@ -127,6 +130,25 @@ def test_adversarial_steps_change_both_networks(
         assert {s["step"].item() for s in optimizer["state"].values()} == {
             steps
         }
+
+
+def test_adapters_learn_with_the_vocoder_and_a_resumed_run_has_them(
+    train, trained, tiny_backbone, tmp_path
+):
+    options = {
+        "ssl_source": tiny_backbone,
+        "ssl_layer": 2,
+        "cleaner_folder": trained / "pa",
+        **TOGETHER,
+    }
+    train("vocoder", tmp_path, max_steps=2, **options)
+    file = "model/cleaner.safetensors"
+    before, _ = load_weights(trained / "pa" / file)
+    learned, _ = load_weights(tmp_path / file)
+    assert not any(torch.equal(before[name], learned[name]) for name in before)
+    train("vocoder", tmp_path, max_steps=3, lr=0.0, **options)
+    resumed, _ = load_weights(tmp_path / file)
+    assert all(torch.equal(learned[name], resumed[name]) for name in learned)
 
 
 @pytest.mark.parametrize("mel_steps, taken", [(100, 2), (0, 4)])
@@ -319,11 +341,14 @@ def test_half_a_checkpoint_is_not_resumed_from(train, tiny_backbone, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["pa", "vocoder"])
-def test_two_processes(stage, corpus, trained, tiny_backbone, tmp_path):
+@pytest.mark.parametrize(
+    "stage, extra", [("pa", {}), ("vocoder", {}), ("vocoder", TOGETHER)]
+)
+def test_two_processes(stage, extra, corpus, trained, tiny_backbone, tmp_path):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2, "max_steps": 4}
     if stage == "vocoder":
         options |= {"cleaner_folder": trained / "pa", "mel_steps": 2}
+    options |= extra
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     done = subprocess.run(
         [

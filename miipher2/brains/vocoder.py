@@ -21,9 +21,10 @@ class VocoderBrain(RestorationBrain):
     """Stage 2: a vocoder learns to speak features.
 
     First those of clean speech, then, from ``pretrain_steps`` on, those that
-    the cleaner with its frozen adapters predicts from degraded speech
-    (Miipher-2, section 3). For the first ``mel_steps`` only the spectral loss
-    is used, which is several times cheaper than the adversarial one.
+    the cleaner predicts from degraded speech, its adapters frozen (Miipher-2,
+    section 3) or, with ``train_adapters``, learning with the vocoder what
+    serves it. For the first ``mel_steps`` only the spectral loss is used, which
+    is several times cheaper than the adversarial one.
 
     A vocoder that has to be taught pitch (``HarmonicVocoder``) gets that of
     the clean speech, if the dataset gives it, and adds a loss of its own. One
@@ -43,6 +44,8 @@ class VocoderBrain(RestorationBrain):
         Steps on the features of clean speech.
     mel_steps : int
         Steps without the discriminator.
+    train_adapters : bool
+        Whether the cleaner's adapters learn too, on restored features.
     average_decay : float
         If above 0, an exponential moving average of the generator's weights
         is what is validated and exported; 0.999 looks back 1,000 steps.
@@ -62,6 +65,7 @@ class VocoderBrain(RestorationBrain):
         vocoder_frames,
         pretrain_steps,
         mel_steps=0,
+        train_adapters=False,
         average_decay=0.0,
         valid_samples=4,
         **restoration,
@@ -73,6 +77,10 @@ class VocoderBrain(RestorationBrain):
         self.vocoder_frames = vocoder_frames
         self.pretrain_steps = pretrain_steps
         self.mel_steps = mel_steps
+        self.train_adapters = train_adapters
+        if train_adapters:
+            self.modules.cleaner.unfreeze()
+            self.checkpointer.add_recoverable("cleaner", self.modules.cleaner)
         self.average = None
         if average_decay:
             self.average = AveragedModel(
@@ -104,10 +112,17 @@ class VocoderBrain(RestorationBrain):
         return self.adversarial
 
     def init_optimizers(self):
-        """One optimizer for the generator, one for the discriminator."""
+        """One optimizer for what speaks, one for the discriminator."""
+        trained = {
+            name: list(self.modules[name].parameters())
+            for name in ("generator", "discriminator")
+        }
+        if self.train_adapters:
+            adapters = self.modules.cleaner.parameters()
+            trained["generator"] += [p for p in adapters if p.requires_grad]
         self.optimizers_dict = {}
-        for name in ("generator", "discriminator"):
-            optimizer = self.opt_class(self.modules[name].parameters())
+        for name, parameters in trained.items():
+            optimizer = self.opt_class(parameters)
             self.optimizers_dict[name] = optimizer
             if self.checkpointer is not None:
                 self.checkpointer.add_recoverable(f"opt_{name}", optimizer)
@@ -118,12 +133,11 @@ class VocoderBrain(RestorationBrain):
             return optimizers
         return {"generator": optimizers["generator"]}
 
-    @torch.no_grad()
     def features(self, batch):
         """Features ``(batch, frames, width)`` of the phase that it is."""
         if self.phase == "clean":
             wavs, lengths = batch.clean
-            extract = self.modules.cleaner.target
+            extract = self.lower(self.modules.cleaner).target
         else:
             wavs, lengths = batch.noisy
             extract = self.modules.cleaner

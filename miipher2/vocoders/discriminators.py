@@ -146,5 +146,5 @@ class FrameDiscriminator(SavedModule):
                 window=torch.hann_window(n_fft, device=wav.device),
                 return_complex=True,
             )
-            # the root of the power needs a floor for its gradient at zero
-            return (spectrum.abs().square() + 1e-6).log()
+            power = torch.view_as_real(spectrum).square().sum(dim=-1)
+            return (power + 1e-6).log()  # the floor is for its gradient
