@@ -49,12 +49,11 @@ def main(output):
         "hparams/pa.yaml",
         "@hparams/compact/pa.args",
         *common,
-        f"--start_folder={MODEL}",
         f"--output_folder={output / 'pa'}",
         "--batch_size=4",
         "--max_steps=40",
         "--valid_interval=20",
-        "--lr=0.0001",
+        "--warmup_steps=5",
     )
     run(
         "train.py",
