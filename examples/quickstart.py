@@ -1,8 +1,9 @@
 """Trains both stages on the examples and restores the noisy ones.
 
-Some minutes on two CPU cores. Both stages go on from the small model that comes
-along (miipher2/pretrained/compact), on a minute of speech: it shows how training
-and restoring are done, not how well the method restores.
+Some minutes on two CPU cores. The backbone is that of the small model that comes
+along (miipher2/pretrained/compact); its vocoder goes on learning, on a minute of
+speech, beside new adapters: it shows how training and restoring are done, not how
+well the method restores.
 
     python examples/quickstart.py [OUTPUT_FOLDER]
 

@@ -13,9 +13,9 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from miipher2.errors import UserError
 
 # Models that come with the package, by name, and the one that is taken where
-# none is named: none yet, see pretrained/compact/README.md.
+# none is named.
 PRETRAINED = Path(__file__).parent / "pretrained"
-DEFAULT = None
+DEFAULT = "compact"
 
 
 def find_model(source=None):
@@ -37,14 +37,8 @@ def find_model(source=None):
     UserError
         If there is none.
     """
-    if source is None and DEFAULT is None:
-        raise UserError(
-            "give --model: the folder 'model' that training has written, or a "
-            "repository on the Hugging Face hub; this version comes with no "
-            "model good enough to be the default, only with an early one, "
-            "--model compact"
-        )
-    source = source or DEFAULT
+    if source is None:  # whatever there is of that name in this folder
+        return PRETRAINED / DEFAULT
     if (PRETRAINED / source).is_dir() and not Path(source).exists():
         return PRETRAINED / source
     folder = Path(source)

@@ -9,7 +9,6 @@ import pytest
 import soundfile
 import torch
 
-from miipher2.errors import UserError
 from miipher2.model_folder import PRETRAINED, find_model
 from miipher2.restorer import Restorer
 
@@ -29,11 +28,11 @@ def test_its_files_are_small_and_complete():
     assert "FIGURES" not in card and "## Data" in card
 
 
-def test_its_name_is_found_and_no_default_is_claimed(tmp_path, monkeypatch):
+def test_it_is_found_by_its_name_and_where_none_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_model("compact") == FOLDER
-    with pytest.raises(UserError, match="--model compact"):
-        find_model(None)
+    (tmp_path / "compact").mkdir()  # of the user's, for something else
+    assert find_model() == FOLDER
 
 
 def test_it_speaks_as_long_as_it_hears(compact):

@@ -58,8 +58,8 @@ def add_parser(subparsers):
     )
     parser.add_argument(
         "--model",
-        help="the folder 'model' that training has written, a repository on "
-        "the Hugging Face hub, or 'compact', the one that comes along",
+        help="the folder 'model' that training has written, or a repository on "
+        "the Hugging Face hub; default: compact, which comes along",
     )
     parser.add_argument(
         "--trust-model",

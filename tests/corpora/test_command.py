@@ -14,6 +14,7 @@ from tiny_restorer import voice
 
 from miipher2.cli import main
 from miipher2.corpora.manifest import read_rows
+from miipher2.model_folder import PRETRAINED, model_identity
 
 
 @pytest.fixture
@@ -184,12 +185,11 @@ def test_wrong_usage_is_one_line_and_code_2(
     assert "error: " in error
 
 
-def test_without_a_default_model_it_says_so(recordings, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        main(
-            ["restore", str(recordings({"a.wav": 0.5})), str(tmp_path / "out")]
-        )
-    assert "give --model" in capsys.readouterr().err
+def test_the_model_that_comes_along_is_the_default(recordings, tmp_path):
+    folder = recordings({"a.wav": 0.5})
+    assert main(["restore", str(folder), str(tmp_path), "--quiet"]) == 0
+    (row,) = read_rows(tmp_path / "manifest.csv")
+    assert row.model == model_identity(PRETRAINED / "compact")
 
 
 def names(count):
