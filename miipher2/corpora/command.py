@@ -321,16 +321,17 @@ def _restore_items(restorer, items, journal, arguments):
                 ):
                     report(row)
     rows = journal.finish()
-    return _summary(progress, rows)
+    return _summary(progress, rows, arguments.output)
 
 
-def _summary(progress, rows):
+def _summary(progress, rows, output):
     """Tells how it went; returns the exit code."""
     counts = progress.counts
     told = [f"{counts['done']} restored", f"{counts['failed']} failed"]
     for status in ("silent", "skipped"):
         if counts[status]:
             told.append(f"{counts[status]} {status}")
+    told.append(f"in {output}")
     logger.info("%s; %s", ", ".join(told), progress.speed())
     if "WORLD_SIZE" not in os.environ:
         return 1 if counts["failed"] else 0

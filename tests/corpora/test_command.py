@@ -74,7 +74,9 @@ def test_a_folder_with_all_that_there_is(recordings, restore, tmp_path, capsys):
         assert len(row.model) == 12 and "24000 Hz" in row.settings
     said = capsys.readouterr()
     assert said.out.startswith("6 recordings, on cpu in ")
-    assert "4 restored, 1 failed, 1 silent" in said.out
+    assert (
+        f"4 restored, 1 failed, 1 silent, in {tmp_path / 'out'}; " in said.out
+    )
     assert said.err.startswith(f"failed: {folder / 'bad.wav'}: cannot be read")
 
 
