@@ -48,7 +48,8 @@ STAGES = {"1, adapters": "pa", "2, vocoder": "vocoder"}
 def corpus(job):
     """Writes a corpus and the backbone."""
     folder, pieces = Path(job["folder"]), speed.sounds(job["data"])
-    for split, speakers in (("train", 4), ("valid", 1), ("test", 1)):
+    clips = job["batch_size"]  # a batch has no clip twice
+    for split, speakers in (("train", clips), ("valid", 1), ("test", 1)):
         for speaker in range(speakers):
             path = folder / "speech" / split / f"{split}{speaker}" / "a.wav"
             speed.write_sound(path, pieces, job["seconds"] + 2.0)
