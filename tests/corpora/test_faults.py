@@ -242,6 +242,8 @@ def test_ctrl_c_ends_in_one_line_and_goes_on(corpus, tiny_model, tmp_path):
     output, said = tmp_path / "out", tmp_path / "said"
 
     def interrupted():
+        # a shell that starts the tests in the background has it ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY), 2)
         sys.stderr = os.fdopen(2, "w", buffering=1)
         append, rows = Journal.append, []
