@@ -195,7 +195,7 @@ class Engine:
             output,
             Settings(self.restorer.sample_rate),
             rows.append,
-            lambda job, seconds: None,
+            lambda size, seconds: None,
             workers=min(8, os.cpu_count() or 1),
         ).run(list_items([str(folder)], output, ".wav"))
         lost = [row for row in rows if row.status != "done"]

@@ -2,7 +2,9 @@
 
 Items go out in blocks, and what became of them comes back. A block whose
 actor is lost goes to another one, or to the same one started anew, and is done
-again as a whole: outputs appear whole or not at all, so nothing is lost.
+again as a whole: outputs appear whole or not at all, so nothing is lost. Items
+of a block that is lost again and again are tried one by one, so that the one
+that ends its actors fails alone.
 
 Authors
  * The miipher2 authors 2026
@@ -14,11 +16,12 @@ import functools
 import logging
 import os
 import pickle
-import types
+import traceback
 from pathlib import Path
 
+from miipher2.corpora import local
 from miipher2.corpora.machine import load
-from miipher2.corpora.pipeline import Pipeline
+from miipher2.corpora.manifest import Row, now
 from miipher2.errors import UserError
 
 logger = logging.getLogger("miipher2.corpora")
@@ -27,8 +30,9 @@ logger = logging.getLogger("miipher2.corpora")
 # whose last batches are never full, minutes on CPUs, which are slow.
 BLOCK_BYTES = {"GPU": 2**30, "CPU": 2**26}
 BLOCKS_PER_ACTOR = 4  # at least, so that all end at about the same time
-# What takes longer without any sign is given up: a recording that ends its
-# process each time it is tried would be tried for ever.
+TRIES = 3  # of a block, and then of each item in it
+# Ray gives up after 10 minutes without any sign, for which a block may be too
+# long.
 PATIENCE_SECONDS = 24 * 3600.0
 
 
@@ -64,22 +68,23 @@ class Worker:
         Returns
         -------
         dict
-            ``rows``: those of the block, pickled; or a ``UserError``, which
-            Ray would wrap into many lines.
+            ``rows``: those of the block, pickled; or an exception, which ends
+            the run. Ray takes those that it sees for a lost block.
         """
         (block,), rows = batch["block"], []
         try:
-            Pipeline(
-                self.restorer,
-                self.arguments.output,
+            local.run(
+                pickle.loads(block),
                 self.settings,
                 rows.append,
-                lambda job, seconds: None,
-                self.arguments.workers,
-                self.arguments.batch_seconds,
-            ).run(pickle.loads(block))
+                lambda size, seconds: None,
+                self.arguments,
+                self.restorer,
+            )
         except UserError as error:
             rows = error
+        except Exception:  # a fault of the program: no use in trying again
+            rows = RuntimeError(traceback.format_exc())
         return {"rows": [pickle.dumps(rows)]}
 
 
@@ -132,7 +137,7 @@ def look(arguments):
     return load(argparse.Namespace(**{**vars(arguments), "device": "cpu"}))
 
 
-def run(items, settings, report, progress, arguments):
+def run(items, settings, report, progress, arguments, restorer):
     """Restores items on a Ray cluster, or on this machine if there is none.
 
     Arguments
@@ -142,12 +147,15 @@ def run(items, settings, report, progress, arguments):
     settings : miipher2.corpora.job.Settings
         How outputs are to be.
     report : callable
-        Called with the row of every item, whenever a block is done.
+        Called with the row of every recording and of every tar, whenever a
+        block is done.
     progress : callable
-        Called with the item and the row, as ``item`` and ``row`` of an object,
-        and the seconds that were restored.
+        Called with the bytes of input and the seconds of sound that were
+        restored.
     arguments : argparse.Namespace
         Those of ``miipher2 restore``.
+    restorer : miipher2.restorer.Restorer
+        The model; each actor has its own.
 
     Raises
     ------
@@ -156,40 +164,67 @@ def run(items, settings, report, progress, arguments):
     """
     if not items:
         return
+    left = {item.ID: item for item in _everywhere(items)}
     with _connected() as ray:
         unit, actors, resources = _share(ray.cluster_resources(), arguments)
         size = sum(item.size for item in items) / actors / BLOCKS_PER_ACTOR
-        blocks = group(_everywhere(items), min(size, BLOCK_BYTES[unit]))
-        logger.info(
-            "%d actors with %d %s each, %d blocks of work",
-            actors,
-            *resources.values(),
-            unit,
-            len(blocks),
+        for block_size in (min(size, BLOCK_BYTES[unit]), 0):
+            blocks = group(left.values(), block_size)
+            if not blocks:
+                return
+            logger.info(
+                "%d actors with %d %s each, %d blocks of work",
+                actors,
+                *resources.values(),
+                unit,
+                len(blocks),
+            )
+            worker = settings, _paths_everywhere(arguments)
+            for rows in _restored(ray, blocks, worker, actors, resources):
+                done = [left.pop(row.ID) for row in rows if row.ID in left]
+                for row in rows:
+                    report(row)
+                progress(
+                    sum(item.size for item in done),
+                    sum(row.seconds for row in rows if row.bytes),
+                )
+    for item in left.values():
+        report(
+            Row(
+                item.ID,
+                str(item.input),
+                item.output,
+                "failed",
+                f"the process that restored it ended, {TRIES} times",
+                model=restorer.identity,
+                settings=str(settings),
+                finished=now(),
+            )
         )
-        rows = ray.data.from_items(
-            [{"block": pickle.dumps(block)} for block in blocks],
-            override_num_blocks=len(blocks),
-        ).map_batches(
-            Worker,
-            batch_size=1,
-            # no block waits for one actor while another has nothing to do
-            compute=ray.data.ActorPoolStrategy(
-                size=actors, max_tasks_in_flight_per_actor=1
-            ),
-            fn_constructor_args=(settings, _paths_everywhere(arguments)),
-            **resources,
-        )
-        by_id = {item.ID: item for item in items}
-        for batch in rows.iter_batches(batch_size=1, prefetch_batches=0):
-            found = pickle.loads(batch["rows"][0])
-            if isinstance(found, UserError):
-                raise found
-            for row in found:
-                report(row)
-                if row.bytes:
-                    done = types.SimpleNamespace(item=by_id[row.ID], row=row)
-                    progress(done, row.seconds)
+
+
+def _restored(ray, blocks, worker, actors, resources):
+    """The rows of each block that is not lost, as they come."""
+    done = ray.data.from_items(
+        [{"block": pickle.dumps(block)} for block in blocks],
+        override_num_blocks=len(blocks),
+    ).map_batches(
+        Worker,
+        batch_size=1,
+        # no block waits for one actor while another has nothing to do
+        compute=ray.data.ActorPoolStrategy(
+            size=actors, max_tasks_in_flight_per_actor=1
+        ),
+        fn_constructor_args=worker,
+        max_restarts=-1,
+        max_task_retries=TRIES - 1,
+        **resources,
+    )
+    for batch in done.iter_batches(batch_size=1, prefetch_batches=0):
+        rows = pickle.loads(batch["rows"][0])
+        if isinstance(rows, Exception):
+            raise rows
+        yield rows
 
 
 @contextlib.contextmanager
@@ -200,6 +235,7 @@ def _connected():
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.max_errored_blocks = -1  # those whose actors were lost
     context.execution_no_progress_timeout_s = PATIENCE_SECONDS
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     if ray.is_initialized():
@@ -245,7 +281,7 @@ def group(items, size):
 
     Example
     -------
-    >>> sizes = [types.SimpleNamespace(size=size) for size in (3, 2, 9, 1, 1)]
+    >>> sizes = [argparse.Namespace(size=size) for size in (3, 2, 9, 1, 1)]
     >>> [[item.size for item in block] for block in group(sizes, 5)]
     [[3, 2], [9], [1, 1]]
     """

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import torch
 
-from miipher2.corpora import cluster
+from miipher2.corpora import cluster, local
 from miipher2.corpora.items import is_tar, list_items, shard_of
 from miipher2.corpora.job import Settings
 from miipher2.corpora.journal import Journal
 from miipher2.corpora.machine import load, part
-from miipher2.corpora.pipeline import Pipeline
 from miipher2.corpora.progress import Progress, logging_to
-from miipher2.corpora.tars import check_tars, restore_tar, tar_settings
+from miipher2.corpora.tars import check_tars, tar_settings
 from miipher2.corpora.writing import FORMATS, check_format
 from miipher2.errors import UserError
 
@@ -196,7 +195,7 @@ def restore(arguments):
     items = None
     if not is_single_file(arguments.input, output):
         items = list_items(arguments.input, output, f".{arguments.format}")
-        check_tars(items, output, arguments.engine)
+        check_tars(items, output)
     with logging_to(arguments.log_file, arguments.quiet):
         try:
             if items is None:
@@ -299,27 +298,10 @@ def _restore_items(restorer, items, journal, arguments):
             if not (is_tar(row.ID) and row.status == "done"):
                 progress.end(row)
 
-        if arguments.engine == "ray":
-            cluster.run(missing, settings, report, progress.advance, arguments)
-        else:
-
-            def pipeline(report):
-                return Pipeline(
-                    restorer,
-                    arguments.output,
-                    settings,
-                    report,
-                    progress.advance,
-                    arguments.workers,
-                    arguments.batch_seconds,
-                )
-
-            pipeline(report).run(i for i in missing if not is_tar(i.ID))
-            for tar in (i for i in missing if is_tar(i.ID)):
-                for row in restore_tar(
-                    tar, arguments.output, suffix, settings, restorer, pipeline
-                ):
-                    report(row)
+        engine = cluster if arguments.engine == "ray" else local
+        engine.run(
+            missing, settings, report, progress.advance, arguments, restorer
+        )
     rows = journal.finish()
     return _summary(progress, rows, arguments.output)
 

@@ -11,7 +11,6 @@ Authors
 import contextlib
 import queue
 import threading
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 from miipher2.corpora.engine import Engine
@@ -36,7 +35,8 @@ class Pipeline:
     report : callable
         Called with the row of every item, by several threads.
     progress : callable
-        Called with a job and the seconds of it that were just restored.
+        Called with the bytes of input and the seconds of sound that were just
+        restored.
     workers : int
         Threads that read, and as many that write.
     batch_seconds : float
@@ -63,6 +63,7 @@ class Pipeline:
         ahead = 2 * self.engine.rows(restorer.plan.samples) + 2
         self.windows = queue.Queue(ahead)
         self.room = threading.Semaphore(ahead)  # for what is to be written
+        self.reading = threading.Lock()  # for the items
         self.lock = threading.Lock()  # for the pieces of jobs
         self.stop = threading.Event()
         self.failure = None
@@ -73,16 +74,17 @@ class Pipeline:
         Arguments
         ---------
         items : iterable of miipher2.corpora.items.Item
-            What to restore. What goes wrong with one is in its row.
+            What to restore, taken as there is room. What goes wrong with one
+            is in its row.
 
         Raises
         ------
         UserError
             If the model or the report cannot go on.
         """
-        waiting = deque(items)
+        items = iter(items)
         readers = [
-            threading.Thread(target=self._read, args=(waiting,))
+            threading.Thread(target=self._read, args=(items,))
             for _ in range(self.workers)
         ]
         with ThreadPoolExecutor(self.workers) as self.writers:
@@ -91,7 +93,9 @@ class Pipeline:
             try:
                 for window, wav in self.engine.run(self._arriving()):
                     job = window.owner
-                    self.progress(job, job.seconds(window))
+                    seconds = job.seconds(window)
+                    share = seconds / job.row.seconds
+                    self.progress(job.item.size * share, seconds)
                     self._hand_over(job, (window, wav))
             except BaseException:  # Ctrl-C included
                 self.stop.set()
@@ -103,10 +107,10 @@ class Pipeline:
         if self.failure:
             raise self.failure
 
-    def _read(self, waiting):
+    def _read(self, items):
         """A reader: takes items until there are no more."""
         try:
-            while item := self._next(waiting):
+            while item := self._next(items):
                 job = Job(
                     item, self.folder, self.restorer, self.settings, self.stop
                 )
@@ -123,14 +127,10 @@ class Pipeline:
         finally:
             self.windows.put(_END)
 
-    def _next(self, waiting):
+    def _next(self, items):
         """The next item; None if there are no more or the run is over."""
-        with self.lock:
-            return (
-                waiting.popleft()
-                if waiting and not self.stop.is_set()
-                else None
-            )
+        with self.reading:
+            return None if self.stop.is_set() else next(items, None)
 
     def _arriving(self):
         """The windows that the readers cut, as they come."""

@@ -62,18 +62,24 @@ class Progress:
     def __exit__(self, *_):
         self.bar.close()
 
-    def advance(self, job, seconds):
+    def advance(self, size, seconds):
         """Counts sound that was restored.
 
         Arguments
         ---------
-        job : miipher2.corpora.job.Job
-            What it is a part of.
+        size : float
+            Bytes of input, of those that the items have.
         seconds : float
-            How much.
+            Of sound.
         """
         self.seconds += seconds
-        self._show(job.item.size * seconds / job.row.seconds)
+        self.size += size
+        told = f"{self.speed()}, {self.counts['failed']} failed"
+        self.bar.set_description_str(told, refresh=False)
+        self.bar.update(size)
+        if self.lines and time.monotonic() - self.last_line > LINE_SECONDS:
+            self.last_line = time.monotonic()
+            logger.info("%d %%, %s", 100 * self.size // self.total, told)
 
     def end(self, row):
         """Counts a recording and tells if it failed.
@@ -101,15 +107,6 @@ class Progress:
             f"{self.seconds / 3600:.2f} h at "
             f"{self.seconds / elapsed:.1f} x real time"
         )
-
-    def _show(self, size):
-        told = f"{self.speed()}, {self.counts['failed']} failed"
-        self.size += size
-        self.bar.set_description_str(told, refresh=False)
-        self.bar.update(size)
-        if self.lines and time.monotonic() - self.last_line > LINE_SECONDS:
-            self.last_line = time.monotonic()
-            logger.info("%d %%, %s", 100 * self.size // self.total, told)
 
 
 class Console(logging.Handler):

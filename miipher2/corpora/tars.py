@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import tarfile
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -57,7 +58,7 @@ def find_webdataset():
     return webdataset
 
 
-def check_tars(items, output, engine):
+def check_tars(items, output):
     """Makes sure that the tars of a run, if there are any, can be restored.
 
     Arguments
@@ -66,19 +67,16 @@ def check_tars(items, output, engine):
         All of the run.
     output : Path
         Where to.
-    engine : str
-        ``local`` or ``ray``.
 
     Raises
     ------
     UserError
-        If webdataset is not there, the output is not a folder or Ray is the
-        engine.
+        If webdataset is not there or the output is not a folder.
 
     Example
     -------
     >>> tar = Item("a.tar", Path("in/a.tar"), "a.tar", size=0)
-    >>> check_tars([tar], Path("b.tar"), "local")
+    >>> check_tars([tar], Path("b.tar"))
     Traceback (most recent call last):
     ...
     miipher2.errors.UserError: b.tar: not a folder, which tars are restored to;
@@ -89,11 +87,6 @@ def check_tars(items, output, engine):
     if is_tar(output) and not output.is_dir():
         raise UserError(
             f"{output}: not a folder, which tars are restored to; give one"
-        )
-    if engine == "ray":
-        raise UserError(
-            "--engine ray: does not restore tars; leave it out, and split the "
-            "work by --num-shards"
         )
     find_webdataset()
 
@@ -121,18 +114,17 @@ def tar_settings(settings, suffix):
     return f"{settings}, {suffix[1:]}"
 
 
-def restore_tar(item, folder, suffix, settings, restorer, pipeline):
-    """Restores the recordings in a tar of samples, as webdataset has them.
+class Tars:
+    """The tars of a run, several of them open at a time.
 
-    The output has the same samples in the same order, less those with a
-    recording that could not be restored. It appears whole or not at all. Until
-    then, a hidden folder beside it holds the recordings; their names in the
-    tar are not used there, so that none leads out of it.
+    Recordings of one and the next go through the model together, so that no
+    batch has to end with a tar. A tar of samples, as webdataset has them,
+    becomes one with the same samples in the same order, less those with a
+    recording that could not be restored; it appears, whole, when the last one
+    of its recordings is restored.
 
     Arguments
     ---------
-    item : miipher2.corpora.items.Item
-        The tar.
     folder : str or Path
         The output folder.
     suffix : str
@@ -141,44 +133,98 @@ def restore_tar(item, folder, suffix, settings, restorer, pipeline):
         How they are to be.
     restorer : miipher2.restorer.Restorer
         The model.
-    pipeline : callable
-        ``pipeline(report)``: a ``Pipeline`` to that folder.
-
-    Returns
-    -------
-    list of Row
-        One for each recording, then that of the tar itself, which says that
-        all of this is done. If the tar failed, there is no other.
-
-    Raises
-    ------
-    UserError
-        If the model cannot go on, or webdataset is not installed.
+    report : callable
+        Called with the rows of a tar's recordings, then with that of the tar
+        itself, which says that all of this is done. If the tar failed, there
+        is no other.
     """
-    started = time.monotonic()
-    row = Row(
-        item.ID,
-        str(item.input),
-        item.output,
-        model=restorer.identity,
-        settings=tar_settings(settings, suffix),
-    )
-    rows = []
-    job = TarJob(item, folder, suffix)
-    try:
-        with _reasons("cannot be read as a tar"):
-            recordings = job.extract()
-        pipeline(rows.append).run(recordings)
-        with _reasons("cannot be written"):
-            job.write(rows, row)
-    except _Failed as failure:
-        row.status, row.reason = "failed", str(failure)
-        rows.clear()
-    finally:
-        job.clean()
-    row.seconds_spent = round(time.monotonic() - started, 3)
-    row.finished = now()
-    return [*rows, row]
+
+    def __init__(self, folder, suffix, settings, restorer, report):
+        self.folder = folder
+        self.suffix = suffix
+        self.settings = tar_settings(settings, suffix)
+        self.model = restorer.identity
+        self.report = report
+        self.open = set()
+        self.owners = {}  # tars by the files of their recordings
+        self.lock = threading.Lock()
+
+    def unpack(self, items):
+        """Puts a tar's recordings in its place.
+
+        Arguments
+        ---------
+        items : iterable of miipher2.corpora.items.Item
+            Recordings and tars.
+
+        Yields
+        ------
+        miipher2.corpora.items.Item
+            A recording.
+
+        Raises
+        ------
+        UserError
+            If webdataset is not installed.
+        """
+        for item in items:
+            if not is_tar(item.ID):
+                yield item
+                continue
+            job = TarJob(item, self.folder, self.suffix)
+            job.row.model, job.row.settings = self.model, self.settings
+            self.open.add(job)
+            try:
+                with _reasons("cannot be read as a tar"):
+                    recordings = job.extract()
+            except _Failed as failure:
+                self._end(job, failure)
+                continue
+            self.owners.update({str(one.input): job for one in recordings})
+            yield from recordings
+            if not recordings:
+                self._end(job)
+
+    def take(self, row):
+        """Takes what became of a recording, be it in a tar or not.
+
+        Arguments
+        ---------
+        row : miipher2.corpora.manifest.Row
+            About it.
+        """
+        job = self.owners.pop(row.input, None)
+        if job is None:
+            self.report(row)
+            return
+        with self.lock:
+            job.rows.append(row)
+            missing = len(job.members) - len(job.rows)
+        if not missing:
+            self._end(job)
+
+    def clean(self):
+        """Removes what belongs to tars that have not been restored."""
+        for job in self.open:
+            job.clean()
+
+    def _end(self, job, failure=None):
+        """Writes a tar, or says why it cannot be."""
+        try:
+            if failure:
+                raise failure
+            with _reasons("cannot be written"):
+                job.write()
+        except _Failed as reason:
+            job.row.status, job.row.reason = "failed", str(reason)
+            job.rows.clear()
+        finally:
+            job.clean()
+        self.open.remove(job)
+        job.row.seconds_spent = round(time.monotonic() - job.started, 3)
+        job.row.finished = now()
+        for row in (*job.rows, job.row):
+            self.report(row)
 
 
 @contextlib.contextmanager
@@ -212,6 +258,14 @@ class TarJob:
         The output folder.
     suffix : str
         Of the restored recordings.
+
+    Attributes
+    ----------
+    row : Row
+        What became of the tar.
+    rows : list of Row
+        What became of its recordings; ``write`` gives them their names in the
+        tars.
     """
 
     def __init__(self, item, folder, suffix):
@@ -224,6 +278,9 @@ class TarJob:
         name = f".{digest(self.path.name)[:16]}.recordings"
         self.temporary = self.path.with_name(name)
         self.members = {}
+        self.row = Row(item.ID, str(item.input), item.output)
+        self.rows = []
+        self.started = time.monotonic()
 
     def extract(self):
         """Writes the recordings to files that are named by their numbers.
@@ -260,23 +317,15 @@ class TarJob:
                 )
         return items
 
-    def write(self, rows, row):
-        """Writes the output, if anything is to be in it.
-
-        Arguments
-        ---------
-        rows : list of Row
-            Of the recordings; they get their names in the tars.
-        row : Row
-            Of the tar; it gets what became of it.
-        """
-        left_out = self._left_out(rows)
-        if not any(one.status in RESTORED for one in rows):
-            row.status = "skipped"
-            row.reason = "no recordings in it that could be restored"
+    def write(self):
+        """Writes the output, if anything is to be in it."""
+        left_out = self._left_out()
+        if not any(row.status in RESTORED for row in self.rows):
+            self.row.status = "skipped"
+            self.row.reason = "no recordings in it that could be restored"
             return
         if left_out:
-            row.reason = f"samples left out: {len(left_out)}"
+            self.row.reason = f"samples left out: {len(left_out)}"
         with (
             whole_file(self.path) as file,
             self.webdataset.TarWriter(
@@ -290,12 +339,12 @@ class TarJob:
             for key, sample in self._samples():
                 if key not in left_out:
                     writer.write(self._restored(key, sample))
-        row.bytes = self.path.stat().st_size
+        self.row.bytes = self.path.stat().st_size
 
-    def _left_out(self, rows):
+    def _left_out(self):
         """Completes the rows; returns the keys of what is left out."""
         to_blame = {}
-        for row in rows:
+        for row in self.rows:
             name = row.ID.removeprefix(f"{self.item.ID}/")
             key, output, _ = self.members[name]
             row.input = f"{self.item.input}/{name}"
@@ -304,7 +353,7 @@ class TarJob:
                 raise _Failed(row.reason)
             if row.status not in RESTORED:
                 to_blame[key] = name
-        for row in rows:
+        for row in self.rows:
             name = row.ID.removeprefix(f"{self.item.ID}/")
             other = to_blame.get(self.members[name].key)
             if other and row.status in RESTORED:

@@ -8,12 +8,15 @@ import logging
 import os
 import signal
 import sys
+import tarfile
 import threading
 from pathlib import Path
 
 import pytest
 
 from miipher2.cli import main
+from miipher2.corpora import cluster
+from miipher2.corpora.items import Item
 from miipher2.corpora.manifest import read_rows
 
 STATM = Path("/proc/self/statm")
@@ -128,12 +131,78 @@ def test_an_actor_is_killed_and_all_is_done(
     assert made == {path: path.stat().st_ino for path in made}
 
 
+def unpickled_as(code, name, monkeypatch):
+    """Lets actors run code in the place of an item."""
+
+    class Strange(Item):
+        def __reduce__(self):
+            return eval, (code,)
+
+    def replaced(items):
+        return [Strange(*i) if i.ID == name else i for i in items]
+
+    monkeypatch.setattr(cluster, "_everywhere", replaced)
+
+
+@pytest.mark.slow
+def test_what_ends_its_process_fails_alone(
+    two_cpus, recordings, tiny_model, tmp_path, monkeypatch
+):
+    code = "(os := __import__('os')).kill(os.getpid(), 9)"
+    unpickled_as(code, "3.wav", monkeypatch)
+    folder = recordings({f"{n}.wav": 0.3 for n in range(12)})
+    output = tmp_path / "out"
+    ray = ("--engine", "ray", "--actors", 1)  # blocks of three
+    assert restore(folder, output, tiny_model, *ray) == 1
+    rows = {row.ID: row for row in read_rows(output / "manifest.csv")}
+    assert rows["3.wav"].status == "failed"
+    assert rows["3.wav"].reason == (
+        "the process that restored it ended, 3 times"
+    )
+    assert [row.status for row in rows.values()].count("done") == 11
+    assert len(contents(output)) == 11
+
+
+@pytest.mark.slow
+def test_a_fault_of_the_program_ends_the_run(
+    two_cpus, recordings, tiny_model, tmp_path, monkeypatch
+):
+    unpickled_as("1 / 0", "a.wav", monkeypatch)
+    folder = recordings({"a.wav": 0.3})
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        restore(folder, tmp_path / "out", tiny_model, "--engine", "ray")
+
+
+def members(path):
+    with tarfile.open(path) as tar:
+        return {info.name: tar.extractfile(info).read() for info in tar}
+
+
+@pytest.mark.slow
+def test_tars_as_the_local_engine_makes_them(
+    two_cpus, recordings, tiny_model, tmp_path
+):
+    pytest.importorskip("webdataset")
+    folder = recordings({f"{n}.wav": 0.3 + n / 10 for n in range(6)})
+    for tar, names in (("a.tar", "012"), ("b.tar", "345")):
+        with tarfile.open(folder / tar, "w") as file:
+            for name in names:
+                file.add(folder / f"{name}.wav", f"{name}.wav")
+    local, output = tmp_path / "local", tmp_path / "out"
+    assert restore(folder, local, tiny_model) == 0
+    assert restore(folder, output, tiny_model, "--engine", "ray") == 0
+    rows = read_rows(output / "manifest.csv")
+    assert told(rows) == told(read_rows(local / "manifest.csv"))
+    assert contents(output) == contents(local)
+    for tar in ("a.tar", "b.tar"):
+        assert members(output / tar) == members(local / tar)
+
+
 @pytest.mark.slow
 def test_an_error_of_the_model_is_one_line(
     two_cpus, recordings, tiny_model, tmp_path, monkeypatch, capsys
 ):
     """Here the driver finds a model that the actors do not find."""
-    from miipher2.corpora import cluster
 
     def elsewhere(arguments):
         return type(arguments)(**{**vars(arguments), "model": "/nowhere"})

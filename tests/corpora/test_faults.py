@@ -40,7 +40,7 @@ def run(restorer, folder, output, **options):
             output,
             Settings(restorer.sample_rate),
             journal.append,
-            lambda job, seconds: None,
+            lambda size, seconds: None,
             **options,
         )
         pipeline.run(items)
@@ -155,7 +155,7 @@ def test_a_file_that_vanishes_while_it_waits(restorer, tmp_path):
         tmp_path / "out",
         Settings(24000),
         rows.append,
-        lambda job, seconds: None,
+        lambda size, seconds: None,
     ).run(items)
     assert [(row.status, row.reason) for row in rows] == [
         ("failed", "No such file or directory")

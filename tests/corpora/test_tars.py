@@ -10,7 +10,6 @@ import signal
 import sys
 import tarfile
 import time
-from pathlib import Path
 
 import numpy
 import pytest
@@ -20,10 +19,8 @@ from tiny_restorer import voice
 webdataset = pytest.importorskip("webdataset")
 
 from miipher2.cli import main  # noqa: E402
-from miipher2.corpora.items import list_items  # noqa: E402
 from miipher2.corpora.manifest import read_rows  # noqa: E402
-from miipher2.corpora.tars import check_tars  # noqa: E402
-from miipher2.errors import UserError  # noqa: E402
+from miipher2.restorer import Restorer  # noqa: E402
 
 
 def sound(seconds=0.3, seed=0, suffix="flac"):
@@ -136,6 +133,25 @@ def test_tars_beside_recordings(restore, tmp_path, capsys):
     urls = str(tmp_path / "out" / "shard-000000.tar")
     (first, *_) = webdataset.WebDataset(urls, shardshuffle=False).decode()
     assert first["__key__"] == "s/0" and first["json"] == {"n": 0}
+
+
+def test_tars_share_batches(restore, tmp_path, monkeypatch):
+    batches = []
+    speak = Restorer.speak
+
+    def speaking(restorer, wavs, lengths=None, windows=()):
+        batches.append({window.owner.item.ID[:2] for window in windows})
+        return speak(restorer, wavs, lengths, windows)
+
+    monkeypatch.setattr(Restorer, "speak", speaking)
+    for name in ("a", "b"):
+        write_tar(tmp_path / "in" / f"{name}.tar", {"x.flac": sound()})
+    code, rows = restore(tmp_path / "in", "--batch-seconds", 60)
+    assert code == 0 and len(rows) == 4
+    assert batches == [{"a.", "b."}]
+    for name in ("a", "b"):
+        assert list(read_tar(tmp_path / "out" / f"{name}.tar")) == ["x.wav"]
+    assert not list((tmp_path / "out").glob(".*"))
 
 
 def test_run_again_only_tars_that_are_missing_are_done(
@@ -376,10 +392,3 @@ def test_what_tars_need(
     assert exit_.value.code == 2
     assert f"error: {reason}" in capsys.readouterr().err
     assert not (tmp_path / "OUT").exists()
-
-
-def test_ray_does_not_restore_tars(tmp_path):
-    items = list_items([write_tar(tmp_path / "a.tar", {})], "out", ".wav")
-    check_tars(items, Path("out"), "local")
-    with pytest.raises(UserError, match="--engine ray: does not restore tars"):
-        check_tars(items, Path("out"), "ray")

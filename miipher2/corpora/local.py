@@ -1,0 +1,49 @@
+"""This process as the engine: recordings and tars through one pipeline.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from miipher2.corpora.pipeline import Pipeline
+from miipher2.corpora.tars import Tars
+
+
+def run(items, settings, report, progress, arguments, restorer):
+    """Restores items here.
+
+    Arguments
+    ---------
+    items : list of miipher2.corpora.items.Item
+        What to restore. What goes wrong with one is in its row.
+    settings : miipher2.corpora.job.Settings
+        How outputs are to be.
+    report : callable
+        Called with the row of every recording and of every tar.
+    progress : callable
+        Called with the bytes of input and the seconds of sound that were just
+        restored.
+    arguments : argparse.Namespace
+        Those of ``miipher2 restore``.
+    restorer : miipher2.restorer.Restorer
+        The model.
+
+    Raises
+    ------
+    UserError
+        If the model or the report cannot go on.
+    """
+    tars = Tars(
+        arguments.output, f".{arguments.format}", settings, restorer, report
+    )
+    try:
+        Pipeline(
+            restorer,
+            arguments.output,
+            settings,
+            tars.take,
+            progress,
+            arguments.workers,
+            arguments.batch_seconds,
+        ).run(tars.unpack(items))
+    finally:
+        tars.clean()
