@@ -90,7 +90,6 @@ def main(arguments):
     hparams = load_hparams(hparams_file, overrides)
     if "cleaner_folder" in hparams:  # stage 2 stands on stage 1
         load_cleaner(hparams["cleaner"], hparams["cleaner_folder"])
-        hparams["cleaner"].requires_grad_(False)
     if hparams["start_folder"] is not None:
         start_from(hparams, hparams["start_folder"])
     sb.utils.distributed.ddp_init_group(run_opts)

@@ -124,7 +124,6 @@ class Ours:
         hparams = load(job)
         if job["stage"] == "vocoder":
             load_cleaner(hparams["cleaner"], hparams["cleaner_folder"])
-            hparams["cleaner"].requires_grad_(False)
             started = torch.load(Path(job["folder"], "started.pt"))
             for name, tensors in started.items():
                 hparams[name].load_state_dict(tensors)

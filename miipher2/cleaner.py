@@ -138,11 +138,6 @@ class FeatureCleaner(AdaptedModel):
         with self.adapters_off():
             return self.adapted_model(wavs, lengths)
 
-    def unfreeze(self):
-        """Lets the adapters learn, after stage 2 has frozen them."""
-        for name in self.trained:
-            self.get_parameter(name).requires_grad_(True)
-
     @contextlib.contextmanager
     def adapters_off(self):
         """Switches the adapters off for the length of a ``with`` block."""

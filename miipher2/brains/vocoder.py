@@ -79,8 +79,9 @@ class VocoderBrain(RestorationBrain):
         self.mel_steps = mel_steps
         self.train_adapters = train_adapters
         if train_adapters:
-            self.modules.cleaner.unfreeze()
             self.checkpointer.add_recoverable("cleaner", self.modules.cleaner)
+        else:
+            self.modules.cleaner.requires_grad_(False)
         self.average = None
         if average_decay:
             self.average = AveragedModel(
