@@ -6,6 +6,7 @@ Authors
 
 import argparse
 import csv
+import importlib
 import io
 import math
 
@@ -14,13 +15,19 @@ import pytest
 import soundfile
 
 from miipher2.errors import UserError
-from miipher2.evaluation import command, evaluate, metrics
+from miipher2.evaluation import (
+    command,
+    evaluate,
+    metrics,
+    recognition,
+)
 from miipher2.evaluation.compare import (
     find_delay,
     log_spectral_distance,
     remove_delay,
 )
 from miipher2.evaluation.evaluate import Folder, read_transcripts
+from miipher2.evaluation.metric import Clip, Metric
 from miipher2.evaluation.report import Report
 
 RATE = 16000
@@ -39,7 +46,7 @@ def write(path, wav, rate=RATE):
     soundfile.write(path, wav, rate, subtype="PCM_16")
 
 
-class Loudness(metrics.Metric):
+class Loudness(Metric):
     """A metric that is easy to foresee: the peak."""
 
     columns = {"peak": "Peak"}
@@ -52,7 +59,7 @@ class Loudness(metrics.Metric):
         return [float(abs(heard).max())]
 
 
-class Echo(metrics.Metric):
+class Echo(Metric):
     """A metric that compares with the clean side or with the input."""
 
     columns = {"same": "Same"}
@@ -308,7 +315,7 @@ def test_what_is_not_defined_is_noted(tmp_path):
 
 
 def test_missing_packages_are_named(monkeypatch):
-    real = metrics.importlib.import_module
+    real = importlib.import_module
 
     def without(name, *given):
         if name.split(".")[0] in PACKAGES:
@@ -316,7 +323,7 @@ def test_missing_packages_are_named(monkeypatch):
         return real(name, *given)
 
     PACKAGES = {"speechmos", "pesq", "pystoi", "resemblyzer", "faster_whisper"}
-    monkeypatch.setattr(metrics.importlib, "import_module", without)
+    monkeypatch.setattr(importlib, "import_module", without)
     found, missing = metrics.load_metrics("whisper")
     assert [type(metric) for metric in found] == [metrics.LSD]
     for name in PACKAGES:
@@ -330,8 +337,8 @@ def clips(delta=0.0):
     noise = numpy.random.default_rng(3).standard_normal(len(clean))
     noisy = (clean + delta * noise).astype("float32")
     return {
-        "restored": metrics.Clip(noisy, noisy),
-        "clean": metrics.Clip(clean, clean),
+        "restored": Clip(noisy, noisy),
+        "clean": Clip(clean, clean),
     }
 
 
@@ -346,7 +353,7 @@ def test_intrusive_packages(maker, best):
     [noisy] = metric.measure("a.wav", clips(0.05), "clean")["restored"]
     assert same == pytest.approx(best, abs=0.01) and noisy < same - 0.1
     silent = numpy.zeros(RATE, dtype="float32")
-    short = {side: metrics.Clip(silent[:99], silent[:99]) for side in clips()}
+    short = {side: Clip(silent[:99], silent[:99]) for side in clips()}
     [score] = metric.measure("a.wav", short, "clean")["restored"]
     assert math.isnan(score)
 
@@ -356,7 +363,7 @@ def test_resemblyzer():
     for name in metrics.SpeakerSimilarity.packages:
         pytest.importorskip(name)
     metric = metrics.SpeakerSimilarity()
-    silent = metrics.Clip(numpy.full(RATE, 1e-3, dtype="float32"))
+    silent = Clip(numpy.full(RATE, 1e-3, dtype="float32"))
     [score] = metric.measure("a", {**clips(), "restored": silent}, "clean")[
         "restored"
     ]
@@ -376,13 +383,13 @@ def test_dnsmos():
 def test_a_recogniser_that_is_none_is_one_line(tmp_path):
     pytest.importorskip("faster_whisper")
     with pytest.raises(UserError, match="no Whisper"):
-        metrics.CharacterErrors(tmp_path)
+        recognition.CharacterErrors(tmp_path)
 
 
 # Character errors
 
 
-class Parrot(metrics.CharacterErrors):
+class Parrot(recognition.CharacterErrors):
     """Hears a text for each length of a recording."""
 
     packages = {}
@@ -399,7 +406,7 @@ class Parrot(metrics.CharacterErrors):
 
 
 PARROT = {
-    side: metrics.Clip(numpy.zeros(length))
+    side: Clip(numpy.zeros(length))
     for side, length in (("input", 2), ("restored", 1), ("clean", 3))
 }
 
@@ -429,9 +436,9 @@ def test_transcripts(tmp_path, folders):
     path = tmp_path / "texts.csv"
     path.write_text("\ufeffID,text\na,Été\nx/a,Two\n", encoding="utf-8")
     texts = read_transcripts(path)
-    assert metrics.transcript(texts, "x/a.wav") == "Two"
-    assert metrics.transcript(texts, "y/a.wav") == "Été"
-    assert metrics.transcript(texts, "y/b.wav") is None
+    assert recognition.transcript(texts, "x/a.wav") == "Two"
+    assert recognition.transcript(texts, "y/a.wav") == "Été"
+    assert recognition.transcript(texts, "y/b.wav") is None
     with pytest.raises(UserError, match="--recogniser"):
         evaluate.evaluate(folders / "restored", transcripts=path)
     path.write_text("ID,words\na,b\n")

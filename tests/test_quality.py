@@ -20,7 +20,7 @@ from tiny_voice import voice
 
 from miipher2.audio import active_level, active_samples
 from miipher2.errors import UserError
-from miipher2.evaluation import metrics, systems
+from miipher2.evaluation import metric, metrics, systems
 
 sys.path.append(str(ROOT / "benchmarks"))
 import quality  # noqa: E402
@@ -172,7 +172,7 @@ def test_data_that_lacks_something_is_one_line(data, tmp_path):
         quality_set.conditions(data, rows, "a", tmp_path)
 
 
-class Peak(metrics.Metric):
+class Peak(metric.Metric):
     """A metric without a package, called like an opinion."""
 
     columns = {"ovrl": "OVRL"}

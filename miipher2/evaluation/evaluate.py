@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from miipher2.audio_files import list_audio
 from miipher2.errors import UserError
-from miipher2.evaluation.metrics import load_metrics, transcript
+from miipher2.evaluation.metrics import load_metrics
+from miipher2.evaluation.recognition import transcript
 from miipher2.evaluation.report import SIDES, Report, named
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from miipher2.audio import active_level, read_audio
 from miipher2.errors import UserError
 from miipher2.evaluation.compare import find_delay, remove_delay
-from miipher2.evaluation.metrics import SAMPLE_RATE, Clip
+from miipher2.evaluation.metric import SAMPLE_RATE, Clip
 from miipher2.stamps import write_whole
 
 SIDES = ("input", "restored", "clean")

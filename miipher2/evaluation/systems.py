@@ -17,7 +17,8 @@ from miipher2.evaluation.compare import (
     log_spectral_distance,
     remove_delay,
 )
-from miipher2.evaluation.metrics import LSD, SAMPLE_RATE, Clip
+from miipher2.evaluation.metric import SAMPLE_RATE, Clip
+from miipher2.evaluation.metrics import LSD
 from miipher2.evaluation.report import SILENCE
 from miipher2.stamps import write_whole
 
