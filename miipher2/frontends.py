@@ -325,8 +325,9 @@ class LogMel(FrontEnd):
         seconds = wavs.shape[-1] / self.sample_rate
         if seconds > self.max_seconds:
             raise UserError(
-                f"a clip of {seconds:.1f} s: Whisper takes at most"
-                f" {self.max_seconds:g} s; lower segment_seconds (training) or window_seconds (restoring)"
+                f"a clip of {seconds:.1f} s: Whisper takes at most "
+                f"{self.max_seconds:g} s; lower segment_seconds (training) "
+                "or window_seconds (restoring)"
             )
         spectrum = torch.stft(
             self.pad(wavs),

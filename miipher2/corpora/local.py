@@ -36,7 +36,7 @@ def run(items, settings, report, progress, arguments, restorer):
         arguments.output, f".{arguments.format}", settings, restorer, report
     )
     try:
-        Pipeline(
+        pipeline = Pipeline(
             restorer,
             arguments.output,
             settings,
@@ -44,6 +44,7 @@ def run(items, settings, report, progress, arguments, restorer):
             progress,
             arguments.workers,
             arguments.batch_seconds,
-        ).run(tars.unpack(items))
+        )
+        pipeline.run(tars.unpack(items, pipeline.stop))
     finally:
         tars.clean()

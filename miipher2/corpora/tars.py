@@ -17,6 +17,7 @@ from typing import NamedTuple
 from miipher2.corpora.decoding import SUFFIXES
 from miipher2.corpora.items import Item, is_tar, name_outputs
 from miipher2.corpora.manifest import Row, now
+from miipher2.corpora.recording import Stopped
 from miipher2.corpora.whole_file import whole_file
 from miipher2.errors import UserError
 from miipher2.stamps import digest
@@ -149,13 +150,15 @@ class Tars:
         self.owners = {}  # tars by the files of their recordings
         self.lock = threading.Lock()
 
-    def unpack(self, items):
+    def unpack(self, items, stop):
         """Puts a tar's recordings in its place.
 
         Arguments
         ---------
         items : iterable of miipher2.corpora.items.Item
             Recordings and tars.
+        stop : threading.Event
+            Once it is set, reading ends with ``Stopped``.
 
         Yields
         ------
@@ -176,7 +179,7 @@ class Tars:
             self.open.add(job)
             try:
                 with _reasons("cannot be read as a tar"):
-                    recordings = job.extract()
+                    recordings = job.extract(stop)
             except _Failed as failure:
                 self._end(job, failure)
                 continue
@@ -282,21 +285,28 @@ class TarJob:
         self.rows = []
         self.started = time.monotonic()
 
-    def extract(self):
+    def extract(self, stop):
         """Writes the recordings to files that are named by their numbers.
+
+        Arguments
+        ---------
+        stop : threading.Event
+            Once it is set, this ends with ``Stopped``.
 
         Returns
         -------
         list of Item
             The recordings.
         """
-        _check_whole(self.item.input)
+        _check_whole(self.item.input, stop)
         self.clean()
         restored = self.temporary / "restored"
         with _reasons("cannot be written"):
             restored.mkdir(parents=True)
         items = []
         for key, sample in self._samples():
+            if stop.is_set():
+                raise Stopped
             names = [n for n in sample if n.lower().endswith(SUFFIXES)]
             for name, output in name_outputs(names, self.suffix).items():
                 if name in self.members:
@@ -399,7 +409,7 @@ class TarJob:
         shutil.rmtree(self.temporary, ignore_errors=True)
 
 
-def _check_whole(path):
+def _check_whole(path, stop):
     """Makes sure that a tar goes on up to its mark of the end.
 
     Iterating over it would end at a damaged header as if nothing were wrong.
@@ -407,6 +417,8 @@ def _check_whole(path):
     with tarfile.open(path) as tar:
         while tar.next():
             tar.members.clear()  # memory does not depend on their number
+            if stop.is_set():
+                raise Stopped
         tar.fileobj.seek(tar.offset)
         if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("damaged or cut off")

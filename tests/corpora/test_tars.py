@@ -19,7 +19,11 @@ from tiny_restorer import voice
 webdataset = pytest.importorskip("webdataset")
 
 from miipher2.cli import main  # noqa: E402
+from miipher2.corpora.items import list_items  # noqa: E402
+from miipher2.corpora.job import Settings  # noqa: E402
 from miipher2.corpora.manifest import read_rows  # noqa: E402
+from miipher2.corpora.recording import Stopped  # noqa: E402
+from miipher2.corpora.tars import Tars  # noqa: E402
 from miipher2.restorer import Restorer  # noqa: E402
 
 
@@ -210,6 +214,26 @@ def test_a_killed_run_redoes_the_unfinished_tar_only(
     assert (output / "a.tar").stat().st_ino == made
     assert len(read_tar(output / "b.tar")) == 12
     assert everything(output) == {"a.tar", "b.tar", "manifest.csv"}
+
+
+@pytest.mark.parametrize("looks", [1, 7])
+def test_reading_a_tar_ends_when_the_run_does(restorer, tmp_path, looks):
+    tar = write_tar(tmp_path / "a.tar", shard(0, 2))
+    items = list_items([tar], tmp_path / "out", ".wav")
+    settings = Settings(16000)
+    tars = Tars(tmp_path / "out", ".wav", settings, restorer, None)
+
+    class Stop:
+        asked = 0
+
+        def is_set(self):
+            self.asked += 1
+            return self.asked > looks
+
+    with pytest.raises(Stopped):
+        list(tars.unpack(items, Stop()))
+    tars.clean()
+    assert not list((tmp_path / "out").rglob("*"))
 
 
 def test_samples_that_fail_are_left_out_and_named(restore, tmp_path, capsys):
