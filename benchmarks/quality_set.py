@@ -15,7 +15,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from miipher2.audio import active_level, level_gain, read_audio, write_audio
+from miipher2.audio import (
+    active_samples,
+    mean_power,
+    read_audio,
+    write_audio,
+)
 from miipher2.degrade import (
     Babble,
     Bandwidth,
@@ -33,6 +38,7 @@ from miipher2.manifests import write_manifest
 from miipher2.stamps import write_whole
 
 RATE = 16000
+LEVEL = 10 ** (-26 / 20)
 # DNSMOS repeats a clip up to 9.01 s and hears it once for each second more:
 # of these lengths it hears one window, of 4.4 s nine.
 SECONDS = (4.6, 5.4)
@@ -83,7 +89,7 @@ def make(arguments):
         source, speaker = file["path"], file["speaker"]
         clip = f"{speaker}_{Path(source).stem}"
         clean = piece(read_audio(data / source, RATE))
-        clean = clean * level_gain(clean, RATE)
+        clean = clean * min(LEVEL / level(clean), 1 / float(clean.abs().max()))
         with tempfile.TemporaryDirectory() as folder:
             chains = conditions(data, held_out, speaker, folder)
             for condition in (*DAMAGE, "clean"):
@@ -115,6 +121,16 @@ def make(arguments):
     )
 
 
+def level(wav):
+    """Root mean square of the active samples, without their mean.
+
+    Not quite what training and restoring measure, but what this set is made
+    with: another measure would make another set.
+    """
+    samples = wav.numpy() - wav.numpy().mean()
+    return mean_power(samples[active_samples(samples, RATE)]) ** 0.5
+
+
 def piece(wav):
     """The start of a recording, cut where it is quietest."""
     shortest, longest = (round(seconds * RATE) for seconds in SECONDS)
@@ -135,7 +151,7 @@ def damage(chains, clean, keys):
             break
     else:
         raise UserError(f"{condition}: too few voices or too short a clip")
-    gain = active_level(target, RATE) / active_level(noisy, RATE)
+    gain = level(target) / level(noisy)
     gain = min(gain, 0.99 / float(noisy.abs().max()))
     return target, gain * noisy, {**drawn, "gain": drawn["gain"] * gain}
 

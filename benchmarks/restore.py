@@ -131,14 +131,13 @@ class Plain:
         import soundfile
         import torch
 
-        from miipher2.corpora.levels import SpeechLevel
+        from miipher2.speech_level import SpeechLevel
 
         output.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.glob("*.wav")):
             wav, rate = soundfile.read(path, dtype="float32")
-            level = SpeechLevel(rate)
-            level.add(wav)
-            heard = torch.from_numpy(wav) * level.gain()  # as (b) measures it
+            gain = SpeechLevel.of(wav, rate).gain()  # as (b) measures it
+            heard = torch.from_numpy(wav) * gain
             with torch.no_grad():
                 made = self.speak(heard[None]).cpu().numpy()
             soundfile.write(output / path.name, made[0, : len(wav)], rate)

@@ -22,10 +22,11 @@ from speechbrain.dataio.sampler import (
 from speechbrain.utils.data_pipeline import provides, takes
 from torch.utils.data import BatchSampler
 
-from miipher2.audio import level_gain, read_audio, resample
+from miipher2.audio import read_audio, resample
 from miipher2.degrade import generator
 from miipher2.errors import UserError
 from miipher2.manifests import read_manifest
+from miipher2.speech_level import SpeechLevel
 
 SSL_RATE = 16000
 
@@ -127,7 +128,7 @@ def speech_set(
         place = {"start": rng.random() * spare, "seconds": segment_seconds}
         cut = rng.random()
         target = read_audio(wav, sample_rate, **place)
-        gain = level_gain(target, sample_rate)
+        gain = SpeechLevel.of(target, sample_rate).gain()
         target = target * gain
         clean = torch.from_numpy(
             resample(target.numpy(), sample_rate, SSL_RATE)
@@ -141,7 +142,7 @@ def speech_set(
             noisy = torch.nn.functional.pad(noisy, (0, len(clean)))
             noisy = noisy[: len(clean)]
         # a restorer does the same: what it hears is speech at one level
-        noisy = noisy * level_gain(noisy, SSL_RATE)
+        noisy = noisy * SpeechLevel.of(noisy, SSL_RATE).gain()
         yield clean
         yield noisy
         yield target

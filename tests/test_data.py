@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import torch
 
-from miipher2.audio import active_level, level_gain, read_audio
+from miipher2.audio import read_audio
 from miipher2.data import (
     EndlessBatches,
     speech_set,
@@ -20,6 +20,7 @@ from miipher2.data import (
 )
 from miipher2.degrade import Chain, Clipping, Level, Reverb
 from miipher2.errors import UserError
+from miipher2.speech_level import SpeechLevel
 
 
 @pytest.fixture
@@ -69,14 +70,14 @@ def test_speech_is_brought_to_one_level_and_never_clipped(dataset):
     for index in range(4):
         clean = dataset(segment_seconds=9.0)[1, index]["clean"]
         assert clean.abs().max() <= 1
-        level = 20 * numpy.log10(active_level(clean, 16000))
+        level = 20 * numpy.log10(SpeechLevel.of(clean, 16000).value())
         assert level == pytest.approx(-26, abs=0.1)
 
 
 def test_degraded_speech_is_brought_to_that_level_too(dataset):
     quiet = Chain({"level": (1.0, Level(level_db=(-45.0, -40.0)))})
     noisy = dataset(segment_seconds=9.0, degrade=quiet)[1, 0]["noisy"]
-    level = 20 * numpy.log10(active_level(noisy, 16000))
+    level = 20 * numpy.log10(SpeechLevel.of(noisy, 16000).value())
     assert level == pytest.approx(-26, abs=0.1)
 
 
@@ -203,17 +204,3 @@ def test_read_audio_says_what_is_wrong(tmp_path):
 def test_counts_are_at_least_one(dataset, name):
     with pytest.raises(UserError, match=f"{name}=0"):
         training_loader(dataset(), **{**OPTIONS, name: 0})
-
-
-def test_an_offset_is_no_level():
-    tone = torch.sin(torch.arange(16000) / 10)
-    assert active_level(tone + 3, 16000) == pytest.approx(
-        active_level(tone, 16000), rel=0.01
-    )
-
-
-def test_level_gain_leaves_silence_and_peaks_alone():
-    assert level_gain(torch.zeros(16000), 16000) <= 100
-    click = torch.zeros(16000)
-    click[5] = 1.0
-    assert level_gain(click, 16000) <= 1.0

@@ -10,8 +10,9 @@ import numpy as np
 
 from miipher2.corpora.decoding import Sound, open_sound, resampler
 from miipher2.corpora.engine import Channel, Window
-from miipher2.corpora.levels import Loudness, SpeechLevel
+from miipher2.corpora.loudness import Loudness
 from miipher2.errors import UserError
+from miipher2.speech_level import SpeechLevel
 
 RATES = (1000, 384000)  # Hz; other headers are damaged
 MAX_CHANNELS = 8

@@ -6,7 +6,7 @@ Authors
 
 import numpy as np
 
-from miipher2.corpora.levels import SILENCE_DB
+from miipher2.speech_level import SILENCE_DB
 
 PAUSE_SECONDS = 0.3  # shorter ones belong to the speech around them
 MARGIN = 2  # frames of a pause that speech may ring on into

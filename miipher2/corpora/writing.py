@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from miipher2.corpora.decoding import resampler
-from miipher2.corpora.levels import CEILING, Loudness, TruePeak
+from miipher2.corpora.loudness import CEILING, Loudness, TruePeak
 from miipher2.corpora.silence import hush
 from miipher2.corpora.whole_file import whole_file
 from miipher2.corpora.windows import Seams

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from miipher2.audio import active_level, read_audio
+from miipher2.audio import read_audio
 from miipher2.errors import UserError
 from miipher2.evaluation.compare import find_delay, remove_delay
 from miipher2.evaluation.metric import SAMPLE_RATE, Clip
+from miipher2.speech_level import SpeechLevel
 from miipher2.stamps import write_whole
 
 SIDES = ("input", "restored", "clean")
-SILENCE = 1e-4  # active level, -80 dB: below, there is no speech to measure
 LENGTH_TOLERANCE = 0.05  # seconds that are not worth a note
 NAMED = 5  # how many files the summary names; files.csv has them all
 
@@ -289,7 +289,7 @@ def _read(paths):
         except UserError as error:
             notes.append(f"{side}: {error}")
             continue
-        if active_level(wav, SAMPLE_RATE) < SILENCE:
+        if SpeechLevel.of(wav, SAMPLE_RATE).is_silence():
             notes.append(f"{side} is {'silent' if len(wav) else 'empty'}")
             continue
         wavs[side] = wav.numpy()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from miipher2.audio import active_level, read_audio, resample
+from miipher2.audio import read_audio, resample
 from miipher2.errors import UserError
 from miipher2.evaluation.compare import (
     find_delay,
@@ -19,7 +19,7 @@ from miipher2.evaluation.compare import (
 )
 from miipher2.evaluation.metric import SAMPLE_RATE, Clip
 from miipher2.evaluation.metrics import LSD
-from miipher2.evaluation.report import SILENCE
+from miipher2.speech_level import SpeechLevel
 from miipher2.stamps import write_whole
 
 RNNOISE_RATE = 48000
@@ -207,7 +207,7 @@ def _clips(recording, clean):
     wavs = []
     for path in (recording, clean):
         wav = read_audio(path, SAMPLE_RATE).clamp(-1, 1)
-        if active_level(wav, SAMPLE_RATE) < SILENCE:
+        if SpeechLevel.of(wav, SAMPLE_RATE).is_silence():
             raise UserError(f"{path}: silent; there is nothing to score")
         wavs.append(wav.numpy())
     wav, target = wavs
