@@ -25,8 +25,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import jobs
+import plain_way
 import speed
-from speed import ROOT, SIZES, markdown
+from plain_way import ROOT, SIZES
+from speed import markdown
 
 SECONDS = (2.0, 40.0)
 COUNTED_SECONDS = 20.0
@@ -39,18 +42,20 @@ REST = "I/O and the rest"
 
 def inputs(job):
     """Writes the recordings."""
-    folder, pieces = Path(job["folder"]), speed.sounds(job["data"])
+    folder, pieces = Path(job["folder"]), plain_way.sounds(job["data"])
     shortest, longest = SECONDS
     step = (longest - shortest) / max(1, job["clips"] - 1)
     seconds = [shortest + step * index for index in range(job["clips"])]
     for index, duration in enumerate(seconds):
         path = folder / "clips" / f"{index:03d}.wav"
-        speed.write_sound(path, pieces, duration)
-    speed.write_sound(folder / "warm" / "clip.wav", pieces, 3.0)
-    speed.write_sound(folder / "long" / "a.wav", pieces, job["long_seconds"])
+        plain_way.write_sound(path, pieces, duration)
+    plain_way.write_sound(folder / "warm" / "clip.wav", pieces, 3.0)
+    plain_way.write_sound(
+        folder / "long" / "a.wav", pieces, job["long_seconds"]
+    )
     plain = folder / "long plain" / "a.wav"
-    pieces = speed.sounds(str(folder / "long"))
-    speed.write_sound(plain, pieces, job["plain_long_seconds"])
+    pieces = plain_way.sounds(str(folder / "long"))
+    plain_way.write_sound(plain, pieces, job["plain_long_seconds"])
     yield {"clips": job["clips"], "seconds": sum(seconds)}
 
 
@@ -66,8 +71,8 @@ def model(job):
     if name in SIZES:
         home = folder / name
         source = home / "backbone"
-        speed.save_backbone(name, source)
-        hparams, overrides = speed.experiment("vocoder", name, home)
+        plain_way.save_backbone(name, source)
+        hparams, overrides = plain_way.experiment("vocoder", name, home)
         randomise(hparams)
         stage = str(ROOT / "hparams/vocoder.yaml")
         hparams["export"](hparams, stage, overrides)
@@ -124,7 +129,7 @@ class Plain:
         adapters, generator = torch.load(path, weights_only=False)
         self.device = job["device"]
         source = Path(job["source"])
-        self.backbone = speed.PlainBackbone(source, adapters, self.device)
+        self.backbone = plain_way.PlainBackbone(source, adapters, self.device)
         self.generator = generator.to(self.device)
 
     def __call__(self, folder, output):
@@ -292,7 +297,7 @@ def gflop(way):
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    wavs = 0.1 * torch.randn(1, round(COUNTED_SECONDS * speed.RATE))
+    wavs = 0.1 * torch.randn(1, round(COUNTED_SECONDS * plain_way.RATE))
     with (
         torch.no_grad(),
         sdpa_kernel(SDPBackend.MATH),  # fused ones are not all counted
@@ -327,7 +332,7 @@ def compare(job):
         whole = len(plain) / rate <= job["window_seconds"]
         kind = "window" if whole else "windows"
         noise[kind].append(-10 * numpy.log10(max(1e-20, ratio)))
-        if pesq and job["trained"] and rate == speed.RATE:
+        if pesq and job["trained"] and rate == plain_way.RATE:
             scores.append(pesq(rate, plain, other, "wb"))
     yield {
         **{
@@ -372,7 +377,7 @@ def run(arguments, folder):
     """
 
     def do(name, limit=None, **job):
-        figures = speed.apart(
+        figures = jobs.apart(
             __file__,
             {
                 "job": name,
@@ -454,7 +459,7 @@ def report(found, arguments):
                     name,
                     title,
                     way["load"],
-                    "{median:.2f} ({lowest:.2f} to {highest:.2f})".format(
+                    "{median:.3g} ({lowest:.3g} to {highest:.3g})".format(
                         **clips
                     ),
                     way.get("long", way.get("failed")),
@@ -552,7 +557,7 @@ def rows_of_parts(name, title, way):
 def main(arguments=None):
     """Reads the command line, measures and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    speed.common_options(parser)
+    jobs.common_options(parser)
     parser.add_argument(
         "--models",
         nargs="+",
@@ -572,7 +577,7 @@ def main(arguments=None):
     )
     arguments = parser.parse_args(arguments)
     if arguments.job:
-        speed.run_job(JOBS, arguments.job)
+        jobs.run_job(JOBS, arguments.job)
         return
     with tempfile.TemporaryDirectory() as folder:
         found = run(arguments, Path(folder))

@@ -23,8 +23,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import jobs
+import plain_way
 import speed
-from speed import SIZES, markdown
+from plain_way import SIZES
+from speed import markdown
 
 # The plain way has a backbone of its own: that of the YAML is one layer of the
 # right width.
@@ -47,13 +50,13 @@ STAGES = {"1, adapters": "pa", "2, vocoder": "vocoder"}
 
 def corpus(job):
     """Writes a corpus and the backbone."""
-    folder, pieces = Path(job["folder"]), speed.sounds(job["data"])
+    folder, pieces = Path(job["folder"]), plain_way.sounds(job["data"])
     clips = job["batch_size"]  # a batch has no clip twice
     for split, speakers in (("train", clips), ("valid", 1), ("test", 1)):
         for speaker in range(speakers):
             path = folder / "speech" / split / f"{split}{speaker}" / "a.wav"
-            speed.write_sound(path, pieces, job["seconds"] + 2.0)
-    speed.save_backbone(job["size"], folder / "backbone")
+            plain_way.write_sound(path, pieces, job["seconds"] + 2.0)
+    plain_way.save_backbone(job["size"], folder / "backbone")
     yield {"machine": speed.machine(job["device"])}
 
 
@@ -109,7 +112,7 @@ def load(job, **overrides):
         **overrides,
     }
     folder = Path(job["folder"])
-    hparams, _ = speed.experiment(stage, job["size"], folder, **values)
+    hparams, _ = plain_way.experiment(stage, job["size"], folder, **values)
     return hparams
 
 
@@ -170,7 +173,7 @@ class Plain:
             torch.nn.init.zeros_(up.weight)
             torch.nn.init.zeros_(up.bias)
         folder = Path(job["folder"])
-        self.backbone = speed.PlainBackbone(
+        self.backbone = plain_way.PlainBackbone(
             folder / "backbone", adapters, self.device
         )
         self.parameters = [
@@ -368,7 +371,7 @@ def run(arguments, folder):
     """Measures both stages; gives the lines of the table and the machine."""
 
     def do(name, limit=None, **job):
-        figures = speed.apart(
+        figures = jobs.apart(
             __file__,
             {
                 "job": name,
@@ -417,7 +420,7 @@ def run(arguments, folder):
                     f"{arguments.batch_size} x {seconds[stage]:g} s",
                     1 / spent["median"] if spent else found["failed"],
                     spent
-                    and "{median:.2f} ({lowest:.2f} to {highest:.2f})".format(
+                    and "{median:.3g} ({lowest:.3g} to {highest:.3g})".format(
                         **spent
                     ),
                     found.get("cores"),
@@ -468,7 +471,7 @@ def report(rows, machine, arguments):
 def main(arguments=None):
     """Reads the command line, measures and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    speed.common_options(parser)
+    jobs.common_options(parser)
     parser.add_argument("--size", choices=SIZES, default="hubert-large")
     parser.add_argument("--batch-size", type=int, default=4, metavar="N")
     parser.add_argument(
@@ -480,7 +483,7 @@ def main(arguments=None):
     )
     arguments = parser.parse_args(arguments)
     if arguments.job:
-        speed.run_job(JOBS, arguments.job)
+        jobs.run_job(JOBS, arguments.job)
         return
     start = time.time()
     with tempfile.TemporaryDirectory() as folder:

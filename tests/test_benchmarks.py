@@ -13,6 +13,7 @@ import pytest
 from tiny_runs import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))
+import jobs  # noqa: E402
 import speed  # noqa: E402
 
 
@@ -32,7 +33,7 @@ def benchmark(monkeypatch):
                 figures |= json.loads(json.dumps(told))
             return figures
 
-        monkeypatch.setattr(speed, "apart", here)
+        monkeypatch.setattr(jobs, "apart", here)
         return module
 
     monkeypatch.setattr(speed, "spare_the_machine", lambda: None)
@@ -106,10 +107,10 @@ def test_a_job_of_its_own_and_one_that_is_given_up(tmp_path):
         "import time\nprint('{\"a\": 1}', flush=True)\nprint('other')\n"
         "time.sleep(30)\n"
     )
-    figures = speed.apart(str(script), {"job": "any"}, limit=3)
+    figures = jobs.apart(str(script), {"job": "any"}, limit=3)
     assert figures == {"a": 1, "failed": "not done after 3 s"}
     script.write_text("raise SystemExit(2)")
-    figures = speed.apart(str(script), {"job": "any"})
+    figures = jobs.apart(str(script), {"job": "any"})
     assert figures == {"failed": "exit code 2"}
 
 
