@@ -136,7 +136,9 @@ class Keeper(nn.Module):
             share = share.masked_fill(anew, 0.0)
             return share * gain.exp(), 1 - share
         trace = (MASKED * (-too_loud).exp()).clamp(max=TRACE) * (1 - share)
-        return share * gain.exp() + trace, 1 - share - trace
+        # a trace of next to nothing takes no place of what is made
+        replaced = trace * too_loud.clamp(max=0.0).exp()
+        return share * gain.exp() + trace, 1 - share - replaced
 
 
 def _around(levels):
