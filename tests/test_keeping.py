@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from miipher2.errors import UserError
-from miipher2.vocoders import build_vocoder
+from miipher2.vocoders import build_vocoder, keeping
 from miipher2.vocoders.frames import FrameSTFT
 from miipher2.vocoders.harmonic import HarmonicVocoder
 from miipher2.vocoders.keeping import MASKED, QUIETEST, TRACE, Keeper
@@ -54,8 +54,9 @@ def test_silence_is_no_hint():
     assert (one.hint(heard) == 0).all()
 
 
-def test_it_learns_to_keep_the_voice_and_drop_the_noise():
+def test_it_learns_to_keep_the_voice_and_drop_the_noise(monkeypatch):
     """What it could not make: the features do not say where a cycle starts."""
+    monkeypatch.setattr(keeping, "TRACE", 0.0)
     torch.manual_seed(0)
     vocoder = HarmonicVocoder(
         2, channels=16, intermediate=32, layers=2, keep=True
@@ -82,7 +83,7 @@ def test_it_learns_to_keep_the_voice_and_drop_the_noise():
     vocoder.eval()
     clean, covered = distance().detach()
     # silence, the best that can be made, is at 1, the noisy recording at 0.5
-    assert clean < 0.45 and covered < 0.49 and before.min() > 1
+    assert clean < 0.45 and covered < 0.45 and before.min() > 1
 
 
 def test_a_recording_at_another_rate_is_refused():

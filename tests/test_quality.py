@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy
 import pytest
 import soundfile
+import torch
 from tiny_runs import ROOT
 from tiny_voice import voice
 
 from miipher2.audio import active_samples
 from miipher2.errors import UserError
 from miipher2.evaluation import metric, metrics, systems
-from miipher2.speech_level import SpeechLevel
 
 sys.path.append(str(ROOT / "benchmarks"))
 import quality  # noqa: E402
@@ -115,8 +115,10 @@ def test_the_set_has_every_condition(made):
         assert 4.6 <= float(row["seconds"]) <= 5.4
         same = numpy.array_equal(clean, noisy)
         assert same == (row["condition"] == "clean")
-        levels = [SpeechLevel.of(wav, RATE).value() for wav in (clean, noisy)]
-        assert levels[0] == pytest.approx(levels[1], rel=0.02)
+        levels = [
+            quality_set.level(torch.from_numpy(wav)) for wav in (clean, noisy)
+        ]
+        assert levels[0] == pytest.approx(levels[1], rel=0.01)
         steps = json.loads(row["drawn"])["steps"]
         if row["condition"] == "mixed":
             assert len(steps) > 1

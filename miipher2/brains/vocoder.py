@@ -70,6 +70,8 @@ class VocoderBrain(RestorationBrain):
         valid_samples=4,
         **restoration,
     ):
+        if not train_adapters:  # before they are counted
+            restoration["modules"]["cleaner"].requires_grad_(False)
         super().__init__(**restoration)
         self.spectral_loss = spectral_loss
         self.generator_loss = generator_loss
@@ -80,8 +82,6 @@ class VocoderBrain(RestorationBrain):
         self.train_adapters = train_adapters
         if train_adapters:
             self.checkpointer.add_recoverable("cleaner", self.modules.cleaner)
-        else:
-            self.modules.cleaner.requires_grad_(False)
         self.average = None
         if average_decay:
             self.average = AveragedModel(

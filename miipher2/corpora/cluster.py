@@ -20,8 +20,11 @@ import traceback
 from pathlib import Path
 
 from miipher2.corpora import local
+from miipher2.corpora.items import is_tar
 from miipher2.corpora.machine import load
 from miipher2.corpora.manifest import Row, now
+from miipher2.corpora.tars import TarJob, tar_settings
+from miipher2.corpora.whole_file import partial_file
 from miipher2.errors import UserError
 
 logger = logging.getLogger("miipher2.corpora")
@@ -31,9 +34,14 @@ logger = logging.getLogger("miipher2.corpora")
 BLOCK_BYTES = {"GPU": 2**30, "CPU": 2**26}
 BLOCKS_PER_ACTOR = 4  # at least, so that all end at about the same time
 TRIES = 3  # of a block, and then of each item in it
-# Ray gives up after 10 minutes without any sign, for which a block may be too
-# long.
-PATIENCE_SECONDS = 24 * 3600.0
+DATA_CONTEXT = {
+    "enable_progress_bars": False,
+    "print_on_execution_start": False,
+    "max_errored_blocks": -1,  # those whose actors were lost
+    # a block may take longer than the 10 minutes without any sign after which
+    # Ray gives up
+    "execution_no_progress_timeout_s": 24 * 3600.0,
+}
 
 
 class Worker:
@@ -172,6 +180,13 @@ def run(items, settings, report, progress, arguments, restorer):
             blocks = group(left.values(), block_size)
             if not blocks:
                 return
+            if not block_size:
+                logger.warning(
+                    "processes have ended, %d times in each of some blocks: "
+                    "%d recordings are tried one by one",
+                    TRIES,
+                    len(blocks),
+                )
             logger.info(
                 "%d actors with %d %s each, %d blocks of work",
                 actors,
@@ -189,6 +204,14 @@ def run(items, settings, report, progress, arguments, restorer):
                     sum(row.seconds for row in rows if row.bytes),
                 )
     for item in left.values():
+        # what its processes could not remove any more
+        path, suffix = Path(arguments.output, item.output), arguments.format
+        partial_file(path).unlink(missing_ok=True)
+        told = str(settings)
+        if is_tar(item.ID):
+            TarJob(item, arguments.output, f".{suffix}").clean()
+            told = tar_settings(settings, f".{suffix}")
+        progress(item.size, 0.0)
         report(
             Row(
                 item.ID,
@@ -197,7 +220,7 @@ def run(items, settings, report, progress, arguments, restorer):
                 "failed",
                 f"the process that restored it ended, {TRIES} times",
                 model=restorer.identity,
-                settings=str(settings),
+                settings=told,
                 finished=now(),
             )
         )
@@ -232,17 +255,20 @@ def _connected():
     """Ray, quiet, on the cluster that this process belongs to or a new one."""
     import ray.data
 
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.max_errored_blocks = -1  # those whose actors were lost
-    context.execution_no_progress_timeout_s = PATIENCE_SECONDS
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    if ray.is_initialized():
+    with contextlib.ExitStack() as stack:
+        context = ray.data.DataContext.get_current()
+        for name, value in DATA_CONTEXT.items():  # back to the user's own
+            stack.callback(setattr, context, name, getattr(context, name))
+            setattr(context, name, value)
+        if not ray.is_initialized():
+            stack.enter_context(_started(ray))
         yield ray
-        return
+
+
+def _started(ray):
     try:
-        started = ray.init(
+        return ray.init(
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -250,8 +276,6 @@ def _connected():
     except Exception as error:  # Ray itself raises nothing narrower
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"--engine ray: Ray does not start: {reason}") from None
-    with started:
-        yield ray
 
 
 def _share(cluster, arguments):

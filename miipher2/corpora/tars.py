@@ -208,7 +208,7 @@ class Tars:
 
     def clean(self):
         """Removes what belongs to tars that have not been restored."""
-        for job in self.open:
+        for job in list(self.open):
             job.clean()
 
     def _end(self, job, failure=None):

@@ -30,6 +30,24 @@ class _Reporting(io.FileIO):
             raise self.error
 
 
+def partial_file(path):
+    """Where a file is until it is whole.
+
+    Always the same, so that what a killed run has left is replaced.
+
+    Arguments
+    ---------
+    path : Path
+        Its name.
+
+    Returns
+    -------
+    Path
+        Hidden, beside it.
+    """
+    return path.with_name(f".{digest(path.name)[:16]}.partial")
+
+
 @contextlib.contextmanager
 def whole_file(path):
     """A file that appears under its name once it is whole and on the disk.
@@ -58,8 +76,7 @@ def whole_file(path):
     >>> path.read_text()
     'done'
     """
-    # Always the same name, so that what a killed run has left is replaced.
-    partial = path.with_name(f".{digest(path.name)[:16]}.partial")
+    partial = partial_file(path)
     try:
         with _Reporting(partial, "w+") as file:
             try:

@@ -33,7 +33,8 @@ class Keeper(nn.Module):
     to the level of clean speech. The network gives trust and gain for each
     bin; doubt is learned for each frequency, one for what is too loud and one
     for what is too quiet. In training some clips keep nothing; in eval mode a
-    trace stays of what is not kept.
+    trace stays of what is not kept, and what is made gives way to it as far as
+    it is there.
 
     Arguments
     ---------

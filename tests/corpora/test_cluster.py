@@ -18,6 +18,7 @@ from miipher2.cli import main
 from miipher2.corpora import cluster
 from miipher2.corpora.items import Item
 from miipher2.corpora.manifest import read_rows
+from miipher2.corpora.whole_file import partial_file
 
 STATM = Path("/proc/self/statm")
 
@@ -152,8 +153,11 @@ def test_what_ends_its_process_fails_alone(
     unpickled_as(code, "3.wav", monkeypatch)
     folder = recordings({f"{n}.wav": 0.3 for n in range(12)})
     output = tmp_path / "out"
+    output.mkdir()
+    partial_file(output / "3.wav").write_text("what its process has left")
     ray = ("--engine", "ray", "--actors", 1)  # blocks of three
     assert restore(folder, output, tiny_model, *ray) == 1
+    assert not list(output.glob(".*"))
     rows = {row.ID: row for row in read_rows(output / "manifest.csv")}
     assert rows["3.wav"].status == "failed"
     assert rows["3.wav"].reason == (
