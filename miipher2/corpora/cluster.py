@@ -176,11 +176,12 @@ def run(items, settings, report, progress, arguments, restorer):
     with _connected() as ray:
         unit, actors, resources = _share(ray.cluster_resources(), arguments)
         size = sum(item.size for item in items) / actors / BLOCKS_PER_ACTOR
-        for block_size in (min(size, BLOCK_BYTES[unit]), 0):
-            blocks = group(left.values(), block_size)
+        for alone in (False, True):
+            whole = min(size, BLOCK_BYTES[unit])
+            blocks = group(left.values(), 0 if alone else whole)
             if not blocks:
                 return
-            if not block_size:
+            if alone:
                 logger.warning(
                     "processes have ended, %d times in each of some blocks: "
                     "%d recordings are tried one by one",
