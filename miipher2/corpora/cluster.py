@@ -23,7 +23,8 @@ from miipher2.corpora import local
 from miipher2.corpora.items import is_tar
 from miipher2.corpora.machine import load
 from miipher2.corpora.manifest import Row, now
-from miipher2.corpora.tars import TarJob, tar_settings
+from miipher2.corpora.tar_job import TarJob
+from miipher2.corpora.tars import tar_settings
 from miipher2.corpora.whole_file import partial_file
 from miipher2.errors import UserError
 
@@ -205,26 +206,28 @@ def run(items, settings, report, progress, arguments, restorer):
                     sum(row.seconds for row in rows if row.bytes),
                 )
     for item in left.values():
-        # what its processes could not remove any more
-        path, suffix = Path(arguments.output, item.output), arguments.format
-        partial_file(path).unlink(missing_ok=True)
-        told = str(settings)
-        if is_tar(item.ID):
-            TarJob(item, arguments.output, f".{suffix}").clean()
-            told = tar_settings(settings, f".{suffix}")
         progress(item.size, 0.0)
-        report(
-            Row(
-                item.ID,
-                str(item.input),
-                item.output,
-                "failed",
-                f"the process that restored it ended, {TRIES} times",
-                model=restorer.identity,
-                settings=told,
-                finished=now(),
-            )
-        )
+        report(_lost(item, settings, arguments, restorer.identity))
+
+
+def _lost(item, settings, arguments, model):
+    """The row of an item that has ended its processes, which leave nothing."""
+    path, suffix = Path(arguments.output, item.output), f".{arguments.format}"
+    partial_file(path).unlink(missing_ok=True)
+    told = str(settings)
+    if is_tar(item.ID):
+        TarJob(item, arguments.output, suffix).clean()
+        told = tar_settings(settings, suffix)
+    return Row(
+        item.ID,
+        str(item.input),
+        item.output,
+        "failed",
+        f"the process that restored it ended, {TRIES} times",
+        model=model,
+        settings=told,
+        finished=now(),
+    )
 
 
 def _restored(ray, blocks, worker, actors, resources):
