@@ -13,6 +13,7 @@ import sys
 import time
 
 import pytest
+import speechbrain
 import torch
 from tiny_models import FAMILIES, save_tiny_backbone
 from tiny_runs import ROOT, arguments
@@ -130,6 +131,51 @@ def test_adversarial_steps_change_both_networks(
         assert {s["step"].item() for s in optimizer["state"].values()} == {
             steps
         }
+
+
+def test_each_adversary_learns_from_its_own_loss_alone(
+    train, trained, tiny_backbone, tmp_path, monkeypatch
+):
+    """As if the discriminator judged anew, of detached sound, for its own."""
+    checked = []
+
+    class Checked(VocoderBrain):
+        def adversarial_losses(self, made, target):
+            made.retain_grad()
+            self.pair = made, target
+            return super().adversarial_losses(made, target)
+
+        def optimizers_step(self):
+            made, target = self.pair
+            judge = self.modules.discriminator
+            true, heard = judge(target), judge(made.detach())
+            loss = self.discriminator_loss(heard[0], true[0])["D_loss"]
+            parameters = list(judge.parameters())
+            wanted = torch.autograd.grad(loss, parameters)
+            found = [parameter.grad for parameter in parameters]
+            torch.testing.assert_close(found, list(wanted))
+            leaf = made.detach().requires_grad_()
+            scores, features = judge(leaf)
+            given = stage, leaf, target, scores, features, true[1]
+            loss = self.generator_loss(*given)["G_loss"]
+            (wanted,) = torch.autograd.grad(loss, leaf)
+            torch.testing.assert_close(made.grad, wanted)
+            checked.append(made.grad.abs().max())
+            super().optimizers_step()
+
+    stage = speechbrain.Stage.TRAIN
+    monkeypatch.setattr("miipher2.brains.VocoderBrain", Checked)
+    train(
+        "vocoder",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        cleaner_folder=trained / "pa",
+        max_steps=2,
+        mel_steps=0,
+        pretrain_steps=0,
+    )
+    assert len(checked) == 2 and min(checked) > 0
 
 
 def test_adapters_learn_with_the_vocoder_and_a_resumed_run_has_them(

@@ -10,6 +10,7 @@ from speechbrain.dataio import audio_io
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.logger import get_logger
 from torch.nn.functional import pad
+from torch.nn.utils import parametrize
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from miipher2.brains.restoration import RestorationBrain
@@ -233,8 +234,8 @@ class VocoderBrain(RestorationBrain):
     def fit_batch(self, batch):
         """One step of both networks, on the same sound.
 
-        The discriminator's scores of the true sound serve its own loss and
-        the generator's feature matching, so they are computed once.
+        What the discriminator says of the true and of the made sound serves
+        both losses, so it says it once.
         """
         should_step = (self.step % self.grad_accumulation_factor) == 0
         self.on_fit_batch_start(batch, should_step)
@@ -250,9 +251,8 @@ class VocoderBrain(RestorationBrain):
                 losses = {"G_loss": losses["G_loss"]}
             losses["G_loss"] = losses["G_loss"] + own_loss
             self.check_loss_isfinite(losses["G_loss"])
-            for loss in losses.values():
-                scaled = loss / self.grad_accumulation_factor
-                self.scaler.scale(scaled).backward()
+            for name, loss in losses.items():
+                self.teach(name, loss / self.grad_accumulation_factor)
         if should_step:
             self.optimizers_step()
             if self.average is not None:
@@ -264,27 +264,38 @@ class VocoderBrain(RestorationBrain):
     def adversarial_losses(self, made, target):
         """Losses of the discriminator and of the generator."""
         discriminator = self.modules.discriminator
-        with self.training_ctx:
-            # one call, as DDP wants it: half the batch is true, half is made
-            scores, features = discriminator(torch.cat([target, made.detach()]))
-            frozen = self.lower(discriminator)
-            frozen.requires_grad_(False)
-            scores_made, features_made = frozen(made)
-            frozen.requires_grad_(True)
-        half = len(made)
-        d_loss = self.discriminator_loss(
-            [score[half:].float() for score in scores],
-            [score[:half].float() for score in scores],
-        )["D_loss"]
+        with self.training_ctx, parametrize.cached():
+            scores, features = discriminator(target)
+            scores_made, features_made = discriminator(made)
+        scores = [score.float() for score in scores]
+        scores_made = [score.float() for score in scores_made]
+        d_loss = self.discriminator_loss(scores_made, scores)["D_loss"]
         g_loss = self.generator_loss(
             sb.Stage.TRAIN,
             made,
             target,
-            [score.float() for score in scores_made],
+            scores_made,
             [[f.float() for f in layer] for layer in features_made],
-            [[f[:half].detach().float() for f in layer] for layer in features],
+            [[f.detach().float() for f in layer] for layer in features],
         )["G_loss"]
         return {"D_loss": d_loss, "G_loss": g_loss}
+
+    def teach(self, name, loss):
+        """Sends a loss back to those who learn from it, and to nobody else.
+
+        Arguments
+        ---------
+        name : str
+            ``D_loss``, which comes first, or ``G_loss``.
+        loss : torch.Tensor
+            Scalar.
+        """
+        learner = {"D_loss": "discriminator", "G_loss": "generator"}[name]
+        groups = self.optimizers_dict[learner].param_groups
+        self.scaler.scale(loss).backward(
+            inputs=[p for group in groups for p in group["params"]],
+            retain_graph=name == "D_loss",
+        )
 
     def compute_objectives(self, predictions, batch, stage):
         """Mel error of every clip; keeps some clips to listen to."""
