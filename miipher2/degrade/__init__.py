@@ -9,6 +9,7 @@ from miipher2.degrade.base import Degradation, generator
 from miipher2.degrade.chain import Chain
 from miipher2.degrade.clipping import Clipping
 from miipher2.degrade.codec import Codec
+from miipher2.degrade.events import Calls, Knocks
 from miipher2.degrade.flutter import Flutter
 from miipher2.degrade.level import Level
 from miipher2.degrade.microphone import Microphone, Offset
@@ -20,6 +21,7 @@ from miipher2.degrade.reverb import Reverb
 __all__ = [
     "Babble",
     "Bandwidth",
+    "Calls",
     "Chain",
     "Clipping",
     "Codec",
@@ -27,6 +29,7 @@ __all__ = [
     "Degradation",
     "Flutter",
     "Hum",
+    "Knocks",
     "Level",
     "Microphone",
     "Noise",

@@ -7,8 +7,14 @@ Authors
 import numpy as np
 from scipy import fft
 
-from miipher2.audio import active_samples, mean_power
-from miipher2.degrade.base import Degradation, pick, uniform
+from miipher2.audio import active_samples, mean_power, resample
+from miipher2.degrade.base import (
+    Degradation,
+    fit,
+    log_uniform,
+    pick,
+    uniform,
+)
 from miipher2.degrade.recordings import Recordings
 
 # A noise that pauses where speech is active may not become deafening: its
@@ -82,15 +88,24 @@ class Noise(AdditiveNoise):
         What ``$data_root`` stands for in the manifest.
     snr_db : tuple of float
         Lowest and highest signal-to-noise ratio on active speech, in dB.
+    speed : tuple of float
+        Slowest and fastest speed at which a recording is played, which makes
+        another noise of it, lower or higher.
     sample_rate : int
         In Hz.
     """
 
     def __init__(
-        self, csv, data_root=None, snr_db=(-5.0, 30.0), sample_rate=16000
+        self,
+        csv,
+        data_root=None,
+        snr_db=(-5.0, 30.0),
+        speed=(1.0, 1.0),
+        sample_rate=16000,
     ):
         super().__init__(snr_db, sample_rate)
         self.recordings = Recordings(csv, data_root, sample_rate)
+        self.speed = speed
 
     def missing(self):
         """See ``Degradation.missing``."""
@@ -98,8 +113,13 @@ class Noise(AdditiveNoise):
 
     def noise(self, length, rng):
         """A random piece of a random recording."""
-        row, noise = self.recordings.draw(length, rng)
-        return noise, {"noise": row["ID"]}
+        if self.speed[0] == self.speed[1] == 1:
+            row, noise = self.recordings.draw(length, rng)
+            return noise, {"noise": row["ID"]}
+        speed = log_uniform(rng, self.speed)
+        row, noise = self.recordings.draw(int(length * speed) + 1, rng)
+        noise = fit(resample(noise, speed, 1.0), length)
+        return noise, {"noise": row["ID"], "speed": speed}
 
 
 class Babble(AdditiveNoise):

@@ -22,6 +22,8 @@ NAMES = [
     "music",
     "babble",
     "coloured",
+    "calls",
+    "knocks",
     "microphone",
     "hum",
     "offset",

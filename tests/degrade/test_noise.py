@@ -10,7 +10,15 @@ import torch
 from scipy import signal
 from tiny_audio import RATE, write_manifest_of
 
-from miipher2.degrade import Babble, ColouredNoise, Hum, Noise, generator
+from miipher2.degrade import (
+    Babble,
+    Calls,
+    ColouredNoise,
+    Hum,
+    Knocks,
+    Noise,
+    generator,
+)
 from miipher2.errors import UserError
 
 
@@ -37,7 +45,8 @@ def measured(degradation, speech, seed):
 
 
 @pytest.mark.parametrize(
-    "kind", ["noise", "music", "babble", "coloured", "hum"]
+    "kind",
+    ["noise", "music", "babble", "coloured", "calls", "knocks", "hum"],
 )
 @pytest.mark.parametrize("snr_db", [-5.0, 10.0, 30.0])
 def test_snr_on_active_speech(corpora, speech, kind, snr_db):
@@ -51,6 +60,8 @@ def test_snr_on_active_speech(corpora, speech, kind, snr_db):
         "music": lambda: Noise(*files["music"], snr_db=span),
         "babble": lambda: Babble(*files["speech"], snr_db=span),
         "coloured": lambda: ColouredNoise(snr_db=span),
+        "calls": lambda: Calls(snr_db=span, pause=(0.01, 0.1)),
+        "knocks": lambda: Knocks(snr_db=span, pause=(0.05, 0.1)),
         "hum": lambda: Hum(snr_db=span),
     }[kind]()
     for seed in range(4):
@@ -146,6 +157,18 @@ def test_long_recordings_are_read_in_part(tmp_path, monkeypatch):
         assert np.allclose(np.diff(samples), 1.8 / 30 / RATE, atol=1e-4)
         starts.add(float(samples[0]))
     assert len(starts) == 5
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.8, 1.7])
+def test_speed_moves_the_pitch(tmp_path, speed):
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)
+    manifest = write_manifest_of(tmp_path, {"tone": tone})
+    noise = Noise(manifest, tmp_path, speed=(speed, speed))
+    samples, drawn = noise.noise(2 * RATE, generator(0))
+    hz, power = signal.welch(samples, RATE, nperseg=RATE // 10)
+    assert hz[power.argmax()] == pytest.approx(1000 * speed)
+    assert samples.shape == (2 * RATE,)
+    assert drawn == {"noise": "tone", "speed": pytest.approx(speed)}
 
 
 def test_voices_of_babble_are_different_speakers(corpora):

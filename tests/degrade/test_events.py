@@ -1,0 +1,73 @@
+"""Sounds that come and go: when they sound, how high, and for how long.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import numpy as np
+import pytest
+from tiny_audio import RATE
+
+from miipher2.degrade import Calls, Knocks, generator
+
+ONE = (1, 1)
+
+
+def events(noise):
+    """Sounding parts of a 10 ms envelope, as a list of (start, end) in s."""
+    power = noise[: len(noise) // 160 * 160].reshape(-1, 160) ** 2
+    loud = power.mean(axis=1) > 1e-3 * power.mean(axis=1).max()
+    edges = np.flatnonzero(np.diff(loud.astype(int), prepend=0, append=0))
+    return edges.reshape(-1, 2) / 100
+
+
+@pytest.mark.parametrize("kind", [Calls, Knocks])
+def test_events_come_as_often_and_last_as_long_as_was_drawn(kind):
+    span = {"seconds": (0.1, 0.1), "pause": (0.4, 0.4), "hz": (1000.0, 1000.0)}
+    noise, drawn = kind(sources=ONE, **span).noise(10 * RATE, generator(0))
+    (source,) = drawn["sources"]
+    assert source == pytest.approx({"seconds": 0.1, "period": 0.5, "hz": 1000})
+    starts, ends = events(noise)[1:-1].T
+    assert len(starts) == pytest.approx(19, abs=1)
+    assert np.allclose(np.diff(starts), 0.5, atol=0.03)
+    # a knock dies away; a call sounds as long as it is
+    assert np.all(ends - starts < 0.13)
+    assert np.all(ends - starts > (0.04 if kind is Knocks else 0.08))
+
+
+def test_calls_stay_in_their_octave():
+    calls = Calls(sources=ONE, seconds=(0.3, 0.3), hz=(1000.0, 1000.0))
+    for seed in range(10):
+        noise, _ = calls.noise(4 * RATE, generator(seed))
+        power = np.abs(np.fft.rfft(noise * np.hanning(len(noise)))) ** 2
+        hz = np.fft.rfftfreq(len(noise), 1 / RATE)
+        below = power[hz < 1000 / 2 / 1.3].sum()
+        assert below < 0.01 * power.sum()
+
+
+def test_harmonics_of_calls_do_not_alias():
+    calls = Calls(sources=ONE, hz=(6000.0, 6000.0), seconds=(0.2, 0.2))
+    for seed in range(10):
+        noise, _ = calls.noise(4 * RATE, generator(seed))
+        power = np.abs(np.fft.rfft(noise * np.hanning(len(noise)))) ** 2
+        hz = np.fft.rfftfreq(len(noise), 1 / RATE)
+        assert power[hz < 2000].sum() < 0.01 * power.sum()
+
+
+@pytest.mark.parametrize("kind", [Calls, Knocks])
+def test_every_draw_is_finite_and_heard(kind):
+    for seed in range(300):
+        noise, drawn = kind().noise(2 * RATE, generator(seed))
+        assert noise.dtype == np.float32
+        assert np.isfinite(noise).all()
+        assert 1 <= len(drawn["sources"]) <= 3
+        assert np.abs(noise).max() > 0
+
+
+@pytest.mark.parametrize("kind", [Calls, Knocks])
+def test_an_event_longer_than_the_clip(kind):
+    long = kind(sources=ONE, seconds=(5.0, 5.0), pause=(5.0, 5.0))
+    for seed in range(20):
+        noise, _ = long.noise(RATE // 10, generator(seed))
+        assert noise.shape == (RATE // 10,)
+        assert np.isfinite(noise).all()
