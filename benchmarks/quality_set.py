@@ -89,6 +89,8 @@ def make(arguments):
         source, speaker = file["path"], file["speaker"]
         clip = f"{speaker}_{Path(source).stem}"
         clean = piece(read_audio(data / source, RATE))
+        if not clean.any():
+            raise UserError(f"{data / source}: silence; remove its row")
         clean = clean * min(LEVEL / level(clean), 1 / float(clean.abs().max()))
         with tempfile.TemporaryDirectory() as folder:
             chains = conditions(data, held_out, speaker, folder)

@@ -182,6 +182,15 @@ class Peak(metric.Metric):
         return [float(abs(heard).max())]
 
 
+def test_silence_is_named(data, tmp_path):
+    silent = tmp_path / "data"
+    shutil.copytree(data, silent)
+    for file in (silent / "speech/valid").rglob("*.flac"):
+        soundfile.write(file, numpy.zeros(6 * RATE), RATE)
+    with pytest.raises(UserError, match=r"flac: silence; remove its row"):
+        make(silent, tmp_path / "set")
+
+
 @pytest.fixture
 def scored(made, tmp_path, monkeypatch):
     """A copy of the set, and a function that scores on it."""
