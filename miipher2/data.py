@@ -61,7 +61,9 @@ def speech_set(
     Arguments
     ---------
     csv : str
-        Manifest with ``ID, duration, wav`` and, for pairs, ``noisy_wav``.
+        Manifest with ``ID, duration, wav``; for pairs ``noisy_wav``; and
+        ``target_wav`` if what is to be given back is another recording than
+        that to be degraded: the same without the noise of its room, say.
     data_root : str
         What ``$data_root`` stands for in it.
     degrade : miipher2.degrade.Chain
@@ -112,6 +114,7 @@ def speech_set(
     data = {
         f"{kind}/{row['ID']}": {
             "noisy_wav": None,
+            "target_wav": None,
             **row,
             "kind": kind,
             "epoch": 0,
@@ -120,21 +123,24 @@ def speech_set(
         for row in rows
     }
 
-    @takes("ID", "kind", "epoch", "wav", "noisy_wav", "duration")
+    @takes("ID", "kind", "epoch", "wav", "noisy_wav", "target_wav", "duration")
     @provides("clean", "noisy", "target", "cut", "pitch")
-    def pair(utterance, kind, epoch, wav, noisy_wav, duration):
+    def pair(utterance, kind, epoch, wav, noisy_wav, target_wav, duration):
         rng = generator(seed, epoch, utterance)
         spare = max(0.0, duration - segment_seconds)
         place = {"start": rng.random() * spare, "seconds": segment_seconds}
         cut = rng.random()
-        target = read_audio(wav, sample_rate, **place)
-        gain = SpeechLevel.of(target, sample_rate).gain()
-        target = target * gain
-        clean = torch.from_numpy(
-            resample(target.numpy(), sample_rate, SSL_RATE)
-        )
+        source = read_audio(wav, sample_rate, **place)
+        gain = SpeechLevel.of(source, sample_rate).gain()
+        target = source * gain
+        clean = source = for_ssl(target, sample_rate)
+        if target_wav is not None:
+            target = read_audio(target_wav, sample_rate, **place) * gain
+            clean = for_ssl(target, sample_rate)
         if noisy_wav is None:
-            clean, noisy, _ = chains[kind].pair(clean, rng)
+            room, noisy, _ = chains[kind].pair(source, rng)
+            if target_wav is None:  # else it is the given one, dry
+                clean = room
             if sample_rate == SSL_RATE:
                 target = clean
         else:
@@ -159,6 +165,11 @@ def speech_set(
     keys = ["id", "kind", "clean", "noisy", "target", "cut"]
     dataset.set_output_keys(keys + ["pitch"] * (pitch is not None))
     return dataset
+
+
+def for_ssl(wav, sample_rate):
+    """A sound ``(time,)`` at the rate of the backbones."""
+    return torch.from_numpy(resample(wav.numpy(), sample_rate, SSL_RATE))
 
 
 class EndlessBatches:

@@ -1,7 +1,7 @@
 """The CSV manifests: reading, writing, and making them from a corpus.
 
-A manifest has the columns ``ID,duration,wav,spk_id``, and ``noisy_wav`` for
-pairs. Durations are in seconds; paths start with ``$data_root``, so that a
+A manifest has the columns ``ID,duration,wav,spk_id``, for pairs ``noisy_wav``,
+and ``target_wav`` where that is what is to be given back of ``wav``. Durations are in seconds; paths start with ``$data_root``, so that a
 manifest stays valid when its corpus is moved.
 
 Authors
@@ -30,6 +30,7 @@ from miipher2.stamps import Stamp, digest, write_whole
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("ID", "duration", "wav", "spk_id")
+OTHER_SIDES = ("noisy_wav", "target_wav")
 
 
 def write_manifest(path, rows):
@@ -40,7 +41,8 @@ def write_manifest(path, rows):
     path : str or Path
         The CSV file; its folder is made if need be.
     rows : list of dict
-        One for each line, with all of ``COLUMNS`` and perhaps ``noisy_wav``.
+        One for each line, with all of ``COLUMNS`` and perhaps some of
+        ``OTHER_SIDES``.
 
     Example
     -------
@@ -52,11 +54,9 @@ def write_manifest(path, rows):
     a,1.500000,$data_root/a.wav,anna
     """
     rows = sorted(rows, key=lambda row: row["ID"])
-    paired = any("noisy_wav" in row for row in rows)
+    sides = [name for name in OTHER_SIDES if any(name in row for row in rows)]
     text = io.StringIO()
-    writer = csv.DictWriter(
-        text, COLUMNS + ("noisy_wav",) * paired, lineterminator="\n"
-    )
+    writer = csv.DictWriter(text, [*COLUMNS, *sides], lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({**row, "duration": f"{row['duration']:.6f}"})
@@ -118,7 +118,7 @@ def read_manifest(path, data_root, columns=("ID", "duration", "wav")):
     for row in reader:
         place = f"{path}, line {reader.line_num}"
         row["duration"] = _duration(row["duration"], place)
-        for name in ("ID", "wav", "noisy_wav"):
+        for name in ("ID", "wav", *OTHER_SIDES):
             if name in found and not row[name]:
                 raise UserError(f"{place}: {name} is empty")
         if lines.setdefault(row["ID"], reader.line_num) != reader.line_num:
@@ -126,7 +126,7 @@ def read_manifest(path, data_root, columns=("ID", "duration", "wav")):
                 f"{place}: ID {row['ID']} was in line {lines[row['ID']]} "
                 "before; expected each ID once"
             )
-        for name in ("wav", "noisy_wav"):
+        for name in ("wav", *OTHER_SIDES):
             if name in found:
                 root = re.match(r"\$\w+(?=/)", row[name])
                 if root:

@@ -100,6 +100,27 @@ def test_paired_noisy_side_is_read_at_the_same_place(
     assert len(dataset(kinds=["all", "clipping"])) == len(dataset())
 
 
+@pytest.mark.parametrize("rate", [16000, 24000])
+def test_a_given_target_is_what_is_to_be_given_back(
+    manifest, corpus, tmp_path, dataset, rate
+):
+    plain = dataset(sample_rate=rate)[1, 0]
+    header, *rows = manifest.read_text().splitlines()
+    halves = []
+    for number, row in enumerate(rows):
+        path = tmp_path / f"{number}.flac"
+        wav = row.split(",")[2].replace("$data_root", str(corpus))
+        samples, own = soundfile.read(wav)
+        soundfile.write(path, samples / 2, own)
+        halves.append(f"{row},{path}")
+    manifest.write_text("\n".join([f"{header},target_wav", *halves]) + "\n")
+    item = dataset(sample_rate=rate)[1, 0]
+    assert torch.equal(item["noisy"], plain["noisy"])
+    for side in ("clean", "target"):
+        assert torch.allclose(item[side], plain[side] / 2, atol=1e-4)
+        assert item[side].abs().max() > 0.01
+
+
 def test_kinds_multiply_the_clips_and_max_clips_limits_them(dataset):
     every = dataset(kinds=["all", "clipping", "reverb"], max_clips=3)
     kinds = [every[0, i]["kind"] for i in range(len(every))]
