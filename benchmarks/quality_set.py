@@ -62,6 +62,23 @@ DAMAGE = (
     "packet-loss",
     "mixed",
 )
+# Without level, which is taken back in any case
+MIXED = (
+    "reverb",
+    "noise",
+    "music",
+    "babble",
+    "coloured",
+    "microphone",
+    "hum",
+    "offset",
+    "flutter",
+    "clipping",
+    "quantisation",
+    "bandwidth",
+    "codec",
+    "network",
+)
 LOSS = (0.05, 0.2)
 # Filters that leave nothing above the cut-off: aliases are no missing band.
 STEEP = ("butter", "cheby1", "cheby2", "ellip", "soxr")
@@ -235,9 +252,8 @@ def conditions(data, held_out, speaker, folder):
     single = Chain({n: (1.0, s) for n, s in steps.items()}, 1, 0.0, RATE)
     mixed = load_chain(DEFAULT_CHAIN, argparse.Namespace(**sources), folder)
     mixed.clean_share = 0.0
-    del mixed.steps["level"]  # the level is taken back in any case
     # What the chain has learned since would make another set
-    del mixed.steps["calls"], mixed.steps["knocks"]
+    mixed.steps = {name: mixed.steps[name] for name in MIXED}
     mixed.steps["noise"][1].speed = (1.0, 1.0)
     return {**{name: single.only(name) for name in steps}, "mixed": mixed}
 

@@ -23,6 +23,7 @@ from speechbrain.utils.data_pipeline import provides, takes
 from torch.utils.data import BatchSampler
 
 from miipher2.audio import read_audio, resample
+from miipher2.audio_files import PAIR_TOLERANCE
 from miipher2.degrade import generator
 from miipher2.errors import UserError
 from miipher2.manifests import read_manifest
@@ -132,15 +133,14 @@ def speech_set(
         cut = rng.random()
         source = read_audio(wav, sample_rate, **place)
         gain = SpeechLevel.of(source, sample_rate).gain()
-        target = source * gain
-        clean = source = for_ssl(target, sample_rate)
+        target = source = source * gain
         if target_wav is not None:
             target = read_audio(target_wav, sample_rate, **place) * gain
-            clean = for_ssl(target, sample_rate)
+            target = as_long(target, source, sample_rate, target_wav, wav)
+        clean = for_ssl(target, sample_rate)
         if noisy_wav is None:
-            room, noisy, _ = chains[kind].pair(source, rng)
-            if target_wav is None:  # else it is the given one, dry
-                clean = room
+            heard = for_ssl(source, sample_rate)
+            clean, noisy, _ = chains[kind].pair(heard, rng, target=clean)
             if sample_rate == SSL_RATE:
                 target = clean
         else:
@@ -170,6 +170,24 @@ def speech_set(
 def for_ssl(wav, sample_rate):
     """A sound ``(time,)`` at the rate of the backbones."""
     return torch.from_numpy(resample(wav.numpy(), sample_rate, SSL_RATE))
+
+
+def as_long(wav, other, sample_rate, path, other_path):
+    """A sound ``(time,)``, as long as the one that it is to stand for.
+
+    Raises
+    ------
+    UserError
+        If it is longer or shorter by over 50 ms.
+    """
+    missing = len(other) - len(wav)
+    if abs(missing) > PAIR_TOLERANCE * sample_rate:
+        raise UserError(
+            f"{path}: expected to be as long as {other_path}, found it "
+            f"{abs(missing) / sample_rate:.3f} s "
+            f"{'shorter' if missing > 0 else 'longer'}"
+        )
+    return torch.nn.functional.pad(wav, (0, missing))
 
 
 class EndlessBatches:

@@ -1,8 +1,9 @@
 """The CSV manifests: reading, writing, and making them from a corpus.
 
 A manifest has the columns ``ID,duration,wav,spk_id``, for pairs ``noisy_wav``,
-and ``target_wav`` where that is what is to be given back of ``wav``. Durations are in seconds; paths start with ``$data_root``, so that a
-manifest stays valid when its corpus is moved.
+and ``target_wav`` where that is what is to be given back of ``wav``. Durations
+are in seconds; paths start with ``$data_root``, so that a manifest stays valid
+when its corpus is moved.
 
 Authors
  * The miipher2 authors 2026

@@ -100,25 +100,61 @@ def test_paired_noisy_side_is_read_at_the_same_place(
     assert len(dataset(kinds=["all", "clipping"])) == len(dataset())
 
 
+@pytest.fixture
+def give_targets(manifest, corpus, tmp_path):
+    """Adds ``target_wav`` to the manifest: the recordings, changed."""
+
+    def give(change):
+        header, *rows = manifest.read_text().splitlines()
+        for number, row in enumerate(rows):
+            path = tmp_path / f"{number}.flac"
+            wav = row.split(",")[2].replace("$data_root", str(corpus))
+            samples, own = soundfile.read(wav)
+            soundfile.write(path, change(samples), own)
+            rows[number] = f"{row},{path}"
+        text = "\n".join([f"{header},target_wav", *rows])
+        manifest.write_text(text + "\n")
+
+    return give
+
+
 @pytest.mark.parametrize("rate", [16000, 24000])
+@pytest.mark.parametrize("cut", [0, 100])
 def test_a_given_target_is_what_is_to_be_given_back(
-    manifest, corpus, tmp_path, dataset, rate
+    dataset, give_targets, rate, cut
 ):
-    plain = dataset(sample_rate=rate)[1, 0]
-    header, *rows = manifest.read_text().splitlines()
-    halves = []
-    for number, row in enumerate(rows):
-        path = tmp_path / f"{number}.flac"
-        wav = row.split(",")[2].replace("$data_root", str(corpus))
-        samples, own = soundfile.read(wav)
-        soundfile.write(path, samples / 2, own)
-        halves.append(f"{row},{path}")
-    manifest.write_text("\n".join([f"{header},target_wav", *halves]) + "\n")
-    item = dataset(sample_rate=rate)[1, 0]
+    options = {"sample_rate": rate, "segment_seconds": 9.0}
+    plain = dataset(**options)[1, 0]
+    give_targets(lambda samples: samples[: len(samples) - cut] / 2)
+    item = dataset(**options)[1, 0]
     assert torch.equal(item["noisy"], plain["noisy"])
-    for side in ("clean", "target"):
-        assert torch.allclose(item[side], plain[side] / 2, atol=1e-4)
-        assert item[side].abs().max() > 0.01
+    for side, end in (("clean", -200), ("target", -300)):
+        assert item[side].shape == plain[side].shape
+        half = plain[side][:end] / 2
+        assert torch.allclose(item[side][:end], half, atol=1e-4)
+        assert half.abs().max() > 0.01
+
+
+def test_a_target_of_another_length_is_named(dataset, give_targets):
+    give_targets(lambda samples: samples[:-2000])
+    with pytest.raises(UserError, match=r"flac: expected to be as long as .*"):
+        dataset(segment_seconds=9.0)[1, 0]
+
+
+def test_a_room_s_early_reflections_are_in_a_given_target_too(
+    dataset, give_targets, tmp_path
+):
+    room = numpy.zeros(4000)
+    room[[0, 160, 3000]] = 0.8, 0.6, 0.5  # 10 and 190 ms later
+    soundfile.write(tmp_path / "room.wav", room, 16000)
+    rooms = tmp_path / "rooms.csv"
+    rooms.write_text(f"ID,duration,wav\na,0.25,{tmp_path}/room.wav\n")
+    reverb = Reverb(rooms, target="early")
+    chain = Chain({"reverb": (1.0, reverb)}, clean_share=0.0)
+    plain = dataset(degrade=chain)[1, 0]
+    give_targets(lambda samples: samples / 2)
+    item = dataset(degrade=chain)[1, 0]
+    assert torch.allclose(item["clean"], plain["clean"] / 2, atol=1e-3)
 
 
 def test_kinds_multiply_the_clips_and_max_clips_limits_them(dataset):

@@ -115,15 +115,17 @@ class VocoderBrain(RestorationBrain):
 
     def init_optimizers(self):
         """One optimizer for what speaks, one for the discriminator."""
-        trained = {
-            name: list(self.modules[name].parameters())
-            for name in ("generator", "discriminator")
-        }
+        trained = {name: [name] for name in ("generator", "discriminator")}
         if self.train_adapters:
-            adapters = self.modules.cleaner.parameters()
-            trained["generator"] += [p for p in adapters if p.requires_grad]
+            trained["generator"].append("cleaner")
         self.optimizers_dict = {}
-        for name, parameters in trained.items():
+        for name, modules in trained.items():
+            parameters = [
+                parameter
+                for module in modules
+                for parameter in self.modules[module].parameters()
+                if parameter.requires_grad
+            ]
             optimizer = self.opt_class(parameters)
             self.optimizers_dict[name] = optimizer
             if self.checkpointer is not None:
@@ -246,20 +248,20 @@ class VocoderBrain(RestorationBrain):
                 )
             if self.adversarial:
                 losses = self.adversarial_losses(made, target)
+                # first, as both losses go through what it has computed
+                self.teach("discriminator", losses["D_loss"], again=True)
             else:
                 losses = self.generator_loss(sb.Stage.TRAIN, made, target)
-                losses = {"G_loss": losses["G_loss"]}
-            losses["G_loss"] = losses["G_loss"] + own_loss
-            self.check_loss_isfinite(losses["G_loss"])
-            for name, loss in losses.items():
-                self.teach(name, loss / self.grad_accumulation_factor)
+            loss = losses["G_loss"] + own_loss
+            self.check_loss_isfinite(loss)
+            self.teach("generator", loss)
         if should_step:
             self.optimizers_step()
             if self.average is not None:
                 self.average.update_parameters(
                     self.lower(self.modules.generator)
                 )
-        return losses["G_loss"].detach().cpu()
+        return loss.detach().cpu()
 
     def adversarial_losses(self, made, target):
         """Losses of the discriminator and of the generator."""
@@ -280,21 +282,23 @@ class VocoderBrain(RestorationBrain):
         )["G_loss"]
         return {"D_loss": d_loss, "G_loss": g_loss}
 
-    def teach(self, name, loss):
+    def teach(self, learner, loss, again=False):
         """Sends a loss back to those who learn from it, and to nobody else.
 
         Arguments
         ---------
-        name : str
-            ``D_loss``, which comes first, or ``G_loss``.
+        learner : str
+            Whose optimizer has the parameters.
         loss : torch.Tensor
             Scalar.
+        again : bool
+            Whether another loss goes back the same way.
         """
-        learner = {"D_loss": "discriminator", "G_loss": "generator"}[name]
         groups = self.optimizers_dict[learner].param_groups
-        self.scaler.scale(loss).backward(
+        loss = self.scaler.scale(loss / self.grad_accumulation_factor)
+        loss.backward(
             inputs=[p for group in groups for p in group["params"]],
-            retain_graph=name == "D_loss",
+            retain_graph=again,
         )
 
     def compute_objectives(self, predictions, batch, stage):

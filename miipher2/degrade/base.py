@@ -130,7 +130,7 @@ class Degradation:
         """
         return (target, *self.degrade(samples, rng))
 
-    def pair(self, clean, rng):
+    def pair(self, clean, rng, target=None):
         """Damages clean audio and returns it with its target.
 
         Arguments
@@ -140,11 +140,14 @@ class Degradation:
             a batch are drawn one after the other, each for itself.
         rng : numpy.random.Generator
             Where every draw comes from.
+        target : torch.Tensor
+            What a restorer should give back, if that is not ``clean`` itself;
+            of the same shape.
 
         Returns
         -------
         target : torch.Tensor
-            What a restorer should give back: ``clean``, or ``clean`` with
+            What a restorer should give back: the target, perhaps with
             early reflections; float32 of the input's shape.
         noisy : torch.Tensor
             The damaged audio, float32 of the input's shape.
@@ -156,16 +159,24 @@ class Degradation:
         UserError
             If the audio is empty or holds NaN or infinite samples.
         """
+        if target is None:
+            target = clean
         if clean.dim() == 2:
-            rows = [self.pair(row, rng) for row in clean]
+            rows = [
+                self.pair(row, rng, wanted)
+                for row, wanted in zip(clean, target, strict=True)
+            ]
             targets, noisy, drawn = zip(*rows, strict=True)
             return torch.stack(targets), torch.stack(noisy), list(drawn)
-        samples = clean.detach().numpy().astype(np.float32, copy=False)
+        wanted, samples = (
+            wav.detach().numpy().astype(np.float32, copy=False)
+            for wav in (target, clean)
+        )
         if samples.size == 0:
             raise UserError("a clip without samples cannot be degraded")
         if not np.isfinite(samples).all():
             raise UserError("a clip with NaN or infinite samples: repair it")
-        target, noisy, drawn = self.degrade_pair(samples, samples, rng)
+        target, noisy, drawn = self.degrade_pair(wanted, samples, rng)
         return _tensor(target, clean), _tensor(noisy, clean), drawn
 
     def __call__(self, wav, rng):

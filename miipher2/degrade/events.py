@@ -12,13 +12,13 @@ from scipy import signal
 
 from miipher2.degrade.base import log_uniform, uniform
 from miipher2.degrade.noise import AdditiveNoise
+from miipher2.errors import UserError
 
 
 class Events(AdditiveNoise):
     """A sound that comes again and again, one or several such at once.
 
-    From one to the next it changes a little: its pitch by some 5 %, its level
-    by some 3 dB.
+    From one to the next its level changes by some 3 dB.
 
     Arguments
     ---------
@@ -38,6 +38,11 @@ class Events(AdditiveNoise):
 
     def __init__(self, snr_db, sources, seconds, pause, hz, sample_rate=16000):
         super().__init__(snr_db, sample_rate)
+        if not 0 < hz[0] <= hz[1] < sample_rate / 2:
+            raise UserError(
+                f"hz {list(hz)}: give [lowest, highest] above 0 and below half "
+                f"the sample rate of {sample_rate} Hz"
+            )
         self.sources = sources
         self.seconds = seconds
         self.pause = pause
@@ -51,15 +56,17 @@ class Events(AdditiveNoise):
             seconds = log_uniform(rng, self.seconds)
             period = seconds + log_uniform(rng, self.pause)
             hz = log_uniform(rng, self.hz)
-            time = np.arange(length) / self.sample_rate + uniform(
-                rng, (0, period)
-            )
-            number = (time / period).astype(int)
-            events = number[-1] + 1
+            # half of one is in the clip at least, if the clip is so long
+            spare = min(length / self.sample_rate, period) - seconds
+            first = uniform(rng, (-seconds / 2, max(0.0, spare)))
+            time = np.arange(length) / self.sample_rate - first
+            number = np.floor(time / period).astype(int)
             since = time - number * period  # the start of the event
-            pitch = hz * 2 ** (0.07 * rng.standard_normal(events))[number]
-            level = 10 ** (3 / 20 * rng.standard_normal(events))[number]
-            noise += level * self.event(since, seconds, pitch, rng)
+            events = number[-1] - number[0] + 1
+            level = 10 ** (3 / 20 * rng.standard_normal(events))
+            event = self.event(since, seconds, hz, rng)
+            event[since >= seconds] = 0
+            noise += level[number - number[0]] * event
             drawn.append({"seconds": seconds, "period": period, "hz": hz})
         return noise.astype(np.float32), {"sources": drawn}
 
@@ -72,15 +79,15 @@ class Events(AdditiveNoise):
             Seconds since the event began, for each sample.
         seconds : float
             How long an event is.
-        hz : numpy.ndarray
-            Frequency of the event that each sample belongs to.
+        hz : float
+            Its frequency.
         rng : numpy.random.Generator
             Where every draw comes from.
 
         Returns
         -------
         samples : numpy.ndarray
-            Of any level.
+            Of any level; what comes after ``seconds`` is left out.
         """
         raise NotImplementedError
 
@@ -159,5 +166,5 @@ class Knocks(Events):
         """See ``Events.event``."""
         burst = rng.standard_normal(len(since)) * np.exp(-5 * since / seconds)
         sharpness = log_uniform(rng, (1.0, 20.0))
-        peak = signal.iirpeak(hz[0], sharpness, fs=self.sample_rate)
+        peak = signal.iirpeak(hz, sharpness, fs=self.sample_rate)
         return signal.lfilter(*peak, burst)

@@ -4,10 +4,10 @@
     python recipes/Compact/quiet.py train.csv OUT --data-root DATA
 
 What counts as clean speech has been recorded somewhere: a model that is to
-give it back learns to give back the hum of the room as well. OUT gets a copy of
-every recording with what is always there up to 12 dB quieter, and a manifest
-of the same name for ``--train_csv``, which has these copies in the column
-``target_wav``; what is degraded is the recording itself.
+give it back learns to give back the hum of the room as well. OUT, a new folder,
+gets a copy of every recording with what is always there up to 12 dB quieter, and
+``manifest.csv`` for ``--skip_prep=True --train_csv``, which has these copies in
+the column ``target_wav``; what is degraded is the recording itself.
 
 Authors
  * The miipher2 authors 2026
@@ -77,7 +77,7 @@ def main(argv=None):
     """Writes the copies and the manifest."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("manifest", type=Path, help="ID, duration, wav, spk_id")
-    parser.add_argument("out", type=Path, help="folder for the copies")
+    parser.add_argument("out", type=Path, help="new folder for the copies")
     parser.add_argument(
         "--data-root", default="", help="what $data_root stands for in it"
     )
@@ -85,14 +85,19 @@ def main(argv=None):
     with one_line_errors():
         rows = read_manifest(options.manifest, options.data_root, COLUMNS)
         folder = options.out.absolute()
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder}: there already; give a new folder")
+        quieted = []
         for number, row in enumerate(tqdm(rows, unit="file", disable=None)):
             samples, rate = read_own_rate(row["wav"])
-            row["wav"] = str(Path(row["wav"]).absolute())
-            row["target_wav"] = str(folder / f"{number}.flac")
+            target = folder / f"{number}.flac"
             cleaned = torch.from_numpy(quieter(samples, rate))
-            write_audio(row["target_wav"], cleaned.clamp(-1, 1), rate)
-        write_manifest(folder / options.manifest.name, rows)
-        print(f"{len(rows)} files: {folder / options.manifest.name}")
+            write_audio(target, cleaned.clamp(-1, 1), rate)
+            columns = {name: row[name] for name in COLUMNS}
+            columns["wav"] = str(Path(row["wav"]).absolute())
+            quieted.append({**columns, "target_wav": str(target)})
+        write_manifest(folder / "manifest.csv", quieted)
+        print(f"{len(rows)} files: {folder / 'manifest.csv'}")
 
 
 def read_own_rate(path):

@@ -6,9 +6,11 @@ Authors
 
 import numpy as np
 import pytest
+import torch
 from tiny_audio import RATE
 
 from miipher2.degrade import Calls, Knocks, generator
+from miipher2.errors import UserError
 
 ONE = (1, 1)
 
@@ -65,9 +67,27 @@ def test_every_draw_is_finite_and_heard(kind):
 
 
 @pytest.mark.parametrize("kind", [Calls, Knocks])
-def test_an_event_longer_than_the_clip(kind):
-    long = kind(sources=ONE, seconds=(5.0, 5.0), pause=(5.0, 5.0))
-    for seed in range(20):
-        noise, _ = long.noise(RATE // 10, generator(seed))
-        assert noise.shape == (RATE // 10,)
-        assert np.isfinite(noise).all()
+@pytest.mark.parametrize("clip", [0.05, 0.3])
+@pytest.mark.parametrize(
+    "span",
+    [
+        {"seconds": (5.0, 5.0), "pause": (5.0, 5.0)},
+        {"seconds": (0.003, 0.003), "pause": (5.0, 5.0)},
+        {},
+    ],
+)
+def test_short_clips_hear_some_of_it(kind, clip, span):
+    speech = torch.sin(torch.arange(int(clip * RATE)) / 5)
+    events = kind(snr_db=(0.0, 0.0), **span)
+    for seed in range(100):
+        noisy, _ = events(speech, generator(seed))
+        assert torch.isfinite(noisy).all()
+        noise = noisy - speech
+        assert noise.abs().max() > 0.01
+        assert noise.mean().abs() < 0.7 * noise.square().mean().sqrt()
+
+
+@pytest.mark.parametrize("hz", [(0.0, 100.0), (100.0, 8000.0), (900.0, 90.0)])
+def test_frequencies_that_cannot_be_are_named(hz):
+    with pytest.raises(UserError, match=f"{hz[1]}.*half the sample rate"):
+        Calls(hz=hz)

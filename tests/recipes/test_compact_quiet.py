@@ -7,16 +7,15 @@ Authors
 import numpy as np
 import pytest
 import soundfile
-from conftest import load
 
 from miipher2.manifests import read_manifest, write_manifest
 
 RATE = 24000
 
 
-@pytest.fixture(scope="module")
-def quiet():
-    return load("Compact/quiet.py")
+@pytest.fixture
+def quiet(recipe):
+    return recipe("Compact/quiet.py")
 
 
 def speech_in_a_room(seconds=3.0):
@@ -58,14 +57,18 @@ def test_the_manifest_has_both(quiet, tmp_path, capsys):
     write_manifest(tmp_path / "train.csv", [{**row, "spk_id": "anna"}])
     arguments = [str(tmp_path / "train.csv"), str(tmp_path / "out")]
     quiet.main([*arguments, "--data-root", str(data)])
-    (found,) = read_manifest(tmp_path / "out/train.csv", "elsewhere")
+    (found,) = read_manifest(tmp_path / "out/manifest.csv", "elsewhere")
     assert found["wav"] == str(data / "a.flac")
     assert (found["ID"], found["spk_id"]) == ("x/a", "anna")
     cleaned, rate = soundfile.read(found["target_wav"])
     assert (rate, len(cleaned)) == (RATE, len(recorded))
     assert np.allclose(cleaned, quiet.quieter(recorded, RATE), atol=1e-4)
+    with pytest.raises(SystemExit):  # other copies would take their names
+        quiet.main([*arguments, "--data-root", str(data)])
+    assert "out: there already" in capsys.readouterr().err.splitlines()[-1]
     (data / "a.flac").write_text("no sound")
+    arguments[1] = str(tmp_path / "new")
     with pytest.raises(SystemExit):
         quiet.main([*arguments, "--data-root", str(data)])
-    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    line = capsys.readouterr().err.splitlines()[-1]
     assert "a.flac: cannot be read as sound" in line
