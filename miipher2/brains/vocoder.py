@@ -10,7 +10,6 @@ from speechbrain.dataio import audio_io
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.logger import get_logger
 from torch.nn.functional import pad
-from torch.nn.utils import parametrize
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from miipher2.brains.restoration import RestorationBrain
@@ -266,7 +265,7 @@ class VocoderBrain(RestorationBrain):
     def adversarial_losses(self, made, target):
         """Losses of the discriminator and of the generator."""
         discriminator = self.modules.discriminator
-        with self.training_ctx, parametrize.cached():
+        with self.training_ctx:
             scores, features = discriminator(target)
             scores_made, features_made = discriminator(made)
         scores = [score.float() for score in scores]
