@@ -134,12 +134,12 @@ def speech_set(
         source = read_audio(wav, sample_rate, **place)
         gain = SpeechLevel.of(source, sample_rate).gain()
         target = source = source * gain
+        clean = heard = for_ssl(source, sample_rate)
         if target_wav is not None:
             target = read_audio(target_wav, sample_rate, **place) * gain
             target = as_long(target, source, sample_rate, target_wav, wav)
-        clean = for_ssl(target, sample_rate)
+            clean = for_ssl(target, sample_rate)
         if noisy_wav is None:
-            heard = for_ssl(source, sample_rate)
             clean, noisy, _ = chains[kind].pair(heard, rng, target=clean)
             if sample_rate == SSL_RATE:
                 target = clean

@@ -247,12 +247,12 @@ class VocoderBrain(RestorationBrain):
                 )
             if self.adversarial:
                 losses = self.adversarial_losses(made, target)
-                # first, as both losses go through what it has computed
-                self.teach("discriminator", losses["D_loss"], again=True)
             else:
                 losses = self.generator_loss(sb.Stage.TRAIN, made, target)
             loss = losses["G_loss"] + own_loss
             self.check_loss_isfinite(loss)
+            if "D_loss" in losses:  # both go back through the discriminator
+                self.teach("discriminator", losses["D_loss"], again=True)
             self.teach("generator", loss)
         if should_step:
             self.optimizers_step()

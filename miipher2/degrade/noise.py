@@ -113,7 +113,7 @@ class Noise(AdditiveNoise):
 
     def noise(self, length, rng):
         """A random piece of a random recording."""
-        if self.speed[0] == self.speed[1] == 1:
+        if self.speed[0] == self.speed[1] == 1:  # the same draws as ever
             row, noise = self.recordings.draw(length, rng)
             return noise, {"noise": row["ID"]}
         speed = log_uniform(rng, self.speed)
