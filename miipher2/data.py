@@ -63,8 +63,9 @@ def speech_set(
     ---------
     csv : str
         Manifest with ``ID, duration, wav``; for pairs ``noisy_wav``; and
-        ``target_wav`` if what is to be given back is another recording than
-        that to be degraded: the same without the noise of its room, say.
+        ``target_wav`` if another recording than that to be degraded is to be
+        given back where noise or a room was added to it: the same without the
+        noise of its own room.
     data_root : str
         What ``$data_root`` stands for in it.
     degrade : miipher2.degrade.Chain
@@ -140,7 +141,11 @@ def speech_set(
             target = as_long(target, source, sample_rate, target_wav, wav)
             clean = for_ssl(target, sample_rate)
         if noisy_wav is None:
-            clean, noisy, _ = chains[kind].pair(heard, rng, target=clean)
+            chain = chains[kind]
+            clean, noisy, drawn = chain.pair(heard, rng, target=clean)
+            # noise takes that of the room with it, all else leaves it there
+            if target_wav is not None and not chain.added_sound(drawn):
+                clean, target = heard, source
             if sample_rate == SSL_RATE:
                 target = clean
         else:

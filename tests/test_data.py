@@ -18,7 +18,7 @@ from miipher2.data import (
     training_loader,
     validation_loader,
 )
-from miipher2.degrade import Chain, Clipping, Level, Reverb
+from miipher2.degrade import Chain, Clipping, Hum, Level, Reverb
 from miipher2.errors import UserError
 from miipher2.speech_level import SpeechLevel
 
@@ -120,10 +120,11 @@ def give_targets(manifest, corpus, tmp_path):
 
 @pytest.mark.parametrize("rate", [16000, 24000])
 @pytest.mark.parametrize("cut", [0, 100])
-def test_a_given_target_is_what_is_to_be_given_back(
+def test_a_given_target_is_to_be_given_back_where_noise_was_added(
     dataset, give_targets, rate, cut
 ):
     options = {"sample_rate": rate, "segment_seconds": 9.0}
+    options["degrade"] = Chain({"hum": (1.0, Hum())}, clean_share=0.0)
     plain = dataset(**options)[1, 0]
     give_targets(lambda samples: samples[: len(samples) - cut] / 2)
     item = dataset(**options)[1, 0]
@@ -133,6 +134,15 @@ def test_a_given_target_is_what_is_to_be_given_back(
         half = plain[side][:end] / 2
         assert torch.allclose(item[side][:end], half, atol=1e-4)
         assert half.abs().max() > 0.01
+
+
+@pytest.mark.parametrize("rate", [16000, 24000])
+def test_what_is_only_clipped_keeps_the_noise_of_its_room(
+    dataset, give_targets, rate
+):
+    plain = dataset(sample_rate=rate)[1, 0]
+    give_targets(lambda samples: samples / 2)
+    assert same(dataset(sample_rate=rate)[1, 0], plain)
 
 
 def test_a_target_of_another_length_is_named(dataset, give_targets):

@@ -67,6 +67,8 @@ class Degradation:
     A subclass takes physical parameters and implements ``degrade`` on one clip
     as a float32 array ``(time,)``. It draws from the given generator only and
     keeps no state between calls, so that it may be sent to other processes.
+    ``adds_sound`` says whether it brings in sound that was not there: noise,
+    voices, a room.
 
     Example
     -------
@@ -77,6 +79,8 @@ class Degradation:
     >>> noisy.shape, drawn
     (torch.Size([2, 16000]), [{'polarity': -1}, {'polarity': -1}])
     """
+
+    adds_sound = False
 
     def missing(self):
         """Why this degradation cannot be used here; None if it can.

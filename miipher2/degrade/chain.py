@@ -111,6 +111,23 @@ class Chain(Degradation):
         step = (1.0, self.steps[name][1])
         return Chain({name: step}, 1, 0.0, self.sample_rate)
 
+    def added_sound(self, drawn):
+        """Whether a clip now has sound in it that was not there.
+
+        Arguments
+        ---------
+        drawn : dict
+            What was drawn for it.
+
+        Returns
+        -------
+        bool
+            True if any step was one that ``adds_sound``.
+        """
+        return any(
+            self.steps[step["name"]][1].adds_sound for step in drawn["steps"]
+        )
+
     def _draw(self, rng):
         """The names of the steps for one clip, in order."""
         probability = np.array([share for share, _ in self.steps.values()])

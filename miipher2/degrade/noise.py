@@ -39,6 +39,8 @@ class AdditiveNoise(Degradation):
         In Hz.
     """
 
+    adds_sound = True
+
     def __init__(self, snr_db, sample_rate=16000):
         self.snr_db = snr_db
         self.sample_rate = sample_rate

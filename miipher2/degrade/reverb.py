@@ -67,6 +67,8 @@ class Reverb(Degradation):
         If the target is neither ``dry`` nor ``early``.
     """
 
+    adds_sound = True
+
     def __init__(self, csv, data_root=None, target="dry", sample_rate=16000):
         if target not in ("dry", "early"):
             raise UserError(f"target {target!r}: give 'dry' or 'early'")

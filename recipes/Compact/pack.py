@@ -38,6 +38,8 @@ RATE = 16000
 # duller: -1 dB at 4 kHz and -3 dB at 8 kHz (log-spectral distance at 40 kbit/s
 # 1.3 dB, at 56 1.1 dB without that slope).
 KBPS = 56
+# What ``times`` goes by
+SEGMENT_SECONDS, LITTLE_SECONDS, LASTING_SECONDS = 3.0, 90.0, 8.0
 NEEDED = ("path", "seconds", "speaker", "split", "licence")
 MANIFESTS = {
     ("speech", "train"): ["train"],
@@ -169,19 +171,66 @@ def with_serial(ogg, serial):
     return bytes(ogg)
 
 
+def times(key, rows):
+    """How often each recording comes in an epoch.
+
+    Only a segment of it is heard at a time, so speech to train on comes once
+    for each 3 s, and twice as often where a speaker has said little: many
+    voices teach more than much of one. Noise that lasts comes as often as
+    short noises, of which there are more.
+
+    Arguments
+    ---------
+    key : tuple of str
+        Kind and split.
+    rows : list of dict
+        Their recordings.
+
+    Returns
+    -------
+    list of int
+        One for each row.
+
+    Example
+    -------
+    >>> rows = [{"path": "a", "speaker": "a", "seconds": "9.0"}]
+    >>> times(("speech", "train"), rows), times(("speech", "valid"), rows)
+    ([6], [1])
+    """
+    if key == ("noise", "train"):
+        return [
+            3
+            if float(row["seconds"]) >= LASTING_SECONDS
+            and not row["path"].rpartition("/")[2].startswith("music_")
+            else 1
+            for row in rows
+        ]
+    if key != ("speech", "train"):
+        return [1] * len(rows)
+    said = defaultdict(float)
+    for row in rows:
+        said[row["speaker"]] += float(row["seconds"])
+    return [
+        max(1, round(float(row["seconds"]) / SEGMENT_SECONDS))
+        * (2 if said[row["speaker"]] < LITTLE_SECONDS else 1)
+        for row in rows
+    ]
+
+
 def manifests(chosen):
     """Yields name and content of every manifest."""
     for key, names in MANIFESTS.items():
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for row in chosen[key]:
+        often = times(key, chosen[key])
+        for row, count in zip(chosen[key], often, strict=True):
             wav = packed_path(row["path"])
             name = wav.rsplit(".", 1)[0].replace("/", "-")
-            speaker = row["speaker"] or "x"
-            writer.writerow(
-                [name, row["seconds"], f"$data_root/{wav}", speaker]
-            )
+            place = row["seconds"], f"$data_root/{wav}", row["speaker"] or "x"
+            writer.writerow([name, *place])
+            for number in range(1, count):
+                writer.writerow([f"{name}-again{number}", *place])
         for name in names:
             yield f"{name}.csv", text.getvalue().encode()
 

@@ -7,7 +7,8 @@ What counts as clean speech has been recorded somewhere: a model that is to
 give it back learns to give back the hum of the room as well. OUT, a new folder,
 gets a copy of every recording with what is always there up to 12 dB quieter, and
 ``manifest.csv`` for ``--skip_prep=True --train_csv``, which has these copies in
-the column ``target_wav``; what is degraded is the recording itself.
+the column ``target_wav``; what is degraded is the recording itself, and where no
+noise is added, its own stays.
 
 Authors
  * The miipher2 authors 2026
@@ -87,17 +88,19 @@ def main(argv=None):
         folder = options.out.absolute()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder}: there already; give a new folder")
-        quieted = []
-        for number, row in enumerate(tqdm(rows, unit="file", disable=None)):
-            samples, rate = read_own_rate(row["wav"])
-            target = folder / f"{number}.flac"
-            cleaned = torch.from_numpy(quieter(samples, rate))
-            write_audio(target, cleaned.clamp(-1, 1), rate)
+        copies, quieted = {}, []
+        for row in tqdm(rows, unit="row", disable=None):
+            wav = str(Path(row["wav"]).absolute())
+            if wav not in copies:  # one that comes again has its copy
+                samples, rate = read_own_rate(wav)
+                copies[wav] = folder / f"{len(copies)}.flac"
+                cleaned = torch.from_numpy(quieter(samples, rate))
+                write_audio(copies[wav], cleaned.clamp(-1, 1), rate)
             columns = {name: row[name] for name in COLUMNS}
-            columns["wav"] = str(Path(row["wav"]).absolute())
-            quieted.append({**columns, "target_wav": str(target)})
+            target = str(copies[wav])
+            quieted.append({**columns, "wav": wav, "target_wav": target})
         write_manifest(folder / "manifest.csv", quieted)
-        print(f"{len(rows)} files: {folder / 'manifest.csv'}")
+        print(f"{len(copies)} files: {folder / 'manifest.csv'}")
 
 
 def read_own_rate(path):

@@ -86,10 +86,30 @@ def test_what_is_in_it(pack, data, tmp_path, capsys):
     rows = read_manifest(tmp_path / "there/train.csv", tmp_path / "there")
     assert [(row["ID"], row["spk_id"]) for row in rows] == [
         ("speech-train-anna-1", "anna"),
+        ("speech-train-anna-1-again1", "anna"),
         ("speech24-x-train-bo-1", "bo"),
+        ("speech24-x-train-bo-1-again1", "bo"),
     ]
     assert all(soundfile.info(row["wav"]).duration == 1 for row in rows)
     assert found["valid.csv"] == found["test.csv"]
+
+
+def test_many_voices_and_lasting_noise_come_more_often(recipe):
+    times = recipe("Compact/pack.py").times
+    spoken = [("a", 2.0), ("a", 14.0), ("b", 80.0), ("b", 9.0), ("b", 1.1)]
+    rows = [
+        {"path": "x.ogg", "speaker": who, "seconds": str(seconds)}
+        for who, seconds in spoken
+    ]
+    assert times(("speech", "train"), rows) == [2, 10, 27, 3, 1]
+    assert times(("speech", "valid"), rows) == [1] * 5
+    heard = [("x/rain", 8.0), ("x/knock", 7.9), ("x/music_a", 20.0)]
+    rows = [
+        {"path": f"{path}.ogg", "speaker": "", "seconds": str(seconds)}
+        for path, seconds in heard
+    ]
+    assert times(("noise", "train"), rows) == [3, 1, 1]
+    assert times(("rir", "train"), rows) == [1] * 3
 
 
 def test_the_same_bytes_again(pack):

@@ -54,12 +54,14 @@ def test_the_manifest_has_both(quiet, tmp_path, capsys):
     data.mkdir()
     soundfile.write(data / "a.flac", recorded, RATE)
     row = {"ID": "x/a", "duration": 3.0, "wav": "$data_root/a.flac"}
-    write_manifest(tmp_path / "train.csv", [{**row, "spk_id": "anna"}])
+    rows = [{**row, "ID": name, "spk_id": "anna"} for name in ("x/a", "again")]
+    write_manifest(tmp_path / "train.csv", rows)
     arguments = [str(tmp_path / "train.csv"), str(tmp_path / "out")]
     quiet.main([*arguments, "--data-root", str(data)])
-    (found,) = read_manifest(tmp_path / "out/manifest.csv", "elsewhere")
+    again, found = read_manifest(tmp_path / "out/manifest.csv", "elsewhere")
     assert found["wav"] == str(data / "a.flac")
     assert (found["ID"], found["spk_id"]) == ("x/a", "anna")
+    assert again == {**found, "ID": "again"}
     cleaned, rate = soundfile.read(found["target_wav"])
     assert (rate, len(cleaned)) == (RATE, len(recorded))
     assert np.allclose(cleaned, quiet.quieter(recorded, RATE), atol=1e-4)
