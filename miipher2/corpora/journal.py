@@ -8,6 +8,7 @@ Authors
  * The miipher2 authors 2026
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -17,6 +18,11 @@ from pathlib import Path
 
 from miipher2.corpora.manifest import Row, read_rows, write_rows
 from miipher2.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where nothing keeps two runs apart
+    fcntl = None
 
 NAME = re.compile(r"manifest\.\d+-of-\d+(\.done)?\.jsonl")
 
@@ -44,7 +50,7 @@ class Journal:
     Raises
     ------
     UserError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or another run is at work in it.
 
     Example
     -------
@@ -62,12 +68,15 @@ class Journal:
 
     def __init__(self, folder, shard=0, num_shards=1, parquet=False):
         self.folder = Path(folder)
-        self.parts = [
-            self.folder / f"manifest.{part}-of-{num_shards}.done.jsonl"
-            for part in range(num_shards)
-        ]
-        self.done = self.parts[shard]
-        self.path = self.folder / f"manifest.{shard}-of-{num_shards}.jsonl"
+        working, self.parts = (
+            [
+                self.folder / f"manifest.{part}-of-{num_shards}{state}.jsonl"
+                for part in range(num_shards)
+            ]
+            for state in ("", ".done")
+        )
+        self.path, self.done = working[shard], self.parts[shard]
+        self.of_this_run = set(working)
         names = ["manifest.csv", "manifest.parquet"]
         self.manifest = self.folder / names.pop(parquet)
         self.other = self.folder / names.pop()
@@ -80,6 +89,7 @@ class Journal:
             if self.done.exists():
                 os.replace(self.done, self.path)
             self.file = open(self.path, "a+b", buffering=0)
+            self._keep_others_out()
             self._drop_torn_line()
             self.known = self._read()
         except OSError as error:
@@ -91,6 +101,18 @@ class Journal:
 
     def __exit__(self, *_):
         self.file.close()
+
+    def _keep_others_out(self):
+        """Claims this part; refuses to share the folder with another run."""
+        with contextlib.ExitStack() as closing:
+            closing.enter_context(self.file)
+            others = self._journals() - self.of_this_run - set(self.parts)
+            if not _claim(self.file) or any(map(_is_claimed, others)):
+                raise UserError(
+                    f"{self.folder}: another run is at work there; wait until "
+                    "it has ended, or give another output folder"
+                )
+            closing.pop_all()
 
     def _drop_torn_line(self):
         end = self.file.seek(0, os.SEEK_END)
@@ -116,6 +138,11 @@ class Journal:
         -------
         bool
             The size of the output counts, too.
+
+        Raises
+        ------
+        UserError
+            If the output is that of another recording that is still there.
         """
         row = self.known.get(item.ID)
         if (
@@ -126,9 +153,15 @@ class Journal:
         ):
             return False
         try:
-            return (self.folder / row.output).stat().st_size == row.bytes
+            size = (self.folder / row.output).stat().st_size
         except OSError:
             return False
+        if row.input != str(item.input) and _differ(row.input, item.input):
+            raise UserError(
+                f"{item.input}: {self.folder / row.output} is there, restored "
+                f"from {row.input}; give another output folder"
+            )
+        return size == row.bytes
 
     def append(self, row):
         """Remembers what became of a recording.
@@ -163,7 +196,6 @@ class Journal:
             The manifest's rows; None while other parts have not ended.
         """
         os.fsync(self.file.fileno())
-        self.file.close()
         os.replace(self.path, self.done)
         if not self._all_ended():
             return None
@@ -172,9 +204,10 @@ class Journal:
         # both have read the same; when they are not, the other one is done.
         if not self._all_ended():
             return None
-        write_rows(self.manifest, rows)
+        write_rows(self.manifest, rows, writer=self.path.name)
         self.other.unlink(missing_ok=True)
-        for journal in self._journals():
+        # Who works now has come since, and will add to the manifest.
+        for journal in self._journals() - self.of_this_run:
             journal.unlink(missing_ok=True)
         return rows
 
@@ -184,7 +217,7 @@ class Journal:
     def _journals(self):
         """All of them, also those that killed runs have left."""
         paths = self.folder.glob("manifest.*.jsonl")
-        return [path for path in paths if NAME.fullmatch(path.name)]
+        return {path for path in paths if NAME.fullmatch(path.name)}
 
     def _read(self):
         """The latest row about each recording, by ID, sorted."""
@@ -192,6 +225,40 @@ class Journal:
         rows += read_rows(self.manifest) + read_rows(self.other)
         rows.sort(key=lambda row: (row.ID, row.finished))
         return {row.ID: row for row in rows}
+
+
+def _claim(file):
+    """Locks an open file as long as this process has it open.
+
+    Returns
+    -------
+    bool
+        False if another process has. True also where there are no locks.
+    """
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without them
+        pass
+    return True
+
+
+def _is_claimed(path):
+    try:
+        with open(path, "r+b") as file:
+            return not _claim(file)
+    except FileNotFoundError:  # another process has just ended the run
+        return False
+
+
+def _differ(one, other):
+    """Whether two paths are of two files; False if one is not there."""
+    try:
+        return not os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
 
 
 def _lines(path):

@@ -74,7 +74,7 @@ class Row:
 TYPES = {column.name: column.type for column in dataclasses.fields(Row)}
 
 
-def write_rows(path, rows):
+def write_rows(path, rows, writer=""):
     """Writes a manifest, whole or not at all.
 
     Arguments
@@ -83,6 +83,8 @@ def write_rows(path, rows):
         ``.csv`` or ``.parquet``.
     rows : list of Row
         What it is to hold.
+    writer : str
+        Who writes it, where several may do so at once.
 
     Example
     -------
@@ -92,7 +94,7 @@ def write_rows(path, rows):
     >>> read_rows(path) == rows
     True
     """
-    with whole_file(path) as file:
+    with whole_file(path, writer) as file:
         if path.suffix == ".parquet":
             parquet, table = _parquet(path), {}
             for name in TYPES:

@@ -30,7 +30,7 @@ class _Reporting(io.FileIO):
             raise self.error
 
 
-def partial_file(path):
+def partial_file(path, writer=""):
     """Where a file is until it is whole.
 
     Always the same, so that what a killed run has left is replaced.
@@ -39,23 +39,27 @@ def partial_file(path):
     ---------
     path : Path
         Its name.
+    writer : str
+        Who writes it, if several may do so at once.
 
     Returns
     -------
     Path
         Hidden, beside it.
     """
-    return path.with_name(f".{digest(path.name)[:16]}.partial")
+    return path.with_name(f".{digest(path.name + writer)[:16]}.partial")
 
 
 @contextlib.contextmanager
-def whole_file(path):
+def whole_file(path, writer=""):
     """A file that appears under its name once it is whole and on the disk.
 
     Arguments
     ---------
     path : Path
         Its name.
+    writer : str
+        See ``partial_file``.
 
     Yields
     ------
@@ -76,7 +80,7 @@ def whole_file(path):
     >>> path.read_text()
     'done'
     """
-    partial = partial_file(path)
+    partial = partial_file(path, writer)
     try:
         with _Reporting(partial, "w+") as file:
             try:

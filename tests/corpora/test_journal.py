@@ -62,6 +62,27 @@ def test_what_is_done_is_there_and_made_in_this_way(output):
             (output / "a.wav").write_bytes(b"done")
 
 
+def test_another_recording_of_the_same_name_is_not_taken_for_done(
+    output, tmp_path
+):
+    first, second, moved = (tmp_path / name / "a.wav" for name in "123")
+    for path in (first, second):
+        path.parent.mkdir()
+        path.write_bytes(b"sound")
+    with Journal(output) as journal:
+        journal.append(dataclasses.replace(row("a.wav"), input=str(first)))
+    with Journal(output) as journal:
+
+        def look(path):
+            return journal.is_done(Item("a.wav", path, "a.wav", 0), "m", "s")
+
+        assert look(first) and look(first.parent / ".." / "1" / "a.wav")
+        with pytest.raises(UserError, match="2/a.wav: .* restored from .*1/a"):
+            look(second)
+        first.rename(moved.parent.with_name("moved.wav"))
+        assert look(second)  # the corpus lies elsewhere now
+
+
 @pytest.mark.parametrize("status", ["failed", "skipped"])
 def test_what_failed_is_tried_again(output, status):
     with Journal(output) as journal:
@@ -140,6 +161,49 @@ def test_a_part_that_was_killed_is_made_up_for(output):
         journal.append(newer)
         assert journal.finish()[1] == newer
     assert names(output) == ["a.wav", "manifest.csv"]
+
+
+def test_two_runs_do_not_share_a_folder(output):
+    with Journal(output, 0, 2) as journal:
+        journal.append(row("a.wav"))
+        for shard, count in ((0, 2), (0, 1), (2, 3)):
+            with pytest.raises(UserError, match="another run is at work"):
+                with Journal(output, shard, count):
+                    pass
+        with Journal(output, 1, 2) as other:  # the other half of this one
+            assert set(other.known) == {"a.wav"}
+    with Journal(output) as journal:  # it has ended
+        assert set(journal.known) == {"a.wav"}
+
+
+def test_two_may_write_the_manifest_at_once(tmp_path, monkeypatch):
+    path, rows, replace = tmp_path / "manifest.csv", [row("a.wav")], os.replace
+
+    def meanwhile(source, target):
+        monkeypatch.setattr(os, "replace", replace)
+        write_rows(path, rows, writer="another")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    write_rows(path, rows, writer="one")
+    assert read_rows(path) == rows and names(tmp_path) == [path.name]
+
+
+def test_who_comes_while_the_manifest_is_written_is_sent_away(
+    output, monkeypatch
+):
+    def meanwhile(*arguments, **options):
+        with pytest.raises(UserError, match="another run is at work"):
+            with Journal(output):
+                pass
+        write_rows(*arguments, **options)
+
+    monkeypatch.setattr("miipher2.corpora.journal.write_rows", meanwhile)
+    with Journal(output) as journal:
+        journal.append(row("a.wav"))
+        assert len(journal.finish()) == 1
+    with Journal(output) as journal:
+        assert set(journal.known) == {"a.wav"}
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
