@@ -163,7 +163,7 @@ def contents(folder):
     return ", ".join(names[:6]) + more or "nothing"
 
 
-def list_audio(data_folder, *folders, suffixes=AUDIO_SUFFIXES):
+def list_audio(data_folder, *folders, suffixes=AUDIO_SUFFIXES, unlisted=None):
     """Lists audio files; hidden files and folders are passed over.
 
     Linked folders are followed, each folder once, so that loops end.
@@ -177,6 +177,9 @@ def list_audio(data_folder, *folders, suffixes=AUDIO_SUFFIXES):
         that do not exist are passed over.
     suffixes : tuple of str
         How names of recordings end, in lower case.
+    unlisted : callable
+        Gets an ``OSError`` for each folder that cannot be listed; None: the
+        log names them.
 
     Returns
     -------
@@ -199,7 +202,8 @@ def list_audio(data_folder, *folders, suffixes=AUDIO_SUFFIXES):
     data_folder = _folder(data_folder)
     files, seen = [], set()
     for start in folders or [data_folder]:
-        walk = os.walk(start, followlinks=True, onerror=_unreadable_folder)
+        told = unlisted or _unreadable_folder
+        walk = os.walk(start, followlinks=True, onerror=told)
         for folder, subfolders, names in walk:
             status = os.stat(folder)
             if (status.st_dev, status.st_ino) in seen:

@@ -99,11 +99,11 @@ def open_sound(path):
         with open(path, "rb") as file:
             if not file.read(1):
                 raise UserError(f"{path}: an empty file (0 bytes)")
+        pyav = str(path).lower().endswith(PYAV_SUFFIXES)
+        with (_open_pyav if pyav else _open_soundfile)(path) as sound:
+            yield sound
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
-    pyav = str(path).lower().endswith(PYAV_SUFFIXES)
-    with (_open_pyav if pyav else _open_soundfile)(path) as sound:
-        yield sound
 
 
 @contextlib.contextmanager
@@ -180,23 +180,29 @@ def _open_pyav(path):
                 raise UserError(
                     f"{path}: cannot be read as sound: unknown codec"
                 )
-            yield Sound(
-                codec.rate, codec.channels, _pyav_blocks(container, stream)
-            )
+            blocks = _pyav_blocks(path, container, stream)
+            yield Sound(codec.rate, codec.channels, blocks)
     except av.FFmpegError as error:
         raise UserError(
             f"{path}: cannot be read as sound: {error.strerror}"
         ) from None
 
 
-def _pyav_blocks(container, stream):
+def _pyav_blocks(path, container, stream):
     import av
 
     codec = stream.codec_context
     # It changes the type of the samples only; None ends it.
     converted = av.AudioResampler("flt", codec.layout, codec.rate)
     for frame in itertools.chain(container.decode(stream), [None]):
-        for part in converted.resample(frame):
+        try:
+            parts = converted.resample(frame)
+        except ValueError:
+            raise UserError(
+                f"{path}: cannot be read as sound: its rate or channels change "
+                "on the way"
+            ) from None
+        for part in parts:
             yield part.to_ndarray().reshape(-1, codec.channels)
 
 

@@ -134,7 +134,10 @@ def list_items(inputs, output, suffix):
 
 
 def _of_folder(folder, output, name):
-    """``(ID, path, size)`` of the recordings and tars below a folder."""
+    """``(ID, path, size)`` of the recordings and tars below a folder.
+
+    A folder that cannot be listed is there, too: reading it will tell.
+    """
     if folder.resolve() == output.resolve():
         raise UserError(
             f"{output}: is the input; its recordings would be overwritten; "
@@ -144,10 +147,18 @@ def _of_folder(folder, output, name):
     if output.resolve().is_relative_to(folder.resolve()):
         below = f"{output.resolve().relative_to(folder.resolve()).as_posix()}/"
     prefix = f"{folder.resolve().name}/" if name else ""
+    errors = []
+    files = list_audio(
+        folder, suffixes=SUFFIXES + TAR_SUFFIXES, unlisted=errors.append
+    )
+    files = [(file.path, file.size) for file in files]
+    for error in errors:
+        path = os.path.relpath(error.filename, folder)
+        files.append((path.replace(os.sep, "/"), 0))
     return [
-        (prefix + file.path, folder / file.path, file.size)
-        for file in list_audio(folder, suffixes=SUFFIXES + TAR_SUFFIXES)
-        if below is None or not file.path.startswith(below)
+        (prefix + path, folder / path, size)
+        for path, size in files
+        if below is None or not path.startswith(below)
     ]
 
 

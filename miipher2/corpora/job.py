@@ -9,10 +9,13 @@ import time
 from collections import deque
 from pathlib import Path
 
+import numpy as np
+
 from miipher2.corpora.decoding import NothingToRestore
 from miipher2.corpora.manifest import Row, now
 from miipher2.corpora.recording import Recording
 from miipher2.corpora.writing import RestoredRecording
+from miipher2.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,8 +153,13 @@ class Job:
         Raises
         ------
         UserError
-            If it cannot be written.
+            If it cannot be written, or the model has given no sound.
         """
+        if not np.isfinite(wav).all():
+            raise UserError(
+                f"{self.item.input}: the model gave NaN or infinite samples; "
+                "try --precision fp32"
+            )
         if not self.restored.add(window, wav):
             return False
         self.row.status = "silent" if self.restored.silent else "done"

@@ -83,8 +83,9 @@ def open_folder():
 
 def test_rights_that_are_missing(restorer, open_folder):
     source, output = open_folder / "in", open_folder / "out"
-    for folder in (source / "a", source / "b", output / "b"):
+    for folder in (source / "a", source / "b", source / "c", output / "b"):
         folder.mkdir(parents=True)
+    (source / "c").chmod(0)
     for name in ("a/good.wav", "a/secret.wav", "b/nowhere.wav"):
         soundfile.write(source / name, voice(0.3), 16000)
     (source / "a/secret.wav").chmod(0)
@@ -97,6 +98,10 @@ def test_rights_that_are_missing(restorer, open_folder):
     rows = {row.ID: row for row in read_rows(output / "manifest.csv")}
     assert rows["a/good.wav"].status == "done"
     assert rows["a/secret.wav"].reason == "Permission denied"
+    assert (rows["c"].status, rows["c"].reason) == (
+        "failed",
+        "Permission denied",
+    )
     assert (
         rows["b/nowhere.wav"].reason == "cannot be written: Permission denied"
     )
@@ -209,6 +214,24 @@ def test_a_fault_of_the_program_ends_the_run(
     with pytest.raises(ZeroDivisionError, match="a fault"):
         pipeline.run(items)
     assert not list((tmp_path / "out").rglob(".*"))
+
+
+def test_what_the_model_cannot_say_has_failed(restorer, tmp_path, monkeypatch):
+    folder, speak = tmp_path / "in", restorer.speak
+    folder.mkdir()
+    for name, seconds in (("a", 0.2), ("b", 0.4)):
+        soundfile.write(folder / f"{name}.wav", voice(seconds), 16000)
+
+    def overflowing(wavs, *arguments):
+        spoken = speak(wavs, *arguments)
+        return spoken / 0 if wavs.shape[1] > 4000 else spoken
+
+    monkeypatch.setattr(restorer, "speak", overflowing)
+    run(restorer, folder, tmp_path / "out")
+    first, second = read_rows(tmp_path / "out" / "manifest.csv")
+    assert (first.status, second.status) == ("done", "failed")
+    assert second.reason.startswith("the model gave NaN or infinite samples")
+    assert not (tmp_path / "out" / "b.wav").exists()
 
 
 def command(folder, output, model):

@@ -4,6 +4,7 @@ Authors
  * The miipher2 authors 2026
 """
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -132,6 +133,23 @@ def test_what_cannot_be_listed_is_named(corpus, tmp_path):
     two = corpus("a/x.wav", folder="two") / "a"
     with pytest.raises(UserError, match="both would be restored to a/x.wav"):
         list_items([one, two], tmp_path / "out", ".wav")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(
+    corpus, tmp_path, monkeypatch
+):
+    folder, scandir = corpus("a.wav", "s/t/b.wav"), os.scandir
+
+    def forbidden(path):
+        if str(path).endswith("s"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    assert outputs([folder], tmp_path / "out") == {
+        "a.wav": "a.wav",
+        "s": "s.wav",
+    }
 
 
 def test_shards_are_even_and_do_not_depend_on_each_other():

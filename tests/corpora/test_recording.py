@@ -146,6 +146,40 @@ def test_a_video_without_sound_is_nothing_to_restore(tmp_path):
         measured(tmp_path / "a.mp4")
 
 
+def test_channels_that_change_on_the_way_are_named(tmp_path):
+    av = pytest.importorskip("av")
+    parts = []
+    for channels in (1, 2):
+        path = tmp_path / f"{channels}.aac"
+        wav = numpy.stack([voice(1, 48000)] * channels)
+        with av.open(str(path), "w") as container:
+            layout = "mono" if channels == 1 else "stereo"
+            sound = container.add_stream("aac", rate=48000, layout=layout)
+            for start in range(0, wav.shape[1] - 1023, 1024):
+                block = numpy.ascontiguousarray(wav[:, start : start + 1024])
+                frame = av.AudioFrame.from_ndarray(block, "fltp", layout)
+                frame.rate, frame.pts = 48000, start
+                container.mux(sound.encode(frame))
+            container.mux(sound.encode(None))
+        parts.append(path.read_bytes())
+    path = tmp_path / "both.aac"
+    path.write_bytes(b"".join(parts))
+    with pytest.raises(UserError, match="both.aac: .* channels change"):
+        measured(path)
+
+
+def test_a_disk_that_cannot_be_read_fails_one_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, voice(0.5), 16000)
+
+    def broken(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("miipher2.corpora.decoding._ogg_ends", broken)
+    with pytest.raises(UserError, match="a.ogg: Input/output error"):
+        measured(path)
+
+
 def test_an_unknown_codec_is_named(tmp_path):
     path = tmp_path / "a.webm"
     encode(path, "libopus", voice(1, 48000))
