@@ -144,6 +144,25 @@ def test_windows_go_on_where_the_last_one_was(rows, keep):
         assert (made - expected).norm() < 0.01 * expected.norm()
 
 
+def test_a_batch_that_finds_no_memory_leaves_the_harmonics_where_they_were(
+    monkeypatch,
+):
+    vocoder = HarmonicVocoder(16, channels=8, intermediate=16, layers=1).eval()
+    channel = SimpleNamespace(state=0.25)
+    windows = [SimpleNamespace(channel=channel, start=0, next_start=80)]
+
+    def full(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(vocoder, "shape", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        vocoder.speak(torch.rand(1, 100, 16), windows, 10)
+    assert channel.state == 0.25
+    monkeypatch.undo()
+    vocoder.speak(torch.rand(1, 100, 16), windows, 10)
+    assert channel.state != 0.25
+
+
 @pytest.mark.parametrize("recorded", [False, True])
 def test_every_weight_learns(recorded):
     vocoder = small(keep=True)

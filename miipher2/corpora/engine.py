@@ -6,7 +6,7 @@ Authors
 
 import logging
 import math
-from collections import defaultdict, deque
+from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +22,8 @@ HALVINGS = 3
 # Seconds of sound in a batch. None: one window at a time, as long as it is; on
 # a CPU larger batches gain nothing, and padding costs what it is long.
 BATCH_SECONDS = {"cpu": None, "cuda": 640.0}
+# After so many full batches a batch that is not full waits no longer.
+PATIENCE = 100
 
 
 @dataclass(eq=False)
@@ -114,6 +116,7 @@ class Engine:
             seconds = min(batch_seconds, total_seconds)
             samples = int(seconds * restorer.input_rate)
             self.batch_samples = max(self.plan.samples, samples)
+        self.patience = PATIENCE * self.rows(self.plan.samples)
 
     def rows(self, samples):
         """How many windows of some length are in a batch.
@@ -163,17 +166,24 @@ class Engine:
             yield from self._fetch(*launched.popleft())
 
     def _batches(self, windows):
-        """Full batches as they fill up, then the others; silence at once."""
-        waiting = defaultdict(list)
-        for window in windows:
+        """Full batches as they fill up, then the others; silence at once.
+
+        A rare shape does not wait for ever, as its recordings do with it.
+        """
+        waiting = {}  # number of the first window, and all, by shape
+        for number, window in enumerate(windows):
             if window.channel.silent:
                 yield window
                 continue
             shape = self._shape(len(window.samples))
-            waiting[shape].append(window)
-            if len(waiting[shape]) >= self.rows(shape[0]):
-                yield shape, waiting.pop(shape)
-        yield from waiting.items()
+            waiting.setdefault(shape, (number, []))[1].append(window)
+            oldest = next(iter(waiting))
+            if len(waiting[shape][1]) >= self.rows(shape[0]):
+                yield shape, waiting.pop(shape)[1]
+            elif number - waiting[oldest][0] >= self.patience:
+                yield oldest, waiting.pop(oldest)[1]
+        for shape, (_, group) in waiting.items():
+            yield shape, group
 
     def _shape(self, samples):
         """The length that a window is padded to, and if its end is masked.
@@ -249,7 +259,8 @@ class Engine:
 
 
 def _out_of_memory(error):
-    """Whether it is that; a CPU says so in words only."""
-    return isinstance(error, torch.OutOfMemoryError) or (
-        "can't allocate memory" in str(error)
+    """Whether it is that; a CPU and CUDA's libraries say so in words only."""
+    words = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        word in str(error) for word in words
     )

@@ -170,22 +170,41 @@ class HarmonicVocoder(Vocoder):
         filters, scores, kept = self.describe(features, recording)
         hz = self.heard(scores)
         passed = cycles(hz, self.stft.hop_length, self.sample_rate)
+        met = meeting * self.hop_length
+        ends = [
+            w.start if w.next_start is None else w.next_start for w in windows
+        ]
+        places = [
+            [met, met + (end - window.start) * self.hop_length]
+            for window, end in zip(windows, ends, strict=True)
+        ]
+        places = torch.tensor(places, dtype=torch.long).reshape(-1, 2)
+        places = places.clamp(max=passed.shape[1] - 1).to(passed.device)
+        there = passed[: len(places)].gather(1, places).tolist()
         cycles_before = torch.zeros(len(hz), dtype=torch.float64)
         samples_before = torch.zeros(len(hz), dtype=torch.long)
-        met = meeting * self.hop_length
-        for row, window in enumerate(windows):
-            if window.channel.state is not None:
-                there = passed[row, met].item()
-                cycles_before[row] = window.channel.state - there
+        states = {}
+        for row, (window, (first, last)) in enumerate(
+            zip(windows, there, strict=True)
+        ):
+            channel = window.channel
+            state = states.get(id(channel), channel.state)
+            if state is not None:
+                cycles_before[row] = state - first
             samples_before[row] = window.start * self.hop_length
             if window.next_start is not None:
-                at = (window.next_start - window.start) * self.hop_length + met
-                there = passed[row, at].item()
-                window.channel.state = (cycles_before[row].item() + there) % 1
+                states[id(channel)] = (cycles_before[row].item() + last) % 1
         with torch.autocast(features.device.type, enabled=False):
             wav = self.shape(
-                hz, filters, kept, cycles_before.to(hz.device), samples_before
+                hz,
+                filters,
+                kept,
+                cycles_before.to(hz.device),
+                samples_before.to(hz.device),
             )
+        for window in windows:  # not sooner: without memory it is tried again
+            channel = window.channel
+            channel.state = states.get(id(channel), channel.state)
         return wav.clamp(-1, 1)
 
     def describe(self, features, recording=None):
@@ -331,8 +350,7 @@ class HarmonicVocoder(Vocoder):
     def _noise(self, like, samples_before):
         if self.training:
             return torch.randn_like(like)
-        index = torch.arange(like.shape[1])
+        index = torch.arange(like.shape[1], device=like.device)
         if samples_before is not None:
             index = index + samples_before[:, None]
-        index = (index % NOISE_SAMPLES).to(like.device)
-        return self.noise[index].expand_as(like)
+        return self.noise[index % NOISE_SAMPLES].expand_as(like)

@@ -83,6 +83,16 @@ def test_windows_of_a_channel_stay_in_order(restorer):
     assert len(order) == 12
 
 
+def test_a_rare_shape_does_not_wait_for_the_end(restorer, monkeypatch):
+    monkeypatch.setattr("miipher2.corpora.engine.PATIENCE", 2)
+    rare = window("rare", 30000)
+    windows = [window(i, 64000) for i in range(12)]
+    engine = Engine(restorer, batch_seconds=8)
+    order = [w.owner for w, _ in engine.run([rare, *windows])]
+    assert sorted(map(str, order)) == sorted(["rare", *map(str, range(12))])
+    assert 2 <= order.index("rare") <= 6
+
+
 def test_silence_does_not_meet_the_model(restorer, shapes):
     silent = window("a", 1000, Channel(1.0, silent=True))
     assert list(Engine(restorer).run([silent])) == [(silent, silent.samples)]
@@ -94,6 +104,7 @@ def test_silence_does_not_meet_the_model(restorer, shapes):
     [
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
     ],
 )
 def test_out_of_memory_halves_the_batch(restorer, monkeypatch, error, caplog):
