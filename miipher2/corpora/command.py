@@ -6,6 +6,7 @@ Authors
 
 import argparse
 import logging
+import math
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from miipher2.corpora.items import is_tar, list_items, shard_of
 from miipher2.corpora.job import Settings
 from miipher2.corpora.journal import Journal
 from miipher2.corpora.machine import load, part
+from miipher2.corpora.manifest import now
 from miipher2.corpora.progress import Progress, logging_to
 from miipher2.corpora.tars import check_tars, tar_settings
 from miipher2.corpora.writing import FORMATS, check_format
@@ -107,20 +109,20 @@ def add_parser(subparsers):
     )
     engine.add_argument(
         "--batch-seconds",
-        type=float,
+        type=_seconds,
         metavar="S",
         help="sound in a batch; default: by the device",
     )
     engine.add_argument(
         "--workers",
-        type=int,
+        type=_at_least_one,
         default=min(8, os.cpu_count() or 1),
         metavar="N",
         help="threads that read, and as many that write; default: %(default)s",
     )
     engine.add_argument(
         "--num-shards",
-        type=int,
+        type=_at_least_one,
         default=1,
         metavar="N",
         help="split the work into N parts, one for each machine",
@@ -161,6 +163,16 @@ def _at_least_one(text):
     return int(text)
 
 
+def _seconds(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds above 0")
+    return value
+
+
 def _loudness(text):
     if text in ("input", "off"):
         return text
@@ -189,6 +201,7 @@ def restore(arguments):
         0 if all was restored, 1 if some recordings failed, 130 after Ctrl-C.
     """
     shard, num_shards = part(arguments)
+    started = now()
     if arguments.engine == "ray":
         cluster.check_cluster(arguments)
     output = Path(arguments.output)
@@ -206,7 +219,9 @@ def restore(arguments):
             with Journal(
                 output, shard, num_shards, arguments.parquet
             ) as journal:
-                return _restore_items(restorer, items, journal, arguments)
+                return _restore_items(
+                    restorer, items, journal, arguments, started
+                )
         except KeyboardInterrupt:
             logger.error("interrupted; the same command again goes on")
             return 130
@@ -266,7 +281,7 @@ def _restore_file(arguments):
     return 0
 
 
-def _restore_items(restorer, items, journal, arguments):
+def _restore_items(restorer, items, journal, arguments, started):
     settings = Settings(
         arguments.sample_rate or restorer.sample_rate,
         arguments.channels,
@@ -303,10 +318,13 @@ def _restore_items(restorer, items, journal, arguments):
             missing, settings, report, progress.advance, arguments, restorer
         )
     rows = journal.finish()
-    return _summary(progress, rows, arguments.output)
+    # what has failed in this run, whichever process was at it
+    failed = [r for r in rows or () if r.status == "failed"]
+    failed = any(row.finished >= started for row in failed)
+    return _summary(progress, failed, arguments.output)
 
 
-def _summary(progress, rows, output):
+def _summary(progress, failed, output):
     """Tells how it went; returns the exit code."""
     counts = progress.counts
     told = [f"{counts['done']} restored", f"{counts['failed']} failed"]
@@ -319,7 +337,6 @@ def _summary(progress, rows, output):
         return 1 if counts["failed"] else 0
     # torchrun ends all processes when one reports a failure: the last one to
     # end does it for all.
-    failed = rows and any(row.status == "failed" for row in rows)
     return 1 if failed else 0
 
 

@@ -63,6 +63,11 @@ def load(arguments):
     -------
     Restorer
         Ready to restore.
+
+    Raises
+    ------
+    UserError
+        If there is no such device.
     """
     from miipher2.restorer import Restorer
 
@@ -70,12 +75,42 @@ def load(arguments):
     if device is None:
         local_rank = int(os.environ.get("LOCAL_RANK", 0))
         device = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
+    check_device(device)
     precision = arguments.precision or best_precision(device)
     return Restorer.from_hparams(
         arguments.model,
         trust_model=arguments.trust_model,
         run_opts={"device": device, "precision": precision},
     )
+
+
+def check_device(name):
+    """Whether a device is there.
+
+    Arguments
+    ---------
+    name : str
+        ``cpu``, ``cuda:0``, ...
+
+    Raises
+    ------
+    UserError
+        If it is not.
+
+    Example
+    -------
+    >>> check_device("cpu")
+    """
+    try:
+        # makes something there: names alone are accepted for any number
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"--device {name}: not to be had; there are cpu and "
+            f"{torch.cuda.device_count()} CUDA devices, one for each process "
+            f"({reason})"
+        ) from None
 
 
 def best_precision(device):

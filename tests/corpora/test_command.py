@@ -173,6 +173,12 @@ def test_what_is_told_can_be_less_or_written_down(
         ["--loudness", "loud"],
         ["--sample-rate", "100"],
         ["--model", "nowhere"],
+        ["--workers", "0"],
+        ["--num-shards", "0"],
+        ["--batch-seconds", "nan"],
+        ["--batch-seconds", "0"],
+        ["--device", "cuda:99"],
+        ["--device", "gpu"],
     ],
 )
 def test_wrong_usage_is_one_line_and_code_2(
