@@ -269,6 +269,7 @@ class Restorer(Pretrained):
         sample_rate=None,
         channels="each",
         loudness="input",
+        batch_seconds=None,
     ):
         """Restores a file of any length and format.
 
@@ -286,6 +287,8 @@ class Restorer(Pretrained):
         loudness : str or float
             ``input``: as loud as the input; a number: LUFS; ``off``: as the
             model speaks. The true peak stays below -1 dB.
+        batch_seconds : float
+            Sound in a batch; None: by the device.
 
         Returns
         -------
@@ -309,7 +312,7 @@ class Restorer(Pretrained):
         try:
             job.measure()
             total_seconds = job.row.seconds * job.row.channels
-            engine = Engine(self, total_seconds=total_seconds)
+            engine = Engine(self, batch_seconds, total_seconds)
             for window, wav in engine.run(job.windows()):
                 job.add(window, wav)
         finally:

@@ -272,6 +272,7 @@ def _restore_file(arguments):
             arguments.sample_rate,
             arguments.channels,
             arguments.loudness,
+            arguments.batch_seconds,
         )
     except UserError as error:
         logger.error("failed: %s", error)

@@ -15,6 +15,7 @@ from tiny_restorer import voice
 from miipher2.cli import main
 from miipher2.corpora.manifest import read_rows
 from miipher2.model_folder import PRETRAINED, model_identity
+from miipher2.restorer import Restorer
 
 
 @pytest.fixture
@@ -143,6 +144,21 @@ def test_a_file_that_fails(recordings, restore, tmp_path, capsys):
     code, _ = restore(folder / "bad.wav", output="b.wav")
     assert code == 1 and not (tmp_path / "b.wav").exists()
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_file_is_restored_in_batches_of_the_size_asked(
+    recordings, restore, tmp_path, monkeypatch
+):
+    speak, rows = Restorer.speak, set()
+
+    def watched(self, wavs, *arguments):
+        rows.add(len(wavs))
+        return speak(self, wavs, *arguments)
+
+    monkeypatch.setattr(Restorer, "speak", watched)
+    folder = recordings({"a.wav": 20.0})
+    restore(folder / "a.wav", "--batch-seconds", 12, output="b.wav")
+    assert rows == {3}  # windows of 4 s
 
 
 def test_files_into_a_folder(recordings, restore, tmp_path):
