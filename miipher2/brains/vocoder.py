@@ -264,20 +264,20 @@ class VocoderBrain(RestorationBrain):
 
     def adversarial_losses(self, made, target):
         """Losses of the discriminator and of the generator."""
-        discriminator = self.modules.discriminator
-        with self.training_ctx:
-            scores, features = discriminator(target)
-            scores_made, features_made = discriminator(made)
-        scores = [score.float() for score in scores]
-        scores_made = [score.float() for score in scores_made]
+        with self.training_ctx:  # both in one batch, which is faster than two
+            scores, features = self.modules.discriminator(
+                torch.cat([made, target])
+            )
+        scores_made, scores = halves(scores)
+        features_made, features = transposed(map(halves, features))
         d_loss = self.discriminator_loss(scores_made, scores)["D_loss"]
         g_loss = self.generator_loss(
             sb.Stage.TRAIN,
             made,
             target,
             scores_made,
-            [[f.float() for f in layer] for layer in features_made],
-            [[f.detach().float() for f in layer] for layer in features],
+            features_made,
+            [[f.detach() for f in layer] for layer in features],
         )["G_loss"]
         return {"D_loss": d_loss, "G_loss": g_loss}
 
@@ -321,6 +321,11 @@ class VocoderBrain(RestorationBrain):
     def on_evaluate_start(self, **keys):
         """Takes the best checkpoint; its average becomes the generator."""
         super().on_evaluate_start(**keys)
+        if self.phase == "clean":
+            logger.warning(
+                f"The vocoder has heard no restored features in "
+                f"{self.optimizer_step} steps; give less than --pretrain_steps={self.pretrain_steps}"
+            )
         if self.average is not None:
             self.lower(self.modules.generator).load_state_dict(
                 self.average.module.state_dict()
@@ -348,3 +353,13 @@ class VocoderBrain(RestorationBrain):
             stem = name.replace("/", "-")
             for wav, side in zip(wavs, ("made", "true"), strict=True):
                 audio_io.save(folder / f"{stem}_{side}.wav", wav, rate)
+
+
+def halves(batches):
+    """Splits each of some batches into its two halves, in single precision."""
+    return transposed(batch.float().chunk(2) for batch in batches)
+
+
+def transposed(rows):
+    """Lists of the first and of the second of each pair."""
+    return map(list, zip(*rows, strict=True))
