@@ -264,20 +264,20 @@ class VocoderBrain(RestorationBrain):
 
     def adversarial_losses(self, made, target):
         """Losses of the discriminator and of the generator."""
-        with self.training_ctx:  # both in one batch, which is faster than two
-            scores, features = self.modules.discriminator(
-                torch.cat([made, target])
-            )
-        scores_made, scores = halves(scores)
-        features_made, features = transposed(map(halves, features))
+        discriminator = self.modules.discriminator
+        with self.training_ctx:
+            scores, features = discriminator(target)
+            scores_made, features_made = discriminator(made)
+        scores = [score.float() for score in scores]
+        scores_made = [score.float() for score in scores_made]
         d_loss = self.discriminator_loss(scores_made, scores)["D_loss"]
         g_loss = self.generator_loss(
             sb.Stage.TRAIN,
             made,
             target,
             scores_made,
-            features_made,
-            [[f.detach() for f in layer] for layer in features],
+            [[f.float() for f in layer] for layer in features_made],
+            [[f.detach().float() for f in layer] for layer in features],
         )["G_loss"]
         return {"D_loss": d_loss, "G_loss": g_loss}
 
@@ -353,13 +353,3 @@ class VocoderBrain(RestorationBrain):
             stem = name.replace("/", "-")
             for wav, side in zip(wavs, ("made", "true"), strict=True):
                 audio_io.save(folder / f"{stem}_{side}.wav", wav, rate)
-
-
-def halves(batches):
-    """Splits each of some batches into its two halves, in single precision."""
-    return transposed(batch.float().chunk(2) for batch in batches)
-
-
-def transposed(rows):
-    """Lists of the first and of the second of each pair."""
-    return map(list, zip(*rows, strict=True))
