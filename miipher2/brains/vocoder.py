@@ -323,8 +323,9 @@ class VocoderBrain(RestorationBrain):
         super().on_evaluate_start(**keys)
         if self.phase == "clean":
             logger.warning(
-                f"The vocoder has heard no restored features in "
-                f"{self.optimizer_step} steps; give less than --pretrain_steps={self.pretrain_steps}"
+                "The vocoder has heard no restored features in "
+                f"{self.optimizer_step} steps; give less than "
+                f"--pretrain_steps={self.pretrain_steps}"
             )
         if self.average is not None:
             self.lower(self.modules.generator).load_state_dict(
