@@ -320,8 +320,9 @@ def _restore_items(restorer, items, journal, arguments, started):
         )
     rows = journal.finish()
     # what has failed in this run, whichever process was at it
-    failed = [r for r in rows or () if r.status == "failed"]
-    failed = any(row.finished >= started for row in failed)
+    failed = any(
+        row.status == "failed" and row.finished >= started for row in rows or ()
+    )
     return _summary(progress, failed, arguments.output)
 
 

@@ -197,6 +197,8 @@ def _pyav_blocks(path, container, stream):
     for frame in itertools.chain(container.decode(stream), [None]):
         try:
             parts = converted.resample(frame)
+        except av.FFmpegError:
+            raise
         except ValueError:
             raise UserError(
                 f"{path}: cannot be read as sound: its rate or channels change "

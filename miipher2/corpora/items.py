@@ -154,7 +154,10 @@ def _of_folder(folder, output, name):
     files = [(file.path, file.size) for file in files]
     for error in errors:
         path = os.path.relpath(error.filename, folder)
-        files.append((path.replace(os.sep, "/"), 0))
+        if path == os.curdir:
+            raise UserError(f"{folder}: cannot be listed: {error.strerror}")
+        if path != "lost+found":  # of the disk, not of the corpus
+            files.append((path.replace(os.sep, "/"), 0))
     return [
         (prefix + path, folder / path, size)
         for path, size in files

@@ -5,6 +5,7 @@ Authors
 """
 
 import dataclasses
+import os
 import time
 from collections import deque
 from pathlib import Path
@@ -82,7 +83,7 @@ class Job:
         self.restored = None
         self.row = Row(
             item.ID,
-            str(item.input),
+            os.path.abspath(item.input),
             item.output,
             model=restorer.identity,
             settings=str(settings),

@@ -156,7 +156,7 @@ class Journal:
             size = (self.folder / row.output).stat().st_size
         except OSError:
             return False
-        if row.input != str(item.input) and _differ(row.input, item.input):
+        if _differ(row.input, item.input):
             raise UserError(
                 f"{item.input}: {self.folder / row.output} is there, restored "
                 f"from {row.input}; give another output folder"
@@ -196,6 +196,8 @@ class Journal:
             The manifest's rows; None while other parts have not ended.
         """
         os.fsync(self.file.fileno())
+        if fcntl is None:  # Windows does not rename what is open
+            self.file.close()
         os.replace(self.path, self.done)
         if not self._all_ended():
             return None
@@ -255,6 +257,8 @@ def _is_claimed(path):
 
 def _differ(one, other):
     """Whether two paths are of two files; False if one is not there."""
+    if not os.path.isabs(one) or one == os.path.abspath(other):
+        return False
     try:
         return not os.path.samefile(one, other)
     except (OSError, ValueError):

@@ -201,11 +201,11 @@ class HarmonicVocoder(Vocoder):
                 kept,
                 cycles_before.to(hz.device),
                 samples_before.to(hz.device),
-            )
+            ).clamp(-1, 1)
         for window in windows:  # not sooner: without memory it is tried again
             channel = window.channel
             channel.state = states.get(id(channel), channel.state)
-        return wav.clamp(-1, 1)
+        return wav
 
     def describe(self, features, recording=None):
         """What is to be spoken.
