@@ -220,7 +220,7 @@ def _lost(item, settings, arguments, model):
         told = tar_settings(settings, suffix)
     return Row(
         item.ID,
-        str(item.input),
+        os.path.abspath(item.input),
         item.output,
         "failed",
         f"the process that restored it ended, {TRIES} times",

@@ -109,7 +109,7 @@ class TarJob:
         name = f".{digest(self.path.name)[:16]}.recordings"
         self.temporary = self.path.with_name(name)
         self.members = {}
-        self.row = Row(item.ID, str(item.input), item.output)
+        self.row = Row(item.ID, os.path.abspath(item.input), item.output)
         self.rows = []
         self.started = time.monotonic()
 
