@@ -26,10 +26,9 @@ from miipher2.corpora.writing import RestoredChannel, final_gains
 from miipher2.errors import UserError
 from miipher2.model_folder import find_model, model_identity
 from miipher2.trust import check_yaml
-from miipher2.vocoders.hifigan import ChannelsLast
 
 # What autocast runs in the lower precision, whatever its weights are in.
-CAST = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d, ChannelsLast)
+CAST = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
 
 
 class Restorer(Pretrained):
@@ -166,7 +165,7 @@ class Restorer(Pretrained):
             ``(batch, frames * hop_length)`` float32, on the device.
         """
         with self.inference_ctx:
-            wavs = wavs.to(self.device)
+            wavs = wavs.to(self.device, non_blocking=wavs.is_pinned())
             features = self.mods.cleaner(wavs, lengths)
             if lengths is not None:
                 features = self._hold_the_end(features, wavs, lengths)

@@ -5,11 +5,11 @@ Authors
 """
 
 import math
+from contextlib import nullcontext
 from pickle import UnpicklingError
 
 import torch
 from speechbrain.lobes.models.HifiGAN import HifiganGenerator
-from speechbrain.nnet.CNN import Conv1d, ConvTranspose1d
 from speechbrain.utils.fetching import LocalStrategy, fetch
 from speechbrain.utils.logger import get_logger
 from torch import nn
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from miipher2.errors import UserError
 from miipher2.vocoders.base import Vocoder
+from miipher2.vocoders.channels_last import ChannelsLast, last
 
 logger = get_logger(__name__)
 
@@ -77,7 +78,6 @@ class HiFiGAN(Vocoder):
             upsample_initial_channel=upsample_initial_channel,
             upsample_factors=upsample_factors,
         )
-        self.channels_last = False
         if warm_start is not None:
             take_what_fits(self.generator, warm_start)
 
@@ -85,97 +85,32 @@ class HiFiGAN(Vocoder):
         """Speaks features, see ``Vocoder.forward``."""
         features = features.transpose(1, 2)
         if self.training:  # segments of some length, from inside a clip
-            return self.generator(features).squeeze(1)
+            return self._sound(features)
         # The ends are repeated and cut off again: the generator's own
         # ``inference`` leaves them in the output, and its reflecting
         # convolutions need some frames to reflect.
         pad = self.generator.inference_padding
         features = F.pad(features, (pad, pad), "replicate")
-        if self.channels_last:
-            features = features[:, :, None]
-            features = features.contiguous(memory_format=torch.channels_last)
-        wav = self.generator(features).flatten(1)
+        wav = self._sound(features)
         return wav[:, pad * self.hop_length : -pad * self.hop_length]
+
+    def _sound(self, features):
+        """Sound ``(batch, time)`` of features ``(batch, width, frames)``."""
+        on_cpu = features.device.type == "cpu"
+        with ChannelsLast() if on_cpu else nullcontext():
+            return self.generator(features).squeeze(1)
 
     def prepare_inference(self):
         """Folds the weight normalisation into the weights.
 
-        On a CPU the layers are also laid out anew, see ``ChannelsLast``.
+        On a CPU they are also laid out as ``ChannelsLast`` wants them.
         """
         self.generator.remove_weight_norm()
         if next(self.parameters()).device.type != "cpu":
             return
-        self.channels_last = True
-        for module in list(self.generator.modules()):
-            for name, layer in module.named_children():
-                if isinstance(layer, (Conv1d, ConvTranspose1d)):
-                    setattr(module, name, ChannelsLast(layer))
-
-
-class ChannelsLast(nn.Module):
-    """A convolution of SpeechBrain's with the channels of a sample together.
-
-    In that layout a CPU computes long convolutions of few channels up to four
-    times faster in bfloat16, and somewhat faster in single precision. PyTorch
-    has it for images, so sound is one of height 1 here.
-
-    Arguments
-    ---------
-    layer : Conv1d or ConvTranspose1d
-        Without weight normalisation; a ``Conv1d`` keeps the length and
-        reflects at the ends.
-
-    Example
-    -------
-    >>> layer = Conv1d(
-    ...     4, 3, in_channels=2, dilation=5, skip_transpose=True
-    ... )
-    >>> x = torch.rand(1, 2, 20)
-    >>> y = ChannelsLast(layer)(x[:, :, None])[:, :, 0]
-    >>> bool(torch.allclose(y, layer(x), atol=1e-6))
-    True
-    """
-
-    def __init__(self, layer):
-        super().__init__()
-        conv = layer.conv
-        self.weight = nn.Parameter(
-            conv.weight.detach()[:, :, None].contiguous(
-                memory_format=torch.channels_last
-            ),
-            requires_grad=False,
-        )
-        self.bias = conv.bias
-        self.stride = (1, *conv.stride)
-        self.dilation = (1, *conv.dilation)
-        self.transposed = isinstance(conv, nn.ConvTranspose1d)
-        if self.transposed:
-            self.padding = (0, *conv.padding)
-            self.output_padding = (0, *conv.output_padding)
-        else:
-            self.reach = conv.dilation[0] * (conv.kernel_size[0] - 1) // 2
-
-    def forward(self, x):
-        """Convolves ``(batch, channels, 1, time)``."""
-        if self.transposed:
-            return F.conv_transpose2d(
-                x,
-                self.weight,
-                self.bias,
-                self.stride,
-                self.padding,
-                self.output_padding,
-                dilation=self.dilation,
-            )
-        if self.reach:
-            # F.pad would go by single precision under autocast
-            x = x.permute(0, 2, 3, 1)
-            first = x[:, :, 1 : self.reach + 1].flip(2)
-            last = x[:, :, -self.reach - 1 : -1].flip(2)
-            x = torch.cat([first, x, last], dim=2).permute(0, 3, 1, 2)
-        return F.conv2d(
-            x, self.weight, self.bias, self.stride, 0, self.dilation
-        )
+        for module in self.generator.modules():
+            if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
+                module.weight.data = last(module.weight.data)
 
 
 def take_what_fits(generator, source):
