@@ -16,6 +16,7 @@ from speechbrain.utils.logger import get_logger
 from speechbrain.utils.train_logger import TensorboardLogger
 
 from miipher2.errors import UserError
+from miipher2.freed_memory import keep_freed_memory
 
 logger = get_logger(__name__)
 
@@ -115,6 +116,8 @@ class RestorationBrain(sb.Brain):
         **brain,
     ):
         super().__init__(**brain)
+        if self.device == "cpu":
+            keep_freed_memory()
         self.max_steps = self.optimizer_step_limit = max_steps
         self.lr_schedule = lr_schedule
         self.minutes = minutes
