@@ -159,7 +159,7 @@ class Engine:
                 yield batch, batch.samples
                 continue
             for part, wavs in self._launch(*batch):
-                launched.append((part, wavs))
+                launched.append((part, *wavs))
                 if len(launched) > 1:
                     yield from self._fetch(*launched.popleft())
         while launched:
@@ -208,7 +208,7 @@ class Engine:
             rows = self.rows(shape[0])
             part, rest = windows[:rows], windows[rows:]
             try:
-                wavs = self._speak(shape, part, rows)
+                wavs = _send_back(self._speak(shape, part, rows))
             except RuntimeError as error:
                 if not _out_of_memory(error):
                     raise
@@ -221,7 +221,9 @@ class Engine:
 
     def _speak(self, shape, windows, rows):
         samples, masked = shape
-        wavs = torch.zeros(rows, samples)
+        # pinned, so that nobody waits for its copy to the GPU
+        on_gpu = str(self.restorer.device).startswith("cuda")
+        wavs = torch.zeros(rows, samples, pin_memory=on_gpu)
         lengths = torch.zeros(rows, dtype=torch.float64)
         filled = windows + windows[:1] * (rows - len(windows))
         for row, window in enumerate(filled):
@@ -248,14 +250,34 @@ class Engine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _fetch(self, windows, wavs):
+    def _fetch(self, windows, wavs, sent):
         """Sound of the batch, with what was padded cut off."""
-        wavs = wavs.cpu().numpy()
-        for window, wav in zip(windows, wavs, strict=False):
+        if sent is not None:
+            sent.synchronize()
+        for window, wav in zip(windows, wavs.numpy(), strict=False):
             count = len(window.samples)
             if count < self.plan.samples:
                 wav = wav[: self.restorer.output_samples(count)]
             yield window, wav
+
+
+def _send_back(wavs):
+    """Starts to copy a batch to the host, before the next one is launched.
+
+    Returns
+    -------
+    wavs : torch.Tensor
+        On the host.
+    sent : torch.cuda.Event
+        After which they are there; None: they are.
+    """
+    if not wavs.is_cuda:
+        return wavs.cpu(), None
+    host = torch.empty(wavs.shape, dtype=wavs.dtype, pin_memory=True)
+    host.copy_(wavs, non_blocking=True)
+    sent = torch.cuda.Event(blocking=True)
+    sent.record(torch.cuda.current_stream(wavs.device))
+    return host, sent
 
 
 def _out_of_memory(error):
