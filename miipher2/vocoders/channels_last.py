@@ -35,7 +35,7 @@ class ChannelsLast(TorchFunctionMode):
         """Computes one of the three anew, and the rest as it is."""
         kwargs = kwargs or {}
         if function is torch.conv1d:
-            return _convolve(*args, **kwargs)
+            return convolve(*args, **kwargs)
         if function is torch.conv_transpose1d:
             return _spread(*args, **kwargs)
         if function is F.pad and kwargs.get("mode") == "reflect":
@@ -55,7 +55,7 @@ def _image(x):
     return x[:, :, None].contiguous(memory_format=torch.channels_last)
 
 
-def _convolve(
+def convolve(
     x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), groups=1
 ):
     """``torch.conv1d`` as a convolution of images."""

@@ -16,6 +16,8 @@ from torch.nn.functional import pad
 from torch.nn.grad import conv1d_input, conv1d_weight, conv2d_input
 from torch.overrides import TorchFunctionMode
 
+from miipher2.vocoders.channels_last import convolve
+
 WIDE = 32  # channels of a group from which on they belong together
 
 
@@ -128,11 +130,11 @@ class _Groups(Function):
         ctx.save_for_backward(x, weight)
         ctx.settings = stride, padding, groups, mode
         if weight.shape[1] >= WIDE:
-            last = {"memory_format": torch.channels_last}
-            x, weight = (t[:, :, None].contiguous(**last) for t in (x, weight))
-            sizes = (1, stride), (0, padding), 1, groups
-            return torch.conv2d(x, weight, bias, *sizes)[:, :, 0].contiguous()
-        x, kernel = _Groups.folded(x, weight, stride, padding)
+            sizes = (stride,), (padding,), (1,), groups
+            return convolve(x, weight, bias, *sizes).contiguous()
+        x = _Groups.folded(x, weight, stride, padding)
+        kernel = pad(weight, (0, -weight.shape[2] % stride))
+        kernel = _Groups.phases(kernel, stride)
         return torch.conv1d(x, kernel, bias, groups=groups)
 
     @staticmethod
@@ -153,29 +155,25 @@ class _Groups(Function):
                     x, weight.shape, change, stride, padding, groups=groups
                 )
             else:
-                x, kernel = _Groups.folded(x, weight, stride, padding)
-                of_weight = conv1d_weight(
-                    x, kernel.shape, change, groups=groups
-                )
-                of_weight = _Groups.unfolded(of_weight, weight.shape, stride)
+                x = _Groups.folded(x, weight, stride, padding)
+                outputs, channels, kernel = weight.shape
+                shape = outputs, channels * stride, -(-kernel // stride)
+                of_weight = conv1d_weight(x, shape, change, groups=groups)
+                of_weight = of_weight.unflatten(1, (-1, stride))
+                of_weight = of_weight.transpose(2, 3).flatten(2)[..., :kernel]
         return of_x, of_weight, of_bias, None, None, None, None
 
     @staticmethod
     def folded(x, weight, stride, padding):
-        """Sound and kernels whose channels are those of all phases."""
+        """Sound, padded, whose channels are those of all phases."""
         kernel = weight.shape[2]
         steps = (x.shape[2] + 2 * padding - kernel) // stride
         taps = -(-kernel // stride)
         missing = (steps + taps) * stride - x.shape[2] - padding
-        sound = pad(x, (padding, missing))
-        weight = pad(weight, (0, taps * stride - kernel))
-        return tuple(
-            t.unflatten(2, (-1, stride)).transpose(2, 3).flatten(1, 2)
-            for t in (sound, weight)
-        )
+        return _Groups.phases(pad(x, (padding, missing)), stride)
 
     @staticmethod
-    def unfolded(kernel, shape, stride):
-        """Kernels ``shape`` of kernels with phases as channels."""
-        kernel = kernel.unflatten(1, (-1, stride)).transpose(2, 3)
-        return kernel.flatten(2)[:, :, : shape[2]]
+    def phases(x, stride):
+        """``(batch, channels * stride, time / stride)``."""
+        x = x.unflatten(2, (-1, stride))
+        return x.transpose(2, 3).flatten(1, 2)
