@@ -189,19 +189,24 @@ class Engine:
         self.restorer = Restorer.from_hparams(job["model"], run_opts=run_opts)
 
     def __call__(self, folder, output):
+        from miipher2.corpora import local
         from miipher2.corpora.items import list_items
         from miipher2.corpora.job import Settings
-        from miipher2.corpora.pipeline import Pipeline
 
         rows = []
-        Pipeline(
-            self.restorer,
-            output,
+        local.run(
+            list_items([str(folder)], output, ".wav"),
             Settings(self.restorer.sample_rate),
             rows.append,
             lambda size, seconds: None,
-            workers=min(8, os.cpu_count() or 1),
-        ).run(list_items([str(folder)], output, ".wav"))
+            argparse.Namespace(
+                output=output,
+                format="wav",
+                workers=min(8, os.cpu_count() or 1),
+                batch_seconds=None,
+            ),
+            self.restorer,
+        )
         lost = [row for row in rows if row.status != "done"]
         if lost:
             raise RuntimeError(f"{lost[0].input}: {lost[0].reason}")

@@ -14,9 +14,7 @@ import soxr
 import torch
 
 from miipher2.errors import UserError
-
-FRAME_SECONDS = 0.025
-ACTIVE_RANGE_DB = 25.0
+from miipher2.speech_level import ACTIVE_RANGE_DB, FRAME_SECONDS
 
 
 def resample(samples, rate, new_rate):

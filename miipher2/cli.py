@@ -7,10 +7,7 @@ Authors
 import argparse
 import sys
 
-from miipher2.corpora import command as restore
-from miipher2.degrade import command as degrade
 from miipher2.errors import one_line_errors
-from miipher2.evaluation import command as evaluate
 
 
 def main(arguments=None):
@@ -26,6 +23,12 @@ def main(arguments=None):
     int
         The exit code: 0 all done, 1 some failed, 2 wrong usage.
     """
+    # here, as a process that reads and writes for another one starts with this
+    # file, too, and needs none of it
+    from miipher2.corpora import command as restore
+    from miipher2.degrade import command as degrade
+    from miipher2.evaluation import command as evaluate
+
     parser = argparse.ArgumentParser(
         prog="miipher2", description="Universal speech restoration."
     )

@@ -155,7 +155,7 @@ class Restorer(Pretrained):
             trained at.
         lengths : torch.Tensor
             Relative lengths ``(batch,)``; None: all are full.
-        windows : list of miipher2.corpora.engine.Window
+        windows : list of miipher2.corpora.windows.Window
             Where the rows are from; those of one channel are in order. What
             the batch has more repeats the first row.
 

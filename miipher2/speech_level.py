@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from miipher2.audio import ACTIVE_RANGE_DB, FRAME_SECONDS
-
+FRAME_SECONDS = 0.025
+ACTIVE_RANGE_DB = 25.0  # of the frames that are speech, below the loudest one
 SILENCE_DB = -80.0  # level below which a recording holds no speech
 TRAINED_DB = -26.0  # level that the models are trained at
 MAX_GAIN_DB = 40.0  # so that what is nearly silence is not blown up

@@ -118,7 +118,8 @@ def add_parser(subparsers):
         type=_at_least_one,
         default=min(8, os.cpu_count() or 1),
         metavar="N",
-        help="threads that read, and as many that write; default: %(default)s",
+        help="threads that read, and as many that write; on a GPU processes "
+        "that do both; default: %(default)s",
     )
     engine.add_argument(
         "--num-shards",

@@ -7,12 +7,10 @@ Authors
 import logging
 import math
 from collections import deque
-from dataclasses import dataclass
-from typing import NamedTuple
 
-import numpy as np
 import torch
 
+from miipher2.corpora.windows import Window
 from miipher2.errors import UserError
 
 logger = logging.getLogger("miipher2.corpora")
@@ -24,49 +22,6 @@ HALVINGS = 3
 BATCH_SECONDS = {"cpu": None, "cuda": 640.0}
 # After so many full batches a batch that is not full waits no longer.
 PATIENCE = 100
-
-
-@dataclass(eq=False)
-class Channel:
-    """One channel of one recording while it is restored.
-
-    Arguments
-    ---------
-    gain : float
-        What brings its speech to the level that the model is trained at.
-    silent : bool
-        Whether it holds no speech: it is passed through.
-    state : object
-        What a vocoder carries from a window to the next one; None at first.
-    """
-
-    gain: float
-    silent: bool = False
-    state: object = None
-
-
-class Window(NamedTuple):
-    """A piece of a channel.
-
-    Arguments
-    ---------
-    owner : object
-        Who gets it back.
-    channel : Channel
-        Where it is from. The windows of a channel come and go in order.
-    samples : numpy.ndarray
-        ``(time,)`` float32 at the model's input rate, at its own level.
-    start : int
-        Its first frame.
-    next_start : int
-        First frame of the next window; None: this is the last one.
-    """
-
-    owner: object
-    channel: Channel
-    samples: np.ndarray
-    start: int
-    next_start: int
 
 
 class Engine:
@@ -90,7 +45,8 @@ class Engine:
     Example
     -------
     >>> import types
-    >>> from miipher2.corpora.windows import WindowPlan
+    >>> import numpy as np
+    >>> from miipher2.corpora.windows import Channel, WindowPlan
     >>> echo = types.SimpleNamespace(
     ...     plan=WindowPlan(window=8, overlap=2, hop_length=320),
     ...     device="cpu",
@@ -117,6 +73,11 @@ class Engine:
             samples = int(seconds * restorer.input_rate)
             self.batch_samples = max(self.plan.samples, samples)
         self.patience = PATIENCE * self.rows(self.plan.samples)
+
+    @property
+    def ahead(self):
+        """How many windows to keep ready: two batches and some more."""
+        return 2 * self.rows(self.plan.samples) + 2
 
     def rows(self, samples):
         """How many windows of some length are in a batch.

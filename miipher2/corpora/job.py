@@ -118,7 +118,7 @@ class Job:
 
         Yields
         ------
-        miipher2.corpora.engine.Window
+        miipher2.corpora.windows.Window
             Owned by this job.
 
         Raises
@@ -141,7 +141,7 @@ class Job:
 
         Arguments
         ---------
-        window : miipher2.corpora.engine.Window
+        window : miipher2.corpora.windows.Window
             Those of a channel in order.
         wav : numpy.ndarray
             ``(time,)`` float32.

@@ -4,7 +4,9 @@ Authors
  * The miipher2 authors 2026
 """
 
+from miipher2.corpora.engine import Engine
 from miipher2.corpora.pipeline import Pipeline
+from miipher2.corpora.processes import Processes
 from miipher2.corpora.tars import Tars
 
 
@@ -36,15 +38,36 @@ def run(items, settings, report, progress, arguments, restorer):
         arguments.output, f".{arguments.format}", settings, restorer, report
     )
     try:
-        pipeline = Pipeline(
-            restorer,
+        pipeline = pipeline_for(restorer.device)(
+            Engine(restorer, arguments.batch_seconds),
             arguments.output,
             settings,
             tars.take,
             progress,
             arguments.workers,
-            arguments.batch_seconds,
         )
         pipeline.run(tars.unpack(items, pipeline.stop))
     finally:
         tars.clean()
+
+
+def pipeline_for(device):
+    """What reads and writes beside a device.
+
+    Arguments
+    ---------
+    device : str or torch.device
+        Where the model is.
+
+    Returns
+    -------
+    class
+        ``Pipeline``, whose threads are enough where the CPU restores, or
+        ``Processes``.
+
+    Example
+    -------
+    >>> pipeline_for("cpu").__name__, pipeline_for("cuda:0").__name__
+    ('Pipeline', 'Processes')
+    """
+    return Pipeline if str(device).startswith("cpu") else Processes

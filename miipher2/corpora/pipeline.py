@@ -13,7 +13,6 @@ import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from miipher2.corpora.engine import Engine
 from miipher2.corpora.job import Job
 from miipher2.corpora.recording import Stopped
 from miipher2.errors import UserError
@@ -26,8 +25,8 @@ class Pipeline:
 
     Arguments
     ---------
-    restorer : miipher2.restorer.Restorer
-        The model.
+    engine : miipher2.corpora.engine.Engine
+        Restores windows.
     folder : str or Path
         The output folder.
     settings : miipher2.corpora.job.Settings
@@ -39,30 +38,25 @@ class Pipeline:
         restored.
     workers : int
         Threads that read, and as many that write.
-    batch_seconds : float
-        Seconds of sound in a batch; None: by the device.
     """
 
     def __init__(
         self,
-        restorer,
+        engine,
         folder,
         settings,
         report,
         progress,
         workers=2,
-        batch_seconds=None,
     ):
-        self.restorer = restorer
+        self.engine = engine
         self.folder = folder
         self.settings = settings
         self.report = report
         self.progress = progress
         self.workers = workers
-        self.engine = Engine(restorer, batch_seconds)
-        ahead = 2 * self.engine.rows(restorer.plan.samples) + 2
-        self.windows = queue.Queue(ahead)
-        self.room = threading.Semaphore(ahead)  # for what is to be written
+        self.windows = queue.Queue(engine.ahead)
+        self.room = threading.Semaphore(engine.ahead)  # for what is restored
         self.reading = threading.Lock()  # for the items
         self.lock = threading.Lock()  # for the pieces of jobs
         self.stop = threading.Event()
@@ -112,7 +106,11 @@ class Pipeline:
         try:
             while item := self._next(items):
                 job = Job(
-                    item, self.folder, self.restorer, self.settings, self.stop
+                    item,
+                    self.folder,
+                    self.engine.restorer,
+                    self.settings,
+                    self.stop,
                 )
                 try:
                     job.measure()

@@ -9,8 +9,8 @@ import threading
 import numpy as np
 
 from miipher2.corpora.decoding import Sound, open_sound, resampler
-from miipher2.corpora.engine import Channel, Window
 from miipher2.corpora.loudness import Loudness
+from miipher2.corpora.windows import Channel, Window
 from miipher2.errors import UserError
 from miipher2.speech_level import SpeechLevel
 

@@ -1,4 +1,4 @@
-"""Where the windows of a recording lie, and how they are joined again.
+"""Windows of a recording: where they lie, and how they are joined again.
 
 Positions are counted in the backbone's frames, so that every window's frames
 are those of the whole recording.
@@ -9,6 +9,7 @@ Authors
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -108,6 +109,49 @@ class WindowPlan:
             yield start
             start += window - self.overlap
         yield max(0, frames - window)
+
+
+@dataclass(eq=False)
+class Channel:
+    """One channel of one recording while it is restored.
+
+    Arguments
+    ---------
+    gain : float
+        What brings its speech to the level that the model is trained at.
+    silent : bool
+        Whether it holds no speech: it is passed through.
+    state : object
+        What a vocoder carries from a window to the next one; None at first.
+    """
+
+    gain: float
+    silent: bool = False
+    state: object = None
+
+
+class Window(NamedTuple):
+    """A piece of a channel.
+
+    Arguments
+    ---------
+    owner : object
+        Who gets it back.
+    channel : Channel
+        Where it is from. The windows of a channel come and go in order.
+    samples : numpy.ndarray
+        ``(time,)`` float32 at the model's input rate, at its own level.
+    start : int
+        Its first frame.
+    next_start : int
+        First frame of the next window; None: this is the last one.
+    """
+
+    owner: object
+    channel: Channel
+    samples: np.ndarray
+    start: int
+    next_start: int
 
 
 class Seams:

@@ -65,7 +65,7 @@ class RestoredChannel:
 
         Arguments
         ---------
-        window : miipher2.corpora.engine.Window
+        window : miipher2.corpora.windows.Window
             Where it belongs.
         wav : numpy.ndarray
             ``(time,)`` float32.
@@ -224,7 +224,7 @@ class RestoredRecording:
 
         Arguments
         ---------
-        window : miipher2.corpora.engine.Window
+        window : miipher2.corpora.windows.Window
             Where it belongs.
         wav : numpy.ndarray
             ``(time,)`` float32.

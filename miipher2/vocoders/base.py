@@ -62,7 +62,7 @@ class Vocoder(SavedModule):
         ---------
         features : torch.Tensor
             ``(batch, frames, width)``.
-        windows : list of miipher2.corpora.engine.Window
+        windows : list of miipher2.corpora.windows.Window
             Where the first rows are from; those of one channel in order.
         meeting : int
             How many frames into a window it has to agree with the last one.

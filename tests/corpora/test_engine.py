@@ -9,7 +9,8 @@ import pytest
 import torch
 from tiny_restorer import voice
 
-from miipher2.corpora.engine import Channel, Engine, Window
+from miipher2.corpora.engine import Engine
+from miipher2.corpora.windows import Channel, Window
 from miipher2.errors import UserError
 
 

@@ -23,25 +23,35 @@ from tiny_restorer import voice
 from tiny_runs import ROOT
 
 from miipher2.cli import main
+from miipher2.corpora import local
+from miipher2.corpora.engine import Engine
 from miipher2.corpora.items import list_items
 from miipher2.corpora.job import Settings
 from miipher2.corpora.journal import Journal
 from miipher2.corpora.manifest import read_rows
 from miipher2.corpora.pipeline import Pipeline
+from miipher2.corpora.processes import Processes
 from miipher2.errors import UserError
 
 
-def run(restorer, folder, output, **options):
+@pytest.fixture(params=[Pipeline, Processes])
+def sides(request, monkeypatch):
+    """Threads that read and write, or processes."""
+    monkeypatch.setattr(local, "pipeline_for", lambda device: request.param)
+    return request.param
+
+
+def run(restorer, folder, output, sides=Pipeline, workers=2):
     """Restores a folder with a model that is loaded; gives the rows."""
     items = list_items([folder], output, ".wav")
     with Journal(output) as journal:
-        pipeline = Pipeline(
-            restorer,
+        pipeline = sides(
+            Engine(restorer),
             output,
             Settings(restorer.sample_rate),
             journal.append,
             lambda size, seconds: None,
-            **options,
+            workers,
         )
         pipeline.run(items)
         return {row.ID: row for row in journal.finish()}
@@ -156,7 +166,7 @@ def test_a_file_that_vanishes_while_it_waits(restorer, tmp_path):
     (folder / "a.wav").unlink()
     rows = []
     Pipeline(
-        restorer,
+        Engine(restorer),
         tmp_path / "out",
         Settings(24000),
         rows.append,
@@ -167,7 +177,7 @@ def test_a_file_that_vanishes_while_it_waits(restorer, tmp_path):
     ]
 
 
-def test_a_full_disk_fails_what_does_not_fit(restorer, tmp_path):
+def test_a_full_disk_fails_what_does_not_fit(restorer, tmp_path, sides):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
@@ -178,7 +188,7 @@ def test_a_full_disk_fails_what_does_not_fit(restorer, tmp_path):
         folder.mkdir()
         for name, seconds in (("a", 0.5), ("b", 30.0), ("c", 0.5), ("d", 9.0)):
             soundfile.write(folder / f"{name}.wav", voice(seconds), 16000)
-        rows = run(restorer, folder, disk, workers=1)
+        rows = run(restorer, folder, disk, sides, workers=1)
         assert [row.status for row in rows.values()] == [
             *("done", "failed", "done", "failed"),
         ]
@@ -193,7 +203,7 @@ def test_a_full_disk_fails_what_does_not_fit(restorer, tmp_path):
 
 @pytest.mark.parametrize("fails", ["speak", "report"])
 def test_a_fault_of_the_program_ends_the_run(
-    restorer, tmp_path, monkeypatch, fails
+    restorer, tmp_path, monkeypatch, sides, fails
 ):
     """At once, with its own error, and no thread waits for ever."""
     folder = tmp_path / "in"
@@ -208,8 +218,12 @@ def test_a_fault_of_the_program_ends_the_run(
     if fails == "speak":
         monkeypatch.setattr(restorer, "speak", broken)
     report = broken if fails == "report" else lambda row: None
-    pipeline = Pipeline(
-        restorer, tmp_path / "out", Settings(24000), report, lambda *_: None
+    pipeline = sides(
+        Engine(restorer),
+        tmp_path / "out",
+        Settings(24000),
+        report,
+        lambda *_: None,
     )
     with pytest.raises(ZeroDivisionError, match="a fault"):
         pipeline.run(items)
@@ -261,7 +275,13 @@ def contents(folder):
     }
 
 
-def test_ctrl_c_ends_in_one_line_and_goes_on(corpus, tiny_model, tmp_path):
+def made(folder):
+    return len(list(folder.glob("*.wav")))
+
+
+def test_ctrl_c_ends_in_one_line_and_goes_on(
+    corpus, tiny_model, tmp_path, sides
+):
     output, said = tmp_path / "out", tmp_path / "said"
 
     def interrupted():
@@ -294,7 +314,7 @@ def test_ctrl_c_ends_in_one_line_and_goes_on(corpus, tiny_model, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_20_times_nothing_is_lost(corpus, tiny_model, tmp_path):
+def test_killed_20_times_nothing_is_lost(corpus, tiny_model, tmp_path, sides):
     arguments = (corpus, tmp_path / "whole", tiny_model)
     start = time.monotonic()
     assert ended(in_child(functools.partial(command, *arguments))) == 1
@@ -308,12 +328,18 @@ def test_killed_20_times_nothing_is_lost(corpus, tiny_model, tmp_path):
             output = tmp_path / f"killed{rounds}"
         arguments = (corpus, output, tiny_model)
         process = in_child(functools.partial(command, *arguments))
-        time.sleep(rng.uniform(0.2, 1.0) * duration)
+        # half of them when so many new outputs are there: processes write
+        # all of theirs within a moment
+        wanted = rng.randrange(1, 10) if kills % 2 else len(expected)
+        end = time.monotonic() + rng.uniform(0.2, 1.0) * duration
+        before = made(output)
+        while made(output) - before < wanted and time.monotonic() < end:
+            time.sleep(0.002)
         if os.waitpid(process, os.WNOHANG) == (0, 0):
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
             kills += 1
-            there.append(len(contents(output)) if output.exists() else 0)
+            there.append(made(output))
         # what can be seen under its name is whole
         for name, content in (
             contents(output).items() if output.exists() else ()
@@ -324,7 +350,7 @@ def test_killed_20_times_nothing_is_lost(corpus, tiny_model, tmp_path):
     print(f"{kills} kills in {rounds} runs, when there were {there} outputs")
     for number in range(1, rounds + 1):
         output = tmp_path / f"killed{number}"
-        made = {p.name: p.stat().st_ino for p in output.glob("*.wav")}
+        inodes = {p.name: p.stat().st_ino for p in output.glob("*.wav")}
         journal = output / "manifest.0-of-1.jsonl"
         told = journal.read_text() if journal.exists() else ""
         assert command(corpus, output, tiny_model) == 1
@@ -335,7 +361,7 @@ def test_killed_20_times_nothing_is_lost(corpus, tiny_model, tmp_path):
         )
         for row in rows:  # what was done was not done again
             if f'"output": "{row.output}", "status": "done"' in told:
-                assert (output / row.output).stat().st_ino == made[row.output]
+                assert (output / row.output).stat().st_ino == inodes[row.output]
         assert {p.name for p in output.iterdir()} == {*expected, "manifest.csv"}
 
 
@@ -361,9 +387,9 @@ def mutated(folder, count, seed=0):
         (folder / f"{number:04d}.{suffix}").write_bytes(content)
 
 
-def test_some_mutated_files(restorer, tmp_path):
+def test_some_mutated_files(restorer, tmp_path, sides):
     mutated(tmp_path / "in", 40)
-    rows = run(restorer, tmp_path / "in", tmp_path / "out")
+    rows = run(restorer, tmp_path / "in", tmp_path / "out", sides)
     assert len(rows) == 40
     found = {row.status for row in rows.values()}
     assert found <= {"done", "silent", "failed"} and len(found) > 1
@@ -393,6 +419,8 @@ def test_a_thousand_mutated_files(restorer, tmp_path):
 PEAK = """
 import re, sys
 from miipher2.cli import main
+from miipher2.corpora import local
+from miipher2.corpora.engine import Engine
 code = main(sys.argv[1:])
 status = open("/proc/self/status").read()
 print(code, re.search(r"VmHWM:\\s+(\\d+)", status)[1])
