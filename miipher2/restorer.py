@@ -181,9 +181,9 @@ class Restorer(Pretrained):
         """
         samples = (lengths * wavs.shape[1]).round()
         last = (samples / self.mods.cleaner.hop_length).ceil().long() - 1
-        frames = torch.arange(features.shape[1])
-        index = torch.minimum(frames, last.clamp(min=0)[:, None])
-        index = index.to(features.device)[..., None]
+        last = last.clamp(min=0).to(features.device)
+        frames = torch.arange(features.shape[1], device=features.device)
+        index = torch.minimum(frames, last[:, None])[..., None]
         return features.gather(1, index.expand_as(features))
 
     def restore_batch(self, wavs, lengths=None):

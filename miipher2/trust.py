@@ -129,7 +129,9 @@ def _is_part_of_models(name):
         return False
     try:
         found = pydoc.locate(name)
-    except pydoc.ErrorDuringImport:
+    except pydoc.ErrorDuringImport as error:
+        if not isinstance(error.value, Exception):  # Ctrl-C is no fault of it
+            raise error.value from None
         return False
     if not inspect.isclass(found):
         return False

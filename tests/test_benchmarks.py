@@ -121,3 +121,17 @@ def test_tables_and_clocks():
     with clock.part("layers"), clock.part("adapters"):
         pass
     assert clock.spent == {"adapters": 2, "layers": 8}
+
+
+def test_reading_and_writing(benchmark, monkeypatch, capsys):
+    data = str(ROOT / "examples" / "noisy")
+    options = ["--data", data, "--workers", "1", "--copies", "2"]
+    monkeypatch.setattr(sys, "argv", ["host.py", *options])
+    monkeypatch.setattr("torch.set_num_threads", lambda number: None)
+    benchmark("host").main()
+    (rows,) = tables(capsys.readouterr().out)
+    assert [row[0] for row in rows] == ["threads", "processes"]
+    for row in rows:
+        assert all(number(cell) > 0 for cell in row[1:])
+    # helpers count, and what they do is not the main process's
+    assert number(rows[1][4]) < number(rows[1][3])

@@ -6,6 +6,7 @@ Authors
 
 import os
 import pickle
+import pydoc
 import shutil
 
 import pytest
@@ -167,6 +168,17 @@ def test_what_models_are_made_of_is_not_refused(model, tmp_path):
         "g: !tuple (1, 2)\nh: (1, 2)\ni: !ref <g>\nj: !ref <k> * 0.5\nk: 1.0\n"
     )
     check_yaml(path)
+
+
+def test_ctrl_c_is_no_fault_of_a_model(model, monkeypatch):
+    def interrupted(name):
+        raise pydoc.ErrorDuringImport(
+            name, (KeyboardInterrupt, KeyboardInterrupt(), None)
+        )
+
+    monkeypatch.setattr(pydoc, "locate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        check_yaml(model / "hyperparams.yaml", {"model_folder": str(model)})
 
 
 def test_broken_yaml_is_one_line(tmp_path):

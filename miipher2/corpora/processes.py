@@ -17,6 +17,7 @@ import queue
 import signal
 import threading
 import traceback
+from multiprocessing import resource_tracker
 from types import SimpleNamespace
 
 from miipher2.corpora.job import Job
@@ -275,6 +276,7 @@ def _without_interrupts():
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    resource_tracker.ensure_running()  # its start would let Ctrl-C through
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -303,8 +305,8 @@ def _help(engine, folder, settings, items, windows, told):
     )
     try:
         pipeline.run(_given(items))
-    except Stopped:
-        pass
+    except Stopped:  # libraries would complain of what is still open
+        os._exit(0)
     except UserError as error:
         tell(error)
     except Exception:  # not every one can be sent

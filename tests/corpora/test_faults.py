@@ -287,6 +287,7 @@ def test_ctrl_c_ends_in_one_line_and_goes_on(
     def interrupted():
         # a shell that starts the tests in the background has it ignored
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.setsid()  # a terminal interrupts all processes of a command
         os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY), 2)
         sys.stderr = os.fdopen(2, "w", buffering=1)
         append, rows = Journal.append, []
@@ -295,7 +296,7 @@ def test_ctrl_c_ends_in_one_line_and_goes_on(
             append(journal, row)
             rows.append(row)
             if len(rows) == 3:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.killpg(0, signal.SIGINT)
                 time.sleep(1)  # the others do not end before it is heard
 
         Journal.append = appending
