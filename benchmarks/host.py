@@ -124,7 +124,9 @@ def main():
         for item in list_items([arguments.data], "/nowhere", ".wav")
     ]
     alone = statistics.median(launch() for _ in range(20))
-    print(f"{machine('cpu')}. {LAUNCHES} operations alone: {1e3 * alone:.1f} ms")
+    print(
+        f"{machine('cpu')}. {LAUNCHES} operations alone: {1e3 * alone:.1f} ms"
+    )
     print()
     table = [
         measure(kind, items, workers)
