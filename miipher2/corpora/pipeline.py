@@ -78,7 +78,8 @@ class Pipeline:
         """
         items = iter(items)
         readers = [
-            threading.Thread(target=self._read, args=(items,))
+            # daemons, so that a second Ctrl-C ends everything
+            threading.Thread(target=self._read, args=(items,), daemon=True)
             for _ in range(self.workers)
         ]
         with ThreadPoolExecutor(self.workers) as self.writers:

@@ -10,6 +10,7 @@ Authors
 
 import contextlib
 import dataclasses
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -23,22 +24,24 @@ from types import SimpleNamespace
 from miipher2.corpora.job import Job
 from miipher2.corpora.manifest import Row
 from miipher2.corpora.pipeline import Pipeline
-from miipher2.corpora.recording import Stopped
+from miipher2.corpora.whole_file import partial_file
 from miipher2.errors import UserError
 from miipher2.freed_memory import keep_freed_memory
+
+logger = logging.getLogger("miipher2.corpora")
 
 # What jobs want to know of the model.
 FACTS = ("plan", "input_rate", "sample_rate", "hop_length", "identity")
 _END = None  # instead of a window or of restored sound: there is no more
-_STOP = "stop"  # instead of restored sound: the run is over
 
 
 class Processes:
     """Restores items as a ``Pipeline`` does, which each of the processes has.
 
     They read, cut, join and write; their windows go through the engine of this
-    process and back to where they came from. What a process was at when it
-    ended by itself has failed, and another one takes its place.
+    process and back to where they came from. When one is lost, another one
+    takes its place. What it was at is tried again in the end, one by one, so
+    that what ends its process fails alone.
 
     Arguments
     ---------
@@ -70,6 +73,8 @@ class Processes:
         self.failure = None
         self.helpers = []
         self.threads = []
+        self.lost = []  # items to be tried again
+        self.again = False
 
     def run(self, items):
         """Restores items.
@@ -85,24 +90,37 @@ class Processes:
         UserError
             If the model or the report cannot go on.
         """
+        self._restore(items, self.workers)
+        if self.lost:
+            logger.warning(
+                "a process that read and wrote has ended: the %d recordings "
+                "that it was at are tried one by one",
+                len(self.lost),
+            )
+        self.again = True
+        for item in self.lost:
+            self._restore([item], workers=1)
+
+    def _restore(self, items, workers):
         self.items = iter(items)
         try:
-            for _ in range(self.workers):
+            for _ in range(workers):
                 self._start()
-            for window, wav in self.engine.run(self._arriving()):
+            for window, wav in self.engine.run(self._arriving(workers)):
                 helper, number = window.owner
-                helper.restored.put((number, wav))
+                if not helper.gone:
+                    helper.sound.put((number, wav))
         except BaseException:  # Ctrl-C included
             self.stop.set()
             raise
         finally:
-            for helper in self.helpers:
-                last = _STOP if self.stop.is_set() else _END
-                helper.restored.put((last, None))
+            for helper in list(self.helpers):
+                self._end(helper)
             # nobody waits to put something into a full queue
             while any(thread.is_alive() for thread in self.threads):
                 with contextlib.suppress(queue.Empty):
                     self.windows.get(timeout=0.05)
+            self.threads.clear()
         if self.failure:
             raise self.failure
 
@@ -112,10 +130,28 @@ class Processes:
         engine = FarEngine(SimpleNamespace(**facts), self.engine.ahead)
         helper = Helper(engine, self.folder, self.settings)
         self.helpers.append(helper)
-        for talk in (self._feed, self._hear, self._answer, self._listen):
-            thread = threading.Thread(target=self._talk, args=(talk, helper))
-            self.threads.append(thread)
+        talks = (
+            *(self._give_items, self._take_windows),
+            *(self._give_sound, self._take_rows),
+        )
+        # daemons, so that a second Ctrl-C ends everything
+        helper.threads = [
+            threading.Thread(
+                target=self._talk, args=(talk, helper), daemon=True
+            )
+            for talk in talks
+        ]
+        self.threads += helper.threads
+        for thread in helper.threads:
             thread.start()
+        if self.stop.is_set():
+            self._end(helper)
+
+    def _end(self, helper):
+        """Tells a process that there is no more, or that the run is over."""
+        if self.stop.is_set():
+            helper.process.kill()
+        helper.sound.put((_END, None))
 
     def _talk(self, talk, helper):
         try:
@@ -123,91 +159,94 @@ class Processes:
         except Exception as error:  # run() raises it
             self._break(error)
 
-    def _feed(self, helper):
-        """Gives items to a process that asks for them."""
-        with contextlib.suppress(EOFError, OSError, Stopped):
-            while True:
-                helper.items.recv()
-                with self.reading:
-                    stopped = self.stop.is_set()
-                    item = None if stopped else next(self.items, None)
-                if item is not None:
-                    helper.at_hand[item.ID] = item
-                helper.items.send(item)
+    def _give_items(self, helper):
+        while helper.hears(helper.items):
+            helper.has_asked = True
+            with self.reading:
+                stopped = self.stop.is_set()
+                item = None if stopped else next(self.items, None)
+            if item is not None:
+                helper.at_hand[item.ID] = item
+            helper.tell(helper.items, item)
 
-    def _hear(self, helper):
-        """Takes the windows that a process has cut."""
+    def _take_windows(self, helper):
         channels = {}
-        with contextlib.suppress(EOFError, OSError):
-            while (message := helper.windows.recv()) is not _END:
-                key, window = message
-                if window.start == 0:
-                    channels[key] = window.channel
-                self.windows.put(
-                    window._replace(
-                        owner=(helper, window.owner), channel=channels[key]
-                    )
-                )
-            helper.has_read = True
-            self.windows.put(_END)
-
-    def _answer(self, helper):
-        """Sends what is restored to a process, if it is still there."""
-        number = 0
-        while number not in (_END, _STOP):
-            number, wav = helper.restored.get()
-            with contextlib.suppress(OSError):
-                helper.windows.send((number, wav))
-
-    def _listen(self, helper):
-        """Takes what a process tells until it ends."""
-        with contextlib.suppress(EOFError, OSError):
-            while True:
-                told = helper.told.recv()
-                if self.failure is not None:
-                    continue  # it must not wait for somebody to listen
-                try:
-                    self._take(helper, told)
-                except Exception as error:
-                    self._break(error)
-        code = helper.end()
-        if not self.stop.is_set() and (helper.at_hand or not helper.has_read):
-            self._replace(helper, code)
-
-    def _take(self, helper, told):
-        if isinstance(told, Exception):
-            raise told
-        if isinstance(told, Row):
-            helper.at_hand.pop(told.ID, None)
-            self.report(told)
-        else:
-            self.progress(*told)
-
-    def _replace(self, helper, code):
-        """What a lost process was at has failed; another one goes on."""
-        if not helper.at_hand:
-            raise UserError(
-                f"a process that reads and writes ended with exit code {code}; "
-                "run the same command again, with fewer --workers if memory "
-                "was short"
+        while message := helper.hears(helper.windows):
+            if isinstance(message, Exception):
+                raise message
+            key, window = message
+            if window is _END:
+                helper.has_read = True
+                self.windows.put(_END)
+                return
+            if window.start == 0:
+                channels[key] = window.channel
+            window = window._replace(
+                owner=(helper, window.owner), channel=channels[key]
             )
-        for item in list(helper.at_hand.values()):
+            if window.next_start is None:
+                del channels[key]
+            self.windows.put(window)
+
+    def _give_sound(self, helper):
+        number = 0
+        while number is not _END:
+            number, wav = helper.sound.get()
+            helper.tell(helper.windows, (number, wav))
+
+    def _take_rows(self, helper):
+        """Takes rows and progress until the process ends."""
+        while told := helper.hears(helper.told):
+            if self.failure is not None:
+                continue  # it must not wait for somebody to listen
+            try:
+                if isinstance(told, Row):
+                    helper.at_hand.pop(told.ID, None)
+                    self.report(told)
+                else:
+                    self.progress(*told)
+            except Exception as error:
+                self._break(error)
+        helper.process.join()
+        helper.gone = True
+        self._end(helper)
+        for thread in helper.threads:
+            if thread is not threading.current_thread():
+                thread.join()
+        self._bury(helper)
+
+    def _bury(self, helper):
+        """Sees to it that nothing is left of a process, nor is lost."""
+        self.helpers.remove(helper)
+        helper.close()
+        code = helper.process.exitcode
+        for item in helper.at_hand.values():
             job = Job(item, self.folder, self.engine.restorer, self.settings)
+            partial_file(job.path).unlink(missing_ok=True)
+            if self.stop.is_set():
+                continue
+            if not self.again:
+                self.lost.append(item)
+                continue
             job.fail(
                 UserError(
-                    "the process that read and wrote it and "
-                    f"{len(helper.at_hand) - 1} others ended with exit code "
-                    f"{code}; the same command tries them again"
+                    "the process that read and wrote it ended twice, with "
+                    f"exit code {code} at last"
                 )
             )
-            self.progress(item.size, 0.0)
             self.report(job.row)
-        if not helper.has_read:
-            self._start()
+        if self.stop.is_set() or helper.has_read:
+            return
+        if not helper.has_asked:
+            raise UserError(
+                f"a process that reads and writes ended with exit code {code} "
+                "before it began; run the same command again, with fewer "
+                "--workers if memory was short"
+            )
+        self._start()
 
-    def _arriving(self):
+    def _arriving(self, reading):
         """The windows of all processes, as they come."""
-        reading = self.workers
         while reading:
             window = self.windows.get()
             if self.failure:
@@ -220,7 +259,8 @@ class Processes:
     def _break(self, error):
         self.failure = self.failure or error
         self.stop.set()
-        self.windows.put(_END)
+        with contextlib.suppress(queue.Full):  # nobody waits for it then
+            self.windows.put_nowait(_END)
 
 
 class Helper:
@@ -236,14 +276,15 @@ class Helper:
     Attributes
     ----------
     items, windows, told : multiprocessing.connection.Connection
-        To ask for items and to give them; for windows and what becomes of
-        them; for rows, progress and errors.
-    restored : queue.Queue
+        To be asked for items; for windows and what becomes of them; for rows
+        and progress.
+    sound : queue.Queue
         What is to be sent to it.
     at_hand : dict
         The items that it has and has told nothing of yet, by ID.
-    has_read : bool
-        Whether all of its windows are here.
+    has_asked, has_read, gone : bool
+        Whether it has begun, whether all of its windows are here, and whether
+        it has ended.
     """
 
     def __init__(self, engine, folder, settings):
@@ -251,9 +292,9 @@ class Helper:
         self.items, items = context.Pipe()
         self.windows, windows = context.Pipe()
         self.told, told = context.Pipe(duplex=False)
-        self.restored = queue.Queue(engine.ahead)
+        self.sound = queue.Queue(engine.ahead)
         self.at_hand = {}
-        self.has_read = False
+        self.has_asked = self.has_read = self.gone = False
         self.process = context.Process(
             target=_help,
             args=(engine, folder, settings, items, windows, told),
@@ -264,10 +305,22 @@ class Helper:
         for end in (items, windows, told):  # so that its end can be seen
             end.close()
 
-    def end(self):
-        """Waits for its end; returns its exit code."""
-        self.process.join()
-        return self.process.exitcode
+    def hears(self, connection):
+        """What it says; None once it has ended."""
+        try:
+            return connection.recv()
+        except (EOFError, OSError):
+            return None
+
+    def tell(self, connection, message):
+        """Tells it something, if it is still there."""
+        with contextlib.suppress(OSError):
+            connection.send(message)
+
+    def close(self):
+        """Gives back what it held here."""
+        for connection in (self.items, self.windows, self.told):
+            connection.close()
 
 
 @contextlib.contextmanager
@@ -303,14 +356,7 @@ def _help(engine, folder, settings, items, windows, told):
         progress=lambda size, seconds: tell((size, seconds)),
         workers=1,
     )
-    try:
-        pipeline.run(_given(items))
-    except Stopped:  # libraries would complain of what is still open
-        os._exit(0)
-    except UserError as error:
-        tell(error)
-    except Exception:  # not every one can be sent
-        tell(RuntimeError(traceback.format_exc()))
+    pipeline.run(_given(items))
 
 
 def _end_with_parent():
@@ -363,10 +409,6 @@ class FarEngine:
         wav : numpy.ndarray
             What became of it.
 
-        Raises
-        ------
-        Stopped
-            If the run is over before.
         """
         away = {}
         threading.Thread(
@@ -376,15 +418,15 @@ class FarEngine:
             number, wav = self.windows.recv()
             if number is _END:
                 return
-            if number == _STOP:
-                raise Stopped
             yield away.pop(number), wav
 
     def _send(self, windows, away):
+        last = None, _END
         try:
             for number, window in enumerate(windows):
                 away[number] = window
                 sent = window._replace(owner=number)
                 self.windows.send((id(window.channel), sent))
-        finally:
-            self.windows.send(_END)
+        except Exception:  # a fault of the program; not every one can be sent
+            last = RuntimeError(traceback.format_exc())
+        self.windows.send(last)

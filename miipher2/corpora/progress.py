@@ -72,14 +72,15 @@ class Progress:
         seconds : float
             Of sound.
         """
-        self.seconds += seconds
-        self.size += size
-        told = f"{self.speed()}, {self.counts['failed']} failed"
-        self.bar.set_description_str(told, refresh=False)
-        self.bar.update(size)
-        if self.lines and time.monotonic() - self.last_line > LINE_SECONDS:
-            self.last_line = time.monotonic()
-            logger.info("%d %%, %s", 100 * self.size // self.total, told)
+        with self.lock:
+            self.seconds += seconds
+            self.size += size
+            told = f"{self.speed()}, {self.counts['failed']} failed"
+            self.bar.set_description_str(told, refresh=False)
+            self.bar.update(size)
+            if self.lines and time.monotonic() - self.last_line > LINE_SECONDS:
+                self.last_line = time.monotonic()
+                logger.info("%d %%, %s", 100 * self.size // self.total, told)
 
     def end(self, row):
         """Counts a recording and tells if it failed.

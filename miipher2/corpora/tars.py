@@ -4,6 +4,7 @@ Authors
  * The miipher2 authors 2026
 """
 
+import os
 import threading
 import time
 
@@ -108,7 +109,7 @@ class Tars:
         self.model = restorer.identity
         self.report = report
         self.open = set()
-        self.owners = {}  # tars by the files of their recordings
+        self.owners = {}  # tars by the paths of their recordings
         self.lock = threading.Lock()
 
     def unpack(self, items, stop):
@@ -144,7 +145,9 @@ class Tars:
             except TarFailed as failure:
                 self._end(job, failure)
                 continue
-            self.owners.update({str(one.input): job for one in recordings})
+            self.owners.update(
+                {os.path.abspath(one.input): job for one in recordings}
+            )
             yield from recordings
             if not recordings:
                 self._end(job)

@@ -420,8 +420,6 @@ def test_a_thousand_mutated_files(restorer, tmp_path):
 PEAK = """
 import re, sys
 from miipher2.cli import main
-from miipher2.corpora import local
-from miipher2.corpora.engine import Engine
 code = main(sys.argv[1:])
 status = open("/proc/self/status").read()
 print(code, re.search(r"VmHWM:\\s+(\\d+)", status)[1])

@@ -4,12 +4,14 @@ Authors
  * The miipher2 authors 2026
 """
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy
 import pytest
@@ -26,8 +28,8 @@ from miipher2.errors import UserError
 from miipher2.restorer import Restorer
 
 
-def run(kind, restorer, folder, output, report=None, workers=2):
-    """Restores a folder in batches of 16 s; gives the rows by ID."""
+def run(kind, restorer, items, output, report=None, workers=2):
+    """Restores items in batches of 16 s; gives the rows by ID."""
     rows, seconds = {}, []
 
     def take(row):
@@ -43,7 +45,7 @@ def run(kind, restorer, folder, output, report=None, workers=2):
         lambda size, new: seconds.append(new),
         workers,
     )
-    pipeline.run(list_items([folder], output, ".wav"))
+    pipeline.run(items)
     return rows, sum(seconds), pipeline
 
 
@@ -66,7 +68,8 @@ def test_threads_and_processes_make_the_same(corpus, restorer, tmp_path, model):
     made = {}
     for kind in (Pipeline, Processes):
         output = tmp_path / kind.__name__
-        rows, seconds, _ = run(kind, restorer, corpus, output)
+        items = list_items([corpus], output, ".wav")
+        rows, seconds, _ = run(kind, restorer, items, output)
         made[kind] = (
             round(seconds, 3),
             {
@@ -82,32 +85,69 @@ def test_threads_and_processes_make_the_same(corpus, restorer, tmp_path, model):
     assert made[Processes] == made[Pipeline]
 
 
-def test_what_a_lost_process_was_at_has_failed(restorer, recordings, tmp_path):
-    folder = recordings({f"{number}.wav": 4.0 for number in range(60)})
-    lost = []
+class Deadly(type(Path())):
+    """A path that ends the process that it is sent to."""
+
+    def __reduce__(self):
+        return os._exit, (7,)
+
+
+def test_what_ends_its_process_fails_alone(restorer, recordings, tmp_path):
+    folder = recordings({f"{number}.wav": 30.0 for number in range(6)})
+    items = list_items([folder], tmp_path / "out", ".wav")
+    items[3] = items[3]._replace(input=Deadly(items[3].input))
+    rows, seconds, pipeline = run(Processes, restorer, items, tmp_path / "out")
+    assert len(rows) == 6 and not pipeline.helpers
+    assert "ended twice, with exit code 7" in rows.pop("3.wav").reason
+    assert {row.status for row in rows.values()} == {"done"}
+    assert seconds >= 5 * 30
+
+
+def test_a_lost_process_is_replaced(restorer, recordings, tmp_path):
+    folder = recordings({f"{number}.wav": 30.0 for number in range(8)})
+    killed = []
 
     def kill(row):
-        if not lost:  # it has others by now
-            lost.append(pipelines[0].helpers[0])
-            os.kill(lost[0].process.pid, signal.SIGKILL)
+        if not killed:  # it has others by now
+            killed.extend(multiprocessing.active_children())
+            os.kill(killed[0].pid, signal.SIGKILL)
 
-    pipelines = []
-
-    def noted(*arguments):
-        pipelines.append(Processes(*arguments))
-        return pipelines[0]
-
-    rows, seconds, pipeline = run(
-        noted, restorer, folder, tmp_path / "out", kill, workers=1
+    items = list_items([folder], tmp_path / "out", ".wav")
+    rows, _, _ = run(
+        Processes, restorer, items, tmp_path / "out", kill, workers=1
     )
-    assert len(pipeline.helpers) == 2 and len(rows) == 60
-    failed = {ID for ID, row in rows.items() if row.status == "failed"}
-    assert 0 < len(failed) < 50 and failed == set(lost[0].at_hand)
-    for ID in failed:
-        assert "ended with exit code -9" in rows[ID].reason
-    assert seconds >= 4 * (60 - len(failed))
-    rows, _, _ = run(Pipeline, restorer, folder, tmp_path / "again")
+    assert len(killed) == 1 and len(rows) == 8
     assert {row.status for row in rows.values()} == {"done"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(rows)
+
+
+@pytest.mark.parametrize("where", ["items", "process", "report"])
+def test_a_fault_ends_the_run_at_once(restorer, recordings, tmp_path, where):
+    folder = recordings({f"{number}.wav": 0.5 for number in range(40)})
+    items = list_items([folder], tmp_path / "out", ".wav")
+    done = []
+
+    def faulty():
+        yield from items[:3]
+        if where == "items":
+            raise ValueError("a fault")
+        if where == "process":
+            yield items[3]._replace(input=5)
+        for number in range(10**6):  # it would take for ever
+            yield items[3]._replace(ID=str(number), output=f"{number}.wav")
+
+    def report(row):
+        done.append(row)
+        if where == "report" and len(done) == 20:
+            time.sleep(2)  # others wait to tell something
+            raise ValueError("a fault")
+
+    kinds = {"process": (RuntimeError, "TypeError")}
+    kind, words = kinds.get(where, (ValueError, "a fault"))
+    with pytest.raises(kind, match=words):
+        run(Processes, restorer, faulty(), tmp_path / "out", report)
+    assert not multiprocessing.active_children()
+    assert not list((tmp_path / "out").glob(".*"))
 
 
 def broken_start(*_):
@@ -117,10 +157,10 @@ def broken_start(*_):
 def test_processes_that_do_not_start_end_the_run(
     restorer, recordings, tmp_path, monkeypatch
 ):
-    folder = recordings({"a.wav": 0.5})
+    items = list_items([recordings({"a.wav": 0.5})], tmp_path / "out", ".wav")
     monkeypatch.setattr(processes, "_help", broken_start)
     with pytest.raises(UserError, match="ended with exit code 3"):
-        run(Processes, restorer, folder, tmp_path / "out")
+        run(Processes, restorer, items, tmp_path / "out")
 
 
 MAIN = """
@@ -159,7 +199,7 @@ def test_no_process_outlives_the_main_one(recordings, tiny_model, tmp_path):
     main.kill()
     main.wait()
     assert len(helpers) == 2
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while any(map(is_at_work, helpers)) and time.monotonic() < end:
         time.sleep(0.02)
     assert not any(map(is_at_work, helpers))

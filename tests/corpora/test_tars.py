@@ -19,9 +19,12 @@ from tiny_restorer import voice
 webdataset = pytest.importorskip("webdataset")
 
 from miipher2.cli import main  # noqa: E402
+from miipher2.corpora import local  # noqa: E402
 from miipher2.corpora.items import list_items  # noqa: E402
 from miipher2.corpora.job import Settings  # noqa: E402
 from miipher2.corpora.manifest import read_rows  # noqa: E402
+from miipher2.corpora.pipeline import Pipeline  # noqa: E402
+from miipher2.corpora.processes import Processes  # noqa: E402
 from miipher2.corpora.recording import Stopped  # noqa: E402
 from miipher2.corpora.tars import Tars  # noqa: E402
 from miipher2.restorer import Restorer  # noqa: E402
@@ -82,6 +85,22 @@ def everything(folder):
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+@pytest.mark.parametrize("kind", [Pipeline, Processes])
+def test_tars_to_a_relative_folder(tiny_model, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local, "pipeline_for", lambda device: kind)
+    write_tar(tmp_path / "in" / "a.tar", shard(0))
+    options = ["--model", str(tiny_model), "--device", "cpu", "--workers", "1"]
+    assert main(["restore", "in/a.tar", "out", *options]) == 0
+    assert everything(tmp_path / "out") == {"a.tar", "manifest.csv"}
+    assert len(read_tar(tmp_path / "out" / "a.tar")) == 9
+    rows = read_rows(tmp_path / "out" / "manifest.csv")
+    assert [row.output for row in rows] == [
+        "a.tar",
+        *(f"a.tar/s/{number}.wav" for number in (0, 4, 7)),
+    ]
 
 
 def test_tars_beside_recordings(restore, tmp_path, capsys):
