@@ -14,12 +14,11 @@ Authors
 
 import argparse
 import os
-import resource
 import statistics
 import tempfile
 import time
 
-from speed import machine, markdown
+from speed import machine, markdown, processor_seconds
 
 LAUNCHES = 1500  # about as many as HuBERT-large and HiFi-GAN have
 
@@ -57,14 +56,6 @@ def launch():
     return time.perf_counter() - start
 
 
-def spent():
-    """Processor seconds of this process, and of all that have ended."""
-    parts = map(
-        resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return [part.ru_utime + part.ru_stime for part in parts]
-
-
 def measure(kind, items, workers):
     """Restores items; gives a row of the table."""
     from miipher2.corpora import local
@@ -81,10 +72,13 @@ def measure(kind, items, workers):
             lambda size, seconds: None,
             workers,
         )
-        before, start = spent(), time.perf_counter()
+        before, start = processor_seconds(), time.perf_counter()
         pipeline.run(items)
         seconds = time.perf_counter() - start
-    own, others = (after - b for after, b in zip(spent(), before, strict=True))
+    own, others = (
+        after - earlier
+        for after, earlier in zip(processor_seconds(), before, strict=True)
+    )
     lost = [row for row in rows if row.status == "failed"]
     if lost:
         raise RuntimeError(f"{lost[0].input}: {lost[0].reason}")

@@ -254,10 +254,10 @@ def measure(job):
     way(folder / "warm", output / "warm")
     found, cores = [], []
     for _ in range(job["repeats"]):
-        start, cpu = time.perf_counter(), time.process_time()
+        start, cpu = time.perf_counter(), sum(speed.processor_seconds())
         way(folder / "clips", output / "clips")
         found.append(seconds / (time.perf_counter() - start))
-        cores.append((time.process_time() - cpu) / seconds)
+        cores.append((sum(speed.processor_seconds()) - cpu) / seconds)
     yield {
         "clips": speed.spread(found),
         "cores": statistics.median(cores),

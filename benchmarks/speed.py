@@ -87,6 +87,14 @@ def seconds_on(device):
     return now
 
 
+def processor_seconds():
+    """Of this process, and of those that it has started and that have ended."""
+    used = map(
+        resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return [one.ru_utime + one.ru_stime for one in used]
+
+
 def peak_gib(device):
     """Peak memory of this process so far and, on a GPU, of the GPU."""
     import torch
