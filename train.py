@@ -21,9 +21,9 @@ from pathlib import Path
 import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
+from miipher2.dataio.manifests import prepare_noise, prepare_rirs
 from miipher2.errors import UserError, one_line_errors
-from miipher2.experiment import load_cleaner, load_hparams, start_from
-from miipher2.manifests import prepare_noise, prepare_rirs
+from miipher2.training.experiment import load_cleaner, load_hparams, start_from
 
 # The prepare scripts, by which the YAML names a corpus
 sys.path += map(str, Path(__file__).resolve().parent.glob("recipes/*"))

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from scipy import signal
 
-from miipher2.audio import read_audio
+from miipher2.dataio.audio import read_audio
 from miipher2.degrade import generator
 from miipher2.degrade.command import DEFAULT_CHAIN, add_corpora, load_chain
 from miipher2.errors import one_line_errors

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import torch
 
-from miipher2.audio import read_audio
-from miipher2.audio_files import list_audio
+from miipher2.dataio.audio import read_audio
+from miipher2.dataio.audio_files import list_audio
 from miipher2.degrade import Codec, generator
 from miipher2.degrade.command import DEFAULT_CHAIN, add_corpora, load_chain
 from miipher2.errors import UserError, one_line_errors

@@ -36,7 +36,7 @@ layer: 13
 
 def experiment(stage, folder):
     """The experiment of a stage, as its YAML has it."""
-    from miipher2.experiment import load_hparams
+    from miipher2.training.experiment import load_hparams
 
     sys.path += map(str, ROOT.glob("recipes/*"))
     (folder / "ssl.yaml").write_text(HUBERT_LARGE)
@@ -65,7 +65,7 @@ def measure(stage, precision, folder):
     """Runs one stage; prints its figures as JSON."""
     import torch
 
-    from miipher2.experiment import load_cleaner
+    from miipher2.training.experiment import load_cleaner
 
     name = "pa" if stage == "adapters" else "vocoder"
     hparams = experiment(name, folder)
@@ -121,7 +121,7 @@ def restorer(hparams, precision):
     """A function that restores one clip."""
     import torch
 
-    from miipher2.restorer import Restorer
+    from miipher2.inference.restorer import Restorer
 
     modules = {key: hparams["modules"][key] for key in ("cleaner", "generator")}
     windows = {"window_seconds": 20.0, "overlap_seconds": 1.0}

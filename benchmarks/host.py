@@ -31,7 +31,7 @@ class Echo:
     hop_length = 320
 
     def __init__(self):
-        from miipher2.corpora.windows import WindowPlan
+        from miipher2.inference.windows import WindowPlan
 
         self.plan = WindowPlan(1000, 100, self.hop_length)
         self.launching = []
@@ -58,9 +58,9 @@ def launch():
 
 def measure(kind, items, workers):
     """Restores items; gives a row of the table."""
-    from miipher2.corpora import local
-    from miipher2.corpora.engine import Engine
-    from miipher2.corpora.job import Settings
+    from miipher2.inference.batching import Engine
+    from miipher2.inference.corpus import local
+    from miipher2.inference.job import Settings
 
     echo, rows = Echo(), []
     with tempfile.TemporaryDirectory() as output:
@@ -109,7 +109,7 @@ def main():
     arguments = parser.parse_args()
     import torch
 
-    from miipher2.corpora.items import list_items
+    from miipher2.inference.corpus.inputs import list_items
 
     torch.set_num_threads(1)
     items = [

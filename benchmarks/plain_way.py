@@ -38,7 +38,7 @@ SIZES = {
         "vocoder": {
             "vocoder": "!include:models/vocoder/hifigan_small.yaml",
             "discriminator": (
-                "!new:miipher2.vocoders.discriminators.FrameDiscriminator"
+                "!new:miipher2.models.discriminators.FrameDiscriminator"
             ),
             "vocoder_frames": 12,
         },
@@ -66,8 +66,8 @@ def sounds(folder, seed=0):
     """
     import numpy
 
-    from miipher2.audio import read_audio
-    from miipher2.audio_files import list_audio
+    from miipher2.dataio.audio import read_audio
+    from miipher2.dataio.audio_files import list_audio
     from miipher2.errors import UserError
 
     rng = numpy.random.default_rng(seed)
@@ -125,7 +125,7 @@ def experiment(stage, size, folder, **overrides):
     text : str
         Its overrides.
     """
-    from miipher2.experiment import load_hparams
+    from miipher2.training.experiment import load_hparams
 
     sys.path += map(str, ROOT.glob("recipes/*"))
     chosen = SIZES[size]
@@ -223,7 +223,7 @@ class PlainBackbone:
         """
         import torch
 
-        from miipher2.ssl import FULL_LAYERS_KEY
+        from miipher2.models.backbone import FULL_LAYERS_KEY
 
         inputs = self.extractor(
             list(wavs.cpu().numpy()), sampling_rate=RATE, return_tensors="pt"

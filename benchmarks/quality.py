@@ -28,12 +28,7 @@ from pathlib import Path
 
 import torch
 from quality_set import DAMAGE, RATE, make, read_csv, write_csv
-from tqdm import tqdm
-
-from miipher2.audio import read_audio, write_audio
-from miipher2.errors import UserError, one_line_errors
-from miipher2.evaluation.metrics import load_metrics
-from miipher2.evaluation.systems import (
+from systems import (
     BandLSD,
     Remembered,
     ScoreBook,
@@ -41,7 +36,12 @@ from miipher2.evaluation.systems import (
     rnnoise,
     table,
 )
-from miipher2.stamps import write_whole
+from tqdm import tqdm
+
+from miipher2.dataio.atomic import write_text
+from miipher2.dataio.audio import read_audio, write_audio
+from miipher2.errors import UserError, one_line_errors
+from miipher2.evaluation.metrics import load_metrics
 
 SYSTEMS = {
     "input": "input",
@@ -118,7 +118,7 @@ def score(arguments):
     text = describe(rows, columns, systems, speed)
     remarks += describe_metrics(metrics)
     text += "".join(f"- {remark}\n" for remark in remarks)
-    write_whole(report / "quality.md", text)
+    write_text(report / "quality.md", text)
     print(text)
     print(f"{len(rows)} files, {book.measured} scores were new: {report}")
 
@@ -133,7 +133,7 @@ def denoise(source, target):
 
 def restore(model, rows, place):
     """Restores every input; gives speed, seconds to load, and memory."""
-    from miipher2.restorer import Restorer
+    from miipher2.inference.restorer import Restorer
 
     start = time.perf_counter()
     restorer = Restorer.from_hparams(model, run_opts={"device": "cpu"})

@@ -15,12 +15,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from miipher2.audio import (
+from miipher2.dataio.atomic import write_text
+from miipher2.dataio.audio import (
     active_samples,
     mean_power,
     read_audio,
     write_audio,
 )
+from miipher2.dataio.manifests import write_manifest
 from miipher2.degrade import (
     Babble,
     Bandwidth,
@@ -34,8 +36,6 @@ from miipher2.degrade import (
 )
 from miipher2.degrade.command import DEFAULT_CHAIN, load_chain
 from miipher2.errors import UserError
-from miipher2.manifests import write_manifest
-from miipher2.stamps import write_whole
 
 RATE = 16000
 LEVEL = 10 ** (-26 / 20)
@@ -279,4 +279,4 @@ def write_csv(path, columns, rows):
     )
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(path, text.getvalue())
+    write_text(path, text.getvalue())

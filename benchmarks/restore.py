@@ -63,9 +63,9 @@ def model(job):
     """Makes the folder of a model, and what the plain way takes of it."""
     import torch
 
-    from miipher2.corpora.machine import best_precision
-    from miipher2.experiment import load_hparams
-    from miipher2.model_folder import find_model
+    from miipher2.inference.corpus.sharding import best_precision
+    from miipher2.inference.model_folder import find_model
+    from miipher2.training.experiment import load_hparams
 
     folder, name = Path(job["folder"]), job["model"]
     if name in SIZES:
@@ -136,7 +136,7 @@ class Plain:
         import soundfile
         import torch
 
-        from miipher2.speech_level import SpeechLevel
+        from miipher2.dataio.speech_level import SpeechLevel
 
         output.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.glob("*.wav")):
@@ -183,15 +183,15 @@ class Engine:
     """What ``miipher2 restore`` does."""
 
     def __init__(self, job):
-        from miipher2.restorer import Restorer
+        from miipher2.inference.restorer import Restorer
 
         run_opts = {"device": job["device"], "precision": job["precision"]}
         self.restorer = Restorer.from_hparams(job["model"], run_opts=run_opts)
 
     def __call__(self, folder, output):
-        from miipher2.corpora import local
-        from miipher2.corpora.items import list_items
-        from miipher2.corpora.job import Settings
+        from miipher2.inference.corpus import local
+        from miipher2.inference.corpus.inputs import list_items
+        from miipher2.inference.job import Settings
 
         rows = []
         local.run(

@@ -125,7 +125,7 @@ class Ours:
     def __init__(self, job):
         import torch
 
-        from miipher2.experiment import load_cleaner
+        from miipher2.training.experiment import load_cleaner
 
         hparams = load(job)
         if job["stage"] == "vocoder":
@@ -206,7 +206,7 @@ class PlainAdapters(Plain):
     """Stage 1: two passes of the whole backbone."""
 
     def __init__(self, job):
-        from miipher2.losses import FeatureLoss
+        from miipher2.training.losses import FeatureLoss
 
         super().__init__(job)
         self.loss = FeatureLoss()
@@ -359,7 +359,7 @@ def measure(job):
 
 def best(job):
     """The fastest precision of the device."""
-    from miipher2.corpora.machine import best_precision
+    from miipher2.inference.corpus.sharding import best_precision
 
     yield {"best": best_precision(job["device"])}
 

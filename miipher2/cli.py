@@ -25,9 +25,9 @@ def main(arguments=None):
     """
     # here, as a process that reads and writes for another one starts with this
     # file, too, and needs none of it
-    from miipher2.corpora import command as restore
     from miipher2.degrade import command as degrade
     from miipher2.evaluation import command as evaluate
+    from miipher2.inference.corpus import command as restore
 
     parser = argparse.ArgumentParser(
         prog="miipher2", description="Universal speech restoration."

@@ -14,7 +14,7 @@ import soundfile
 import torch
 
 ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "tests"))  # for tiny_models, tiny_runs
+sys.path += [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 from tiny_models import save_tiny_backbone  # noqa: E402
 from tiny_runs import arguments  # noqa: E402

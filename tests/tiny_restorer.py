@@ -9,9 +9,9 @@ import torch
 from tiny_models import save_tiny_backbone
 from tiny_runs import ROOT
 
-from miipher2.cleaner import FeatureCleaner
-from miipher2.ssl import SSLBackbone
-from miipher2.vocoders import HiFiGAN
+from miipher2.models.backbone import SSLBackbone
+from miipher2.models.cleaner import FeatureCleaner
+from miipher2.models.vocoders.hifigan import HiFiGAN
 
 VOCODER = {
     "sample_rate": 24000,
@@ -24,15 +24,15 @@ VOCODER = {
 MODEL = f"""
 model_folder: !PLACEHOLDER
 
-backbone: &backbone !new:miipher2.ssl.SSLBackbone
+backbone: &backbone !new:miipher2.models.backbone.SSLBackbone
     source: !ref <model_folder>/backbone
     layer: 2
 
-cleaner: !new:miipher2.cleaner.FeatureCleaner
+cleaner: !new:miipher2.models.cleaner.FeatureCleaner
     backbone: *backbone
 
-generator: !apply:miipher2.vocoders.build_vocoder
-    vocoder: !name:miipher2.vocoders.HiFiGAN {VOCODER}
+generator: !apply:miipher2.models.vocoders.base.build_vocoder
+    vocoder: !name:miipher2.models.vocoders.hifigan.HiFiGAN {VOCODER}
     backbone: *backbone
     sample_rate: 24000
 

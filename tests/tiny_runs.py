@@ -42,7 +42,7 @@ def arguments(stage, corpus, output, **overrides):
         options |= {
             "vocoder": "!include:models/vocoder/hifigan_small.yaml",
             "discriminator": (
-                "!new:miipher2.vocoders.discriminators.FrameDiscriminator"
+                "!new:miipher2.models.discriminators.FrameDiscriminator"
             ),
             "vocoder_frames": 12,
         }

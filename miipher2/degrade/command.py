@@ -17,16 +17,16 @@ import torch
 from hyperpyyaml import load_hyperpyyaml
 from tqdm import tqdm
 
-from miipher2.audio import read_audio, write_audio
-from miipher2.audio_files import (
+from miipher2.dataio.atomic import write_text
+from miipher2.dataio.audio import read_audio, write_audio
+from miipher2.dataio.audio_files import (
     first_folder,
     list_audio,
     read_headers,
 )
+from miipher2.dataio.manifests import read_manifest, write_manifest
 from miipher2.degrade.base import generator
 from miipher2.errors import UserError
-from miipher2.manifests import read_manifest, write_manifest
-from miipher2.stamps import write_whole
 
 DEFAULT_CHAIN = Path(__file__).with_name("degrade.yaml")
 DEFAULT_ROOMS = Path(__file__).with_name("rooms.yaml")
@@ -297,7 +297,7 @@ def _write_rows(path, rows):
     )
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
 def rooms(arguments):

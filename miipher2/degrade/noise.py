@@ -7,7 +7,7 @@ Authors
 import numpy as np
 from scipy import fft
 
-from miipher2.audio import active_samples, mean_power, resample
+from miipher2.dataio.audio import active_samples, mean_power, resample
 from miipher2.degrade.base import (
     Degradation,
     fit,
@@ -26,7 +26,7 @@ class AdditiveNoise(Degradation):
     """Adds noise at a signal-to-noise ratio on active speech.
 
     The ratio is the mean power of the speech over its active samples (see
-    ``miipher2.audio.active_samples``) to the mean power of the noise
+    ``miipher2.dataio.audio.active_samples``) to the mean power of the noise
     over the same samples. The speech is what comes into this step: with its
     reverberation, if a room came before. Digital silence stays as it is and
     has the ratio None.

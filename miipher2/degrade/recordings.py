@@ -8,10 +8,10 @@ import collections
 
 import numpy as np
 
-from miipher2.audio import read_audio
+from miipher2.dataio.audio import read_audio
+from miipher2.dataio.manifests import read_manifest
 from miipher2.degrade.base import pick
 from miipher2.errors import UserError
-from miipher2.manifests import read_manifest
 
 CACHE_BYTES = 128 * 2**20
 WHOLE_SECONDS = 10.0

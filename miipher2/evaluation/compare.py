@@ -8,7 +8,7 @@ import numpy as np
 from scipy.fft import next_fast_len
 from scipy.signal import stft
 
-from miipher2.audio import active_samples, mean_power
+from miipher2.dataio.audio import active_samples, mean_power
 
 MAX_DELAY_SECONDS = 0.1
 # Over 50 utterances, peaks at the true delay stood 9 to 48 times above the
@@ -93,7 +93,7 @@ def log_spectral_distance(wav, reference, sample_rate, lowest=0.0):
     """Log-spectral distance, in dB.
 
     Both are cut to the shorter one and brought to the same level of active
-    speech (``miipher2.audio.active_samples``). Their power spectra come from
+    speech (``miipher2.dataio.audio.active_samples``). Their power spectra come from
     an STFT with a Hann window of 512 samples and a hop of 128. A bin counts as
     at least 80 dB below the greatest one of the reference. Of the differences
     in dB between the two, the root mean square over the bins from ``lowest``

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from miipher2.audio_files import list_audio
+from miipher2.dataio.audio_files import list_audio
 from miipher2.errors import UserError
 from miipher2.evaluation.metrics import load_metrics
 from miipher2.evaluation.recognition import transcript

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from miipher2.audio import read_audio
+from miipher2.dataio.atomic import write_text
+from miipher2.dataio.audio import read_audio
+from miipher2.dataio.speech_level import SpeechLevel
 from miipher2.errors import UserError
 from miipher2.evaluation.compare import find_delay, remove_delay
 from miipher2.evaluation.metric import SAMPLE_RATE, Clip
-from miipher2.speech_level import SpeechLevel
-from miipher2.stamps import write_whole
 
 SIDES = ("input", "restored", "clean")
 LENGTH_TOLERANCE = 0.05  # seconds that are not worth a note
@@ -270,8 +270,8 @@ class Report:
             If they cannot be written.
         """
         try:
-            write_whole(Path(folder, "files.csv"), self.files())
-            write_whole(Path(folder, "summary.md"), self.summary())
+            write_text(Path(folder, "files.csv"), self.files())
+            write_text(Path(folder, "summary.md"), self.summary())
         except OSError as error:
             raise UserError(f"{folder}: cannot be written: {error}") from None
 

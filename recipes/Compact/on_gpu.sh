@@ -72,5 +72,5 @@ esac
     echo "$STAGE, $MINUTES minutes"
     cat "$RUN/train_log.txt"
 } >>"$OUT/log.txt"
-python3 -c "import sys, miipher2.weights as w; w.halve(sys.argv[1])" "$OUT"
+python3 -c "import sys, miipher2.models.weights as w; w.halve(sys.argv[1])" "$OUT"
 find "$OUT" -type f -exec du -h --apparent-size {} +

@@ -29,9 +29,9 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
-from miipher2.audio import read_audio
+from miipher2.dataio.audio import read_audio
+from miipher2.dataio.manifests import COLUMNS
 from miipher2.errors import UserError, one_line_errors
-from miipher2.manifests import COLUMNS
 
 RATE = 16000
 # Below 54 kbit/s libopus takes its codec for telephony, which makes speech

@@ -23,9 +23,9 @@ import torch
 from scipy import ndimage, signal
 from tqdm import tqdm
 
-from miipher2.audio import read_audio, write_audio
+from miipher2.dataio.audio import read_audio, write_audio
+from miipher2.dataio.manifests import COLUMNS, read_manifest, write_manifest
 from miipher2.errors import UserError, one_line_errors
-from miipher2.manifests import COLUMNS, read_manifest, write_manifest
 
 WINDOW_SECONDS = 0.032
 STEADY = 15  # percent of the frames that are taken for the room's noise alone

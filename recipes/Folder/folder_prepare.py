@@ -12,11 +12,11 @@ Authors
 
 import logging
 
-from miipher2.audio_files import first_folder, list_audio
+from miipher2.dataio.audio_files import first_folder, list_audio
+from miipher2.dataio.manifests import prepare_manifests
+from miipher2.dataio.prepare import command_line
+from miipher2.dataio.splits import SPLIT_FOLDERS, Utterance
 from miipher2.errors import UserError
-from miipher2.manifests import prepare_manifests
-from miipher2.prepare import command_line
-from miipher2.splits import SPLIT_FOLDERS, Utterance
 
 logger = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ Authors
  * The miipher2 authors 2026
 """
 
-from miipher2.audio_files import corpus_root, list_audio
+from miipher2.dataio.audio_files import corpus_root, list_audio
+from miipher2.dataio.manifests import prepare_manifests
+from miipher2.dataio.prepare import command_line
+from miipher2.dataio.splits import Utterance
 from miipher2.errors import UserError
-from miipher2.manifests import prepare_manifests
-from miipher2.prepare import command_line
-from miipher2.splits import Utterance
 
 
 def prepare_vctk(

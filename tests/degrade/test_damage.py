@@ -10,7 +10,7 @@ import torch
 from scipy import signal
 from tiny_audio import RATE
 
-from miipher2.audio import active_samples
+from miipher2.dataio.audio import active_samples
 from miipher2.degrade import (
     Bandwidth,
     Clipping,

@@ -14,7 +14,7 @@ import soundfile
 from tiny_audio import RATE, speech_like
 
 from miipher2.cli import main
-from miipher2.manifests import read_manifest
+from miipher2.dataio.manifests import read_manifest
 
 FAST = ["--only", "clipping"]
 

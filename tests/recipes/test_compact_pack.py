@@ -6,7 +6,7 @@ import numpy
 import pytest
 import soundfile
 
-from miipher2.manifests import read_manifest
+from miipher2.dataio.manifests import read_manifest
 
 CSVS = ["train", "valid", "test", "noise", "noise_valid", "rir", "rir_valid"]
 CSVS = {f"{name}.csv" for name in CSVS}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from miipher2.manifests import read_manifest, write_manifest
+from miipher2.dataio.manifests import read_manifest, write_manifest
 
 RATE = 24000
 

@@ -1,0 +1,285 @@
+"""Several systems on the same recordings: scored once, one table a metric.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from miipher2.dataio.atomic import write_text
+from miipher2.dataio.audio import read_audio, resample
+from miipher2.dataio.digest import digest, file_digest
+from miipher2.dataio.speech_level import SpeechLevel
+from miipher2.errors import UserError
+from miipher2.evaluation.compare import (
+    find_delay,
+    log_spectral_distance,
+    remove_delay,
+)
+from miipher2.evaluation.metric import SAMPLE_RATE, Clip
+from miipher2.evaluation.metrics import LSD
+
+RNNOISE_RATE = 48000
+RNNOISE_DELAY = 960  # samples by which RNNoise's output is late: measured
+HEADROOM = 0.7  # the greatest sample that it gets: it gives back int16
+
+
+def rnnoise(wav):
+    """Speech without noise, by RNNoise (package pyrnnoise).
+
+    Arguments
+    ---------
+    wav : numpy.ndarray
+        ``(time,)`` at 16 kHz; it is resampled to 48 kHz and back.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(time,)`` float32, in time with the input.
+
+    Example
+    -------
+    >>> rnnoise(np.zeros(16000, dtype="float32")).shape  # doctest: +SKIP
+    (16000,)
+    """
+    from pyrnnoise import rnnoise as package
+
+    gain = min(1.0, HEADROOM / max(float(np.abs(wav).max()), 1e-9))
+    sound = resample(gain * wav, SAMPLE_RATE, RNNOISE_RATE)
+    padded = RNNOISE_DELAY + len(sound)
+    padded += -padded % package.FRAME_SIZE
+    frames = np.pad(sound, (0, padded - len(sound)))
+    frames = np.rint(32767 * frames).astype(np.int16)
+    state = package.create()
+    heard = [
+        package.process_mono_frame(state, frame)[0]
+        for frame in frames.reshape(-1, package.FRAME_SIZE)
+    ]
+    package.destroy(state)
+    heard = np.concatenate(heard)[RNNOISE_DELAY:][: len(sound)]
+    heard = heard.astype(np.float32) / np.float32(32767 * gain)
+    return resample(heard, RNNOISE_RATE, SAMPLE_RATE)[: len(wav)]
+
+
+class BandLSD(LSD):
+    """Log-spectral distance in dB above a cut-off alone.
+
+    Arguments
+    ---------
+    cutoff_hz : float
+        What lies below is not compared.
+
+    Example
+    -------
+    >>> BandLSD(3000).meaning
+    'log-spectral distance above 3000 Hz, lower is better'
+    """
+
+    columns = {"lsd_above": "LSD dB above the cut-off"}
+
+    def __init__(self, cutoff_hz):
+        super().__init__()
+        self.cutoff_hz = cutoff_hz
+        self.meaning = (
+            f"log-spectral distance above {cutoff_hz:g} Hz, lower is better"
+        )
+
+    def score(self, heard, target=None):
+        """The distance from the cut-off to 8 kHz."""
+        return [
+            log_spectral_distance(heard, target, SAMPLE_RATE, self.cutoff_hz)
+        ]
+
+
+class Remembered:
+    """A Whisper that hears the same sound once: each clean one comes often.
+
+    Arguments
+    ---------
+    model : faster_whisper.WhisperModel
+        What hears.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self.heard = {}
+
+    def transcribe(self, wav, **options):
+        """As the model's own, but for the segments, which are a list."""
+        sound = hashlib.sha256(wav.tobytes()).digest()
+        key = sound, *sorted(options.items())
+        if key not in self.heard:
+            segments, info = self.model.transcribe(wav, **options)
+            self.heard[key] = list(segments), info
+        return self.heard[key]
+
+
+class ScoreBook:
+    """Scores of recordings against their clean ones, each measured once.
+
+    They are kept by the content of both files and by what measures, so that a
+    file that is the same as before costs nothing.
+
+    Arguments
+    ---------
+    path : str or Path
+        The JSON file of all scores; made if need be.
+
+    Example
+    -------
+    >>> import torch
+    >>> from miipher2.dataio.audio import write_audio
+    >>> folder = getfixture("tmp_path")
+    >>> write_audio(folder / "a.wav", torch.rand(16000), 16000)
+    >>> book = ScoreBook(folder / "scores.json")
+    >>> book.scores([LSD()], "a", folder / "a.wav", folder / "a.wav")
+    {'lsd': 0.0}
+    >>> book.measured
+    1
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.known = {}
+        self.measured = 0
+        if self.path.exists():
+            try:
+                self.known = json.loads(self.path.read_text("utf-8"))
+            except ValueError:
+                raise UserError(
+                    f"{path}: damaged; remove it to score anew"
+                ) from None
+
+    def scores(self, metrics, name, recording, clean):
+        """Scores one recording.
+
+        Arguments
+        ---------
+        metrics : list of Metric
+            What measures.
+        name : str
+            What transcripts call it.
+        recording, clean : str or Path
+            The files; the same one is the best that can be.
+
+        Returns
+        -------
+        dict
+            Score by column; NaN where it is not defined.
+
+        Raises
+        ------
+        UserError
+            If a file cannot be read or is silent.
+        """
+        files = [_content(recording), _content(clean)]
+        scores, clips = {}, None
+        for metric in metrics:
+            target = metric.target(["restored", "clean"])
+            measure = [type(metric).__name__, *metric.versions()]
+            key = " ".join([*measure, metric.remark(target), *files])
+            key = digest(key)
+            if key not in self.known:
+                clips = clips or _clips(recording, clean)
+                found = metric.measure(name, clips, target)
+                self.known[key] = found["restored"]
+                self.measured += 1
+            scores.update(zip(metric.columns, self.known[key], strict=True))
+        return scores
+
+    def write(self):
+        """Writes the JSON file, whole or not at all."""
+        write_text(self.path, json.dumps(self.known))
+
+
+def _content(path):
+    try:
+        return file_digest(path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+
+
+def _clips(recording, clean):
+    """What the metrics get, without the delay of the recording."""
+    wavs = []
+    for path in (recording, clean):
+        wav = read_audio(path, SAMPLE_RATE).clamp(-1, 1)
+        if SpeechLevel.of(wav, SAMPLE_RATE).is_silence():
+            raise UserError(f"{path}: silent; there is nothing to score")
+        wavs.append(wav.numpy())
+    wav, target = wavs
+    delay = find_delay(wav, target, SAMPLE_RATE) or 0
+    return {
+        "restored": Clip(wav, remove_delay(wav, delay)),
+        "clean": Clip(target, target),
+    }
+
+
+def means(rows, column, systems):
+    """Mean scores of several systems over the same files.
+
+    Arguments
+    ---------
+    rows : list of dict
+        Of each file the scores of each system by ``SYSTEM_COLUMN``.
+    column : str
+        Of the metric.
+    systems : list of str
+        Which.
+
+    Returns
+    -------
+    dict
+        Mean by system, over the files that have a score for each system; NaN
+        if there are none.
+
+    Example
+    -------
+    >>> rows = [{"a_lsd": 1.0, "b_lsd": 2.0}, {"a_lsd": 3.0, "b_lsd": 4.0}]
+    >>> means([*rows, {"a_lsd": 9.0}], "lsd", ["a", "b"])
+    {'a': 2.0, 'b': 3.0}
+    """
+    values = [
+        [row.get(f"{s}_{column}", np.nan) for s in systems] for row in rows
+    ]
+    values = [scores for scores in values if np.isfinite(scores).all()]
+    found = np.mean(values, axis=0) if values else np.full(len(systems), np.nan)
+    return {s: float(value) for s, value in zip(systems, found, strict=True)}
+
+
+def table(heading, figures, systems):
+    """The figures of one metric, systems side by side.
+
+    Arguments
+    ---------
+    heading : str
+        Of the metric.
+    figures : dict
+        Of each row what ``means`` gives.
+    systems : dict
+        Heading by system.
+
+    Returns
+    -------
+    str
+        A Markdown table.
+
+    Example
+    -------
+    >>> print(table("LSD", {"noise": {"a": 1.0}}, {"a": "input"}))
+    | LSD | input |
+    |---|---|
+    | noise | 1.00 |
+    """
+    lines = [[heading, *systems.values()]]
+    for name, scores in figures.items():
+        values = [scores[system] for system in systems]
+        lines.append(
+            [name, *(f"{v:.2f}" if np.isfinite(v) else "-" for v in values)]
+        )
+    head, *rows = (f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n".join([head, "|---" * len(lines[0]) + "|", *rows])

@@ -1,0 +1,170 @@
+"""The output manifest: what became of every recording of a run.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import csv
+import dataclasses
+import datetime
+import io
+from dataclasses import dataclass, field
+
+from miipher2.dataio.atomic import atomic_write
+from miipher2.errors import UserError
+
+
+def now():
+    """The time in UTC, to microseconds; later ones sort after earlier ones."""
+    time = datetime.datetime.now(datetime.timezone.utc)
+    return time.isoformat(timespec="microseconds")
+
+
+@dataclass
+class Row:
+    """What became of one recording.
+
+    Arguments
+    ---------
+    ID : str
+        Its path below the input.
+    input : str
+        The file.
+    output : str
+        The restored file, below the manifest's folder.
+    status : str
+        ``done``; ``silent``: no speech in it, passed through; ``skipped``:
+        nothing there to restore; ``failed``.
+    reason : str
+        Why it failed or was skipped, or what is odd about it.
+    seconds : float
+        Its duration.
+    input_rate, output_rate : int
+        Hz.
+    channels : int
+        Of the output.
+    seconds_spent : float
+        From opening the input until the output was written.
+    bytes : int
+        Size of the output.
+    model : str
+        Identity of the model.
+    settings : str
+        What else decides how the output sounds.
+    finished : str
+        When, in UTC.
+    """
+
+    ID: str
+    input: str
+    output: str
+    status: str = "done"
+    reason: str = ""
+    seconds: float = 0.0
+    input_rate: int = 0
+    output_rate: int = 0
+    channels: int = 0
+    seconds_spent: float = 0.0
+    bytes: int = 0
+    model: str = ""
+    settings: str = ""
+    finished: str = field(default_factory=now)
+
+
+TYPES = {column.name: column.type for column in dataclasses.fields(Row)}
+
+
+def write_rows(path, rows, writer=""):
+    """Writes a manifest, whole or not at all.
+
+    Arguments
+    ---------
+    path : Path
+        ``.csv`` or ``.parquet``.
+    rows : list of Row
+        What it is to hold.
+    writer : str
+        Who writes it, where several may do so at once.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "manifest.csv"
+    >>> rows = [Row("a.wav", "in/a.wav", "a.wav", reason="two\\nlines")]
+    >>> write_rows(path, rows)
+    >>> read_rows(path) == rows
+    True
+    """
+    with atomic_write(path, writer) as file:
+        if path.suffix == ".parquet":
+            parquet, table = _parquet(path), {}
+            for name in TYPES:
+                table[name] = [_valid(getattr(row, name)) for row in rows]
+            parquet.write_table(_arrow_table(table), file)
+            return
+        # Names that are no valid UTF-8 stay as they are.
+        text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
+        writer = csv.DictWriter(text, TYPES, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(dataclasses.asdict, rows))
+        text.flush()
+        text.detach()
+
+
+def read_rows(path):
+    """Reads a manifest.
+
+    Arguments
+    ---------
+    path : Path
+        ``.csv`` or ``.parquet``. If there is none, it has no rows.
+
+    Returns
+    -------
+    list of Row
+        In the order of the file.
+
+    Raises
+    ------
+    UserError
+        If it is something else.
+    """
+    if not path.exists():
+        return []
+    if path.suffix == ".parquet":
+        found = _parquet(path).read_table(path).to_pylist()
+    else:
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        found = list(csv.DictReader(io.StringIO(text, newline="")))
+    try:
+        return [
+            Row(**{name: kind(row[name]) for name, kind in TYPES.items()})
+            for row in found
+        ]
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{path}: not a manifest of restored recordings; move it away or "
+            "give another output folder"
+        ) from None
+
+
+def _parquet(path):
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError(
+            f"{path}: Parquet needs pyarrow: pip install miipher2[parquet]"
+        ) from None
+    return pyarrow.parquet
+
+
+def _arrow_table(columns):
+    import pyarrow
+
+    return pyarrow.table(columns)
+
+
+def _valid(value):
+    """Parquet takes valid UTF-8 only."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value

@@ -1,0 +1,214 @@
+"""The feature cleaner: a frozen backbone with adapters on it.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import contextlib
+
+import torch
+from speechbrain.nnet.adapters import AdaptedModel
+from speechbrain.utils.checkpoints import (
+    mark_as_loader,
+    mark_as_saver,
+    mark_as_transfer,
+    register_checkpoint_hooks,
+)
+
+from miipher2.errors import UserError
+from miipher2.models.adapters import ParallelAdapter
+from miipher2.models.weights import fill, load_weights, save_weights
+
+
+@register_checkpoint_hooks
+class FeatureCleaner(AdaptedModel):
+    """Predicts the features of clean speech from degraded speech.
+
+    The backbone stays frozen; one adapter a layer is trained beside it
+    (Miipher-2, section 2). Checkpoints hold the adapters alone, together with
+    a word about the backbone that they belong to.
+
+    Arguments
+    ---------
+    backbone : miipher2.models.backbone.SSLBackbone
+        The frozen speech encoder. It is changed in place: the modules at the
+        sites of the adapters are wrapped.
+    adapter : class
+        Called as ``adapter(module, width=...)`` for every site; has an
+        attribute ``enabled`` that switches it off. Like the backbone it is
+        always in eval mode.
+    placement : str
+        ``feed_forward``: parallel to the feed-forward of every used layer, as
+        in the paper; ``layer``: around every used layer.
+
+    Example
+    -------
+    >>> from transformers import HubertConfig
+    >>> from miipher2.models.backbone import SSLBackbone
+    >>> config = HubertConfig(
+    ...     hidden_size=32, num_attention_heads=2, intermediate_size=64,
+    ...     conv_dim=[16] * 7, num_conv_pos_embeddings=8,
+    ...     num_conv_pos_embedding_groups=2,
+    ... )
+    >>> cleaner = FeatureCleaner(SSLBackbone(config, layer=2))
+    >>> cleaner(torch.rand(2, 16000)).shape
+    torch.Size([2, 50, 32])
+    """
+
+    def __init__(
+        self, backbone, adapter=ParallelAdapter, placement="feed_forward"
+    ):
+        if placement == "feed_forward":
+            sites = backbone.feed_forward_sites()
+        elif placement == "layer":
+            sites = backbone.layer_sites()
+        else:
+            raise UserError(
+                f"placement: {placement!r} is neither 'feed_forward' nor "
+                "'layer'"
+            )
+        super().__init__(
+            backbone,
+            adapter_class=adapter,
+            target_layers=sites,
+            adapter_kwargs={"width": backbone.width},
+        )
+        self.adapters = [
+            self.get_submodule(f"adapted_model.{s}") for s in sites
+        ]
+        if not all(hasattr(one, "enabled") for one in self.adapters):
+            raise UserError(
+                f"adapter: {type(self.adapters[0]).__name__} has no attribute "
+                "'enabled', by which it is switched off for the target"
+            )
+        self.placement = placement
+        self.trained = [
+            name for name, p in self.named_parameters() if p.requires_grad
+        ]
+
+    def forward(self, noisy, lengths=None, clean=None):
+        """Predicts clean features and, in training, gives the target too.
+
+        Arguments
+        ---------
+        noisy : torch.Tensor
+            Degraded speech ``(batch, time)`` at the backbone's rate.
+        lengths : torch.Tensor
+            Relative lengths ``(batch,)``; None: all are full.
+        clean : torch.Tensor
+            Clean speech ``(batch, time)``. The front-end, which is frozen and
+            below every adapter, then runs once for both.
+
+        Returns
+        -------
+        torch.Tensor or tuple
+            Predicted features ``(batch, frames, width)``; with ``clean`` a
+            pair (predicted, target), the target without a gradient.
+        """
+        if clean is None:
+            return self.adapted_model(noisy, lengths)
+        if lengths is not None:
+            lengths = torch.cat([lengths, lengths])
+        with torch.no_grad():
+            hidden, mask = self.adapted_model.embed(
+                torch.cat([noisy, clean]), lengths
+            )
+        half = len(noisy)
+        masks = (None, None) if mask is None else (mask[:half], mask[half:])
+        with torch.no_grad(), self.adapters_off():
+            target = self.adapted_model.encode(hidden[half:], masks[1])
+        return self.adapted_model.encode(hidden[:half], masks[0]), target
+
+    @torch.no_grad()
+    def target(self, wavs, lengths=None):
+        """Features of the frozen backbone, as if there were no adapters.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            Speech ``(batch, time)``.
+        lengths : torch.Tensor
+            Relative lengths ``(batch,)``; None: all are full.
+
+        Returns
+        -------
+        torch.Tensor
+            Features ``(batch, frames, width)``.
+        """
+        with self.adapters_off():
+            return self.adapted_model(wavs, lengths)
+
+    @contextlib.contextmanager
+    def adapters_off(self):
+        """Switches the adapters off for the length of a ``with`` block."""
+        for adapter in self.adapters:
+            adapter.enabled = False
+        try:
+            yield
+        finally:
+            for adapter in self.adapters:
+                adapter.enabled = True
+
+    def identity(self):
+        """What the adapters belong to: model, layer, width and weights."""
+        backbone = self.adapted_model
+        return {
+            "source": str(backbone.source),
+            "model_type": backbone.model_type,
+            "layer": backbone.layer,
+            "width": backbone.width,
+            "fingerprint": backbone.fingerprint,
+            "placement": self.placement,
+        }
+
+    @mark_as_saver
+    def saver(self, path):
+        """Saves the adapters alone.
+
+        Arguments
+        ---------
+        path : str or Path
+            The file to write.
+        """
+        tensors = self.state_dict()
+        trained = {name: tensors[name] for name in self.trained}
+        save_weights(path, trained, self.identity())
+
+    @mark_as_loader
+    def loader(self, path, end_of_epoch=True):
+        """Loads adapters, if they were trained on this backbone.
+
+        Arguments
+        ---------
+        path : str or Path
+            A file that ``saver`` wrote.
+        end_of_epoch : bool
+            Not used; SpeechBrain passes it.
+
+        Raises
+        ------
+        UserError
+            If they belong to another backbone, layer or placement.
+        """
+        tensors, there = load_weights(path)
+        here = self.identity()
+        for key in ("model_type", "layer", "width", "placement", "fingerprint"):
+            if there.get(key) != here[key]:
+                raise UserError(
+                    f"{path}: these adapters were trained on {key} "
+                    f"{there.get(key)} (source {there.get('source')}), this "
+                    f"cleaner has {key} {here[key]} (source {here['source']}); "
+                    "give the ssl_source, ssl_layer and adapter of that run"
+                )
+        fill(self, tensors, path, self.trained)
+
+    @mark_as_transfer
+    def parameter_transfer(self, path):
+        """Loads adapters for inference or for the second stage.
+
+        Arguments
+        ---------
+        path : str or Path
+            A file that ``saver`` wrote.
+        """
+        self.loader(path)

@@ -1,0 +1,150 @@
+"""A discriminator that a CPU can afford.
+
+SpeechBrain's HiFi-GAN discriminators have 70 M parameters, and their 2-D
+convolutions take most of a training step. Here everything is a 1-D
+convolution: over the waveform folded by a period, as in HiFi-GAN's
+multi-period discriminator (arXiv 2010.05646), and over spectral frames with
+the frequencies as channels.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn.functional import leaky_relu, pad
+from torch.nn.utils.parametrizations import weight_norm
+
+from miipher2.models.weights import SavedModule
+
+SLOPE = 0.1
+
+
+class ConvStack(nn.Module):
+    """Convolutions whose outputs are the features, then one for the score.
+
+    Arguments
+    ---------
+    channels : list of int
+        Of the input and of each layer.
+    stride : int
+        Of each layer.
+    """
+
+    def __init__(self, channels, stride):
+        super().__init__()
+        self.layers = nn.ModuleList(
+            weight_norm(nn.Conv1d(before, after, 5, stride, padding=2))
+            for before, after in pairwise(channels)
+        )
+        self.score = weight_norm(nn.Conv1d(channels[-1], 1, 3, padding=1))
+
+    def forward(self, x):
+        """Judges ``(batch, channels, time)``.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            What to judge.
+
+        Returns
+        -------
+        score : torch.Tensor
+            ``(batch, 1, time')``.
+        features : list of torch.Tensor
+            One for each layer.
+        """
+        features = []
+        for layer in self.layers:
+            x = leaky_relu(layer(x), SLOPE)
+            features.append(x)
+        return self.score(x), features
+
+
+class FrameDiscriminator(SavedModule):
+    """Judges folded waveforms and spectral frames with 1-D convolutions.
+
+    Arguments
+    ---------
+    channels : int
+        Of the first layer over waveforms; frames have 4 times as many.
+    periods : list of int
+        The waveform is folded by each of these.
+    n_ffts : list of int
+        Sizes of the spectra, in samples; hops are a quarter.
+
+    Example
+    -------
+    >>> discriminator = FrameDiscriminator(channels=4)
+    >>> scores, features = discriminator(torch.rand(2, 1, 8000))
+    >>> len(scores), scores[0].shape[0]
+    (8, 2)
+    """
+
+    def __init__(
+        self, channels=16, periods=(2, 3, 5, 7, 11), n_ffts=(256, 512, 1024)
+    ):
+        super().__init__()
+        self.periods = periods
+        self.n_ffts = n_ffts
+        c = channels
+        self.folded = nn.ModuleList(
+            ConvStack([1, c, 2 * c, 4 * c, 8 * c], 3) for _ in periods
+        )
+        self.spectral = nn.ModuleList(
+            ConvStack([n_fft // 2 + 1, 4 * c, 4 * c, 4 * c], 1)
+            for n_fft in n_ffts
+        )
+
+    def forward(self, wav):
+        """Judges sound.
+
+        Arguments
+        ---------
+        wav : torch.Tensor
+            ``(batch, 1, time)``.
+
+        Returns
+        -------
+        scores : list of torch.Tensor
+            One for each period and each spectrum; the first dimension is the
+            batch.
+        features : list of list of torch.Tensor
+            Those of their layers.
+        """
+        judged = [
+            self._fold(stack, wav, period)
+            for stack, period in zip(self.folded, self.periods, strict=True)
+        ]
+        judged += [
+            stack(self._spectrum(wav, n_fft))
+            for stack, n_fft in zip(self.spectral, self.n_ffts, strict=True)
+        ]
+        scores, features = zip(*judged, strict=True)
+        return list(scores), list(features)
+
+    @staticmethod
+    def _fold(stack, wav, period):
+        """Judges every period-th sample; the phases come back as one row."""
+        batch, _, time = wav.shape
+        folded = pad(wav, (0, -time % period)).view(batch, -1, period)
+        folded = folded.transpose(1, 2).reshape(batch * period, 1, -1)
+        score, features = stack(folded)
+        rows = [x.reshape(batch, -1, x.shape[-1]) for x in (score, *features)]
+        return rows[0], rows[1:]
+
+    @staticmethod
+    def _spectrum(wav, n_fft):
+        """Compressed magnitudes ``(batch, n_fft // 2 + 1, frames)``."""
+        with torch.autocast(wav.device.type, enabled=False):
+            spectrum = torch.stft(
+                wav[:, 0].float(),
+                n_fft,
+                n_fft // 4,
+                window=torch.hann_window(n_fft, device=wav.device),
+                return_complex=True,
+            )
+            power = torch.view_as_real(spectrum).square().sum(dim=-1)
+            return (power + 1e-6).log()  # the floor is for its gradient

@@ -1,0 +1,379 @@
+"""What the families of speech encoders do differently, one class for each.
+
+transformers gives every model the same outside and leaves the inside to the
+family: what goes in (raw wave, Kaldi filter banks, log-mel), how frames are
+laid over the samples, where the layers are. :class:`miipher2.models.backbone.SSLBackbone`
+holds one of these and never asks which.
+
+In all of them ``n`` samples give ``ceil(n / hop_length)`` frames.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import (
+    AutoModel,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
+)
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from miipher2.errors import UserError
+
+
+class FrontEnd:
+    """The contract: how waves become hidden states, and those features.
+
+    Arguments
+    ---------
+    config : transformers.PretrainedConfig
+        The model's config.
+    extractor : transformers.FeatureExtractionMixin
+        The model's own feature extractor, for its tables and habits.
+    """
+
+    #: The class that loads or builds the model.
+    model_class = AutoModel
+    #: Renames the tensors of a checkpoint, as ``from_pretrained`` takes it.
+    key_mapping = None
+    #: The config's name for the number of layers.
+    layers_key = "num_hidden_layers"
+    #: Where the layers are, inside the model.
+    layers_name = "encoder.layers"
+    #: The feed-forward block, inside a layer.
+    feed_forward_name = "feed_forward"
+    hop_length = 320
+    max_seconds = None
+
+    def __init__(self, config, extractor):
+        self.sample_rate = extractor.sampling_rate
+
+    @staticmethod
+    def default_extractor(config):
+        """The family's feature extractor for a model without one."""
+        raise NotImplementedError
+
+    @staticmethod
+    def final_norm(config):
+        """Name of the norm after the last layer of all, or None."""
+        return None
+
+    def adopt(self, model):
+        """Rearranges a model that has just been loaded."""
+
+    def prepare(self, wavs):
+        """Waves (batch, time) of one length -> the model's own input."""
+        raise NotImplementedError
+
+    def stem(self, model, inputs):
+        """The model's input -> hidden states (batch, frames, width)."""
+        return _first(model.feature_projection(inputs))
+
+    def encode(self, model, hidden, mask):
+        """Hidden states -> features, both (batch, frames, width)."""
+        if mask is not None:
+            # Encoders write zeros into the padding of what they are given.
+            hidden = hidden.clone()
+        return model.encoder(hidden, attention_mask=mask).last_hidden_state
+
+    def original_name(self, name):
+        """Undoes in a tensor's name what ``adopt`` did to it."""
+        return name
+
+
+class RawWave(FrontEnd):
+    """HuBERT, wav2vec 2.0, WavLM, data2vec-audio: a CNN on the wave itself.
+
+    The CNN sees R samples (400) every hop H (320). With (R - H) / 2 zeros in
+    front, the middle of frame i is the middle of samples [H i, H i + H),
+    which are those that a vocoder makes of it.
+
+    Example
+    -------
+    >>> from transformers import Wav2Vec2Config
+    >>> config = Wav2Vec2Config(feat_extract_norm="layer")
+    >>> front_end = RawWave(config, RawWave.default_extractor(config))
+    >>> front_end.hop_length, front_end.receptive_field
+    (320, 400)
+    >>> front_end.prepare(torch.randn(1, 641)).shape  # two hops more than one
+    torch.Size([1, 1040])
+    """
+
+    def __init__(self, config, extractor):
+        super().__init__(config, extractor)
+        self.do_normalize = extractor.do_normalize
+        self.hop_length = math.prod(config.conv_stride)
+        self.receptive_field = 1
+        for kernel, stride in zip(
+            reversed(config.conv_kernel),
+            reversed(config.conv_stride),
+            strict=True,
+        ):
+            self.receptive_field = (self.receptive_field - 1) * stride + kernel
+
+    @staticmethod
+    def default_extractor(config):
+        # Models with a group norm take the wave as it is, the others were
+        # trained on normalised waves; data2vec has layer norms throughout.
+        norm = getattr(config, "feat_extract_norm", "layer")
+        return Wav2Vec2FeatureExtractor(do_normalize=norm == "layer")
+
+    @staticmethod
+    def final_norm(config):
+        pre_norm = getattr(config, "do_stable_layer_norm", False)
+        return "encoder.layer_norm" if pre_norm else None
+
+    def adopt(self, model):
+        model.encoder.pos_conv_embed = PositionsInStem(
+            model.encoder.pos_conv_embed
+        )
+
+    def prepare(self, wavs):
+        if self.do_normalize:
+            mean = wavs.mean(-1, keepdim=True)
+            var = wavs.var(-1, correction=0, keepdim=True)
+            wavs = (wavs - mean) / torch.sqrt(var + 1e-7)
+        frames = math.ceil(wavs.shape[-1] / self.hop_length)
+        total = (frames - 1) * self.hop_length + self.receptive_field
+        left = (self.receptive_field - self.hop_length) // 2
+        return F.pad(wavs, (left, total - left - wavs.shape[-1]))
+
+    def stem(self, model, inputs):
+        hidden = self.convolve(model.feature_extractor, inputs)
+        hidden = _first(model.feature_projection(hidden))
+        positions = model.encoder.pos_conv_embed.pretrained_module
+        return hidden + positions(hidden)
+
+    @staticmethod
+    def convolve(cnn, inputs):
+        """The CNN: waves (batch, time) -> (batch, frames, channels).
+
+        With layer norms, which look at the channels of a frame, the model
+        transposes all there is twice a layer. A CPU is faster where channels
+        stay together, as PyTorch's convolution of images can have them.
+        """
+        layers = cnn.conv_layers
+        if inputs.device.type != "cpu" or not all(
+            isinstance(getattr(layer, "layer_norm", None), nn.LayerNorm)
+            for layer in layers
+        ):
+            return cnn(inputs).transpose(1, 2)
+        hidden = inputs[..., None]
+        for layer in layers:
+            conv = layer.conv
+            (size,), (step,) = conv.kernel_size, conv.stride
+            if conv.in_channels == 1:
+                pieces = hidden[..., 0].unfold(1, size, step)
+                hidden = F.linear(pieces, conv.weight[:, 0], conv.bias)
+            else:
+                weight = conv.weight[:, :, None].contiguous(
+                    memory_format=torch.channels_last
+                )
+                image = hidden.transpose(1, 2)[:, :, None]
+                image = F.conv2d(image, weight, conv.bias, (1, step))
+                hidden = image[:, :, 0].transpose(1, 2)
+            hidden = layer.activation(layer.layer_norm(hidden))
+        return hidden
+
+
+class PositionsInStem(nn.Module):
+    """Stands where the encoder has its positional convolution; adds nothing.
+
+    The stem has already added the positions, clip by clip: the encoder would
+    let what data2vec's stacked convolutions (or a batch norm) make of the
+    padding leak into the last frames of a padded clip. It also spares the
+    second of two passes over the same hidden states most of a layer's time.
+
+    Arguments
+    ---------
+    pretrained_module : torch.nn.Module
+        The model's positional convolution.
+    """
+
+    def __init__(self, pretrained_module):
+        super().__init__()
+        self.pretrained_module = pretrained_module
+
+    def forward(self, hidden):
+        """Returns a zero that broadcasts."""
+        return hidden.new_zeros(())
+
+
+class KaldiFbank(FrontEnd):
+    """w2v-BERT 2.0: pairs of Kaldi's filter banks, normalised per clip.
+
+    Windows of 25 ms every 10 ms; frame i is windows 2i and 2i + 1, and with
+    120 samples in front its middle is that of samples [320 i, 320 i + 320).
+    The edges are mirrored, as Kaldi does without ``snip_edges``: windows of
+    zeros would weigh on the clip's mean and variance.
+
+    Example
+    -------
+    >>> from transformers import Wav2Vec2BertConfig
+    >>> config = Wav2Vec2BertConfig()
+    >>> front_end = KaldiFbank(config, KaldiFbank.default_extractor(config))
+    >>> front_end.prepare(torch.randn(1, 641)).shape
+    torch.Size([1, 3, 160])
+    """
+
+    feed_forward_name = "ffn2"
+    window_length, window_shift = 400, 160
+
+    def __init__(self, config, extractor):
+        super().__init__(config, extractor)
+        self.stack = extractor.stride
+        self.hop_length = self.stack * self.window_shift
+        self.window = _table(extractor.window)
+        self.mel_filters = _table(extractor.mel_filters)
+
+    @staticmethod
+    def default_extractor(config):
+        stack = 2
+        n_mels = config.feature_projection_input_dim // stack
+        return SeamlessM4TFeatureExtractor(
+            feature_size=n_mels, num_mel_bins=n_mels, stride=stack
+        )
+
+    def pad(self, wavs):
+        """Mirrors both edges so that the windows come out whole."""
+        time = wavs.shape[-1]
+        overlap = self.window_length - self.window_shift
+        total = math.ceil(time / self.hop_length) * self.hop_length + overlap
+        index = torch.arange(total, device=wavs.device) - overlap // 2
+        index = index.remainder(2 * time)
+        return wavs[:, torch.minimum(index, 2 * time - 1 - index)]
+
+    def prepare(self, wavs):
+        # Kaldi counts in 16-bit integers.
+        windows = (self.pad(wavs) * 2**15).unfold(
+            -1, self.window_length, self.window_shift
+        )
+        windows = windows - windows.mean(-1, keepdim=True)
+        previous = torch.cat([windows[..., :1], windows[..., :-1]], dim=-1)
+        windows = (windows - 0.97 * previous) * self.window.to(wavs.device)
+        spectrum = torch.view_as_real(torch.fft.rfft(windows, n=512))
+        mel = spectrum.square().sum(-1) @ self.mel_filters.to(wavs.device)
+        mel = mel.clamp(min=torch.finfo(torch.float32).eps).log()
+        mean, var = mel.mean(1, keepdim=True), mel.var(1, keepdim=True)
+        mel = (mel - mean) / torch.sqrt(var + 1e-7)
+        return mel.unflatten(1, (-1, self.stack)).flatten(2)
+
+
+class LogMel(FrontEnd):
+    """Whisper's encoder on log-mel, for clips of any length up to 30 s.
+
+    transformers' encoder takes 30 s and nothing else, so its stem, positions
+    and layers are run here. Frame i is centred on sample 320 i, 10 ms before
+    the middle of the samples that a vocoder makes of it.
+
+    Example
+    -------
+    >>> from transformers import WhisperConfig
+    >>> config = WhisperConfig()
+    >>> front_end = LogMel(config, LogMel.default_extractor(config))
+    >>> front_end.prepare(torch.randn(1, 641)).shape  # halved by the stem
+    torch.Size([1, 80, 6])
+    """
+
+    model_class = WhisperEncoder
+    # Of the whole Whisper only the encoder is read.
+    key_mapping = {r"^(model\.)?encoder\.": ""}
+    layers_key = "encoder_layers"
+    layers_name = "layers"
+    feed_forward_name = "fc1"
+
+    def __init__(self, config, extractor):
+        super().__init__(config, extractor)
+        self.n_fft, self.shift = extractor.n_fft, extractor.hop_length
+        self.hop_length = 2 * self.shift  # the stem's second stride
+        self.max_frames = config.max_source_positions
+        self.max_seconds = self.max_frames * self.hop_length / self.sample_rate
+        self.window = torch.hann_window(self.n_fft)
+        self.mel_filters = _table(extractor.mel_filters)
+
+    @staticmethod
+    def default_extractor(config):
+        return WhisperFeatureExtractor(feature_size=config.num_mel_bins)
+
+    @staticmethod
+    def final_norm(config):
+        return "layer_norm"
+
+    def adopt(self, model):
+        # A layer calls fc1, activation_fn and fc2 one by one. Put into one
+        # module, with nothing left for the other two to do, they compute
+        # the same and can be wrapped by an adapter.
+        for layer in model.layers:
+            layer.fc1 = nn.Sequential(layer.fc1, layer.activation_fn, layer.fc2)
+            layer.activation_fn = nn.Identity()
+            layer.fc2 = nn.Identity()
+
+    def original_name(self, name):
+        return name.replace("fc1.0.", "fc1.").replace("fc1.2.", "fc2.")
+
+    def pad(self, wavs):
+        """Zeros up to a whole number of frames."""
+        return F.pad(wavs, (0, -wavs.shape[-1] % self.hop_length))
+
+    def prepare(self, wavs):
+        seconds = wavs.shape[-1] / self.sample_rate
+        if seconds > self.max_seconds:
+            raise UserError(
+                f"a clip of {seconds:.1f} s: Whisper takes at most "
+                f"{self.max_seconds:g} s; lower segment_seconds (training) "
+                "or window_seconds (restoring)"
+            )
+        spectrum = torch.stft(
+            self.pad(wavs),
+            self.n_fft,
+            self.shift,
+            window=self.window.to(wavs.device),
+            return_complex=True,
+        )
+        power = torch.view_as_real(spectrum[..., :-1]).square().sum(-1)
+        mel = self.mel_filters.T.to(wavs.device) @ power
+        mel = mel.clamp(min=1e-10).log10()
+        mel = torch.maximum(mel, mel.amax((1, 2), keepdim=True) - 8.0)
+        return (mel + 4.0) / 4.0
+
+    def stem(self, model, inputs):
+        hidden = F.gelu(model.conv1(inputs))
+        hidden = F.gelu(model.conv2(hidden)).transpose(1, 2)
+        return hidden + model.embed_positions.weight[: hidden.shape[1]]
+
+    def encode(self, model, hidden, mask):
+        if mask is not None:
+            # Added to the attention scores.
+            lowest = torch.finfo(hidden.dtype).min
+            mask = (~mask)[:, None, None] * lowest
+            mask = mask.to(hidden.dtype)
+        for layer in model.layers:
+            hidden = _first(layer(hidden, mask))
+        return model.layer_norm(hidden)
+
+
+#: ``model_type`` of a config -> how that family works.
+FRONT_ENDS = {
+    "hubert": RawWave,
+    "wav2vec2": RawWave,
+    "wavlm": RawWave,
+    "data2vec-audio": RawWave,
+    "wav2vec2-bert": KaldiFbank,
+    "whisper": LogMel,
+}
+
+
+def _first(output):
+    """The hidden states of a module that returns them alone or in front."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+def _table(values):
+    """An extractor's table, kept in fp32 whatever becomes of the model."""
+    return torch.as_tensor(values, dtype=torch.float32)

@@ -1,0 +1,5 @@
+"""Vocoders: features to waveforms.
+
+Authors
+ * The miipher2 authors 2026
+"""

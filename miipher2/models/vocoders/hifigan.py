@@ -1,0 +1,178 @@
+"""HiFi-GAN on continuous features (arXiv 2010.05646), SpeechBrain's generator.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import math
+from contextlib import nullcontext
+from pickle import UnpicklingError
+
+import torch
+from speechbrain.lobes.models.HifiGAN import HifiganGenerator
+from speechbrain.utils.fetching import LocalStrategy, fetch
+from speechbrain.utils.logger import get_logger
+from torch import nn
+from torch.nn import functional as F
+
+from miipher2.errors import UserError
+from miipher2.models.vocoders.base import Vocoder
+from miipher2.models.vocoders.channels_last import ChannelsLast, last
+
+logger = get_logger(__name__)
+
+
+class HiFiGAN(Vocoder):
+    """SpeechBrain's HiFi-GAN generator: features in, no units.
+
+    Arguments
+    ---------
+    width : int
+        Size of a feature vector.
+    sample_rate : int
+        Hz of the sound that it gives.
+    upsample_factors : list of int
+        Their product is the number of samples a frame.
+    upsample_kernel_sizes : list of int
+        One for each factor.
+    upsample_initial_channel : int
+        Channels before the first upsampling, halved by each.
+    resblock_kernel_sizes : list of int
+        Kernels of the residual blocks.
+    resblock_dilation_sizes : list of list of int
+        Dilations, a list for each kernel.
+    warm_start : str
+        A generator to start from: ``FILE``, or ``REPOSITORY:FILE`` on a hub
+        (``speechbrain/hifigan-hubert-k1000-LibriTTS:generator.ckpt``). Every
+        tensor that fits is taken.
+
+    Example
+    -------
+    >>> vocoder = HiFiGAN(
+    ...     width=16, sample_rate=16000, upsample_factors=[8, 8, 5],
+    ...     upsample_kernel_sizes=[16, 16, 11], upsample_initial_channel=32,
+    ... )
+    >>> vocoder(torch.rand(2, 10, 16)).shape
+    torch.Size([2, 3200])
+    """
+
+    def __init__(
+        self,
+        width,
+        sample_rate=16000,
+        upsample_factors=(5, 4, 4, 2, 2),
+        upsample_kernel_sizes=(11, 8, 8, 4, 4),
+        upsample_initial_channel=512,
+        resblock_kernel_sizes=(3, 7, 11),
+        resblock_dilation_sizes=((1, 3, 5), (1, 3, 5), (1, 3, 5)),
+        warm_start=None,
+    ):
+        super().__init__(width, math.prod(upsample_factors), sample_rate)
+        self.generator = HifiganGenerator(
+            in_channels=width,
+            out_channels=1,
+            resblock_type="1",
+            resblock_dilation_sizes=resblock_dilation_sizes,
+            resblock_kernel_sizes=resblock_kernel_sizes,
+            upsample_kernel_sizes=upsample_kernel_sizes,
+            upsample_initial_channel=upsample_initial_channel,
+            upsample_factors=upsample_factors,
+        )
+        if warm_start is not None:
+            take_what_fits(self.generator, warm_start)
+
+    def forward(self, features):
+        """Speaks features, see ``Vocoder.forward``."""
+        features = features.transpose(1, 2)
+        if self.training:  # segments of some length, from inside a clip
+            return self._sound(features)
+        # The ends are repeated and cut off again: the generator's own
+        # ``inference`` leaves them in the output, and its reflecting
+        # convolutions need some frames to reflect.
+        pad = self.generator.inference_padding
+        features = F.pad(features, (pad, pad), "replicate")
+        wav = self._sound(features)
+        return wav[:, pad * self.hop_length : -pad * self.hop_length]
+
+    def _sound(self, features):
+        """Sound ``(batch, time)`` of features ``(batch, width, frames)``."""
+        on_cpu = features.device.type == "cpu"
+        with ChannelsLast() if on_cpu else nullcontext():
+            return self.generator(features).squeeze(1)
+
+    def prepare_inference(self):
+        """Folds the weight normalisation into the weights.
+
+        On a CPU they are also laid out as ``ChannelsLast`` wants them.
+        """
+        self.generator.remove_weight_norm()
+        if next(self.parameters()).device.type != "cpu":
+            return
+        for module in self.generator.modules():
+            if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
+                module.weight.data = last(module.weight.data)
+
+
+def take_what_fits(generator, source):
+    """Takes every tensor of a checkpoint that fits a generator.
+
+    Meant for SpeechBrain's unit HiFi-GAN, whose upsampling stack is the same
+    and whose input is not.
+
+    Arguments
+    ---------
+    generator : torch.nn.Module
+        Its parameters are overwritten where name and shape agree.
+    source : str
+        ``FILE`` or ``REPOSITORY:FILE``.
+
+    Returns
+    -------
+    dict
+        Names under ``taken``, ``new`` (kept as they were initialised) and
+        ``left_out`` (in the checkpoint only); the same is logged.
+
+    Raises
+    ------
+    UserError
+        If nothing fits, or there is no such checkpoint.
+    """
+    repository, _, filename = source.rpartition(":")
+    if repository:
+        source = fetch(
+            filename, repository, local_strategy=LocalStrategy.NO_LINK
+        )
+    try:
+        tensors = torch.load(source, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, UnpicklingError) as error:
+        raise UserError(
+            f"warm_start: cannot read {source} ({type(error).__name__}); "
+            "expected FILE or REPOSITORY:FILE of a generator's state dict"
+        ) from None
+    # torch's older weight_norm called magnitude and direction otherwise
+    tensors = {
+        name.replace("weight_g", "parametrizations.weight.original0").replace(
+            "weight_v", "parametrizations.weight.original1"
+        ): tensor
+        for name, tensor in tensors.items()
+    }
+    own = generator.state_dict()
+    taken = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name in own and own[name].shape == tensor.shape
+    }
+    if not taken:
+        raise UserError(
+            f"warm_start: nothing in {source} fits this generator; expected "
+            "SpeechBrain's HiFi-GAN or unit HiFi-GAN"
+        )
+    generator.load_state_dict(taken, strict=False)
+    report = {
+        "taken": sorted(taken),
+        "new": sorted(own.keys() - taken.keys()),
+        "left_out": sorted(tensors.keys() - taken.keys()),
+    }
+    for what, names in report.items():
+        logger.info(f"warm start, {what}: {len(names)}: {', '.join(names)}")
+    return report

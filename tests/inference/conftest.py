@@ -1,0 +1,37 @@
+"""A tiny model, loaded once, and recordings for it.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import pytest
+import soundfile
+from tiny_restorer import save_tiny_restorer, voice
+
+from miipher2.inference.restorer import Restorer
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """The folder of a whole model that gives 24 kHz."""
+    return save_tiny_restorer(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def restorer(tiny_model):
+    """The model on the CPU."""
+    return Restorer.from_hparams(tiny_model, run_opts={"device": "cpu"})
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Writes ``{name: seconds}`` below ``in``; gives that folder."""
+
+    def write(durations, rate=16000):
+        for seed, (name, seconds) in enumerate(durations.items()):
+            path = tmp_path / "in" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, voice(seconds, rate, seed), rate)
+        return tmp_path / "in"
+
+    return write

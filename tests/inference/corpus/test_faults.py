@@ -1,0 +1,455 @@
+"""What can go wrong in a run, made to go wrong.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import functools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import numpy
+import pytest
+import soundfile
+from tiny_restorer import voice
+from tiny_runs import ROOT
+
+from miipher2.cli import main
+from miipher2.errors import UserError
+from miipher2.inference.batching import Engine
+from miipher2.inference.corpus import local
+from miipher2.inference.corpus.inputs import list_items
+from miipher2.inference.corpus.journal import Journal
+from miipher2.inference.corpus.manifest import read_rows
+from miipher2.inference.corpus.pipeline import Pipeline
+from miipher2.inference.corpus.workers import Processes
+from miipher2.inference.job import Settings
+
+
+@pytest.fixture(params=[Pipeline, Processes])
+def sides(request, monkeypatch):
+    """Threads that read and write, or processes."""
+    monkeypatch.setattr(local, "pipeline_for", lambda device: request.param)
+    return request.param
+
+
+def run(restorer, folder, output, sides=Pipeline, workers=2):
+    """Restores a folder with a model that is loaded; gives the rows."""
+    items = list_items([folder], output, ".wav")
+    with Journal(output) as journal:
+        pipeline = sides(
+            Engine(restorer),
+            output,
+            Settings(restorer.sample_rate),
+            journal.append,
+            lambda size, seconds: None,
+            workers,
+        )
+        pipeline.run(items)
+        return {row.ID: row for row in journal.finish()}
+
+
+def in_child(function, uid=None):
+    """Runs a function in a child process; gives the process's number."""
+    process = os.fork()
+    if process:
+        return process
+    code = 70
+    try:
+        if uid is not None:
+            os.setuid(uid)
+        code = function() or 0
+    except SystemExit as exit_:
+        code = exit_.code
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def ended(process):
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that others can look into, unlike those of pytest."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_rights_that_are_missing(restorer, open_folder):
+    source, output = open_folder / "in", open_folder / "out"
+    for folder in (source / "a", source / "b", source / "c", output / "b"):
+        folder.mkdir(parents=True)
+    (source / "c").chmod(0)
+    for name in ("a/good.wav", "a/secret.wav", "b/nowhere.wav"):
+        soundfile.write(source / name, voice(0.3), 16000)
+    (source / "a/secret.wav").chmod(0)
+    output.chmod(0o777)
+    (output / "b").chmod(0o555)
+    uid = NOBODY if os.getuid() == 0 else None
+    assert (
+        ended(in_child(lambda: run(restorer, source, output) and 0, uid)) == 0
+    )
+    rows = {row.ID: row for row in read_rows(output / "manifest.csv")}
+    assert rows["a/good.wav"].status == "done"
+    assert rows["a/secret.wav"].reason == "Permission denied"
+    assert (rows["c"].status, rows["c"].reason) == (
+        "failed",
+        "Permission denied",
+    )
+    assert (
+        rows["b/nowhere.wav"].reason == "cannot be written: Permission denied"
+    )
+    # an output folder that is read-only as a whole
+    (output / "manifest.csv").unlink()
+    output.chmod(0o555)
+
+    def refused():
+        with pytest.raises(UserError, match="give another output folder"):
+            run(restorer, source, output)
+
+    assert ended(in_child(refused, uid)) == 0
+    output.chmod(0o755)
+
+
+def test_odd_files_fail_alone(restorer, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    wav = voice(0.5)
+    good = [
+        "a b.wav",
+        "zwei\nZeilen.wav",
+        "早い.flac",
+        os.fsdecode(b"\xff.wav"),
+    ]
+    for name in good:
+        with open(folder / name, "wb") as file:
+            kind = name.rpartition(".")[2].upper()
+            soundfile.write(file, wav, 16000, format=kind)
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "text.wav").write_text("text")
+    (folder / "loop.wav").symlink_to(folder / "loop.wav")
+    (folder / "gone.wav").symlink_to(folder / "nowhere.wav")
+    nan = numpy.where(numpy.arange(8000) == 4000, numpy.nan, wav)
+    soundfile.write(folder / "nan.wav", nan, 16000, subtype="FLOAT")
+    rows = run(restorer, folder, tmp_path / "out", workers=3)
+    assert len(rows) == 9
+    done = {name for name, row in rows.items() if row.status == "done"}
+    assert done == set(good)
+    for name, row in rows.items():
+        assert (name in good) == (row.reason == "")
+        written = tmp_path / "out" / row.output
+        assert written.exists() == (name in good)
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_file_that_vanishes_while_it_waits(restorer, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    soundfile.write(folder / "a.wav", voice(0.5), 16000)
+    items = list_items([folder], tmp_path / "out", ".wav")
+    (folder / "a.wav").unlink()
+    rows = []
+    Pipeline(
+        Engine(restorer),
+        tmp_path / "out",
+        Settings(24000),
+        rows.append,
+        lambda size, seconds: None,
+    ).run(items)
+    assert [(row.status, row.reason) for row in rows] == [
+        ("failed", "No such file or directory")
+    ]
+
+
+def test_a_full_disk_fails_what_does_not_fit(restorer, tmp_path, sides):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.call(mount):
+        pytest.skip("mounting a small disk is not permitted here")
+    try:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        for name, seconds in (("a", 0.5), ("b", 30.0), ("c", 0.5), ("d", 9.0)):
+            soundfile.write(folder / f"{name}.wav", voice(seconds), 16000)
+        rows = run(restorer, folder, disk, sides, workers=1)
+        assert [row.status for row in rows.values()] == [
+            *("done", "failed", "done", "failed"),
+        ]
+        for name in ("b.wav", "d.wav"):
+            assert rows[name].reason.endswith("No space left on device")
+        assert {path.name for path in disk.iterdir()} == {
+            *("a.wav", "c.wav", "manifest.csv"),
+        }
+    finally:
+        subprocess.check_call(["umount", str(disk)])
+
+
+@pytest.mark.parametrize("fails", ["speak", "report"])
+def test_a_fault_of_the_program_ends_the_run(
+    restorer, tmp_path, monkeypatch, sides, fails
+):
+    """At once, with its own error, and no thread waits for ever."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(30):
+        soundfile.write(folder / f"{number}.wav", voice(0.2), 16000)
+    items = list_items([folder], tmp_path / "out", ".wav")
+
+    def broken(*_):
+        raise ZeroDivisionError("a fault")
+
+    if fails == "speak":
+        monkeypatch.setattr(restorer, "speak", broken)
+    report = broken if fails == "report" else lambda row: None
+    pipeline = sides(
+        Engine(restorer),
+        tmp_path / "out",
+        Settings(24000),
+        report,
+        lambda *_: None,
+    )
+    with pytest.raises(ZeroDivisionError, match="a fault"):
+        pipeline.run(items)
+    assert not list((tmp_path / "out").rglob(".*"))
+
+
+def test_what_the_model_cannot_say_has_failed(restorer, tmp_path, monkeypatch):
+    folder, speak = tmp_path / "in", restorer.speak
+    folder.mkdir()
+    for name, seconds in (("a", 0.2), ("b", 0.4)):
+        soundfile.write(folder / f"{name}.wav", voice(seconds), 16000)
+
+    def overflowing(wavs, *arguments):
+        spoken = speak(wavs, *arguments)
+        return spoken / 0 if wavs.shape[1] > 4000 else spoken
+
+    monkeypatch.setattr(restorer, "speak", overflowing)
+    run(restorer, folder, tmp_path / "out")
+    first, second = read_rows(tmp_path / "out" / "manifest.csv")
+    assert (first.status, second.status) == ("done", "failed")
+    assert second.reason.startswith("the model gave NaN or infinite samples")
+    assert not (tmp_path / "out" / "b.wav").exists()
+
+
+def command(folder, output, model):
+    arguments = ["restore", folder, output, "--model", model]
+    options = ["--device", "cpu", "--batch-seconds", "8", "--workers", "2"]
+    return main([*map(str, arguments), *options, "--quiet"])
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Real recordings, some longer than a window, and one that is broken."""
+    folder = tmp_path / "in"
+    shutil.copytree(ROOT / "examples" / "noisy", folder)
+    wavs = [soundfile.read(path) for path in sorted(folder.glob("*.flac"))]
+    long = numpy.concatenate([wav for wav, _ in wavs])
+    soundfile.write(folder / "long.wav", long, wavs[0][1])
+    for number in range(6):
+        part = long[number * 9000 :][: 4000 * (number + 1)]
+        soundfile.write(folder / f"part{number}.ogg", part, wavs[0][1])
+    (folder / "bad.wav").write_text("not sound")
+    return folder
+
+
+def contents(folder):
+    return {
+        p.name: p.read_bytes() for p in folder.iterdir() if p.suffix == ".wav"
+    }
+
+
+def made(folder):
+    return len(list(folder.glob("*.wav")))
+
+
+def test_ctrl_c_ends_in_one_line_and_goes_on(
+    corpus, tiny_model, tmp_path, sides
+):
+    output, said = tmp_path / "out", tmp_path / "said"
+
+    def interrupted():
+        # a shell that starts the tests in the background has it ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.setsid()  # a terminal interrupts all processes of a command
+        os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY), 2)
+        sys.stderr = os.fdopen(2, "w", buffering=1)
+        append, rows = Journal.append, []
+
+        def appending(journal, row):
+            append(journal, row)
+            rows.append(row)
+            if len(rows) == 3:
+                os.killpg(0, signal.SIGINT)
+                time.sleep(1)  # the others do not end before it is heard
+
+        Journal.append = appending
+        return command(corpus, output, tiny_model)
+
+    process = in_child(interrupted)
+    assert ended(process) == 130
+    lines = [line for line in said.read_text().splitlines() if line]
+    assert lines[-1] == "interrupted; the same command again goes on"
+    assert all(line.startswith("failed: ") for line in lines[:-1])
+    assert (
+        not list(output.glob(".*")) and not (output / "manifest.csv").exists()
+    )
+    assert command(corpus, output, tiny_model) == 1
+    assert len(read_rows(output / "manifest.csv")) == len(contents(output)) + 1
+
+
+@pytest.mark.slow
+def test_killed_20_times_nothing_is_lost(corpus, tiny_model, tmp_path, sides):
+    arguments = (corpus, tmp_path / "whole", tiny_model)
+    start = time.monotonic()
+    assert ended(in_child(functools.partial(command, *arguments))) == 1
+    duration = time.monotonic() - start
+    expected = contents(tmp_path / "whole")
+    rng, kills, rounds, output = random.Random(0), 0, 0, None
+    there = []  # outputs at each kill
+    while kills < 20:
+        if output is None:
+            rounds += 1
+            output = tmp_path / f"killed{rounds}"
+        arguments = (corpus, output, tiny_model)
+        process = in_child(functools.partial(command, *arguments))
+        # half of them when so many new outputs are there: processes write
+        # all of theirs within a moment
+        wanted = rng.randrange(1, 10) if kills % 2 else len(expected)
+        end = time.monotonic() + rng.uniform(0.2, 1.0) * duration
+        before = made(output)
+        while made(output) - before < wanted and time.monotonic() < end:
+            time.sleep(0.002)
+        if os.waitpid(process, os.WNOHANG) == (0, 0):
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            kills += 1
+            there.append(made(output))
+        # what can be seen under its name is whole
+        for name, content in (
+            contents(output).items() if output.exists() else ()
+        ):
+            assert content == expected[name]
+        if (output / "manifest.csv").exists():
+            output = None
+    print(f"{kills} kills in {rounds} runs, when there were {there} outputs")
+    for number in range(1, rounds + 1):
+        output = tmp_path / f"killed{number}"
+        inodes = {p.name: p.stat().st_ino for p in output.glob("*.wav")}
+        journal = output / "manifest.0-of-1.jsonl"
+        told = journal.read_text() if journal.exists() else ""
+        assert command(corpus, output, tiny_model) == 1
+        assert contents(output) == expected
+        rows = read_rows(output / "manifest.csv")
+        assert sorted(row.output for row in rows) == sorted(
+            [*expected, "bad.wav"]
+        )
+        for row in rows:  # what was done was not done again
+            if f'"output": "{row.output}", "status": "done"' in told:
+                assert (output / row.output).stat().st_ino == inodes[row.output]
+        assert {p.name for p in output.iterdir()} == {*expected, "manifest.csv"}
+
+
+def mutated(folder, count, seed=0):
+    """Writes recordings with flipped bytes and missing ends."""
+    rng = random.Random(seed)
+    formats = [("wav", None), ("flac", None), ("mp3", None), ("ogg", "VORBIS")]
+    sources = []
+    for suffix, subtype in formats:
+        path = folder.parent / f"whole.{suffix}"
+        soundfile.write(path, voice(0.4), 16000, subtype=subtype)
+        sources.append((suffix, path.read_bytes()))
+    folder.mkdir()
+    for number in range(count):
+        suffix, content = sources[number % len(sources)]
+        content = bytearray(content)
+        for _ in range(rng.choice([0, 1, 3, 30])):
+            # headers are where it hurts
+            end = rng.choice([64, 512, len(content)])
+            content[rng.randrange(min(end, len(content)))] = rng.randrange(256)
+        if rng.random() < 0.4:
+            content = content[: rng.randrange(len(content))]
+        (folder / f"{number:04d}.{suffix}").write_bytes(content)
+
+
+def test_some_mutated_files(restorer, tmp_path, sides):
+    mutated(tmp_path / "in", 40)
+    rows = run(restorer, tmp_path / "in", tmp_path / "out", sides)
+    assert len(rows) == 40
+    found = {row.status for row in rows.values()}
+    assert found <= {"done", "silent", "failed"} and len(found) > 1
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.slow
+def test_a_thousand_mutated_files(restorer, tmp_path):
+    mutated(tmp_path / "warm", 200, seed=1)
+    run(restorer, tmp_path / "warm", tmp_path / "out0")
+    before = resident()
+    mutated(tmp_path / "in", 1000)
+    rows = run(restorer, tmp_path / "in", tmp_path / "out")
+    grown = resident() - before
+    assert len(rows) == 1000
+    statuses = [row.status for row in rows.values()]
+    print({status: statuses.count(status) for status in set(statuses)})
+    print(f"resident {before / 2**20:.0f} MiB, grown {grown / 2**20:.1f} MiB")
+    assert all(row.reason for row in rows.values() if row.status == "failed")
+    assert grown < 0.05 * before
+
+
+# Not by resource.getrusage: its peak is that of the parent if that is higher.
+PEAK = """
+import re, sys
+from miipher2.cli import main
+code = main(sys.argv[1:])
+status = open("/proc/self/status").read()
+print(code, re.search(r"VmHWM:\\s+(\\d+)", status)[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [[], ["--batch-seconds", "16"]], ids=str)
+def test_three_hours_take_the_memory_of_three_minutes(
+    tiny_model, tmp_path, options
+):
+    peaks, voices = {}, [voice(60, seed=seed) for seed in range(3)]
+    for minutes in (3, 180):
+        path = tmp_path / f"{minutes}.wav"
+        with soundfile.SoundFile(path, "w", 16000, 1) as file:
+            for minute in range(minutes):
+                file.write(voices[minute % 3])
+        arguments = ["restore", path, tmp_path / f"out{minutes}.wav"]
+        arguments += ["--model", tiny_model, "--device", "cpu", *options]
+        start = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        code, peaks[minutes] = map(int, done.stdout.split("\n")[-2].split())
+        assert code == 0
+        info = soundfile.info(tmp_path / f"out{minutes}.wav")
+        assert info.frames == minutes * 60 * 24000
+        took = time.monotonic() - start
+        print(f"{minutes} min: {peaks[minutes] / 1024:.1f} MiB, {took:.0f} s")
+    assert peaks[180] < 1.1 * peaks[3]

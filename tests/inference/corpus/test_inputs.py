@@ -1,0 +1,159 @@
+"""What is restored, and to where.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from miipher2.errors import UserError
+from miipher2.inference.corpus.inputs import list_items, name_outputs, shard_of
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Writes empty files below a folder."""
+
+    def write(*names, folder="in"):
+        for name in names:
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"")
+        return tmp_path / folder
+
+    return write
+
+
+def outputs(inputs, output, suffix=".wav"):
+    return {item.ID: item.output for item in list_items(inputs, output, suffix)}
+
+
+def test_a_folder_keeps_its_tree(corpus, tmp_path):
+    folder = corpus(
+        "a.wav",
+        "s/a.wav",
+        "s/a.FLAC",
+        "s/b ü.ogg",
+        "v.mp4",
+        "notes.txt",
+        ".h.wav",
+    )
+    assert outputs([folder], tmp_path / "out") == {
+        "a.wav": "a.wav",
+        "s/a.FLAC": "s/a.FLAC.wav",
+        "s/a.wav": "s/a.wav.wav",
+        "s/b ü.ogg": "s/b ü.wav",
+        "v.mp4": "v.wav",
+    }
+    assert outputs([folder], tmp_path / "out", ".flac")["v.mp4"] == "v.flac"
+
+
+def test_names_are_never_the_same():
+    names = ["a.wav", "a.mp3", "a.wav.flac", "a.wav.wav.ogg", "b.wav"]
+    found = name_outputs(names, ".wav")
+    assert len(set(found.values())) == len(names)
+    assert found["b.wav"] == "b.wav"
+
+
+def test_files_folders_and_manifests(corpus, tmp_path):
+    one, two = corpus("x/a.wav", folder="one"), corpus("b.wav", folder="two")
+    single = corpus("c.wav", folder="three") / "c.wav"
+    manifest = corpus("m/d.wav", "list.csv", folder="four") / "list.csv"
+    far = corpus("e.flac", folder="five") / "e.flac"
+    manifest.write_text(
+        f"ID,wav\nd,$data_root/m/d.wav\nsub/e,{far}\n", encoding="utf-8"
+    )
+    items = list_items([one, two, single, manifest], tmp_path / "out", ".wav")
+    assert {item.ID: item.input.resolve() for item in items} == {
+        "one/x/a.wav": one / "x/a.wav",
+        "two/b.wav": two / "b.wav",
+        "c.wav": single,
+        "m/d.wav": manifest.parent / "m/d.wav",
+        "sub/e.flac": far,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("path\na.wav\n", "the column 'wav', found path"),
+        ("ID,wav\na,\n", "line 2: wav is empty"),
+        ("wav\n../b.wav\n", "add a column ID"),
+        ("ID,wav\n../../evil,../b.wav\n", "leads out of the output folder"),
+        ("", "found none"),
+    ],
+)
+def test_manifests_that_cannot_be_used(corpus, tmp_path, text, reason):
+    manifest = corpus("list.csv") / "list.csv"
+    manifest.write_text(text)
+    with pytest.raises(UserError, match=reason):
+        list_items([manifest], tmp_path / "out", ".wav")
+
+
+def test_an_output_is_never_an_input(corpus, tmp_path):
+    folder = corpus("a.wav", "b/a.wav")
+    for output in (folder, Path(f"{folder}/b/..")):
+        with pytest.raises(UserError, match="give another output"):
+            list_items([folder], output, ".wav")
+    with pytest.raises(UserError, match="would overwrite an input"):
+        list_items([folder / "a.wav"], folder, ".wav")
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(UserError, match="would overwrite an input"):
+        list_items([folder / "a.wav"], tmp_path / "link", ".wav")
+    # through a file that is a link to what would be the output
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "c.wav").write_bytes(b"")
+    (folder / "c.wav").symlink_to(tmp_path / "out" / "c.wav")
+    with pytest.raises(UserError, match="would overwrite an input"):
+        list_items([folder], tmp_path / "out", ".wav")
+
+
+def test_an_output_folder_in_the_input_is_left_out(corpus):
+    folder = corpus("a.wav", "out/a.wav", "out2/a.wav")
+    assert list(outputs([folder], folder / "out")) == ["a.wav", "out2/a.wav"]
+
+
+def test_loops_of_links_end(corpus, tmp_path):
+    folder = corpus("s/a.wav")
+    (folder / "s" / "loop").symlink_to(folder)
+    (folder / "b.wav").symlink_to(folder / "b.wav")
+    assert list(outputs([folder], tmp_path / "out")) == ["b.wav", "s/a.wav"]
+
+
+def test_what_cannot_be_listed_is_named(corpus, tmp_path):
+    with pytest.raises(UserError, match="no such file or folder"):
+        list_items([tmp_path / "nothing"], tmp_path / "out", ".wav")
+    with pytest.raises(UserError, match="no recordings there"):
+        list_items([corpus("notes.txt")], tmp_path / "out", ".wav")
+    one = corpus("a/x.wav", folder="one") / "a"
+    two = corpus("a/x.wav", folder="two") / "a"
+    with pytest.raises(UserError, match="both would be restored to a/x.wav"):
+        list_items([one, two], tmp_path / "out", ".wav")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(
+    corpus, tmp_path, monkeypatch
+):
+    folder, scandir = corpus("a.wav", "s/t/b.wav"), os.scandir
+
+    def forbidden(path):
+        if str(path).endswith("s"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    assert outputs([folder], tmp_path / "out") == {
+        "a.wav": "a.wav",
+        "s": "s.wav",
+    }
+
+
+def test_shards_are_even_and_do_not_depend_on_each_other():
+    names = [f"speaker{n % 7}/{n:05d}.flac" for n in range(8000)]
+    shards = Counter(shard_of(name, 8) for name in names)
+    assert set(shards) == set(range(8))
+    assert max(shards.values()) < 1.15 * min(shards.values())

@@ -1,0 +1,259 @@
+"""The command ``miipher2 restore``.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import subprocess
+import sys
+
+import numpy
+import pytest
+import soundfile
+from tiny_restorer import voice
+
+from miipher2.cli import main
+from miipher2.inference.corpus.manifest import read_rows
+from miipher2.inference.model_folder import PRETRAINED, model_identity
+from miipher2.inference.restorer import Restorer
+
+
+@pytest.fixture
+def restore(tiny_model, tmp_path):
+    """Runs the command on the CPU; gives exit code and rows."""
+
+    def run(*arguments, output="out", model=tiny_model):
+        given = [*arguments, tmp_path / output, "--device", "cpu"]
+        code = main(["restore", *map(str, given), "--model", str(model)])
+        return code, read_rows(tmp_path / output / "manifest.csv")
+
+    return run
+
+
+def outputs(folder):
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_folder_with_all_that_there_is(recordings, restore, tmp_path, capsys):
+    folder = recordings({"a.wav": 0.3, "s/a.flac": 9.0, "s/a.ogg": 1.1})
+    soundfile.write(
+        folder / "stereo.wav", numpy.stack([voice(2)] * 2, 1), 16000
+    )
+    soundfile.write(folder / "silent.wav", numpy.zeros(16000), 8000)
+    (folder / "bad.wav").write_text("not sound")
+    (folder / "notes.txt").write_text("not listed")
+    code, rows = restore(folder)
+    assert code == 1
+    assert outputs(tmp_path / "out") == {
+        *("a.wav", "s/a.flac.wav", "s/a.ogg.wav", "stereo.wav", "silent.wav"),
+        "manifest.csv",
+    }
+    assert [(row.ID, row.status, row.channels) for row in rows] == [
+        ("a.wav", "done", 1),
+        ("bad.wav", "failed", 0),
+        ("s/a.flac", "done", 1),
+        ("s/a.ogg", "done", 1),
+        ("silent.wav", "silent", 1),
+        ("stereo.wav", "done", 2),
+    ]
+    for row in rows:
+        assert row.input == str(folder / row.ID) and row.seconds_spent >= 0
+        if row.status == "failed":
+            assert "cannot be read as sound" in row.reason
+            continue
+        info = soundfile.info(tmp_path / "out" / row.output)
+        expected = soundfile.info(row.input)
+        assert row.seconds == pytest.approx(expected.duration)
+        assert row.input_rate == expected.samplerate
+        assert row.output_rate == info.samplerate == 24000
+        assert info.frames == round(row.seconds * 24000)
+        assert info.channels == row.channels
+        assert len(row.model) == 12 and "24000 Hz" in row.settings
+    said = capsys.readouterr()
+    assert said.out.startswith("6 recordings, on cpu in ")
+    assert (
+        f"4 restored, 1 failed, 1 silent, in {tmp_path / 'out'}; " in said.out
+    )
+    assert said.err.startswith(f"failed: {folder / 'bad.wav'}: cannot be read")
+
+
+def test_run_again_only_what_is_missing_is_done(
+    recordings, restore, tmp_path, capsys
+):
+    folder = recordings({"a.wav": 1.0, "b.wav": 1.0, "c.wav": 1.0})
+    (folder / "bad.wav").write_text("not sound")
+    _, before = restore(folder)
+    made = {p: p.stat().st_ino for p in (tmp_path / "out").glob("*.wav")}
+    (tmp_path / "out/b.wav").write_bytes(b"half")
+    soundfile.write(folder / "bad.wav", voice(1), 16000)
+    capsys.readouterr()
+    code, rows = restore(folder)
+    assert code == 0 and [row.status for row in rows] == ["done"] * 4
+    assert "4 recordings (2 of them done before)" in capsys.readouterr().out
+    for path, number in made.items():
+        assert (path.stat().st_ino == number) == (path.name != "b.wav")
+    assert rows[0] == before[0] and rows[2] != before[2]
+    # other settings give other outputs
+    code, rows = restore(folder, "--sample-rate", 16000)
+    assert {row.output_rate for row in rows} == {16000}
+
+
+def test_settings_of_the_outputs(recordings, restore, tmp_path):
+    folder = recordings({"a.wav": 2.0})
+    stereo = numpy.stack([voice(2), voice(2, seed=1)], axis=1)
+    soundfile.write(folder / "b.wav", stereo, 16000)
+    code, rows = restore(
+        folder,
+        *("--format", "flac", "--sample-rate", 48000, "--channels", "mono"),
+        *("--loudness", -30, "--batch-seconds", 8, "--precision", "fp32"),
+    )
+    assert code == 0
+    for name in ("a.flac", "b.flac"):
+        info = soundfile.info(tmp_path / "out" / name)
+        assert (info.frames, info.samplerate, info.channels) == (
+            96000,
+            48000,
+            1,
+        )
+
+
+def test_parquet_when_asked(recordings, restore, tmp_path):
+    pytest.importorskip("pyarrow")
+    restore(recordings({"a.wav": 0.5}), "--parquet")
+    assert outputs(tmp_path / "out") == {"a.wav", "manifest.parquet"}
+    (row,) = read_rows(tmp_path / "out/manifest.parquet")
+    assert row.status == "done"
+
+
+@pytest.mark.parametrize("name", ["new/b.flac", "b.wav", "b.ogg"])
+def test_a_file_gives_a_file(recordings, restore, tmp_path, name):
+    folder = recordings({"a.wav": 0.5})
+    code, rows = restore(folder / "a.wav", output=name)
+    assert code == 0 and rows == []
+    assert soundfile.info(tmp_path / name).duration == 0.5
+    assert outputs((tmp_path / name).parent) >= {name.rpartition("/")[2]}
+
+
+def test_a_file_that_fails(recordings, restore, tmp_path, capsys):
+    folder = recordings({"a.wav": 0.5})
+    (folder / "bad.wav").write_text("not sound")
+    code, _ = restore(folder / "bad.wav", output="b.wav")
+    assert code == 1 and not (tmp_path / "b.wav").exists()
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_file_is_restored_in_batches_of_the_size_asked(
+    recordings, restore, tmp_path, monkeypatch
+):
+    speak, rows = Restorer.speak, set()
+
+    def watched(self, wavs, *arguments):
+        rows.add(len(wavs))
+        return speak(self, wavs, *arguments)
+
+    monkeypatch.setattr(Restorer, "speak", watched)
+    folder = recordings({"a.wav": 20.0})
+    restore(folder / "a.wav", "--batch-seconds", 12, output="b.wav")
+    assert rows == {3}  # windows of 4 s
+
+
+def test_files_into_a_folder(recordings, restore, tmp_path):
+    folder = recordings({"a.wav": 0.5, "b.flac": 0.5})
+    restore(folder / "a.wav", folder / "b.flac")
+    assert outputs(tmp_path / "out") == {"a.wav", "b.wav", "manifest.csv"}
+
+
+def test_what_is_told_can_be_less_or_written_down(
+    recordings, restore, tmp_path, capsys
+):
+    folder = recordings({"a.wav": 0.5})
+    (folder / "bad\nname.wav").write_text("not sound")
+    log = tmp_path / "run.log"
+    restore(folder, "--quiet", "--log-file", log)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1 and "bad\\nname.wav" in said.err
+    written = log.read_text("utf-8")
+    assert "2 recordings, on cpu" in written and "failed: " in written
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--shard-index", "1"],
+        ["--num-shards", "2", "--shard-index", "-1"],
+        ["--loudness", "loud"],
+        ["--sample-rate", "100"],
+        ["--model", "nowhere"],
+        ["--workers", "0"],
+        ["--num-shards", "0"],
+        ["--batch-seconds", "nan"],
+        ["--batch-seconds", "0"],
+        ["--device", "cuda:99"],
+        ["--device", "gpu"],
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(
+    recordings, tmp_path, tiny_model, wrong, capsys
+):
+    folder = recordings({"a.wav": 0.5})
+    given = ["restore", str(folder), str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as exit_:
+        main([*given, "--model", str(tiny_model), *wrong])
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "error: " in error
+
+
+def test_the_model_that_comes_along_is_the_default(recordings, tmp_path):
+    folder = recordings({"a.wav": 0.5})
+    assert main(["restore", str(folder), str(tmp_path), "--quiet"]) == 0
+    (row,) = read_rows(tmp_path / "manifest.csv")
+    assert row.model == model_identity(PRETRAINED / "compact")
+
+
+def names(count):
+    return {f"{number:02d}.wav": 0.2 for number in range(count)}
+
+
+def test_shards_share_the_work_and_fewer_machines_go_on(
+    recordings, restore, tmp_path
+):
+    folder = recordings(names(12))
+    seen = set()
+    for index in (0, 2):
+        code, rows = restore(folder, "--num-shards", 3, "--shard-index", index)
+        made = outputs(tmp_path / "out")
+        assert rows == [] and len(made) > len(seen)
+        seen = made
+    made = {p: p.stat().st_ino for p in (tmp_path / "out").glob("*.wav")}
+    assert 0 < len(made) < 12
+    code, rows = restore(folder)  # the third machine is not coming back
+    assert code == 0 and [row.status for row in rows] == ["done"] * 12
+    assert all(path.stat().st_ino == number for path, number in made.items())
+    assert outputs(tmp_path / "out") == {*names(12), "manifest.csv"}
+
+
+@pytest.mark.slow
+def test_torchrun_gives_each_process_its_part(recordings, tiny_model, tmp_path):
+    folder = recordings(names(9))
+    (folder / "bad.wav").write_text("not sound")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run"),
+            *("--standalone", "--nproc_per_node=3", "-m", "miipher2"),
+            *("restore", folder, tmp_path / "out", "--model", tiny_model),
+            *("--device", "cpu"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1  # one has failed, and nobody was stopped
+    assert done.stdout.count("recordings, on cpu") == 3
+    rows = read_rows(tmp_path / "out" / "manifest.csv")
+    assert [row.status for row in rows] == ["done"] * 9 + ["failed"]
+    assert outputs(tmp_path / "out") == {*names(9), "manifest.csv"}

@@ -1,0 +1,438 @@
+"""WebDataset tars in and out.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import io
+import os
+import signal
+import sys
+import tarfile
+import time
+
+import numpy
+import pytest
+import soundfile
+from tiny_restorer import voice
+
+webdataset = pytest.importorskip("webdataset")
+
+from miipher2.cli import main  # noqa: E402
+from miipher2.inference.corpus import local  # noqa: E402
+from miipher2.inference.corpus.inputs import list_items  # noqa: E402
+from miipher2.inference.corpus.manifest import read_rows  # noqa: E402
+from miipher2.inference.corpus.pipeline import Pipeline  # noqa: E402
+from miipher2.inference.corpus.tars import Tars  # noqa: E402
+from miipher2.inference.corpus.workers import Processes  # noqa: E402
+from miipher2.inference.job import Settings  # noqa: E402
+from miipher2.inference.recording import Stopped  # noqa: E402
+from miipher2.inference.restorer import Restorer  # noqa: E402
+
+
+def sound(seconds=0.3, seed=0, suffix="flac"):
+    """The content of a recording."""
+    file = io.BytesIO()
+    soundfile.write(file, voice(seconds, seed=seed), 16000, format=suffix)
+    return file.getvalue()
+
+
+def write_tar(path, members, mode="w"):
+    """Writes ``{name: content}``; gives the tar's path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode) as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def read_tar(path):
+    """``{name: content}`` in order, as they are."""
+    with tarfile.open(path) as tar:
+        return {info.name: tar.extractfile(info).read() for info in tar}
+
+
+def shard(first, count=3):
+    """Members of a shard: recordings with what goes with them."""
+    members = {}
+    for number in range(first, first + count):
+        # not in the order of their names
+        key = f"s/{number * 7 % 10}"
+        members[f"{key}.flac"] = sound(0.2 + 0.1 * number, number)
+        members[f"{key}.json"] = f'{{"n": {number}}}'.encode()
+        members[f"{key}.txt"] = f"Zahl {number} ä\n".encode()
+    return members
+
+
+@pytest.fixture
+def restore(tiny_model, tmp_path):
+    """Runs the command on the CPU; gives exit code and rows by ID."""
+
+    def run(*arguments, output="out"):
+        given = [*arguments, tmp_path / output, "--device", "cpu"]
+        code = main(["restore", *map(str, given), "--model", str(tiny_model)])
+        rows = read_rows(tmp_path / output / "manifest.csv")
+        return code, {row.ID: row for row in rows}
+
+    return run
+
+
+def everything(folder):
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("kind", [Pipeline, Processes])
+def test_tars_to_a_relative_folder(tiny_model, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local, "pipeline_for", lambda device: kind)
+    write_tar(tmp_path / "in" / "a.tar", shard(0))
+    options = ["--model", str(tiny_model), "--device", "cpu", "--workers", "1"]
+    assert main(["restore", "in/a.tar", "out", *options]) == 0
+    assert everything(tmp_path / "out") == {"a.tar", "manifest.csv"}
+    assert len(read_tar(tmp_path / "out" / "a.tar")) == 9
+    rows = read_rows(tmp_path / "out" / "manifest.csv")
+    assert [row.output for row in rows] == [
+        "a.tar",
+        *(f"a.tar/s/{number}.wav" for number in (0, 4, 7)),
+    ]
+
+
+def test_tars_beside_recordings(restore, tmp_path, capsys):
+    folder, plain = tmp_path / "in", tmp_path / "plain"
+    shards = {
+        "shard-000000.tar": shard(0),
+        "b/shard-000001.tar.gz": shard(3),
+    }
+    for name, members in shards.items():
+        mode = "w:gz" if name.endswith("gz") else "w"
+        write_tar(folder / name, members, mode)
+        for member, content in members.items():
+            path = plain / name / member
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    (folder / "single.flac").write_bytes(sound())
+    code, rows = restore(folder, "--format", "ogg")
+    assert code == 0
+    said = capsys.readouterr().out
+    assert "1 recordings and 2 tars, on cpu" in said and "7 restored" in said
+    assert everything(tmp_path / "out") == {
+        *shards,
+        *("single.ogg", "manifest.csv"),
+    }
+    _, expected = restore(plain, "--format", "ogg", output="expected")
+    assert rows.keys() - expected.keys() == {*shards, "single.flac"}
+    for name, members in shards.items():
+        made = read_tar(tmp_path / "out" / name)
+        # a sample's members in the order of their names, as webdataset does it
+        assert list(made) == [
+            f"{member[:-4]}{suffix}"
+            for member in members
+            if member.endswith("flac")
+            for suffix in ("json", "ogg", "txt")
+        ]
+        for member, content in made.items():
+            if not member.endswith(".ogg"):
+                assert content == members[member]
+                continue
+            wav, rate = soundfile.read(io.BytesIO(content))
+            path = tmp_path / "expected" / name / member
+            assert rate == 24000
+            numpy.testing.assert_array_equal(wav, soundfile.read(path)[0])
+            ID = f"{name}/{member[:-4]}.flac"
+            row, like = rows[ID], expected[ID]
+            assert row.input == str(folder / ID)
+            assert (row.output, row.bytes) == (f"{name}/{member}", len(content))
+            assert (row.status, row.seconds) == (like.status, like.seconds)
+        row = rows[name]
+        assert (row.output, row.status, row.seconds) == (name, "done", 0)
+        assert row.bytes == (tmp_path / "out" / name).stat().st_size
+    # and webdataset reads it
+    urls = str(tmp_path / "out" / "shard-000000.tar")
+    (first, *_) = webdataset.WebDataset(urls, shardshuffle=False).decode()
+    assert first["__key__"] == "s/0" and first["json"] == {"n": 0}
+
+
+def test_tars_share_batches(restore, tmp_path, monkeypatch):
+    batches = []
+    speak = Restorer.speak
+
+    def speaking(restorer, wavs, lengths=None, windows=()):
+        batches.append({window.owner.item.ID[:2] for window in windows})
+        return speak(restorer, wavs, lengths, windows)
+
+    monkeypatch.setattr(Restorer, "speak", speaking)
+    for name in ("a", "b"):
+        write_tar(tmp_path / "in" / f"{name}.tar", {"x.flac": sound()})
+    code, rows = restore(tmp_path / "in", "--batch-seconds", 60)
+    assert code == 0 and len(rows) == 4
+    assert batches == [{"a.", "b."}]
+    for name in ("a", "b"):
+        assert list(read_tar(tmp_path / "out" / f"{name}.tar")) == ["x.wav"]
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_run_again_only_tars_that_are_missing_are_done(
+    restore, tmp_path, capsys
+):
+    tars = [
+        write_tar(tmp_path / f"in/{number}.tar", {**shard(number, 1)})
+        for number in range(3)
+    ]
+    restore(*tars)
+    made = {p.name: p.stat().st_ino for p in (tmp_path / "out").glob("*.tar")}
+    (tmp_path / "out" / "1.tar").write_bytes(b"half")
+    capsys.readouterr()
+    code, rows = restore(*tars)
+    assert code == 0 and len(rows) == 6
+    assert "0 recordings and 3 tars (2 of them done" in capsys.readouterr().out
+    for name, number in made.items():
+        path = tmp_path / "out" / name
+        assert (path.stat().st_ino == number) == (name != "1.tar")
+    # the format counts, although no name tells it
+    restore("--format", "flac", *tars)
+    assert "s/0.flac" in read_tar(tmp_path / "out" / "0.tar")
+
+
+def test_a_killed_run_redoes_the_unfinished_tar_only(
+    restore, tmp_path, tiny_model
+):
+    tars = [
+        write_tar(tmp_path / "in/a.tar", shard(0, 1)),
+        write_tar(
+            tmp_path / "in/b.tar",
+            {f"{n}.flac": sound(1.0, n) for n in range(30)},
+        ),
+    ]
+    output = tmp_path / "out"
+    process = os.fork()
+    if not process:
+        sys.stdout = sys.stderr = open(os.devnull, "w")
+        try:
+            restore(*tars)
+        finally:
+            os._exit(0)
+    journal = output / "manifest.0-of-1.jsonl"
+    for _ in range(10_000):
+        told = journal.exists() and '"a.tar"' in journal.read_text()
+        if told and list(output.glob(".*/restored/*")):
+            break
+        time.sleep(0.002)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    assert not (output / "b.tar").exists()
+    assert '"b.tar' not in journal.read_text()
+    assert list(output.glob(".*/*.flac"))
+    made = (output / "a.tar").stat().st_ino
+    code, rows = restore(*tars)
+    assert code == 0 and len(rows) == 1 + 1 + 30 + 1
+    assert (output / "a.tar").stat().st_ino == made
+    assert len(read_tar(output / "b.tar")) == 30
+    assert everything(output) == {"a.tar", "b.tar", "manifest.csv"}
+
+
+@pytest.mark.parametrize("looks", [1, 7])
+def test_reading_a_tar_ends_when_the_run_does(restorer, tmp_path, looks):
+    tar = write_tar(tmp_path / "a.tar", shard(0, 2))
+    items = list_items([tar], tmp_path / "out", ".wav")
+    settings = Settings(16000)
+    tars = Tars(tmp_path / "out", ".wav", settings, restorer, None)
+
+    class Stop:
+        asked = 0
+
+        def is_set(self):
+            self.asked += 1
+            return self.asked > looks
+
+    with pytest.raises(Stopped):
+        list(tars.unpack(items, Stop()))
+    tars.clean()
+    assert not list((tmp_path / "out").rglob("*"))
+
+
+def test_samples_that_fail_are_left_out_and_named(restore, tmp_path, capsys):
+    members = {
+        "a.flac": sound(),
+        "a.txt": b"a",
+        "bad.flac": b"not sound",
+        "bad.txt": b"bad",
+        "pair.a.wav": b"",
+        "pair.b.flac": sound(),
+        "text.txt": b"no recording at all",
+        "z.a.WAV": sound(suffix="wav"),
+        "z.b.flac": sound(),
+        "z.c.d.mp3": sound(suffix="mp3"),
+        "z.c.d.ogg": sound(suffix="ogg"),
+    }
+    tar = write_tar(tmp_path / "in.tar", members)
+    code, rows = restore(tar)
+    assert code == 1
+    assert list(read_tar(tmp_path / "out/in.tar")) == [
+        *("a.txt", "a.wav", "text.txt"),
+        *("z.a.wav", "z.b.wav", "z.c.d.mp3.wav", "z.c.d.ogg.wav"),
+    ]
+    assert rows["in.tar"].status == "done"
+    assert rows["in.tar"].reason == "samples left out: 2"
+    rest = {ID: row for ID, row in rows.items() if row.status != "done"}
+    assert {ID: (row.status, row.reason) for ID, row in rest.items()} == {
+        "in.tar/bad.flac": (
+            "failed",
+            "cannot be read as sound: Format not recognised",
+        ),
+        "in.tar/pair.a.wav": ("failed", "an empty file (0 bytes)"),
+        "in.tar/pair.b.flac": (
+            "skipped",
+            "left out with pair.a.wav of the same sample",
+        ),
+    }
+    said = capsys.readouterr()
+    assert "5 restored, 2 failed, 1 skipped" in said.out
+    assert f"failed: {tar}/bad.flac: cannot be read" in said.err
+
+
+def test_broken_tars_fail_alone(restore, tmp_path):
+    folder = tmp_path / "in"
+    good = write_tar(folder / "good.tar", shard(0)).read_bytes()
+    members = list(tarfile.open(folder / "good.tar"))
+    flipped = bytearray(good)
+    flipped[members[3].offset + 5] ^= 255
+    broken = {
+        "cut": good[: members[4].offset_data + 1],
+        "cut_between": good[: members[4].offset],
+        "cut_header": good[: members[4].offset + 100],
+        "empty": b"",
+        "flipped": bytes(flipped),
+        "text": b"not a tar\n" * 1000,
+    }
+    for name, content in broken.items():
+        (folder / f"{name}.tar").write_bytes(content)
+    write_tar(folder / "whole.tar.gz", shard(0), "w:gz")
+    packed = (folder / "whole.tar.gz").read_bytes()
+    (folder / "cut.tar.gz").write_bytes(packed[:-500])
+    with tarfile.open(folder / "twice.tar", "w") as tar:
+        for _ in range(2):
+            info = tarfile.TarInfo("a.txt")
+            tar.addfile(info)
+    (folder / "gone.tar").symlink_to(folder / "nowhere.tar")
+    write_tar(folder / "notes.tar", {"a.txt": b"a", "README": b"no sample"})
+    code, rows = restore(folder)
+    assert code == 1
+    assert everything(tmp_path / "out") == {
+        *("good.tar", "whole.tar.gz", "manifest.csv"),
+    }
+    whole = {"good.tar", "whole.tar.gz", "notes.tar"}
+    failed = {ID: row for ID, row in rows.items() if row.status == "failed"}
+    assert failed.keys() == {path.name for path in folder.iterdir()} - whole
+    for ID, row in failed.items():
+        print(ID, row.reason)
+        assert row.reason.startswith("cannot be read as a tar: ")
+        assert "\n" not in row.reason and "Error" not in row.reason
+    assert "duplicate file name" in failed["twice.tar"].reason
+    assert "No such file" in failed["gone.tar"].reason
+    assert rows["notes.tar"].status == "skipped"
+    # what was broken is tried again
+    (folder / "cut.tar").write_bytes(good)
+    _, rows = restore(folder)
+    assert rows["cut.tar"].status == "done"
+
+
+def test_a_recording_that_is_there_twice(restore, tmp_path):
+    tar = tmp_path / "in.tar"
+    write_tar(tar, {"a.flac": sound(), "b.txt": b"b"})
+    with tarfile.open(tar, "a") as file:
+        file.addfile(tarfile.TarInfo("a.flac"))
+    _, rows = restore(tar)
+    assert rows["in.tar"].reason.endswith("a.flac is in it twice")
+
+
+def test_names_that_lead_elsewhere_stay_names(restore, tmp_path):
+    members = {
+        "../../up.flac": sound(),
+        f"{tmp_path}/absolute.flac": sound(),
+        "./here.flac": sound(),
+        f"{'long/' * 60}name.flac": sound(),
+        os.fsdecode(b"\xff.flac"): sound(),
+        "key._notes.txt": b"kept",
+        "dot.": b"no extension: not of a sample",
+    }
+    tar = write_tar(tmp_path / "in" / "a.tar", members)
+    before = everything(tmp_path) | {"out/a.tar", "out/manifest.csv"}
+    code, rows = restore(tar)
+    assert code == 0 and everything(tmp_path) == before
+    made = read_tar(tmp_path / "out" / "a.tar")
+    names = [name.replace(".flac", ".wav") for name in members]
+    assert list(made) == names[:-1]
+    assert made["key._notes.txt"] == b"kept"
+    assert {f"a.tar/{name}" for name in list(members)[:5]} < rows.keys()
+
+
+def test_a_link_in_a_tar_is_not_followed(restore, tmp_path):
+    tar = write_tar(tmp_path / "in.tar", {"a.flac": sound()})
+    with tarfile.open(tar, "a") as file:
+        link = tarfile.TarInfo("b.flac")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        file.addfile(link)
+    restore(tar)
+    assert list(read_tar(tmp_path / "out/in.tar")) == ["a.wav"]
+
+
+def test_shards_of_the_run_share_the_tars(restore, tmp_path):
+    names = [f"{number:02d}.tar" for number in range(6)]
+    for seed, name in enumerate(names):
+        write_tar(tmp_path / "in" / name, {"a.flac": sound(0.2, seed)})
+    made = []
+    for index in range(2):
+        _, rows = restore(
+            *(tmp_path / "in", "--num-shards", 2, "--shard-index", index)
+        )
+        made.append(len(everything(tmp_path / "out") & {*names}))
+    assert 0 < made[0] < made[1] == 6
+    assert rows.keys() == {*names, *(f"{name}/a.flac" for name in names)}
+
+
+def test_a_disk_that_is_full_for_a_recording_fails_the_tar(
+    restore, tmp_path, monkeypatch
+):
+    from miipher2.inference import writing
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    tar = write_tar(tmp_path / "in.tar", shard(0, 2))
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "atomic_write", full)
+        code, rows = restore(tar)
+    assert code == 1
+    assert {ID: row.reason for ID, row in rows.items()} == {
+        "in.tar": "cannot be written: No space left on device"
+    }
+    assert everything(tmp_path / "out") == {"manifest.csv"}
+    code, rows = restore(tar)
+    assert code == 0 and rows["in.tar"].status == "done"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["OUT"], "tars need webdataset: pip install miipher2[webdataset]"),
+        (["OUT.tar"], "OUT.tar: not a folder, which tars are restored to"),
+    ],
+)
+def test_what_tars_need(
+    tiny_model, tmp_path, monkeypatch, capsys, options, reason
+):
+    if "need" in reason:
+        monkeypatch.setitem(sys.modules, "webdataset", None)
+    tar = write_tar(tmp_path / "in.tar", shard(0, 1))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        main(["restore", str(tar), *options, "--model", str(tiny_model)])
+    assert exit_.value.code == 2
+    assert f"error: {reason}" in capsys.readouterr().err
+    assert not (tmp_path / "OUT").exists()

@@ -1,0 +1,149 @@
+"""Batches of windows: same sound whatever the company, little memory.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import numpy
+import pytest
+import torch
+from tiny_restorer import voice
+
+from miipher2.errors import UserError
+from miipher2.inference.batching import Engine
+from miipher2.inference.windows import Channel, Window
+
+
+def window(owner, samples, channel=None, start=0, next_start=None):
+    wav = voice(samples / 16000, seed=hash(owner) % 100)
+    return Window(owner, channel or Channel(2.0), wav, start, next_start)
+
+
+@pytest.fixture
+def shapes(restorer, monkeypatch):
+    """The shapes that the model is given, as it goes."""
+    seen, speak = [], restorer.speak
+
+    def watched(wavs, lengths=None, windows=()):
+        seen.append((tuple(wavs.shape), lengths is not None))
+        return speak(wavs, lengths, windows)
+
+    monkeypatch.setattr(restorer, "speak", watched)
+    return seen
+
+
+LENGTHS = [64000, 63900, 8000, 7681, 7680, 1000, 1, 15800, 32000, 40001]
+
+
+def test_company_changes_nothing(restorer, shapes):
+    """Bit for bit, in batches of fixed shapes."""
+    windows = [window(i, samples) for i, samples in enumerate(LENGTHS)]
+
+    def restored(windows):
+        engine = Engine(restorer, batch_seconds=8)
+        return {w.owner: wav for w, wav in engine.run(windows)}
+
+    together = restored(windows)
+    mixed = restored(windows[::-1] + [window(99, 6000), window(98, 64000)])
+    for one in windows:
+        (alone,) = restored([one]).values()
+        assert len(alone) == round(len(one.samples) * 1.5)
+        assert numpy.array_equal(alone, together[one.owner])
+        assert numpy.array_equal(alone, mixed[one.owner])
+    # two windows of 4 s, or as many seconds of shorter ones
+    assert {shape for shape, masked in shapes} == {
+        (2, 64000),
+        (4, 32000),
+        (8, 16000),
+        (16, 8000),
+    }
+    full = {shape for shape, masked in shapes if not masked}
+    assert full == {(2, 64000), (4, 32000), (8, 16000), (16, 8000)}
+
+
+def test_padding_is_hardly_heard(restorer):
+    clip = window("a", 50000)
+    ((_, padded),) = Engine(restorer, batch_seconds=4).run([clip])
+    ((_, alone),) = Engine(restorer).run([clip])
+    assert padded.shape == alone.shape == (75000,)
+    error = numpy.square(padded - alone).mean() / numpy.square(alone).mean()
+    assert error < 1e-4
+
+
+def test_windows_of_a_channel_stay_in_order(restorer):
+    channels = {name: Channel(1.0) for name in "abc"}
+    windows = [
+        window((name, i), 64000, channels[name], 150 * i, 150 * (i + 1))
+        for i in range(4)
+        for name in channels
+    ]
+    engine = Engine(restorer, batch_seconds=20)
+    order = [w.owner for w, _ in engine.run(windows)]
+    for name in channels:
+        assert [i for owner, i in order if owner == name] == [0, 1, 2, 3]
+    assert len(order) == 12
+
+
+def test_a_rare_shape_does_not_wait_for_the_end(restorer, monkeypatch):
+    monkeypatch.setattr("miipher2.inference.batching.PATIENCE", 2)
+    rare = window("rare", 30000)
+    windows = [window(i, 64000) for i in range(12)]
+    engine = Engine(restorer, batch_seconds=8)
+    order = [w.owner for w, _ in engine.run([rare, *windows])]
+    assert sorted(map(str, order)) == sorted(["rare", *map(str, range(12))])
+    assert 2 <= order.index("rare") <= 6
+
+
+def test_silence_does_not_meet_the_model(restorer, shapes):
+    silent = window("a", 1000, Channel(1.0, silent=True))
+    assert list(Engine(restorer).run([silent])) == [(silent, silent.samples)]
+    assert shapes == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+    ],
+)
+def test_out_of_memory_halves_the_batch(restorer, monkeypatch, error, caplog):
+    windows = [window(i, 8000) for i in range(5)]
+    expected = {w.owner: wav for w, wav in Engine(restorer).run(windows)}
+    speak, rows = restorer.speak, []
+
+    def small(wavs, lengths=None, windows=()):
+        rows.append(len(wavs))
+        if len(wavs) > 2:
+            raise error
+        return speak(wavs, lengths, windows)
+
+    monkeypatch.setattr(restorer, "speak", small)
+    found = {
+        w.owner: wav
+        for w, wav in Engine(restorer, batch_seconds=4.2).run(windows)
+    }
+    assert rows == [8, 4, 2, 2, 2]
+    assert found.keys() == expected.keys()
+    for owner, wav in found.items():
+        assert numpy.allclose(wav, expected[owner], atol=1e-5)
+    assert "halved to 2" in caplog.text
+
+
+def test_a_window_that_never_fits_is_named(restorer, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(restorer, "speak", full)
+    with pytest.raises(UserError, match="window_seconds"):
+        list(Engine(restorer).run([window(0, 40000)]))
+
+
+def test_other_errors_are_no_lack_of_memory(restorer, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(restorer, "speak", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(Engine(restorer, batch_seconds=40).run([window(0, 40000)]))

@@ -1,0 +1,70 @@
+"""Cutting into windows and joining again.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import itertools
+
+import numpy
+import pytest
+
+from miipher2.inference.windows import Seams, WindowPlan
+
+HOP = 320
+
+
+@pytest.mark.parametrize("overlap", [1, 2, 7, 20, 49])
+@pytest.mark.parametrize("frames", [1, 99, 100, 101, 180, 181, 1000])
+@pytest.mark.parametrize("short", [0, 1, HOP - 1])
+@pytest.mark.parametrize("even", [False, True])
+def test_joined_windows_are_the_whole(frames, overlap, short, even):
+    plan = WindowPlan(100, overlap, HOP, even)
+    samples = frames * HOP - short
+    starts, size = list(plan.starts(samples)), plan.frames(samples)
+    assert size == 100 or (even and 2 * overlap < size < 100)
+    assert starts[0] == 0 and starts[-1] == max(0, frames - size)
+    steps = numpy.diff(starts)
+    assert (steps > 0).all() and (steps <= size - overlap).all()
+    out_hop = 3
+    wav = numpy.random.default_rng(0).standard_normal(samples * out_hop // HOP)
+    seams = Seams(plan, out_hop)
+    joined = [
+        seams.join(wav[start * out_hop :][: size * out_hop], start, next_start)
+        for start, next_start in itertools.zip_longest(starts, starts[1:])
+    ]
+    numpy.testing.assert_allclose(numpy.concatenate(joined), wav, atol=1e-6)
+
+
+def test_even_windows_hear_little_twice():
+    for frames in range(101, 500, 7):
+        plan = WindowPlan(window=100, overlap=10, hop_length=HOP, even=True)
+        starts = list(plan.starts(frames * HOP))
+        computed = len(starts) * plan.frames(frames * HOP)
+        assert computed < frames + 10 * (len(starts) - 1) + len(starts)
+
+
+def test_what_lies_near_a_border_is_not_used():
+    plan = WindowPlan(window=100, overlap=20, hop_length=HOP)
+    seams = Seams(plan, hop_length=1)
+    good, bad = numpy.zeros(100), numpy.zeros(100)
+    bad[:5] = bad[-5:] = 9.0  # a quarter of the overlap
+    starts = list(plan.starts(420 * HOP))
+    joined = numpy.concatenate(
+        [
+            seams.join(bad, start, next_start)
+            for start, next_start in itertools.zip_longest(starts, starts[1:])
+        ]
+    )
+    assert (joined[5:-5] == 0).all() and joined[0] == joined[-1] == 9.0
+    assert len(good) == plan.window
+
+
+def test_a_fade_keeps_the_level():
+    plan = WindowPlan(window=100, overlap=20, hop_length=HOP)
+    seams = Seams(plan, hop_length=100)
+    rise = [
+        seams.join(numpy.ones(10000), 0, 80),
+        seams.join(numpy.ones(10000), 80, None),
+    ]
+    assert numpy.allclose(numpy.concatenate(rise), 1.0)

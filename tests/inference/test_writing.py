@@ -1,0 +1,236 @@
+"""Outputs: length, level, peak, and whole or not at all.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import math
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import types
+from pathlib import Path
+
+import numpy
+import pyloudnorm
+import pytest
+import scipy.signal
+import soundfile
+from tiny_restorer import voice
+
+from miipher2.dataio.atomic import atomic_write
+from miipher2.errors import UserError
+from miipher2.inference import writing as module
+from miipher2.inference.batching import Engine
+from miipher2.inference.recording import Recording
+from miipher2.inference.windows import WindowPlan
+from miipher2.inference.writing import RestoredRecording, check_format
+
+
+@pytest.fixture
+def echo():
+    """A restorer that gives back what it hears, twice as loud."""
+    return types.SimpleNamespace(
+        plan=WindowPlan(window=200, overlap=50, hop_length=320),
+        device="cpu",
+        input_rate=16000,
+        sample_rate=16000,
+        hop_length=320,
+        speak=lambda wavs, lengths, windows: 2 * wavs,
+        output_samples=lambda samples: samples,
+    )
+
+
+def restore(echo, source, target, sample_rate=16000, loudness="input"):
+    recording = Recording(source, 16000)
+    recording.measure()
+    restored = RestoredRecording(target, recording, echo, sample_rate, loudness)
+    windows = recording.windows(echo.plan, owner=None)
+    for window, wav in Engine(echo).run(windows):
+        if restored.add(window, wav):
+            restored.close()
+
+
+def true_peak(wav):
+    return abs(scipy.signal.resample_poly(wav, 16, 1, axis=0)).max()
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+@pytest.mark.parametrize("new_rate", [16000, 22050, 48000])
+@pytest.mark.parametrize("samples", [1, 1000, 70001, 200003])
+def test_length_and_sound_are_those_of_the_input(
+    echo, tmp_path, rate, new_rate, samples
+):
+    wav = voice(samples / rate + 1, rate)[:samples]
+    source, target = tmp_path / "a.wav", tmp_path / "out.wav"
+    soundfile.write(source, wav, rate, subtype="FLOAT")
+    restore(echo, source, target, new_rate)
+    written, found_rate = soundfile.read(target)
+    assert found_rate == new_rate
+    assert len(written) == round(samples * new_rate / rate)
+    if rate == new_rate:  # windows leave no trace
+        numpy.testing.assert_allclose(written, wav, atol=2e-3)
+
+
+def test_channels_keep_their_own_level(echo, tmp_path):
+    stereo = numpy.stack([voice(9), 0.1 * voice(9, seed=1)], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, 16000)
+    restore(echo, tmp_path / "a.wav", tmp_path / "out.wav")
+    written, _ = soundfile.read(tmp_path / "out.wav")
+    meter = pyloudnorm.Meter(16000)
+    for before, after in zip(stereo.T, written.T, strict=True):
+        expected = meter.integrated_loudness(before)
+        found = meter.integrated_loudness(after)
+        assert found == pytest.approx(expected, abs=0.1)
+
+
+def test_what_is_left_of_noise_is_not_raised_to_its_level(echo, tmp_path):
+    noise = numpy.random.default_rng(0).normal(0, 0.05, 9 * 16000)
+    soundfile.write(tmp_path / "a.wav", noise, 16000)
+    echo.speak = lambda wavs, lengths, windows: 0.001 * wavs
+    restore(echo, tmp_path / "a.wav", tmp_path / "out.wav")
+    written, _ = soundfile.read(tmp_path / "out.wav")
+    assert 0 < written.std() < 0.01 * noise.std()
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_loudness_can_be_asked_for(echo, tmp_path, rate, channels):
+    wavs = [voice(9, seed=seed) / (1 + seed) for seed in range(channels)]
+    soundfile.write(tmp_path / "a.wav", numpy.stack(wavs, 1), 16000)
+    restore(echo, tmp_path / "a.wav", tmp_path / "out.wav", rate, -30.0)
+    written, _ = soundfile.read(tmp_path / "out.wav")
+    found = pyloudnorm.Meter(rate).integrated_loudness(written)
+    assert found == pytest.approx(-30, abs=0.1)
+
+
+@pytest.mark.parametrize("loudness", ["input", -5.0, "off"])
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_the_true_peak_stays_below_one_decibel(echo, tmp_path, loudness, rate):
+    loud = 12 * voice(6).astype("float64")  # far beyond full scale
+    soundfile.write(tmp_path / "a.wav", loud, 16000, subtype="FLOAT")
+    restore(echo, tmp_path / "a.wav", tmp_path / "out.wav", rate, loudness)
+    written, _ = soundfile.read(tmp_path / "out.wav")
+    peak = 20 * math.log10(true_peak(written))
+    assert peak < -1
+    if loudness != "off":
+        assert peak > -1.4  # and not quieter than need be
+
+
+def test_silence_passes_through(echo, tmp_path):
+    rng = numpy.random.default_rng(0)
+    hiss = numpy.round(32768 * 4e-5 * rng.standard_normal(160000)) / 32768
+    for name, wav in (("zero", 0 * hiss), ("hiss", hiss)):
+        soundfile.write(tmp_path / f"{name}.wav", wav, 16000)
+        for loudness in ("input", -23.0, "off"):
+            target = tmp_path / "out.wav"
+            restore(echo, tmp_path / f"{name}.wav", target, 16000, loudness)
+            written, _ = soundfile.read(target)
+            assert abs(written - wav).max() <= 1 / 32768
+    both = numpy.stack([voice(10), hiss], axis=1)
+    soundfile.write(tmp_path / "both.wav", both, 16000)
+    restore(echo, tmp_path / "both.wav", tmp_path / "out.wav")
+    written, _ = soundfile.read(tmp_path / "out.wav")
+    assert abs(written[:, 1] - hiss).max() <= 1 / 32768
+    assert abs(written[:, 0] - both[:, 0]).max() < 2e-3
+
+
+def test_pauses_stay_silent(echo, tmp_path):
+    """Also where the model hums, and across the seams of windows."""
+    echo.speak = lambda wavs, lengths, windows: 2 * wavs + 0.01
+    wav = voice(20)
+    pauses = [slice(20000, 28000), slice(60000, 200000), slice(318000, None)]
+    for pause in pauses:
+        wav[pause] = 0.0
+    wav[40000:44000] = 0.0  # too short for a pause
+    soundfile.write(tmp_path / "a.wav", wav, 16000)
+    restore(echo, tmp_path / "a.wav", tmp_path / "out.wav")
+    written, _ = soundfile.read(tmp_path / "out.wav")
+    for pause in pauses[:2]:
+        assert (written[pause.start + 1200 : pause.stop - 1200] == 0).all()
+    heard = numpy.ones(len(wav), dtype=bool)
+    for pause in pauses:
+        heard[pause] = False
+    assert (abs(written[heard] - wav[heard]) > 0.002).mean() > 0.99
+    assert abs(numpy.diff(written)[60500:199000]).max() < 0.001  # no click
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
+def test_formats(echo, tmp_path, suffix):
+    soundfile.write(tmp_path / "a.wav", voice(2), 16000)
+    target = tmp_path / "new" / "folder" / f"b.{suffix}"
+    restore(echo, tmp_path / "a.wav", target)
+    info = soundfile.info(target)
+    assert info.format == suffix.upper() and info.frames == 32000
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_a_wav_of_more_than_4_gib_is_an_rf64(echo, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "WAV_LIMIT", 60000)
+    soundfile.write(tmp_path / "a.wav", voice(2), 16000)
+    restore(echo, tmp_path / "a.wav", tmp_path / "out.wav")
+    assert soundfile.info(tmp_path / "out.wav").format == "RF64"
+
+
+def test_other_formats_are_refused():
+    for name in ("out.xyz", "out"):
+        with pytest.raises(UserError, match=r"end it in .wav, .flac or .ogg"):
+            check_format(Path(name))
+
+
+@pytest.fixture(params=["too large", "disk"])
+def small_disk(request, tmp_path):
+    """A folder in which only so much can be written."""
+    if request.param == "too large":
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        yield tmp_path / "small", "File too large"
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        return
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.call(mount):
+        pytest.skip("mounting a small disk is not permitted here")
+    yield disk, "No space left on device"
+    subprocess.check_call(["umount", str(disk)])
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
+@pytest.mark.parametrize("in_memory", [0, 2**22])
+def test_a_full_disk_leaves_nothing(
+    echo, tmp_path, small_disk, suffix, in_memory, monkeypatch
+):
+    monkeypatch.setattr(module, "IN_MEMORY", in_memory)
+    folder, reason = small_disk
+    rng = numpy.random.default_rng(0)
+    noise = 0.1 * rng.standard_normal(30 * 16000)
+    source = tmp_path / "a.flac"
+    size = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size[1], size[1]))
+    soundfile.write(source, noise, 16000)
+    resource.setrlimit(resource.RLIMIT_FSIZE, size)
+    target = folder / f"out.{suffix}"
+    with pytest.raises(UserError, match=f"out.{suffix}: cannot be .*{reason}"):
+        restore(echo, source, target)
+    assert list(folder.iterdir()) == []
+    soundfile.write(tmp_path / "short.wav", noise[:1600], 16000)
+    restore(echo, tmp_path / "short.wav", target)  # there is room again
+    assert soundfile.info(target).frames == 1600
+
+
+def test_what_a_killed_process_left_is_replaced(echo, tmp_path):
+    soundfile.write(tmp_path / "a.wav", voice(2), 16000)
+    target = tmp_path / "out" / "b.wav"
+    target.parent.mkdir()
+    process = os.fork()
+    if not process:
+        with atomic_write(target) as file:
+            file.write(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(process, 0)
+    assert [path.suffix for path in target.parent.iterdir()] == [".partial"]
+    restore(echo, tmp_path / "a.wav", target)
+    assert [path.name for path in target.parent.iterdir()] == ["b.wav"]

@@ -1,0 +1,643 @@
+"""Tests of miipher2.models.backbone and miipher2.models.frontends.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import copy
+import glob
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from hyperpyyaml import load_hyperpyyaml
+from safetensors.torch import load_file, save_file
+from speechbrain.nnet.adapters import AdaptedModel
+from tiny_models import (
+    FAMILIES,
+    save_tiny_backbone,
+    tiny_config,
+    tiny_extractor,
+)
+
+from miipher2.errors import UserError
+from miipher2.models.backbone import SSLBackbone
+
+HPARAMS = os.path.join(os.path.dirname(__file__), "..", "..", "hparams")
+LAYERS = 3
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tiny models are faster so, and the machine is shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("backbones")
+    return {
+        family: save_tiny_backbone(root / family, family, layers=LAYERS)
+        for family in FAMILIES
+    }
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    return request.param
+
+
+def speechlike(*shape, seed=0):
+    """Noise of changing level with an offset, unlike its own normalisation."""
+    generator = torch.Generator().manual_seed(seed)
+    envelope = torch.linspace(0.02, 0.3, shape[-1])
+    return envelope * torch.randn(shape, generator=generator) + 0.01
+
+
+def clip_for(family, seed=0):
+    """(1, time): Whisper's own encoder takes 30 s and nothing else."""
+    return speechlike(1, 480000 if family == "whisper" else 9001, seed=seed)
+
+
+def full_model(folder):
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    return model.encoder if model.config.model_type == "whisper" else model
+
+
+def relative_error(got, expected):
+    return ((got - expected).abs().max() / expected.abs().max()).item()
+
+
+class AddingAdapter(torch.nn.Module):
+    """Toy adapter: adds part of its input to what the wrapped module gives."""
+
+    def __init__(self, pretrained_module, value):
+        super().__init__()
+        self.pretrained_module = pretrained_module
+        self.weight = torch.nn.Parameter(torch.tensor(value))
+
+    def forward(self, hidden):
+        return self.pretrained_module(hidden) + self.weight * hidden
+
+
+def insert_adapters(backbone, value):
+    """As the recipe does it."""
+    AdaptedModel(
+        backbone,
+        AddingAdapter,
+        target_layers=backbone.feed_forward_sites(),
+        adapter_kwargs={"value": value},
+    )
+
+
+# Features -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", [LAYERS - 1, LAYERS])
+@torch.no_grad()
+def test_equals_the_full_model(folders, family, layer):
+    wavs = clip_for(family)
+    backbone = SSLBackbone(folders[family], layer)
+    inputs = backbone.front_end.prepare(wavs)
+    out = full_model(folders[family])(inputs, output_hidden_states=True)
+    # In transformers 5 the last of a pre-norm model's hidden_states lacks the
+    # final norm; last_hidden_state has it in every version.
+    whole = layer == LAYERS
+    expected = out.last_hidden_state if whole else out.hidden_states[layer]
+    assert relative_error(backbone(wavs), expected) < 1e-5
+
+
+@torch.no_grad()
+def test_final_norm_matters_in_these_tests(folders):
+    """Otherwise the test above would not see a norm too many."""
+    for family in ["hubert", "wav2vec2", "wavlm", "whisper"]:
+        backbone = SSLBackbone(folders[family], LAYERS)
+        name = backbone.front_end.final_norm(backbone.model.config)
+        norm = backbone.model.get_submodule(name)
+        features = backbone(speechlike(1, 3200))
+        assert relative_error(norm(features), features) > 0.1
+
+
+@torch.no_grad()
+def test_alone_and_padded_agree(folders, family):
+    backbone = SSLBackbone(folders[family], LAYERS)
+    random = np.random.default_rng(7)
+    time = 12345
+    for _ in range(3):
+        samples = [1, *random.integers(2, time, size=3).tolist()]
+        wavs = speechlike(len(samples), time, seed=samples[1])  # dirty padding
+        lengths = torch.tensor(samples) / time
+        features = backbone(wavs, lengths)
+        assert features.shape == (len(samples), math.ceil(time / 320), 32)
+        for row, wav, n in zip(features, wavs, samples, strict=True):
+            alone = backbone(wav[None, :n])[0]
+            assert len(alone) == math.ceil(n / 320)
+            assert relative_error(row[: len(alone)], alone) < 1e-4
+            assert not row[len(alone) :].any()
+
+
+@torch.no_grad()
+def test_positional_batch_norm_does_not_leak():
+    """Some HuBERTs have one; it makes something of zero padding."""
+    config = tiny_config("hubert_base_like")
+    config.conv_pos_batch_norm = True
+    backbone = SSLBackbone(config, 2)
+    norm = backbone.model.encoder.pos_conv_embed.pretrained_module.batch_norm
+    norm.running_mean.fill_(1.0)
+    wavs = speechlike(2, 6400)
+    padded = backbone(wavs, torch.tensor([1.0, 0.5]))[1, :10]
+    alone = backbone(wavs[1:, :3200])[0]
+    assert relative_error(padded, alone) < 1e-4
+
+
+@torch.no_grad()
+def test_full_batch_equals_clips(folders, family):
+    backbone = SSLBackbone(folders[family], LAYERS)
+    wavs = torch.cat([speechlike(1, 4000), 3 * speechlike(1, 4000, seed=1)])
+    together, mask = backbone.embed(wavs, torch.ones(2))
+    assert mask is None
+    apart = torch.cat([backbone(wavs[:1]), backbone(wavs[1:])])
+    assert relative_error(backbone.encode(together), apart) < 1e-4
+
+
+@pytest.mark.parametrize("time", [1, 319, 320, 321, 640, 2000])
+@torch.no_grad()
+def test_frames_are_ceil_of_time_over_hop(folders, family, time):
+    backbone = SSLBackbone(folders[family], 1)
+    features = backbone(speechlike(1, time))
+    assert features.shape == (1, math.ceil(time / backbone.hop_length), 32)
+    assert features.isfinite().all()
+
+
+def test_lengths_that_pad_no_frame_need_no_mask(folders, family):
+    backbone = SSLBackbone(folders[family], 1)
+    hidden, mask = backbone.embed(
+        speechlike(2, 640), torch.tensor([1.0, 639 / 640])
+    )
+    assert hidden.shape[1] == 2 and mask is None
+
+
+@torch.no_grad()
+def test_encode_leaves_its_input_alone(folders, family):
+    """Two passes, with and without adapters, share what embed gives."""
+    backbone = SSLBackbone(folders[family], 2)
+    hidden, mask = backbone.embed(speechlike(2, 4000), torch.tensor([1.0, 0.4]))
+    hidden[1, 5:] = 7.0
+    before = hidden.clone()
+    first = backbone.encode(hidden, mask)
+    assert torch.equal(hidden, before)
+    assert torch.equal(backbone.encode(hidden, mask), first)
+
+
+def test_silence_is_finite(folders, family):
+    assert (
+        SSLBackbone(folders[family], 2)(torch.zeros(1, 1000)).isfinite().all()
+    )
+
+
+@torch.no_grad()
+def test_bf16_autocast(folders, family):
+    backbone = SSLBackbone(folders[family], LAYERS)
+    wavs, lengths = speechlike(2, 8000), torch.tensor([1.0, 0.6])
+    expected = backbone(wavs, lengths)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = backbone(wavs, lengths)
+    assert got.isfinite().all()
+    assert (got - expected).norm() / expected.norm() < 0.05
+
+
+@torch.no_grad()
+def test_model_in_bf16(folders, family):
+    """Half the memory; the tables of the front-ends stay exact."""
+    backbone = SSLBackbone(folders[family], 2)
+    wavs = speechlike(1, 8000)
+    expected = backbone(wavs)
+    inputs = backbone.front_end.prepare(wavs)
+    got = backbone.bfloat16()(wavs)
+    assert torch.equal(backbone.front_end.prepare(wavs), inputs)
+    assert got.dtype == torch.bfloat16
+    assert (got.float() - expected).norm() / expected.norm() < 0.1
+
+
+# Front-ends -----------------------------------------------------------------
+
+
+def test_normalisation_equals_transformers():
+    backbone = SSLBackbone(tiny_config("wav2vec2"), 1)
+    wav = speechlike(1, 5000)
+    expected = tiny_extractor(tiny_config("wav2vec2"))(
+        wav[0].numpy(), sampling_rate=16000, return_tensors="pt"
+    ).input_values
+    got = backbone.front_end.prepare(wav)[:, 40:5040]
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+
+
+def test_group_norm_models_take_the_wave_as_it_is():
+    wav = speechlike(1, 5000)
+    got = SSLBackbone(tiny_config("hubert_base_like"), 1).front_end.prepare(wav)
+    assert torch.equal(got[:, 40:5040], wav)
+
+
+def test_the_extractor_decides_on_normalisation(tmp_path):
+    folder = save_tiny_backbone(tmp_path, "hubert_base_like")
+    transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(
+        folder
+    )
+    got = SSLBackbone(folder, 1).front_end.prepare(speechlike(1, 5000))[
+        :, 40:5040
+    ]
+    assert got.std() == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("time", [700, 16000, 16001])
+def test_fbank_equals_transformers(time):
+    front_end = SSLBackbone(tiny_config("w2v_bert"), 1).front_end
+    wav = speechlike(1, time)
+    expected = transformers.SeamlessM4TFeatureExtractor()(
+        front_end.pad(wav)[0].numpy(), sampling_rate=16000, return_tensors="pt"
+    ).input_features
+    got = front_end.prepare(wav)
+    assert got.shape == expected.shape
+    torch.testing.assert_close(got, expected, atol=1e-3, rtol=0)
+
+
+def test_fbank_edges_are_mirrored():
+    front_end = SSLBackbone(tiny_config("w2v_bert"), 1).front_end
+    wav = torch.arange(1000.0)[None]
+    padded = front_end.pad(wav)
+    assert padded[0, 118:122].tolist() == [1, 0, 0, 1]
+    assert padded[0, 1118:1122].tolist() == [998, 999, 999, 998]
+    assert padded.shape == (1, 4 * 320 + 240)
+
+
+def test_log_mel_equals_transformers():
+    front_end = SSLBackbone(tiny_config("whisper"), 1).front_end
+    wav = speechlike(1, 7001)
+    expected = transformers.WhisperFeatureExtractor()(
+        front_end.pad(wav)[0].numpy(),
+        sampling_rate=16000,
+        padding=False,
+        return_tensors="pt",
+    ).input_features
+    torch.testing.assert_close(
+        front_end.prepare(wav), expected, atol=1e-4, rtol=0
+    )
+
+
+def test_frames_are_centred_on_their_samples():
+    backbone = SSLBackbone(tiny_config("wav2vec2"), 1)
+    backbone.front_end.do_normalize = False
+    wav = speechlike(1, 3200).requires_grad_()
+    cnn = backbone.model.feature_extractor(backbone.front_end.prepare(wav))
+    cnn[0, :, 5].sum().backward()
+    heard = wav.grad[0].nonzero().flatten()
+    assert [heard.min(), heard.max()] == [5 * 320 - 40, 6 * 320 + 39]
+
+
+def test_other_strides(tmp_path):
+    """The geometry comes from the config."""
+    config = tiny_config("wav2vec2")
+    config.conv_stride = [5, 2, 2, 2, 2, 2, 4]  # 25 frames/s
+    backbone = SSLBackbone(config, 1)
+    assert (backbone.hop_length, backbone.frame_rate) == (640, 25.0)
+    assert backbone(speechlike(1, 641)).shape == (1, 2, 32)
+
+
+def test_whisper_takes_30_s_at_most(folders):
+    backbone = SSLBackbone(folders["whisper"], 1)
+    assert backbone.max_seconds == 30.0
+    with pytest.raises(UserError, match="30.0 s.*at most 30 s"):
+        backbone(torch.zeros(1, 480001))
+
+
+# Frozen, and cut off --------------------------------------------------------
+
+
+def test_layers_above_are_not_built(folders, family):
+    sizes, layer_sizes = [], []
+    for layer in (1, 2, 3):
+        backbone = SSLBackbone(folders[family], layer)
+        layers = backbone.model.get_submodule(backbone.front_end.layers_name)
+        assert len(layers) == layer
+        sizes.append(sum(p.numel() for p in backbone.parameters()))
+        layer_sizes.append(sum(p.numel() for p in layers[-1].parameters()))
+    assert sizes[1] - sizes[0] == layer_sizes[1]
+    full = transformers.AutoModel.from_pretrained(folders[family])
+    assert sizes[1] < sum(p.numel() for p in full.parameters())
+
+
+def test_train_changes_nothing(folders, family):
+    config = copy.deepcopy(tiny_config(family))
+    for key in ("hidden_dropout", "layerdrop", "dropout", "encoder_layerdrop"):
+        if hasattr(config, key):
+            setattr(config, key, 0.9)
+    backbone = SSLBackbone(config, 2)
+    wavs = speechlike(1, 16000)
+    expected = backbone(wavs)
+    outer = torch.nn.ModuleList([backbone]).train()
+    assert outer.training
+    assert not any(module.training for module in backbone.modules())
+    assert not any(p.requires_grad for p in backbone.parameters())
+    assert torch.equal(backbone(wavs), expected)
+
+
+def test_gradient_flows_through(folders, family):
+    backbone = SSLBackbone(folders[family], 2)
+    wavs = speechlike(2, 3000).requires_grad_()
+    features = backbone(wavs, torch.tensor([1.0, 0.5]))
+    features.square().sum().backward()
+    assert wavs.grad[0].any() and wavs.grad[1, :1500].any()
+    assert wavs.grad.isfinite().all()
+    assert not wavs.grad[1, 1500:].any()
+
+
+def test_attributes(folders, family):
+    backbone = SSLBackbone(folders[family], 2)
+    assert backbone.width == 32
+    assert backbone.sample_rate == 16000
+    assert (backbone.hop_length, backbone.frame_rate) == (320, 50.0)
+    assert backbone.layer == 2
+    assert backbone.source == folders[family]
+    assert backbone.model_type == tiny_config(family).model_type
+
+
+# Sites ----------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_adapters_at_the_feed_forward_sites(folders, family):
+    wavs, lengths = speechlike(2, 4000), torch.tensor([1.0, 0.7])
+    backbone = SSLBackbone(folders[family], 2)
+    expected = backbone(wavs, lengths)
+    assert len(set(backbone.feed_forward_sites())) == 2
+    insert_adapters(backbone, 0.0)
+    assert torch.equal(backbone(wavs, lengths), expected)
+
+    adapted = SSLBackbone(folders[family], 2)
+    insert_adapters(adapted, 0.5)
+    assert relative_error(adapted(wavs, lengths), expected) > 1e-3
+
+
+@torch.no_grad()
+def test_layer_sites_give_the_layers(folders, family):
+    backbone = SSLBackbone(folders[family], 2)
+    seen = []
+
+    def record(module, args, output):
+        seen.append(output[0] if isinstance(output, tuple) else output)
+
+    for site in backbone.layer_sites():
+        backbone.get_submodule(site).register_forward_hook(record)
+    features = backbone(speechlike(1, 4000))
+    assert len(seen) == 2
+    assert torch.equal(seen[-1], features)
+
+
+# Loading and saving ---------------------------------------------------------
+
+
+SHOW = """
+import sys, torch
+sys.path.insert(0, sys.argv[1])
+from tiny_models import tiny_config
+from miipher2.models.backbone import SSLBackbone
+torch.manual_seed(1)
+print(SSLBackbone(tiny_config("wavlm"), 2).fingerprint)
+"""
+
+
+def test_a_config_gives_the_same_weights_in_every_process():
+    shown = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            SHOW,
+            os.path.dirname(os.path.dirname(__file__)),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+    torch.manual_seed(2)
+    here = SSLBackbone(tiny_config("wavlm"), 2).fingerprint
+    assert shown.strip() == here
+
+
+def test_a_config_leaves_itself_and_the_seed_alone(family):
+    config = tiny_config(family)
+    before = config.to_dict()
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    SSLBackbone(config, 1)
+    assert torch.equal(torch.rand(1), expected)
+    assert config.to_dict() == before
+
+
+@pytest.mark.parametrize("layer", [LAYERS - 1, LAYERS])
+@torch.no_grad()
+def test_save_and_load(folders, family, layer, tmp_path):
+    wavs, lengths = speechlike(2, 4000), torch.tensor([1.0, 0.7])
+    backbone = SSLBackbone(folders[family], layer)
+    expected = backbone(wavs, lengths)
+    insert_adapters(backbone, 0.5)
+    backbone.save(tmp_path / "new" / "folder")
+    assert sorted(os.listdir(tmp_path / "new" / "folder")) == [
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+    ]
+    again = SSLBackbone(str(tmp_path / "new" / "folder"), layer)
+    assert torch.equal(again(wavs, lengths), expected)
+    assert again.fingerprint == backbone.fingerprint
+    # Once more, from what was saved, one layer lower.
+    lower = SSLBackbone(str(tmp_path / "new" / "folder"), layer - 1)
+    below = SSLBackbone(folders[family], layer - 1)
+    assert torch.equal(lower(wavs, lengths), below(wavs, lengths))
+
+
+def test_fingerprint(folders, family, tmp_path):
+    backbone = SSLBackbone(folders[family], 2)
+    backbone.half().save(tmp_path)
+    assert load_file(tmp_path / "model.safetensors").popitem()[1].dtype == (
+        torch.float16
+    )
+    half = SSLBackbone(str(tmp_path), 2)
+    assert next(half.parameters()).dtype == torch.float32
+    assert half.fingerprint == backbone.fingerprint
+    assert half.fingerprint != SSLBackbone(folders[family], 3).fingerprint
+    assert half.fingerprint != SSLBackbone(tiny_config(family), 2).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("family", "class_name"),
+    [
+        ("hubert_base_like", "HubertForCTC"),
+        ("wav2vec2", "Wav2Vec2ForPreTraining"),
+        ("whisper", "WhisperForConditionalGeneration"),
+    ],
+)
+@torch.no_grad()
+def test_checkpoints_with_heads(folders, family, class_name, tmp_path):
+    """Models on the hub often are the whole of a task's model."""
+    config = transformers.AutoConfig.from_pretrained(folders[family])
+    whole = getattr(transformers, class_name)(config)
+    base = transformers.AutoModel.from_pretrained(folders[family])
+    getattr(whole, whole.base_model_prefix).load_state_dict(base.state_dict())
+    whole.save_pretrained(tmp_path)
+    tiny_extractor(config).save_pretrained(tmp_path)
+    wavs = speechlike(1, 4000)
+    expected = SSLBackbone(folders[family], 2)(wavs)
+    assert torch.equal(SSLBackbone(str(tmp_path), 2)(wavs), expected)
+
+
+def test_loading_is_quiet(folders, family, capfd):
+    """No report of the upper layers, no progress bars."""
+    SSLBackbone(folders[family], 1)
+    assert capfd.readouterr() == ("", "")
+
+
+# Errors ---------------------------------------------------------------------
+
+
+def test_wrong_folder(tmp_path):
+    missing = str(tmp_path / "missing")
+    with pytest.raises(UserError, match="missing: no speech encoder") as info:
+        SSLBackbone(missing, 2)
+    assert len(str(info.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["preprocessor_config", "config"])
+def test_folder_without_a_file(tmp_path, name):
+    folder = save_tiny_backbone(tmp_path, "hubert")
+    (tmp_path / f"{name}.json").unlink()
+    with pytest.raises(UserError, match=f"(?s)no speech encoder.*{name}.json"):
+        SSLBackbone(folder, 2)
+
+
+def test_broken_weights(tmp_path):
+    folder = save_tiny_backbone(tmp_path, "hubert")
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(UserError, match="no speech encoder could be loaded"):
+        SSLBackbone(folder, 2)
+
+
+@pytest.mark.parametrize("family", ["hubert", "w2v_bert", "whisper"])
+def test_missing_weights(tmp_path, family):
+    folder = save_tiny_backbone(tmp_path, family)
+    weights = load_file(tmp_path / "model.safetensors")
+    kept = {k: v for k, v in weights.items() if "encoder.layers.1." not in k}
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"weights are missing.*layers\.1\."):
+        SSLBackbone(folder, 2)
+    SSLBackbone(folder, 1)  # does not need them
+
+
+def test_missing_final_norm(tmp_path):
+    """Is an error where it is used, and only there."""
+    folder = save_tiny_backbone(tmp_path, "hubert")
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["encoder.layer_norm.weight"]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="encoder.layer_norm.weight"):
+        SSLBackbone(folder, LAYERS)
+    SSLBackbone(folder, LAYERS - 1)
+
+
+@pytest.mark.parametrize("layer", [0, 4, -1])
+def test_wrong_layer(folders, family, layer):
+    with pytest.raises(UserError, match=f"layer {layer} .*layers 1 to 3"):
+        SSLBackbone(folders[family], layer)
+
+
+def test_unsupported_type(tmp_path):
+    config = transformers.BertConfig()
+    with pytest.raises(UserError, match="'bert'.*hubert, wav2vec2, wavlm"):
+        SSLBackbone(config, 2)
+    config.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="'bert'.*hubert, wav2vec2, wavlm"):
+        SSLBackbone(str(tmp_path), 2)
+
+
+def test_no_code_from_strangers(tmp_path):
+    """A folder cannot bring code of its own."""
+    config = {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "mine.py").write_text("raise SystemExit(9)")
+    with pytest.raises(UserError, match="no speech encoder could be loaded"):
+        SSLBackbone(str(tmp_path), 2)
+
+
+# YAML -----------------------------------------------------------------------
+
+
+MAIN = """
+ssl: !include:models/ssl/hubert_base.yaml
+ssl_source: !ref <ssl[source]>
+ssl_layer: !ref <ssl[layer]>
+"""
+BUILT = """
+backbone: !new:miipher2.models.backbone.SSLBackbone
+    source: !ref <ssl_source>
+    layer: !ref <ssl_layer>
+"""
+
+
+def load_main(text, overrides, tmp_path):
+    (tmp_path / "models").symlink_to(
+        os.path.abspath(os.path.join(HPARAMS, "models"))
+    )
+    (tmp_path / "main.yaml").write_text(text)
+    with open(tmp_path / "main.yaml") as file:
+        return load_hyperpyyaml(file, overrides)
+
+
+def backbone_yamls():
+    paths = glob.glob(os.path.join(HPARAMS, "models", "ssl", "*.yaml"))
+    return sorted(os.path.basename(path) for path in paths)
+
+
+def test_all_backbones_are_there():
+    assert backbone_yamls() == sorted(
+        f"{name}.yaml"
+        for name in (
+            "hubert_base hubert_large hubert_tiny japanese_hubert_large"
+            " mhubert_147 w2v_bert_2 wav2vec2_large wavlm_base_plus"
+            " wavlm_large whisper_base whisper_large_v3 xls_r_300m"
+        ).split()
+    )
+
+
+@pytest.mark.parametrize("name", backbone_yamls())
+def test_each_yaml_is_an_override(name, tmp_path):
+    override = f"ssl: !include:models/ssl/{name}"
+    hparams = load_main(MAIN, override, tmp_path)
+    assert set(hparams["ssl"]) == {"source", "layer"}
+    assert hparams["ssl_source"] == hparams["ssl"]["source"]
+    assert isinstance(hparams["ssl_layer"], int)
+
+
+def test_the_tiny_yaml_builds(tmp_path):
+    override = "ssl: !include:models/ssl/hubert_tiny.yaml"
+    hparams = load_main(MAIN + BUILT, override, tmp_path)
+    backbone, config = hparams["backbone"], hparams["ssl"]["source"]
+    assert backbone.layer == hparams["ssl"]["layer"] < config.num_hidden_layers
+    features = backbone(speechlike(1, 3200))
+    assert features.shape == (1, 10, config.hidden_size)
+
+
+def test_source_and_layer_are_overrides(folders, tmp_path):
+    override = f"ssl_source: {folders['wavlm']}\nssl_layer: 1"
+    backbone = load_main(MAIN + BUILT, override, tmp_path)["backbone"]
+    assert backbone.model_type == "wavlm" and backbone.layer == 1

@@ -1,0 +1,143 @@
+"""Adapters on a frozen backbone.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import functools
+
+import pytest
+import torch
+from tiny_models import FAMILIES, save_tiny_backbone
+
+from miipher2.errors import UserError
+from miipher2.models.adapters import ParallelAdapter
+from miipher2.models.backbone import SSLBackbone
+from miipher2.models.cleaner import FeatureCleaner
+
+ADAPTER = functools.partial(ParallelAdapter, bottleneck=8)
+
+
+def cleaner_on(folder, layer=2, **options):
+    return FeatureCleaner(
+        SSLBackbone(folder, layer), **{"adapter": ADAPTER, **options}
+    )
+
+
+def disturb(cleaner):
+    """Gives the up-projections something to say."""
+    for name, parameter in cleaner.named_parameters():
+        if "up_proj" in name:
+            torch.nn.init.normal_(parameter)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def folder(request, tmp_path_factory):
+    return save_tiny_backbone(
+        tmp_path_factory.mktemp(request.param), request.param
+    )
+
+
+@pytest.mark.parametrize("placement", ["feed_forward", "layer"])
+def test_training_starts_exactly_at_the_frozen_model(folder, placement):
+    wavs, lengths = torch.randn(2, 9000), torch.tensor([1.0, 0.7])
+    frozen = SSLBackbone(folder, 2)(wavs, lengths)
+    cleaner = cleaner_on(folder, placement=placement)
+    # not torch.equal: adding zeros moves tensors, and other kernels round
+    # the last bit otherwise
+    assert torch.allclose(cleaner(wavs, lengths), frozen, atol=2e-6)
+    disturb(cleaner)
+    assert not torch.allclose(cleaner(wavs, lengths), frozen, atol=1e-3)
+    assert torch.equal(cleaner.target(wavs, lengths), frozen)
+
+
+@pytest.mark.parametrize("placement", ["feed_forward", "layer"])
+def test_every_used_layer_has_one_adapter_that_learns(folder, placement):
+    cleaner = cleaner_on(folder, placement=placement)
+    adapters = [m for m in cleaner.modules() if isinstance(m, ParallelAdapter)]
+    assert len(adapters) == 2
+    disturb(cleaner)
+    cleaner.train()
+    cleaner(torch.randn(1, 8000)).square().mean().backward()
+    for name, parameter in cleaner.named_parameters():
+        assert parameter.requires_grad == ("adapter_" in name), name
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+
+
+def test_shared_pass_equals_two_passes(tiny_backbone):
+    cleaner = cleaner_on(tiny_backbone)
+    disturb(cleaner)
+    noisy, clean = torch.randn(2, 2, 7000)
+    lengths = torch.tensor([0.5, 1.0])
+    predicted, target = cleaner(noisy, lengths, clean)
+    assert torch.allclose(predicted, cleaner(noisy, lengths), atol=1e-5)
+    assert torch.allclose(target, cleaner.target(clean, lengths), atol=1e-5)
+    assert predicted.requires_grad and not target.requires_grad
+
+
+def test_checkpoint_holds_the_adapters_alone(tiny_backbone, tmp_path):
+    cleaner = cleaner_on(tiny_backbone)
+    disturb(cleaner)
+    cleaner.saver(tmp_path / "a.ckpt")
+    # two adapters of 32 -> 8 -> 32 with biases, in fp32, and a header
+    expected = 2 * 4 * (2 * 32 * 8 + 32 + 8)
+    assert expected < (tmp_path / "a.ckpt").stat().st_size < expected + 3000
+    again = cleaner_on(tiny_backbone)
+    again.loader(tmp_path / "a.ckpt")
+    wavs = torch.randn(1, 5000)
+    assert torch.equal(again(wavs), cleaner(wavs))
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_frozen_cleaner_still_saves_its_adapters(tiny_backbone, tmp_path):
+    cleaner = cleaner_on(tiny_backbone)
+    cleaner.saver(tmp_path / "free.ckpt")
+    cleaner.requires_grad_(False)
+    cleaner.saver(tmp_path / "frozen.ckpt")
+    files = [(tmp_path / n).read_bytes() for n in ("free.ckpt", "frozen.ckpt")]
+    assert files[0] == files[1]
+
+
+def test_adapters_of_another_backbone_are_refused(tiny_backbone, tmp_path):
+    path = tmp_path / "a.ckpt"
+    cleaner_on(tiny_backbone).saver(path)
+    other = save_tiny_backbone(tmp_path / "wavlm", "wavlm")
+    for cleaner, word in (
+        (cleaner_on(other), "model_type hubert"),
+        (cleaner_on(tiny_backbone, layer=1), "layer 2"),
+        (cleaner_on(tiny_backbone, placement="layer"), "placement"),
+        (
+            cleaner_on(
+                tiny_backbone,
+                adapter=functools.partial(ParallelAdapter, bottleneck=4),
+            ),
+            "adapter_down_proj",
+        ),
+    ):
+        with pytest.raises(UserError, match=word) as error:
+            cleaner.loader(path)
+        assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+
+def test_same_shape_but_other_weights_are_refused(tiny_backbone, tmp_path):
+    cleaner_on(tiny_backbone).saver(tmp_path / "a.ckpt")
+    backbone = SSLBackbone(tiny_backbone, 2)
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            parameter += 0.1
+    backbone.save(tmp_path / "other")
+    with pytest.raises(UserError, match="fingerprint"):
+        cleaner_on(str(tmp_path / "other")).loader(tmp_path / "a.ckpt")
+
+
+def test_broken_files_are_named(tiny_backbone, tmp_path):
+    cleaner = cleaner_on(tiny_backbone)
+    path = tmp_path / "a.ckpt"
+    with pytest.raises(UserError, match="no such file"):
+        cleaner.loader(path)
+    cleaner.saver(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match="not a complete"):
+        cleaner.loader(path)
+    with pytest.raises(UserError, match="neither"):
+        cleaner_on(tiny_backbone, placement="beside")

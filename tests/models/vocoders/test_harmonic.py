@@ -1,0 +1,232 @@
+"""The vocoder that shapes harmonics and noise.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hyperpyyaml import load_hyperpyyaml
+
+from miipher2.errors import UserError
+from miipher2.models.pretraining_targets import SpectralTargets
+from miipher2.models.vocoders.base import build_vocoder
+from miipher2.models.vocoders.harmonic import HarmonicVocoder
+from miipher2.models.vocoders.pulse_train import pulse_train
+from miipher2.models.weights import save_weights
+
+SMALL = {"channels": 16, "intermediate": 32, "layers": 2}
+
+
+def small(**settings):
+    """A small vocoder, the same one every time."""
+    torch.manual_seed(0)
+    return HarmonicVocoder(4, **{**SMALL, **settings})
+
+
+def pitch(hz, frames, batch=1):
+    """The pitch of voiced speech, as a dataset gives it."""
+    values = torch.tensor([float(hz), 1.0])
+    return values.expand(batch, 2 * frames, 2).clone()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7, 50])
+def test_exactly_hop_length_samples_a_frame(frames):
+    vocoder = small()
+    features = torch.randn(2, frames, 4)
+    wav, error = vocoder(features, pitch(100, frames, 2))
+    assert wav.shape == (2, frames * 320) and error.isfinite()
+    made = vocoder.eval()(features)
+    assert made.shape == wav.shape and made.isfinite().all()
+
+
+def test_it_starts_with_what_the_head_of_stage_0_says(tmp_path):
+    targets = SpectralTargets()
+    head = {
+        "weight": torch.eye(241).half(),  # as the shipped one
+        "bias": torch.zeros(241).half(),
+    }
+    save_weights(
+        tmp_path / "head.safetensors", head, {"targets": "SpectralTargets"}
+    )
+    # noise that grows and whose colour changes
+    torch.manual_seed(0)
+    wav = torch.randn(32000) * torch.linspace(0.01, 0.3, 32000)
+    wav[1:] += 0.9 * torch.linspace(-1, 1, 31999) * wav[:-1]
+    frames = targets(wav)
+
+    def error(**settings):
+        torch.manual_seed(0)
+        vocoder = HarmonicVocoder(241, **settings, **SMALL)
+        said = targets(vocoder.eval()(frames[None])[0].detach())
+        return 4 * (said - frames)[:, :160].abs().mean()
+
+    assert error(warm_start=tmp_path) < 0.4 < 1.0 < error()
+    save_weights(tmp_path / "head.safetensors", head, {"targets": "Others"})
+    with pytest.raises(UserError, match="Others.*SpectralTargets"):
+        error(warm_start=tmp_path)
+
+
+@pytest.mark.parametrize("hz", [60.0, 123.4, 440.0])
+def test_pulses_are_all_harmonics_and_nothing_else(hz):
+    wav = pulse_train(torch.full((1, 200), hz), 80, 16000)[0]
+    window = torch.hann_window(len(wav))
+    power = torch.fft.rfft(wav * window).abs().square()
+    bins = torch.arange(len(power)).float()  # 1 Hz each
+    from_harmonic = (bins - hz * (bins / hz).round()).abs()
+    inside = (bins > hz / 2) & (bins < 7900)
+    assert power[inside & (from_harmonic > 4)].sum() < 1e-3 * power.sum()
+    peaks = power[(hz * torch.arange(1, int(7900 / hz))).round().long()]
+    assert peaks.max() < 5 * peaks.min()
+    assert wav.square().mean() == pytest.approx(1.0, rel=0.1)
+
+
+def test_pulses_do_not_click_while_the_pitch_glides():
+    hz = torch.linspace(100, 300, 100)[None]
+    wav = pulse_train(hz, 160, 16000)[0]
+    spectra = torch.stft(
+        wav, 256, 64, window=torch.hann_window(256), return_complex=True
+    )
+    level = spectra.abs().square().mean(dim=0)[4:-4]
+    assert level.max() < 20 * level.median()
+
+
+def test_a_pulse_stands_where_the_filters_hear_it():
+    vocoder = small().eval()
+    hz = torch.full((1, 20), 100.0)
+    filters = torch.zeros(1, 20, 3, 321)
+    filters[:, :, 1] = -20.0
+    made = vocoder.shape(hz, filters)
+    assert torch.allclose(made, pulse_train(hz, 160, 16000), atol=1e-4)
+
+
+def test_eval_mode_says_the_same_every_time():
+    vocoder = small().eval()
+    features = torch.randn(3, 9, 4)
+    made = vocoder(features)
+    assert torch.equal(vocoder(features), made)
+    assert torch.allclose(vocoder(features[1:2])[0], made[1], atol=1e-3)
+    long = vocoder(torch.randn(1, 500, 4))  # longer than the noise is
+    assert long.shape == (1, 160000) and long.abs().max() > 0
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("keep", [False, True])
+def test_windows_go_on_where_the_last_one_was(rows, keep):
+    """Three windows of one recording, in batches of so many."""
+    vocoder = small(layers=1, keep=keep).eval()
+    features = torch.randn(1, 250, 4).cumsum(dim=1) / 10
+    recording = 0.1 * torch.randn(1, 250 * 320) if keep else None
+    whole = vocoder(features, recording=recording)[0]
+    channel = SimpleNamespace(state=None)
+    starts = [0, 80, 150]
+    windows = [
+        SimpleNamespace(channel=channel, start=start, next_start=after)
+        for start, after in zip(starts, [80, 150, None], strict=True)
+    ]
+    parts = []
+    for first in range(0, 3, rows):
+        batch = windows[first : first + rows]
+        cut = [features[0, w.start : w.start + 100] for w in batch]
+        heard = None
+        if keep:
+            heard = [recording[0, w.start * 320 :][:32000] for w in batch]
+            heard = torch.stack(heard)
+        parts += vocoder.speak(torch.stack(cut), batch, 10, heard)
+    for window, part in zip(windows, parts, strict=True):
+        # what the borders can be heard in left out
+        first = 0 if window.start == 0 else 10
+        last = 100 if window.next_start is None else 90
+        expected = whole[(window.start + first) * 320 :][: (last - first) * 320]
+        made = part[first * 320 : last * 320]
+        assert (made - expected).norm() < 0.01 * expected.norm()
+
+
+def test_a_batch_that_finds_no_memory_leaves_the_harmonics_where_they_were(
+    monkeypatch,
+):
+    vocoder = HarmonicVocoder(16, channels=8, intermediate=16, layers=1).eval()
+    channel = SimpleNamespace(state=0.25)
+    windows = [SimpleNamespace(channel=channel, start=0, next_start=80)]
+
+    def full(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(vocoder, "shape", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        vocoder.speak(torch.rand(1, 100, 16), windows, 10)
+    assert channel.state == 0.25
+    monkeypatch.undo()
+    vocoder.speak(torch.rand(1, 100, 16), windows, 10)
+    assert channel.state != 0.25
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_every_weight_learns(recorded):
+    vocoder = small(keep=True)
+    torch.nn.init.normal_(vocoder.keeper.say.weight, std=0.1)
+    recording = 0.1 * torch.randn(9, 2240) if recorded else None
+    wav, error = vocoder(torch.randn(9, 7, 4), pitch(200, 7, 9), recording)
+    (wav.square().mean() + wav.abs().mean() + error).backward()
+    for name, parameter in vocoder.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        if recorded or not name.startswith("keeper"):
+            assert parameter.grad.abs().sum() > 0, name
+
+
+def test_in_training_some_clips_are_made_anew_altogether():
+    vocoder = small(keep=True)
+    _, _, (kept, made) = vocoder.describe(
+        torch.randn(200, 3, 4), 0.1 * torch.randn(200, 960)
+    )
+    anew = (made == 1).all(dim=2).all(dim=1)
+    assert (kept[anew] == 0).all() and (kept[~anew].abs() > 0).any()
+    assert (made[~anew] < 1).all()
+    assert 0.15 < anew.float().mean() < 0.45
+
+
+def test_without_a_recording_it_makes_everything_anew():
+    features = torch.randn(1, 9, 4)
+    anew = small().eval()
+    keeping = small(keep=True).eval()
+    keeping.load_state_dict(anew.state_dict(), strict=False)
+    assert torch.allclose(keeping(features), anew(features), atol=1e-6)
+    recording = 0.1 * torch.randn(1, 9 * 320)
+    assert not torch.allclose(
+        keeping(features, None, recording), anew(features)
+    )
+
+
+def test_it_learns_to_hear_the_pitch():
+    vocoder = small()
+    hz = torch.tensor([90.0, 150.0, 220.0, 400.0])
+    features = torch.nn.functional.one_hot(torch.arange(4)).float()
+    features = features[:, None].expand(4, 9, 4)
+    given = torch.stack([pitch(value, 9)[0] for value in hz])
+    optimizer = torch.optim.Adam(vocoder.parameters(), 0.01)
+    for _ in range(80):
+        _, error = vocoder(features, given)
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    heard = []
+    vocoder.shape = lambda hz, *_: heard.append(hz) or torch.zeros(4, 9)
+    vocoder.eval()(features)
+    assert torch.allclose(heard[0][:, 9], hz, rtol=0.02)
+
+
+def test_unvoiced_frames_teach_no_pitch():
+    vocoder = small()
+    unvoiced = pitch(200, 7)
+    unvoiced[..., 1] = 0.0
+    assert vocoder(torch.randn(1, 7, 4), unvoiced)[1] == 0
+
+
+def test_its_yaml(request):
+    path = request.config.rootpath / "hparams/models/vocoder/harmonic.yaml"
+    loaded = load_hyperpyyaml(path.read_text())
+    backbone = SimpleNamespace(width=320, frame_rate=50.0, sample_rate=16000)
+    vocoder = build_vocoder(loaded["generator"], backbone, 16000)
+    assert 6e6 < sum(p.numel() for p in vocoder.parameters()) < 8e6

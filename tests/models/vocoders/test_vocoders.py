@@ -1,0 +1,183 @@
+"""Vocoders: lengths, rates, starting weights.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import functools
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hyperpyyaml import load_hyperpyyaml
+from speechbrain.lobes.models.HifiGAN import UnitHifiganGenerator
+
+from miipher2.errors import UserError
+from miipher2.models.discriminators import FrameDiscriminator
+from miipher2.models.vocoders.base import build_vocoder
+from miipher2.models.vocoders.hifigan import HiFiGAN, take_what_fits
+from miipher2.models.vocoders.istft import ISTFTVocoder
+
+SMALL = {
+    "upsample_factors": [8, 8, 5],
+    "upsample_kernel_sizes": [16, 16, 11],
+    "upsample_initial_channel": 16,
+    "resblock_kernel_sizes": [3],
+    "resblock_dilation_sizes": [[1, 3, 5]],
+}
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7, 50])
+@pytest.mark.parametrize("training", [False, True])
+def test_exactly_hop_length_samples_a_frame(frames, training):
+    if training and frames < 4:
+        return  # training segments are longer than the convolutions' padding
+    vocoder = HiFiGAN(width=4, **SMALL).train(training)
+    wav = vocoder(torch.randn(2, frames, 4))
+    assert wav.shape == (2, frames * 320)
+    assert wav.abs().max() <= 1
+
+
+@pytest.mark.parametrize("frames", [1, 2, 20])
+def test_prepared_for_inference_it_says_the_same(frames):
+    vocoder = HiFiGAN(width=4, **SMALL).eval()
+    for parameter in vocoder.parameters():
+        parameter.data *= 2
+    features = torch.randn(2, frames, 4)
+    with torch.inference_mode():
+        before = vocoder(features)
+        vocoder.prepare_inference()
+        after = vocoder(features)
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name,hop", [("hifigan", 320), ("hifigan_24k", 480), ("hifigan_small", 320)]
+)
+def test_yaml_of_each_vocoder(name, hop, request):
+    path = request.config.rootpath / f"hparams/models/vocoder/{name}.yaml"
+    loaded = load_hyperpyyaml(path.read_text())
+    backbone = SimpleNamespace(width=8, frame_rate=50.0)
+    rate = loaded["sample_rate"]
+    vocoder = build_vocoder(loaded["generator"], backbone, rate).eval()
+    assert vocoder.hop_length == hop
+    assert vocoder.sample_rate == rate == 50 * hop
+    with torch.no_grad():
+        assert vocoder(torch.randn(1, 3, 8)).shape == (1, 3 * hop)
+
+
+def test_a_vocoder_of_another_frame_rate_is_refused():
+    backbone = SimpleNamespace(width=8, frame_rate=25.0)
+    with pytest.raises(UserError, match="8000 Hz, not .* 16000 Hz.* 640"):
+        build_vocoder(functools.partial(HiFiGAN, **SMALL), backbone, 16000)
+    with pytest.raises(UserError, match="sample_rate: 24000 Hz, but"):
+        build_vocoder(functools.partial(HiFiGAN, **SMALL), backbone, 24000)
+
+
+def test_it_speaks_windows_as_features():
+    vocoder = HiFiGAN(width=4, **SMALL).eval()
+    features = torch.randn(2, 9, 4)
+    wavs = torch.zeros(2, 9 * 320)
+    spoken = vocoder.speak(features, [], 0, wavs)
+    assert torch.equal(spoken, vocoder(features))
+
+
+def test_folding_weight_norm_changes_nothing():
+    vocoder = HiFiGAN(width=4, **SMALL).eval()
+    features = torch.randn(1, 9, 4)
+    before = vocoder(features)
+    vocoder.prepare_inference()
+    assert not any("parametrizations" in n for n in vocoder.state_dict())
+    assert torch.allclose(vocoder(features), before, atol=1e-5)
+
+
+def test_weights_come_back_and_others_are_refused(tmp_path):
+    vocoder = HiFiGAN(width=4, **SMALL).eval()
+    vocoder.save(tmp_path / "v.safetensors")
+    again = HiFiGAN(width=4, **SMALL).eval()
+    again.load(tmp_path / "v.safetensors")
+    features = torch.randn(1, 9, 4)
+    assert torch.equal(again(features), vocoder(features))
+    with pytest.raises(UserError, match="width 4, the backbone gives 5"):
+        HiFiGAN(width=5, **SMALL).load(tmp_path / "v.safetensors")
+    wider = HiFiGAN(width=4, **{**SMALL, "upsample_initial_channel": 32})
+    with pytest.raises(UserError, match="generator.conv_post") as error:
+        wider.load(tmp_path / "v.safetensors")
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def unit_checkpoint(tmp_path):
+    """SpeechBrain's unit HiFi-GAN with the same upsampling."""
+    unit = UnitHifiganGenerator(
+        in_channels=12,
+        out_channels=1,
+        resblock_type="1",
+        vocab_size=10,
+        embedding_dim=12,
+        attn_dim=12,
+        **SMALL,
+    )
+    torch.save(unit.state_dict(), tmp_path / "generator.ckpt")
+    return tmp_path / "generator.ckpt", unit
+
+
+def test_warm_start_takes_what_fits(unit_checkpoint):
+    path, unit = unit_checkpoint
+    vocoder = HiFiGAN(width=4, warm_start=str(path), **SMALL)
+    report = take_what_fits(vocoder.generator, str(path))
+    own, there = vocoder.generator.state_dict(), unit.state_dict()
+    assert len(report["taken"]) > 20
+    for name in report["taken"]:
+        assert torch.equal(own[name], there[name])
+    assert all(name.startswith("conv_pre") for name in report["new"])
+    left = {name.split(".")[0] for name in report["left_out"]}
+    assert left == {"conv_pre", "unit_embedding", "attn_pooling"}
+
+
+def test_a_vocoder_without_a_warm_start_says_so(unit_checkpoint):
+    path, _ = unit_checkpoint
+    backbone = SimpleNamespace(width=4, frame_rate=50.0)
+    build_vocoder(
+        functools.partial(HiFiGAN, **SMALL), backbone, 16000, str(path)
+    )
+    with pytest.raises(UserError, match="warm_start: .*generator.ckpt"):
+        build_vocoder(ISTFTVocoder, backbone, 16000, str(path))
+
+
+def test_warm_start_reads_older_names_of_weight_norm(unit_checkpoint, tmp_path):
+    path, unit = unit_checkpoint
+    older = {
+        name.replace("parametrizations.weight.original0", "weight_g").replace(
+            "parametrizations.weight.original1", "weight_v"
+        ): tensor
+        for name, tensor in unit.state_dict().items()
+    }
+    torch.save(older, tmp_path / "older.ckpt")
+    generator = HiFiGAN(width=4, **SMALL).generator
+    new = take_what_fits(generator, str(path))
+    assert take_what_fits(generator, str(tmp_path / "older.ckpt")) == new
+
+
+def test_warm_start_from_something_else_is_refused(tmp_path):
+    torch.save({"a": torch.ones(1)}, tmp_path / "a.ckpt")
+    (tmp_path / "b.ckpt").write_text("not a checkpoint")
+    generator = HiFiGAN(width=4, **SMALL).generator
+    with pytest.raises(UserError, match="nothing in"):
+        take_what_fits(generator, str(tmp_path / "a.ckpt"))
+    for name in ("b.ckpt", "missing.ckpt"):
+        with pytest.raises(UserError, match=name):
+            take_what_fits(generator, str(tmp_path / name))
+
+
+def test_discriminator_judges_every_clip_by_itself():
+    discriminator = FrameDiscriminator(channels=4)
+    wavs = torch.randn(3, 1, 4001)
+    scores, features = discriminator(wavs)
+    alone, _ = discriminator(wavs[1:2])
+    assert len(scores) == len(features) == 8
+    for score, one in zip(scores, alone, strict=True):
+        assert score.shape[0] == 3
+        assert torch.allclose(score[1:2], one, atol=1e-5)
+    sum(s.square().mean() for s in scores).backward()
+    assert all(p.grad is not None for p in discriminator.parameters())

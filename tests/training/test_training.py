@@ -1,0 +1,575 @@
+"""Both stages from their YAML, interrupted, resumed and in two processes.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import speechbrain
+import torch
+from tiny_models import FAMILIES, save_tiny_backbone
+from tiny_runs import ROOT, arguments
+
+from miipher2.errors import UserError
+from miipher2.inference.restorer import Restorer
+from miipher2.models.weights import load_weights
+from miipher2.training.vocoder_brain import VocoderBrain
+
+# the adapters learn with the vocoder
+TOGETHER = {"train_adapters": True, "pretrain_steps": 0}
+
+
+def figures(folder, name):
+    """The values of one figure, validation by validation."""
+    text = (folder / "train_log.txt").read_text()
+    return [float(x) for x in re.findall(rf"{name}: ([\d.e+-]+)", text)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_trains_by_one_override(family, train, tmp_path):
+    folder = save_tiny_backbone(tmp_path / "ssl", family)
+    include = tmp_path / "ssl.yaml"
+    include.write_text(f"source: {folder}\nlayer: 2\n")
+    train("pa", tmp_path / "pa", ssl=f"!include:{include}")
+    assert (tmp_path / "pa/model/cleaner.safetensors").exists()
+    ratio = figures(tmp_path / "pa", "valid ratio")
+    assert ratio and 0 < ratio[-1] < 10
+
+
+def test_adapters_learn_and_each_degradation_is_reported(
+    train, tiny_backbone, tmp_path
+):
+    train(
+        "pa",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        max_steps=60,
+        valid_interval=20,
+        warmup_steps=2,
+        lr=0.003,
+        batch_size=4,
+        adapter_bottleneck=16,
+        valid_kinds="[noise, clipping]",
+        tensorboard="True",
+    )
+    loss = figures(tmp_path, "train loss")
+    assert loss[-1] < 0.9 * loss[0]
+    for name in ("l1", "l2", "sc", "ratio noise", "ratio clipping"):
+        assert len(figures(tmp_path, f"valid {name}")) == 3
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_vocoder_changes_phase_and_ends_with_a_model(trained):
+    folder = trained / "vocoder"
+    log = (folder / "log.txt").read_text()
+    assert "features of clean speech" in log
+    assert len(list((folder / "samples").rglob("*_made.wav"))) == 1
+    names = {p.name for p in (folder / "model").iterdir()}
+    assert names == {
+        "backbone",
+        "cleaner.safetensors",
+        "hyperparams.yaml",
+        "vocoder.safetensors",
+    }
+    # the adapters of stage 1 are handed on untouched
+    here, _ = load_weights(folder / "model/cleaner.safetensors")
+    there, _ = load_weights(trained / "pa/model/cleaner.safetensors")
+    assert here.keys() == there.keys()
+    assert all(torch.equal(here[k], there[k]) for k in here)
+
+
+def test_vocoder_learns_and_a_resumed_run_keeps_its_phase(
+    train, trained, tiny_backbone, tmp_path
+):
+    options = {
+        "ssl_source": tiny_backbone,
+        "ssl_layer": 2,
+        "cleaner_folder": trained / "pa",
+        "mel_steps": 100,
+        "pretrain_steps": 25,
+        "valid_interval": 20,
+        "warmup_steps": 5,
+        "lr": 0.002,
+    }
+    train("vocoder", tmp_path, max_steps=20, **options)
+    train("vocoder", tmp_path, max_steps=60, **options)
+    loss = figures(tmp_path, "train loss")
+    assert len(loss) == 3 and loss[-1] < 0.99 * loss[0]
+    assert len(figures(tmp_path, "valid mel clean")) == 1
+    assert len(figures(tmp_path, "valid mel restored")) == 2
+    log = (tmp_path / "log.txt").read_text()
+    phases = re.findall(r"features of (\w+) speech", log)
+    assert phases == ["clean", "clean", "restored"]
+    assert "resumed at step 20 of 60" in log
+    assert log.count("heard no restored features in 20 steps") == 1
+
+
+def test_adversarial_steps_change_both_networks(
+    train, trained, tiny_backbone, tmp_path
+):
+    train(
+        "vocoder",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        cleaner_folder=trained / "pa",
+        max_steps=4,
+        valid_interval=2,
+        mel_steps=2,
+    )
+    (save,) = (tmp_path / "save").glob("CKPT+*")
+    for network, steps in (("generator", 4), ("discriminator", 2)):
+        optimizer = torch.load(save / f"opt_{network}.ckpt", weights_only=True)
+        assert {s["step"].item() for s in optimizer["state"].values()} == {
+            steps
+        }
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_each_adversary_learns_from_its_own_loss_alone(
+    batches, train, trained, tiny_backbone, tmp_path, monkeypatch
+):
+    """As if the discriminator judged anew, of detached sound, for its own."""
+    checked = []
+
+    class Checked(VocoderBrain):
+        def adversarial_losses(self, made, target):
+            made.retain_grad()
+            self.pairs = [*getattr(self, "pairs", []), (made, target)]
+            return super().adversarial_losses(made, target)
+
+        def optimizers_step(self):
+            judge = self.modules.discriminator
+            parameters = list(judge.parameters())
+            sums = [torch.zeros_like(p) for p in parameters]
+            for made, target in self.pairs:
+                true, heard = judge(target), judge(made.detach())
+                loss = self.discriminator_loss(heard[0], true[0])["D_loss"]
+                for total, part in zip(
+                    sums, torch.autograd.grad(loss, parameters), strict=True
+                ):
+                    total += part / batches
+                leaf = made.detach().requires_grad_()
+                scores, features = judge(leaf)
+                given = stage, leaf, target, scores, features, true[1]
+                loss = self.generator_loss(*given)["G_loss"]
+                (wanted,) = torch.autograd.grad(loss / batches, leaf)
+                torch.testing.assert_close(made.grad, wanted)
+                checked.append(made.grad.abs().max())
+            found = [parameter.grad for parameter in parameters]
+            torch.testing.assert_close(found, sums)
+            self.pairs = []
+            super().optimizers_step()
+
+    stage = speechbrain.Stage.TRAIN
+    monkeypatch.setattr("miipher2.training.vocoder_brain.VocoderBrain", Checked)
+    train(
+        "vocoder",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        cleaner_folder=trained / "pa",
+        max_steps=2,
+        mel_steps=0,
+        pretrain_steps=0,
+        grad_accumulation_factor=batches,
+    )
+    assert len(checked) == 2 * batches and min(checked) > 0
+
+
+def test_adapters_learn_with_the_vocoder_and_a_resumed_run_has_them(
+    train, trained, tiny_backbone, tmp_path
+):
+    options = {
+        "ssl_source": tiny_backbone,
+        "ssl_layer": 2,
+        "cleaner_folder": trained / "pa",
+        **TOGETHER,
+    }
+    train("vocoder", tmp_path, max_steps=2, **options)
+    file = "model/cleaner.safetensors"
+    before, _ = load_weights(trained / "pa" / file)
+    learned, _ = load_weights(tmp_path / file)
+    assert not any(torch.equal(before[name], learned[name]) for name in before)
+    train("vocoder", tmp_path, max_steps=3, lr=0.0, **options)
+    resumed, _ = load_weights(tmp_path / file)
+    assert all(torch.equal(learned[name], resumed[name]) for name in learned)
+
+
+@pytest.mark.parametrize("mel_steps, taken", [(100, 2), (0, 4)])
+def test_with_the_adversary_the_last_checkpoint_is_taken(
+    mel_steps, taken, train, trained, tiny_backbone, tmp_path, monkeypatch
+):
+    """Where every validation finds a higher mel error than the last one."""
+    monkeypatch.setattr(
+        VocoderBrain,
+        "figures",
+        lambda brain, means: {brain.best_key: brain.optimizer_step},
+    )
+    train(
+        "vocoder",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        cleaner_folder=trained / "pa",
+        max_steps=4,
+        mel_steps=mel_steps,
+        pretrain_steps=0,
+    )
+    saves = sorted((tmp_path / "save").glob("CKPT+*"))
+    assert len(saves) == 2  # after steps 2 and 4
+    assert_same_weights(
+        tmp_path / "model/vocoder.safetensors",
+        saves[taken // 2 - 1] / "generator.ckpt",
+    )
+
+
+def test_a_finished_run_is_not_trained_again(train, tiny_backbone, tmp_path):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    train("pa", tmp_path, **options)
+    train("pa", tmp_path, **options)
+    assert len(figures(tmp_path, "valid loss")) == 1
+
+
+@pytest.mark.parametrize(
+    "first,then,steps",
+    [((3, 2), (8, 2), [2, 3, 5, 7, 8]), ((4, 4), (6, 1), [4, 5, 6])],
+)
+def test_a_longer_run_goes_on_to_its_last_step(
+    first, then, steps, train, tiny_backbone, tmp_path
+):
+    for max_steps, valid_interval in (first, then):
+        train(
+            "pa",
+            tmp_path,
+            ssl_source=tiny_backbone,
+            ssl_layer=2,
+            max_steps=max_steps,
+            valid_interval=valid_interval,
+        )
+    lines = (tmp_path / "train_log.txt").read_text().splitlines()
+    seen = [int(re.match(r"step: (\d+)", x)[1]) for x in lines if "valid" in x]
+    assert seen == steps
+
+
+def test_test_only_evaluates_the_trained_vocoder(
+    train_script, corpus, trained, tiny_backbone, tmp_path
+):
+    given = arguments(
+        "vocoder",
+        corpus,
+        tmp_path,
+        cleaner_folder=trained / "pa",
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        pretrain_steps=1,
+    )
+    with pytest.raises(UserError, match="no checkpoint"):
+        train_script.main([*given, "--test_only"])
+    train_script.main(given)
+    weights = tmp_path / "model/vocoder.safetensors"
+    before = weights.read_bytes()
+    train_script.main([*given, "--test_only"])
+    assert weights.read_bytes() == before
+    one, other = figures(tmp_path, "test mel restored")
+    assert one == other
+
+
+def test_no_noise_has_to_be_said(train, tiny_backbone, tmp_path):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    with pytest.raises(UserError, match="--noise_folder=FOLDER"):
+        train("pa", tmp_path, noise_folder="null", **options)
+    names = ("noise_csv", "valid_noise_csv", "rir_csv", "valid_rir_csv")
+    options |= dict.fromkeys(names, "null")
+    train("pa", tmp_path, noise_folder="null", rir_folder="null", **options)
+    assert figures(tmp_path, "valid loss")
+
+
+def test_a_worker_s_error_is_one_line(train, corpus, tiny_backbone, tmp_path):
+    broken = tmp_path / "speech"
+    shutil.copytree(corpus / "speech", broken)
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    options |= {"data_folder": broken, "valid_interval": 1}
+    train("pa", tmp_path / "run", max_steps=1, **options)
+    for path in broken.rglob("train*/take1.wav"):
+        path.write_bytes(b"not sound")  # after the headers were read
+    options |= {"max_steps": 50, "num_workers": 1, "skip_prep": True}
+    done = subprocess.run(
+        [sys.executable, *command("pa", corpus, tmp_path / "run", **options)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ") and "take1.wav" in last
+
+
+def test_accumulated_batches_count_as_one_step(train, tiny_backbone, tmp_path):
+    train(
+        "pa",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        grad_accumulation_factor=3,
+        max_steps=4,
+    )
+    assert figures(tmp_path, "step")[:2] == [2, 4]
+
+
+def test_batches_by_duration_and_bf16(train, tiny_backbone, tmp_path):
+    train(
+        "pa",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        batch_seconds=2.0,
+        precision="bf16",
+    )
+    assert figures(tmp_path, "valid loss")
+
+
+def command(stage, corpus, output, **overrides):
+    given = arguments(stage, corpus, output, **overrides)
+    return [str(ROOT / "train.py"), *given]
+
+
+LONG = {
+    "ssl_layer": 2,
+    "max_steps": 24,
+    "valid_interval": 8,
+    "ckpt_interval_steps": 3,
+    "ckpt_interval_minutes": 0,
+}
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+    train, corpus, tiny_backbone, tmp_path
+):
+    options = {"ssl_source": tiny_backbone, **LONG}
+    train("pa", tmp_path / "whole", **options)
+    run = subprocess.Popen(
+        [sys.executable, *command("pa", corpus, tmp_path / "cut", **options)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # as here, to the bit
+        stderr=subprocess.DEVNULL,
+    )
+    saves = tmp_path / "cut/save"
+    deadline = time.time() + 120
+    while time.time() < deadline and not list(saves.glob("*/CKPT.yaml")):
+        time.sleep(0.02)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    assert not (tmp_path / "cut/model").exists()
+    train("pa", tmp_path / "cut", **options)
+    log = (tmp_path / "cut/log.txt").read_text()
+    assert re.search(r"resumed at step \d+ of 24", log)
+    for name in ("train loss", "valid loss", "test loss"):
+        whole = figures(tmp_path / "whole", name)
+        assert figures(tmp_path / "cut", name)[-len(whole) :][-1] == whole[-1]
+    one, other = (
+        load_weights(tmp_path / name / "model/cleaner.safetensors")[0]
+        for name in ("whole", "cut")
+    )
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_half_a_checkpoint_is_not_resumed_from(train, tiny_backbone, tmp_path):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    train("pa", tmp_path, **options)
+    half = tmp_path / "save/CKPT+2999-01-01+00-00-00+00"
+    half.mkdir()
+    (half / "CKPT.yaml.partial").write_text("unixtime: 1e12\n")
+    (half / "cleaner.ckpt").write_bytes(b"half")
+    train("pa", tmp_path, **{**options, "max_steps": 4})
+    assert not half.exists()
+    assert figures(tmp_path, "valid loss")[1:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "stage, extra", [("pa", {}), ("vocoder", {}), ("vocoder", TOGETHER)]
+)
+def test_two_processes(stage, extra, corpus, trained, tiny_backbone, tmp_path):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2, "max_steps": 4}
+    if stage == "vocoder":
+        options |= {"cleaner_folder": trained / "pa", "mel_steps": 2}
+    options |= extra
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [
+            *launch,
+            "--nproc_per_node=2",
+            *command(stage, corpus, tmp_path, **options),
+            "--distributed_backend=gloo",
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(figures(tmp_path, "step: 4 - test")) <= 1
+    assert (tmp_path / "model/cleaner.safetensors").exists()
+    assert len(list((tmp_path / "save").glob("CKPT+*"))) >= 1
+
+
+def test_wrong_data_is_said_in_one_line(train, tiny_backbone, tmp_path):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    for overrides, word in (
+        ({"data_folder": tmp_path / "nowhere"}, "nowhere"),
+        ({"noise_folder": tmp_path / "silence"}, "silence"),
+        ({"ssl_source": tmp_path / "nomodel"}, "nomodel"),
+        ({"ssl_layer": 9}, "layer 9"),
+        ({"prepare": "!name:folder_prepare.prepare_foldr"}, "prepare_foldr"),
+    ):
+        with pytest.raises(UserError, match=word) as error:
+            train("pa", tmp_path / "run", **{**options, **overrides})
+        assert "\n" not in str(error.value)
+        assert not (tmp_path / "run/model").exists()
+
+
+def test_a_vocoder_that_does_not_fit_is_refused(train, trained, tmp_path):
+    include = tmp_path / "v.yaml"
+    small = (ROOT / "hparams/models/vocoder/hifigan_small.yaml").read_text()
+    include.write_text(small.replace("[8, 8, 5]", "[8, 8, 4]"))
+    with pytest.raises(UserError, match="12800 Hz"):
+        train(
+            "vocoder",
+            tmp_path / "run",
+            cleaner_folder=trained / "pa",
+            ssl_source=trained / "vocoder/model/backbone",
+            ssl_layer=2,
+            vocoder=f"!include:{include}",
+        )
+
+
+def test_from_the_recipe_folder(corpus, tiny_backbone, tmp_path):
+    recipe = ROOT / "recipes/LibriTTS/restoration/miipher2"
+    given = arguments(
+        "pa", corpus, tmp_path, ssl_source=tiny_backbone, ssl_layer=2
+    )
+    done = subprocess.run(
+        [sys.executable, "train.py", "hparams/pa.yaml", *given[1:]],
+        cwd=recipe,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "hparams/vocoder.yaml --cleaner_folder" in done.stdout
+
+
+def test_a_run_of_some_minutes_ends_in_time(train, tmp_path, tiny_backbone):
+    train(
+        "pa",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        minutes=0.05,
+        max_steps=100000,
+        valid_interval=100000,
+        warmup_steps=10,
+    )
+    (line,) = (tmp_path / "train_log.txt").read_text().splitlines()[:1]
+    steps = int(re.search(r"step: (\d+)", line)[1])
+    assert 0 < steps < 100000
+    # the schedule was gone through: the rate has cooled down
+    assert float(re.search(r"lr: ([\d.e+-]+)", line)[1]) < 0.0002 / 5
+    assert (tmp_path / "model/cleaner.safetensors").exists()
+
+
+def test_a_later_run_starts_where_the_earlier_ended(
+    train, trained, tmp_path, tiny_backbone
+):
+    backbone = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    still = {"max_steps": 1, "valid_interval": 1, "lr": 0.0}
+    train(
+        "pa", tmp_path / "pa", start_folder=trained / "pa", **backbone, **still
+    )
+    name = "model/cleaner.safetensors"
+    assert_same_weights(trained / "pa" / name, tmp_path / "pa" / name)
+    train(
+        "vocoder",
+        tmp_path / "half",
+        cleaner_folder=trained / "pa",
+        start_folder=trained / "vocoder/model",
+        export_half=True,
+        **backbone,
+        **still,
+    )
+    half = tmp_path / "half/model"
+    whole = trained / "vocoder/model/vocoder.safetensors"
+    assert (half / whole.name).stat().st_size < 0.6 * whole.stat().st_size
+    assert_same_weights(half / whole.name, whole, atol=1e-2)
+    assert_same_weights(
+        half / "backbone/model.safetensors",
+        trained / "vocoder/model/backbone/model.safetensors",
+        atol=1e-2,
+    )
+    # and from half precision on, the discriminator too
+    train(
+        "vocoder",
+        tmp_path / "on",
+        cleaner_folder=half,
+        start_folder=half,
+        export_half=True,
+        **backbone,
+        **still,
+    )
+    for name in ("vocoder", "discriminator", "cleaner"):
+        file = f"{name}.safetensors"
+        assert_same_weights(half / file, tmp_path / "on/model" / file)
+    with pytest.raises(UserError, match="no vocoder.safetensors there"):
+        train(
+            "vocoder",
+            tmp_path / "no",
+            cleaner_folder=trained / "pa",
+            start_folder=trained / "pa",
+            **backbone,
+        )
+
+
+def assert_same_weights(one, other, atol=0.0):
+    """Compares two files of weights."""
+    one, other = load_weights(one)[0], load_weights(other)[0]
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.allclose(
+            tensor.float(), other[name].float(), rtol=1e-3, atol=atol
+        ), name
+
+
+def test_a_harmonic_vocoder_is_taught_pitch_and_averaged(
+    train, trained, tmp_path, tiny_backbone, monkeypatch
+):
+    pytest.importorskip("swift_f0")
+    monkeypatch.chdir(tmp_path)  # tracks are kept in results/pitch
+    train(
+        "vocoder",
+        tmp_path,
+        cleaner_folder=trained / "pa",
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        vocoder="!include:models/vocoder/harmonic.yaml",
+        average_decay=0.5,
+        mel_steps=1,
+        max_steps=3,
+        valid_interval=2,
+    )
+    assert list((tmp_path / "results/pitch").glob("*.npy"))
+    (save, *_) = sorted((tmp_path / "save").glob("CKPT+*"))[::-1]
+    trained_now = load_weights(save / "generator.ckpt")[0]
+    exported = load_weights(tmp_path / "model/vocoder.safetensors")[0]
+    assert not torch.equal(
+        exported["pitch.weight"], trained_now["pitch.weight"]
+    )
+    restorer = Restorer.from_hparams(str(tmp_path / "model"))
+    assert restorer.restore_batch(torch.randn(1, 8000)).shape == (1, 8000)
