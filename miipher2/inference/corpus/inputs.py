@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from miipher2.dataio.audio_files import list_audio
 from miipher2.dataio.decoding import SUFFIXES
-from miipher2.dataio.prep_cache import digest
+from miipher2.dataio.digest import digest
 from miipher2.errors import UserError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")

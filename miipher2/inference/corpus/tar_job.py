@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from miipher2.dataio.atomic import atomic_write
 from miipher2.dataio.decoding import SUFFIXES
-from miipher2.dataio.prep_cache import digest
+from miipher2.dataio.digest import digest
 from miipher2.errors import UserError
 from miipher2.inference.corpus.inputs import Item, name_outputs
 from miipher2.inference.corpus.manifest import Row
