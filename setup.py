@@ -7,13 +7,17 @@ from setuptools import find_packages, setup
 setup(
     name="miipher2",
     version="0.1.0",
-    description="Universal speech restoration in the manner of Miipher-2, as a SpeechBrain recipe",
+    description="An open Miipher-2 for universal speech restoration, as a SpeechBrain recipe",
     long_description=Path(__file__).with_name("README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["miipher2", "miipher2.*"]),
     package_data={
-        "miipher2": ["pretrained/*/*.*", "pretrained/*/backbone/*.*"],
+        "miipher2": [
+            "py.typed",
+            "pretrained/*/*.*",
+            "pretrained/*/backbone/*.*",
+        ],
         "miipher2.degrade": ["*.yaml"],
     },
     python_requires=">=3.10,<3.14",
@@ -34,9 +38,9 @@ setup(
         "soxr>=0.5",
     ],
     extras_require={
-        # 19 has lost the encoder of AMR-NB
+        # PyAV 19 has no AMR-NB encoder
         "codecs": ["av>=14,<19"],
-        # speaker similarity also needs: pip install --no-deps resemblyzer
+        # Speaker similarity also needs: pip install --no-deps resemblyzer
         "metrics": [
             "speechmos>=0.0.1.1",
             "librosa>=0.11",
@@ -47,7 +51,7 @@ setup(
             "faster-whisper>=1.1",
             "pyrnnoise>=0.4.5",
         ],
-        # what a harmonic vocoder is taught with
+        # pitch targets for training the harmonic vocoder
         "pitch": ["swift-f0>=0.3"],
         "parquet": ["pyarrow>=15"],
         "ray": ["ray[data]>=2.60"],
@@ -59,6 +63,8 @@ setup(
             "pytest-xdist",
             "ruff",
             "yamllint",
+            "codespell[toml]>=2.4",
+            "mypy",
             "av>=14,<19",
             "pyarrow>=15",
             "pyroomacoustics>=0.8",
