@@ -36,10 +36,10 @@ class Echo:
         self.plan = WindowPlan(1000, 100, self.hop_length)
         self.launching = []
 
-    def speak(self, wavs, lengths=None, windows=()):
+    def restore_windows(self, wavs, lengths=None, windows=(), states=None):
         """Gives back the batch."""
         self.launching.append(launch())
-        return wavs
+        return wavs, {}
 
     def output_samples(self, samples):
         """As many."""

@@ -151,9 +151,7 @@ class Plain:
         """Restores ``(batch, time)``."""
         features = self.backbone(wavs)
         if not hasattr(self.generator, "inference"):
-            heard = self.generator.hears_recording
-            recording = {"recording": wavs} if heard else {}
-            return self.generator(features, **recording)
+            return self.generator(features, wavs)[0]
         made = self.generator.inference(features.transpose(1, 2))[:, 0]
         frames = features.shape[1] + 2 * self.generator.inference_padding
         ends = self.generator.inference_padding * made.shape[1] // frames
@@ -213,7 +211,7 @@ class Engine:
 
     def speak(self, wavs):
         """Restores ``(batch, time)``, a window."""
-        return self.restorer.speak(wavs)
+        return self.restorer.restore_windows(wavs)[0]
 
     def parts(self):
         """What is counted: part, object, method."""
@@ -238,7 +236,7 @@ class Engine:
                 )
             ),
             ("vocoder", generator, "forward"),
-            ("vocoder", generator, "speak"),
+            ("vocoder", generator, "synthesise"),
         ]
 
 

@@ -35,7 +35,7 @@ class Engine:
     Arguments
     ---------
     restorer : miipher2.inference.restorer.Restorer
-        Has ``plan``, ``device``, ``input_rate``, ``speak`` and
+        Has ``plan``, ``device``, ``input_rate``, ``restore_windows`` and
         ``output_samples``.
     batch_seconds : float
         Seconds of sound in a batch; None: by the device.
@@ -51,7 +51,7 @@ class Engine:
     ...     plan=WindowPlan(window=8, overlap=2, hop_length=320),
     ...     device="cpu",
     ...     input_rate=16000,
-    ...     speak=lambda wavs, lengths, windows: wavs / 2,
+    ...     restore_windows=lambda wavs, *_: (wavs / 2, {}),
     ...     output_samples=lambda samples: samples,
     ... )
     >>> samples = np.ones(1000, dtype=np.float32)
@@ -63,6 +63,7 @@ class Engine:
 
     def __init__(self, restorer, batch_seconds=None, total_seconds=math.inf):
         self.restorer = restorer
+        self.states = {}  # of the vocoder, by channel
         self.plan = restorer.plan
         device_type = str(restorer.device).partition(":")[0]
         if batch_seconds is None:
@@ -169,7 +170,8 @@ class Engine:
             rows = self.rows(shape[0])
             part, rest = windows[:rows], windows[rows:]
             try:
-                wavs = _send_back(self._speak(shape, part, rows))
+                wavs, states = self._restore(shape, part, rows)
+                wavs = _send_back(wavs)
             except RuntimeError as error:
                 if not _out_of_memory(error):
                     raise
@@ -177,10 +179,11 @@ class Engine:
             if wavs is None:  # out here, as an exception holds on to memory
                 self._halve(rows, shape[0])
                 continue
+            self.states = states
             yield part, wavs
             windows = rest
 
-    def _speak(self, shape, windows, rows):
+    def _restore(self, shape, windows, rows):
         samples, masked = shape
         # pinned, so that nobody waits for its copy to the GPU
         on_gpu = str(self.restorer.device).startswith("cuda")
@@ -192,7 +195,9 @@ class Engine:
             wavs[row, :count] = torch.from_numpy(window.samples)
             wavs[row] *= window.channel.gain
             lengths[row] = count / samples
-        return self.restorer.speak(wavs, lengths if masked else None, windows)
+        return self.restorer.restore_windows(
+            wavs, lengths if masked else None, windows, self.states
+        )
 
     def _halve(self, rows, samples):
         if rows == 1:

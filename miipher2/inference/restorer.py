@@ -145,7 +145,7 @@ class Restorer(Pretrained):
         return round(samples * self.sample_rate / self.input_rate)
 
     @torch.inference_mode()
-    def speak(self, wavs, lengths=None, windows=()):
+    def restore_windows(self, wavs, lengths=None, windows=(), states=None):
         """Runs the model on a batch of windows.
 
         Arguments
@@ -158,21 +158,29 @@ class Restorer(Pretrained):
         windows : list of miipher2.inference.windows.Window
             Where the rows are from; those of one channel are in order. What
             the batch has more repeats the first row.
+        states : dict
+            Channel -> state of the vocoder, see ``Vocoder.synthesise``.
 
         Returns
         -------
-        torch.Tensor
+        wavs : torch.Tensor
             ``(batch, frames * hop_length)`` float32, on the device.
+        states : dict
+            The states after these windows.
         """
         with self.inference_ctx:
             wavs = wavs.to(self.device, non_blocking=wavs.is_pinned())
             features = self.mods.cleaner(wavs, lengths)
             if lengths is not None:
                 features = self._hold_the_end(features, wavs, lengths)
-            spoken = self.mods.generator.speak(
-                features, windows, self.plan.overlap // 2, wavs
+            restored, states = self.mods.generator.synthesise(
+                features,
+                wavs,
+                [(one.channel, one.start, one.next_start) for one in windows],
+                states,
+                self.plan.overlap,
             )
-        return spoken.float()
+        return restored.float(), states
 
     def _hold_the_end(self, features, wavs, lengths):
         """Repeats the last frame of each row where there is padding.

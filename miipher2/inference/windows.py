@@ -121,13 +121,10 @@ class Channel:
         What brings its speech to the level that the model is trained at.
     silent : bool
         Whether it holds no speech: it is passed through.
-    state : object
-        What a vocoder carries from a window to the next one; None at first.
     """
 
     gain: float
     silent: bool = False
-    state: object = None
 
 
 class Window(NamedTuple):

@@ -32,7 +32,7 @@ class VocoderBrain(RestorationBrain):
 
     A vocoder that has to be taught pitch (``HarmonicVocoder``) gets that of
     the clean speech, if the dataset gives it, and adds a loss of its own. One
-    that ``hears_recording`` gets the degraded speech with restored features.
+    that ``needs_recording`` gets the degraded speech with restored features.
 
     Arguments
     ---------
@@ -162,19 +162,16 @@ class VocoderBrain(RestorationBrain):
         """
         given = {"features": self.features(batch)}
         target = batch.target.data.to(self.device)
-        own_loss = 0.0
         generator = self.lower(self.modules.generator)
-        if generator.hears_recording and self.phase == "restored":
+        if generator.needs_recording and self.phase == "restored":
             given["recording"] = batch.noisy.data.to(self.device)
         if stage == sb.Stage.TRAIN:
-            if hasattr(batch, "pitch"):
+            if generator.needs_pitch:
                 given["pitch"] = batch.pitch.data.to(self.device)
             given, target = self.segments(batch, given, target)
-            made = self.modules.generator(**given)
-            if isinstance(made, tuple):
-                made, own_loss = made
+            made, own_loss = self.modules.generator(**given)
         else:
-            made = self.speaker(**given)
+            made, own_loss = self.speaker(**given)
         made = made.float()
         missing = made.shape[1] - target.shape[1]  # cut if negative
         target = pad(target, (0, missing))

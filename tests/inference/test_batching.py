@@ -22,13 +22,13 @@ def window(owner, samples, channel=None, start=0, next_start=None):
 @pytest.fixture
 def shapes(restorer, monkeypatch):
     """The shapes that the model is given, as it goes."""
-    seen, speak = [], restorer.speak
+    seen, restore_windows = [], restorer.restore_windows
 
-    def watched(wavs, lengths=None, windows=()):
+    def watched(wavs, lengths=None, windows=(), states=None):
         seen.append((tuple(wavs.shape), lengths is not None))
-        return speak(wavs, lengths, windows)
+        return restore_windows(wavs, lengths, windows, states)
 
-    monkeypatch.setattr(restorer, "speak", watched)
+    monkeypatch.setattr(restorer, "restore_windows", watched)
     return seen
 
 
@@ -111,15 +111,15 @@ def test_silence_does_not_meet_the_model(restorer, shapes):
 def test_out_of_memory_halves_the_batch(restorer, monkeypatch, error, caplog):
     windows = [window(i, 8000) for i in range(5)]
     expected = {w.owner: wav for w, wav in Engine(restorer).run(windows)}
-    speak, rows = restorer.speak, []
+    restore_windows, rows = restorer.restore_windows, []
 
-    def small(wavs, lengths=None, windows=()):
+    def small(wavs, lengths=None, windows=(), states=None):
         rows.append(len(wavs))
         if len(wavs) > 2:
             raise error
-        return speak(wavs, lengths, windows)
+        return restore_windows(wavs, lengths, windows, states)
 
-    monkeypatch.setattr(restorer, "speak", small)
+    monkeypatch.setattr(restorer, "restore_windows", small)
     found = {
         w.owner: wav
         for w, wav in Engine(restorer, batch_seconds=4.2).run(windows)
@@ -135,7 +135,7 @@ def test_a_window_that_never_fits_is_named(restorer, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(restorer, "speak", full)
+    monkeypatch.setattr(restorer, "restore_windows", full)
     with pytest.raises(UserError, match="window_seconds"):
         list(Engine(restorer).run([window(0, 40000)]))
 
@@ -144,6 +144,6 @@ def test_other_errors_are_no_lack_of_memory(restorer, monkeypatch):
     def broken(*_):
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(restorer, "speak", broken)
+    monkeypatch.setattr(restorer, "restore_windows", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         list(Engine(restorer, batch_seconds=40).run([window(0, 40000)]))

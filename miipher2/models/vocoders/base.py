@@ -1,10 +1,8 @@
-"""What every vocoder has in common.
+"""The base class of vocoders, and how one is built for a backbone.
 
 Authors
  * The miipher2 authors 2026
 """
-
-import inspect
 
 from miipher2.errors import UserError
 from miipher2.models.weights import SavedModule
@@ -13,9 +11,8 @@ from miipher2.models.weights import SavedModule
 class Vocoder(SavedModule):
     """Base class: features ``(batch, frames, width)`` -> ``(batch, time)``.
 
-    A subclass implements ``forward``, which gives exactly ``hop_length``
-    samples a frame in [-1, 1], and may implement ``prepare_inference``. If it
-    ``hears_recording``, ``forward`` takes a ``recording`` too.
+    A subclass implements ``forward``, which synthesises exactly ``hop_length``
+    samples a frame, and overrides what else differs from the defaults here.
 
     Arguments
     ---------
@@ -24,10 +21,33 @@ class Vocoder(SavedModule):
     hop_length : int
         Samples a frame.
     sample_rate : int
-        Hz of the sound that it gives.
+        Hz of the output.
+
+    Attributes
+    ----------
+    needs_recording : bool
+        Whether it uses the recording that the features were computed from.
+    needs_pitch : bool
+        Whether it is trained with the pitch of the target.
+    subframes : int
+        Values of the pitch for each frame.
+
+    Example
+    -------
+    >>> import torch
+    >>> class Repeat(Vocoder):
+    ...     def forward(self, features, recording=None, pitch=None):
+    ...         wav = features[..., 0].repeat_interleave(self.hop_length, 1)
+    ...         return wav, wav.new_zeros(())
+    >>> vocoder = Repeat(width=16, hop_length=320, sample_rate=16000)
+    >>> wav, states = vocoder.synthesise(torch.rand(2, 10, 16))
+    >>> wav.shape, states
+    (torch.Size([2, 3200]), {})
     """
 
-    hears_recording = False
+    needs_recording = False
+    needs_pitch = False
+    subframes = 1
 
     def __init__(self, width, hop_length, sample_rate):
         super().__init__()
@@ -35,111 +55,138 @@ class Vocoder(SavedModule):
         self.hop_length = hop_length
         self.sample_rate = sample_rate
 
-    def forward(self, features):
-        """Speaks features.
+    def forward(self, features, recording=None, pitch=None):
+        """Synthesise waveforms for training and validation.
 
         Arguments
         ---------
         features : torch.Tensor
             ``(batch, frames, width)``.
-
-        Returns
-        -------
-        torch.Tensor
-            ``(batch, frames * hop_length)`` in [-1, 1].
-        """
-        raise NotImplementedError(
-            f"{type(self).__name__} must say how it speaks features"
-        )
-
-    def speak(self, features, windows=(), meeting=0, recording=None):
-        """Speaks the windows of long recordings.
-
-        A vocoder that carries something from one window to the next, as the
-        phase of its harmonics, does so here; others have nothing to do.
-
-        Arguments
-        ---------
-        features : torch.Tensor
-            ``(batch, frames, width)``.
-        windows : list of miipher2.inference.windows.Window
-            Where the first rows are from; those of one channel in order.
-        meeting : int
-            How many frames into a window it has to agree with the last one.
         recording : torch.Tensor
-            What the features are of ``(batch, time)``, for a vocoder that
-            ``hears_recording``.
+            ``(batch, time)`` at ``sample_rate``, if ``needs_recording``.
+            None: not available.
+        pitch : torch.Tensor
+            Pitch of the target in Hz and how voiced it is, in [0, 1],
+            ``(batch, frames * subframes, 2)``, if ``needs_pitch``. None: not
+            available.
 
         Returns
         -------
-        torch.Tensor
-            ``(batch, frames * hop_length)``.
+        wav : torch.Tensor
+            ``(batch, frames * hop_length)``, in eval mode in [-1, 1].
+        own_loss : torch.Tensor
+            Scalar, added to the loss of the waveform; zero if there is none.
         """
-        return self(features)
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def synthesise(
+        self, features, recording=None, segments=(), states=None, overlap=0
+    ):
+        """Synthesise windows of long recordings, for inference.
+
+        A vocoder that carries a state from one window to the next overrides
+        this.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            ``(batch, frames, width)``.
+        recording : torch.Tensor
+            As in ``forward``.
+        segments : list of tuple
+            ``(channel, start, next_start)`` of the first rows: an object that
+            stands for a channel, and the first frames of this window and of
+            the next one, which is None for the last. Windows of a channel are
+            in order.
+        states : dict
+            Channel -> state after its previous window. Not modified, so that
+            a batch that ran out of memory can be run again.
+        overlap : int
+            Frames that neighbouring windows share.
+
+        Returns
+        -------
+        wav : torch.Tensor
+            ``(batch, frames * hop_length)``.
+        states : dict
+            Channel -> state after this window, without channels that ended.
+        """
+        wav, _ = self(features, recording)
+        return wav, dict(states or {})
 
     def prepare_inference(self):
-        """Makes the vocoder faster where it will not be trained any more."""
+        """Speed up a model that will not be trained any more."""
+
+    def warm_start(self, source):
+        """Initialise weights from another model.
+
+        Arguments
+        ---------
+        source : str
+            What a subclass accepts.
+
+        Raises
+        ------
+        UserError
+            If it accepts nothing, or not this.
+        """
+        raise UserError(
+            f"warm_start: {source!r}: a {type(self).__name__} cannot be "
+            "initialised from another model; leave it out, or choose another "
+            "vocoder"
+        )
 
     def identity(self):
-        """Size of the features that it speaks."""
+        """Return the size of the features it was trained on."""
         return {"width": self.width}
 
     def check(self, identity, path):
-        """Refuses a vocoder of other features."""
+        """Refuse a vocoder of other features."""
         if identity.get("width", self.width) != self.width:
             raise UserError(
-                f"{path}: this vocoder speaks features of width "
+                f"{path}: this vocoder was trained on features of width "
                 f"{identity['width']}, the backbone gives {self.width}; give "
                 "the ssl it was trained with"
             )
 
 
 def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
-    """Builds a vocoder for a backbone, if their rates fit.
+    """Build a vocoder for a backbone, if their rates fit.
 
     Arguments
     ---------
     vocoder : callable
-        Called with ``width=``; gives a ``Vocoder``.
+        Called with ``width=``; returns a ``Vocoder``.
     backbone : miipher2.models.backbone.SSLBackbone
-        Gives ``width`` and ``frame_rate`` (frames a second).
+        Has ``width``, ``sample_rate`` and ``frame_rate`` (frames a second).
     sample_rate : int
-        Hz of the sound that it is trained on.
+        Hz of the audio that it is trained on.
     warm_start : str
-        What the vocoder is to start with; its class says what it can be. None:
-        random weights.
+        Passed to the vocoder's ``warm_start``. None: random weights.
 
     Returns
     -------
     Vocoder
-        It gives ``sample_rate / frame_rate`` samples a frame.
+        It synthesises ``sample_rate / frame_rate`` samples a frame.
 
     Raises
     ------
     UserError
-        If the vocoder has another sample rate, or ``hop_length * frame_rate``
-        is not its sample rate, or it cannot start with anything.
+        If the vocoder has another sample rate, ``hop_length * frame_rate`` is
+        not its sample rate, or it does not accept ``warm_start``.
     """
-    start = {}
-    if warm_start is not None:
-        start["warm_start"] = warm_start
-        if "warm_start" not in inspect.signature(vocoder).parameters:
-            raise UserError(
-                f"warm_start: {warm_start!r} is nothing that this vocoder can "
-                "start with; leave it out, or take another vocoder"
-            )
-    built = vocoder(width=backbone.width, **start)
+    built = vocoder(width=backbone.width)
     if built.sample_rate != sample_rate:
         raise UserError(
-            f"sample_rate: {sample_rate} Hz, but the vocoder gives "
+            f"sample_rate: {sample_rate} Hz, but the vocoder's is "
             f"{built.sample_rate} Hz; choose it by --vocoder, for example "
             "--vocoder='!include:models/vocoder/hifigan_24k.yaml'"
         )
-    if built.hears_recording and backbone.sample_rate != sample_rate:
+    if built.needs_recording and backbone.sample_rate != sample_rate:
         raise UserError(
-            f"keep: the recording comes at {backbone.sample_rate} Hz, the "
-            f"vocoder speaks at {sample_rate} Hz, so that nothing of it can be "
-            "kept; give the same rates, or keep: False"
+            f"keep: the recording has {backbone.sample_rate} Hz, the vocoder's "
+            f"output {sample_rate} Hz; a spectral gate needs the same rates: "
+            "change sample_rate, or give keep: False"
         )
     rate = built.hop_length * backbone.frame_rate
     if rate != built.sample_rate:
@@ -150,4 +197,6 @@ def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
             "choose upsample_factors whose product is, or a hop_length of, "
             f"{built.sample_rate / backbone.frame_rate:g}"
         )
+    if warm_start is not None:
+        built.warm_start(warm_start)
     return built

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from miipher2.models.pretraining import read_spectra
 from miipher2.models.vocoders.base import Vocoder
 from miipher2.models.vocoders.convnext import ConvNeXt, FrameSTFT, vocos_weights
 from miipher2.models.vocoders.pulse_train import cycles, pulse_train
@@ -63,22 +64,19 @@ class HarmonicVocoder(Vocoder):
         In how many steps, equal on a logarithmic scale, pitch is heard.
     keep : bool
         Whether it hears the recording too, and keeps what is good of it.
-    warm_start : str
-        Folder of a backbone that stage 0 has trained with ``SpectralTargets``:
-        the linear map of the features that is added to the filters' gains
-        starts as what the backbone's head says of the spectra, so that the
-        first step is understood already. None: it starts at zero.
 
     Example
     -------
     >>> vocoder = HarmonicVocoder(16, channels=8, intermediate=16, layers=2)
     >>> features, pitch = torch.rand(2, 10, 16), torch.rand(2, 20, 2) + 100
-    >>> wav, pitch_error = vocoder(features, pitch)
+    >>> wav, pitch_error = vocoder(features, pitch=pitch)
     >>> wav.shape, pitch_error.shape
     (torch.Size([2, 3200]), torch.Size([]))
-    >>> vocoder.eval()(features).shape
+    >>> vocoder.eval()(features)[0].shape
     torch.Size([2, 3200])
     """
+
+    needs_pitch = True
 
     def __init__(
         self,
@@ -95,7 +93,6 @@ class HarmonicVocoder(Vocoder):
         highest_pitch=600.0,
         pitch_bins=128,
         keep=False,
-        warm_start=None,
     ):
         super().__init__(width, hop_length, sample_rate)
         self.subframes = subframes
@@ -110,18 +107,9 @@ class HarmonicVocoder(Vocoder):
         self.direct = nn.Linear(width, subframes * bins)
         nn.init.zeros_(self.direct.weight)
         nn.init.zeros_(self.direct.bias)
-        loudness = 0.05  # about that of speech
-        if warm_start is not None:
-            # here, as who only speaks needs none of it
-            from miipher2.models.pretraining import read_spectra
-
-            self._start_with(read_spectra(warm_start), bins)
-            loudness = math.sqrt(0.5)  # half of the power each
-        start = torch.zeros(subframes, 3, bins)
-        start[:, :2] = math.log(loudness)
-        self.filters.bias.data.copy_(start.flatten())
+        self._set_loudness(0.05)  # about that of speech
         self.stft = FrameSTFT(n_fft, hop_length // subframes)
-        self.hears_recording = keep
+        self.needs_recording = keep
         if keep:
             self.keeper = Keeper(width, channels, subframes, n_fft)
         log_pitch = torch.linspace(
@@ -135,25 +123,11 @@ class HarmonicVocoder(Vocoder):
             persistent=False,
         )
 
-    def forward(self, features, pitch=None, recording=None):
-        """Speaks features.
+    def forward(self, features, recording=None, pitch=None):
+        """Synthesise waveforms, see ``Vocoder.forward``.
 
-        Arguments
-        ---------
-        features : torch.Tensor
-            ``(batch, frames, width)``.
-        pitch : torch.Tensor
-            For training: Hz and how voiced it is, in [0, 1], ``(batch, frames
-            * subframes, 2)``. None: the pitch that it hears.
-        recording : torch.Tensor
-            What the features are of ``(batch, time)``, at ``sample_rate``, if
-            it is to keep something of it. None: it makes everything anew.
-
-        Returns
-        -------
-        torch.Tensor or tuple
-            ``(batch, frames * hop_length)``; with ``pitch`` a pair of that
-            and the pitch error, a scalar in nats.
+        Without ``pitch`` the estimated one is used and the own loss is zero;
+        with it the own loss is the pitch error in nats.
         """
         filters, scores, kept = self.describe(features, recording)
         hz = self.heard(scores) if pitch is None else pitch[..., 0]
@@ -162,50 +136,53 @@ class HarmonicVocoder(Vocoder):
         if not self.training:
             wav = wav.clamp(-1, 1)
         if pitch is None:
-            return wav
+            return wav, wav.new_zeros(())
         return wav, self.pitch_error(scores, pitch)
 
-    def speak(self, features, windows=(), meeting=0, recording=None):
-        """Speaks windows whose harmonics go on where the last one's were."""
+    def synthesise(
+        self, features, recording=None, segments=(), states=None, overlap=0
+    ):
+        """Synthesise windows, see ``Vocoder.synthesise``.
+
+        The phase of the harmonics and the noise continue from one window of a
+        channel to the next. A state is a phase in cycles.
+        """
         filters, scores, kept = self.describe(features, recording)
         hz = self.heard(scores)
-        passed = cycles(hz, self.stft.hop_length, self.sample_rate)
-        met = meeting * self.hop_length
-        ends = [
-            w.start if w.next_start is None else w.next_start for w in windows
-        ]
-        places = [
-            [met, met + (end - window.start) * self.hop_length]
-            for window, end in zip(windows, ends, strict=True)
-        ]
-        places = torch.tensor(places, dtype=torch.long).reshape(-1, 2)
-        places = places.clamp(max=passed.shape[1] - 1).to(passed.device)
-        there = passed[: len(places)].gather(1, places).tolist()
-        cycles_before = torch.zeros(len(hz), dtype=torch.float64)
-        samples_before = torch.zeros(len(hz), dtype=torch.long)
-        states = {}
-        for row, (window, (first, last)) in enumerate(
-            zip(windows, there, strict=True)
-        ):
-            channel = window.channel
-            state = states.get(id(channel), channel.state)
-            if state is not None:
-                cycles_before[row] = state - first
-            samples_before[row] = window.start * self.hop_length
-            if window.next_start is not None:
-                states[id(channel)] = (cycles_before[row].item() + last) % 1
+        phases, offsets, states = self._continue(
+            hz, segments, states or {}, overlap
+        )
         with torch.autocast(features.device.type, enabled=False):
-            wav = self.shape(
-                hz,
-                filters,
-                kept,
-                cycles_before.to(hz.device),
-                samples_before.to(hz.device),
-            ).clamp(-1, 1)
-        for window in windows:  # not sooner: without memory it is tried again
-            channel = window.channel
-            channel.state = states.get(id(channel), channel.state)
-        return wav
+            wav = self.shape(hz, filters, kept, phases, offsets)
+        return wav.clamp(-1, 1), states
+
+    def _continue(self, hz, segments, states, overlap):
+        """Return where pulses and noise start in each row, and new states.
+
+        Windows are in phase in the middle of their overlap.
+        """
+        passed = cycles(hz, self.stft.hop_length, self.sample_rate)
+        middle = overlap // 2 * self.hop_length
+        steps = [
+            0 if after is None else after - start
+            for _, start, after in segments
+        ]
+        points = [[middle, middle + step * self.hop_length] for step in steps]
+        points = torch.tensor(points, dtype=torch.long).reshape(-1, 2)
+        points = points.clamp(max=passed.shape[1] - 1).to(passed.device)
+        points = passed[: len(points)].gather(1, points).tolist()
+        phases = torch.zeros(len(hz), dtype=torch.float64)
+        offsets = torch.zeros(len(hz), dtype=torch.long)
+        states = dict(states)
+        for row, ((channel, start, after), (first, last)) in enumerate(
+            zip(segments, points, strict=True)
+        ):
+            if channel in states:
+                phases[row] = states.pop(channel) - first
+            offsets[row] = start * self.hop_length
+            if after is not None:
+                states[channel] = (phases[row].item() + last) % 1
+        return phases.to(hz.device), offsets.to(hz.device), states
 
     def describe(self, features, recording=None):
         """What is to be spoken.
@@ -229,7 +206,7 @@ class HarmonicVocoder(Vocoder):
             None if it keeps nothing.
         """
         hint = 0.0
-        if self.hears_recording:
+        if self.needs_recording:
             spectra, heard = self._hear(recording, features)
             hint = self.keeper.hint(heard)
         x = self.trunk(features + hint)
@@ -240,7 +217,7 @@ class HarmonicVocoder(Vocoder):
         filters = filters.flatten(1, 2).float()
         scores = self.pitch(x).unflatten(-1, (self.subframes, -1))
         scores = scores.flatten(1, 2).float()
-        if not self.hears_recording:
+        if not self.needs_recording:
             return filters, scores, None
         both = 2 * filters[:, :, :2].clamp(max=LOUDEST)
         expected = torch.logaddexp(*both.unbind(dim=2)) / 2
@@ -338,14 +315,33 @@ class HarmonicVocoder(Vocoder):
         return (error * voiced).sum() / voiced.sum().clamp(min=1.0)
 
     @torch.no_grad()
-    def _start_with(self, spectra, bins):
-        """Makes the direct map that of a head, see ``read_spectra``."""
+    def warm_start(self, source):
+        """Start from the head of a backbone trained in stage 0.
+
+        The linear map from features to gains then starts as the spectra that
+        the head predicts, instead of zero.
+
+        Arguments
+        ---------
+        source : str or Path
+            Folder of a backbone that was trained with ``SpectralTargets``.
+        """
+        spectra = read_spectra(source)
+        bins = self.direct.out_features // self.subframes
         hz = torch.linspace(0, self.sample_rate / 2, bins)
         none = spectra(torch.zeros(self.width), hz).flatten()
         each = spectra(torch.eye(self.width), hz).flatten(1)
         self.direct.weight.copy_((each - none).mT)
         self.direct.bias.copy_(none)
         self.filters.weight.mul_(0.1)
+        self._set_loudness(math.sqrt(0.5))  # half of the power each
+
+    @torch.no_grad()
+    def _set_loudness(self, gain):
+        """Set the gain of pulses and noise to start with."""
+        bias = self.filters.bias.unflatten(0, (self.subframes, 3, -1))
+        bias.zero_()
+        bias[:, :2] = math.log(gain)
 
     def _noise(self, like, samples_before):
         if self.training:

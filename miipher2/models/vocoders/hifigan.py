@@ -41,10 +41,6 @@ class HiFiGAN(Vocoder):
         Kernels of the residual blocks.
     resblock_dilation_sizes : list of list of int
         Dilations, a list for each kernel.
-    warm_start : str
-        A generator to start from: ``FILE``, or ``REPOSITORY:FILE`` on a hub
-        (``speechbrain/hifigan-hubert-k1000-LibriTTS:generator.ckpt``). Every
-        tensor that fits is taken.
 
     Example
     -------
@@ -52,7 +48,8 @@ class HiFiGAN(Vocoder):
     ...     width=16, sample_rate=16000, upsample_factors=[8, 8, 5],
     ...     upsample_kernel_sizes=[16, 16, 11], upsample_initial_channel=32,
     ... )
-    >>> vocoder(torch.rand(2, 10, 16)).shape
+    >>> wav, _ = vocoder(torch.rand(2, 10, 16))
+    >>> wav.shape
     torch.Size([2, 3200])
     """
 
@@ -65,7 +62,6 @@ class HiFiGAN(Vocoder):
         upsample_initial_channel=512,
         resblock_kernel_sizes=(3, 7, 11),
         resblock_dilation_sizes=((1, 3, 5), (1, 3, 5), (1, 3, 5)),
-        warm_start=None,
     ):
         super().__init__(width, math.prod(upsample_factors), sample_rate)
         self.generator = HifiganGenerator(
@@ -78,27 +74,38 @@ class HiFiGAN(Vocoder):
             upsample_initial_channel=upsample_initial_channel,
             upsample_factors=upsample_factors,
         )
-        if warm_start is not None:
-            take_what_fits(self.generator, warm_start)
 
-    def forward(self, features):
-        """Speaks features, see ``Vocoder.forward``."""
+    def forward(self, features, recording=None, pitch=None):
+        """Synthesise waveforms, see ``Vocoder.forward``."""
         features = features.transpose(1, 2)
+        own_loss = features.new_zeros(())
         if self.training:  # segments of some length, from inside a clip
-            return self._sound(features)
+            return self._sound(features), own_loss
         # The ends are repeated and cut off again: the generator's own
         # ``inference`` leaves them in the output, and its reflecting
         # convolutions need some frames to reflect.
         pad = self.generator.inference_padding
         features = F.pad(features, (pad, pad), "replicate")
         wav = self._sound(features)
-        return wav[:, pad * self.hop_length : -pad * self.hop_length]
+        wav = wav[:, pad * self.hop_length : -pad * self.hop_length]
+        return wav, own_loss
 
     def _sound(self, features):
         """Sound ``(batch, time)`` of features ``(batch, width, frames)``."""
         on_cpu = features.device.type == "cpu"
         with ChannelsLast() if on_cpu else nullcontext():
             return self.generator(features).squeeze(1)
+
+    def warm_start(self, source):
+        """Load every tensor of another generator that fits.
+
+        Arguments
+        ---------
+        source : str
+            ``FILE``, or ``REPOSITORY:FILE`` on a hub, for example
+            ``speechbrain/hifigan-hubert-k1000-LibriTTS:generator.ckpt``.
+        """
+        load_matching(self.generator, source)
 
     def prepare_inference(self):
         """Folds the weight normalisation into the weights.
@@ -113,7 +120,7 @@ class HiFiGAN(Vocoder):
                 module.weight.data = last(module.weight.data)
 
 
-def take_what_fits(generator, source):
+def load_matching(generator, source):
     """Takes every tensor of a checkpoint that fits a generator.
 
     Meant for SpeechBrain's unit HiFi-GAN, whose upsampling stack is the same

@@ -45,7 +45,8 @@ class ISTFTVocoder(Vocoder):
     Example
     -------
     >>> vocoder = ISTFTVocoder(width=16, channels=8, intermediate=16, layers=2)
-    >>> vocoder(torch.rand(2, 10, 16)).shape
+    >>> wav, _ = vocoder(torch.rand(2, 10, 16))
+    >>> wav.shape
     torch.Size([2, 3200])
     """
 
@@ -68,8 +69,8 @@ class ISTFTVocoder(Vocoder):
         self.head.apply(vocos_weights)
         self.stft = FrameSTFT(n_fft, hop_length)
 
-    def forward(self, features):
-        """Speaks features, see ``Vocoder.forward``."""
+    def forward(self, features, recording=None, pitch=None):
+        """Synthesise waveforms, see ``Vocoder.forward``."""
         x = self.head(self.trunk(features))
         with torch.autocast(x.device.type, enabled=False):
             log_magnitude, phase = x.float().chunk(2, dim=-1)
@@ -78,4 +79,5 @@ class ISTFTVocoder(Vocoder):
             loudest = math.log(self.stft.n_fft / 4)
             magnitude = log_magnitude.clamp(max=loudest).exp()
             wav = self.stft.synthesise(torch.polar(magnitude, phase))
-        return wav if self.training else wav.clamp(-1, 1)
+        wav = wav if self.training else wav.clamp(-1, 1)
+        return wav, wav.new_zeros(())

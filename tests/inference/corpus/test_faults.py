@@ -201,7 +201,7 @@ def test_a_full_disk_fails_what_does_not_fit(restorer, tmp_path, sides):
         subprocess.check_call(["umount", str(disk)])
 
 
-@pytest.mark.parametrize("fails", ["speak", "report"])
+@pytest.mark.parametrize("fails", ["restore_windows", "report"])
 def test_a_fault_of_the_program_ends_the_run(
     restorer, tmp_path, monkeypatch, sides, fails
 ):
@@ -215,8 +215,8 @@ def test_a_fault_of_the_program_ends_the_run(
     def broken(*_):
         raise ZeroDivisionError("a fault")
 
-    if fails == "speak":
-        monkeypatch.setattr(restorer, "speak", broken)
+    if fails == "restore_windows":
+        monkeypatch.setattr(restorer, "restore_windows", broken)
     report = broken if fails == "report" else lambda row: None
     pipeline = sides(
         Engine(restorer),
@@ -231,16 +231,16 @@ def test_a_fault_of_the_program_ends_the_run(
 
 
 def test_what_the_model_cannot_say_has_failed(restorer, tmp_path, monkeypatch):
-    folder, speak = tmp_path / "in", restorer.speak
+    folder, restore_windows = tmp_path / "in", restorer.restore_windows
     folder.mkdir()
     for name, seconds in (("a", 0.2), ("b", 0.4)):
         soundfile.write(folder / f"{name}.wav", voice(seconds), 16000)
 
     def overflowing(wavs, *arguments):
-        spoken = speak(wavs, *arguments)
-        return spoken / 0 if wavs.shape[1] > 4000 else spoken
+        restored, states = restore_windows(wavs, *arguments)
+        return restored / 0 if wavs.shape[1] > 4000 else restored, states
 
-    monkeypatch.setattr(restorer, "speak", overflowing)
+    monkeypatch.setattr(restorer, "restore_windows", overflowing)
     run(restorer, folder, tmp_path / "out")
     first, second = read_rows(tmp_path / "out" / "manifest.csv")
     assert (first.status, second.status) == ("done", "failed")

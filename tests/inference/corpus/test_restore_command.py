@@ -149,13 +149,13 @@ def test_a_file_that_fails(recordings, restore, tmp_path, capsys):
 def test_a_file_is_restored_in_batches_of_the_size_asked(
     recordings, restore, tmp_path, monkeypatch
 ):
-    speak, rows = Restorer.speak, set()
+    restore_windows, rows = Restorer.restore_windows, set()
 
     def watched(self, wavs, *arguments):
         rows.add(len(wavs))
-        return speak(self, wavs, *arguments)
+        return restore_windows(self, wavs, *arguments)
 
-    monkeypatch.setattr(Restorer, "speak", watched)
+    monkeypatch.setattr(Restorer, "restore_windows", watched)
     folder = recordings({"a.wav": 20.0})
     restore(folder / "a.wav", "--batch-seconds", 12, output="b.wav")
     assert rows == {3}  # windows of 4 s

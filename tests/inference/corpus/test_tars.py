@@ -160,13 +160,13 @@ def test_tars_beside_recordings(restore, tmp_path, capsys):
 
 def test_tars_share_batches(restore, tmp_path, monkeypatch):
     batches = []
-    speak = Restorer.speak
+    restore_windows = Restorer.restore_windows
 
-    def speaking(restorer, wavs, lengths=None, windows=()):
+    def watched(restorer, wavs, lengths, windows, states):
         batches.append({window.owner.item.ID[:2] for window in windows})
-        return speak(restorer, wavs, lengths, windows)
+        return restore_windows(restorer, wavs, lengths, windows, states)
 
-    monkeypatch.setattr(Restorer, "speak", speaking)
+    monkeypatch.setattr(Restorer, "restore_windows", watched)
     for name in ("a", "b"):
         write_tar(tmp_path / "in" / f"{name}.tar", {"x.flac": sound()})
     code, rows = restore(tmp_path / "in", "--batch-seconds", 60)

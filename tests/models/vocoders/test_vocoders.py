@@ -15,7 +15,7 @@ from speechbrain.lobes.models.HifiGAN import UnitHifiganGenerator
 from miipher2.errors import UserError
 from miipher2.models.discriminators import FrameDiscriminator
 from miipher2.models.vocoders.base import build_vocoder
-from miipher2.models.vocoders.hifigan import HiFiGAN, take_what_fits
+from miipher2.models.vocoders.hifigan import HiFiGAN, load_matching
 from miipher2.models.vocoders.istft import ISTFTVocoder
 
 SMALL = {
@@ -33,7 +33,8 @@ def test_exactly_hop_length_samples_a_frame(frames, training):
     if training and frames < 4:
         return  # training segments are longer than the convolutions' padding
     vocoder = HiFiGAN(width=4, **SMALL).train(training)
-    wav = vocoder(torch.randn(2, frames, 4))
+    wav, own_loss = vocoder(torch.randn(2, frames, 4))
+    assert own_loss == 0
     assert wav.shape == (2, frames * 320)
     assert wav.abs().max() <= 1
 
@@ -45,9 +46,9 @@ def test_prepared_for_inference_it_says_the_same(frames):
         parameter.data *= 2
     features = torch.randn(2, frames, 4)
     with torch.inference_mode():
-        before = vocoder(features)
+        before, _ = vocoder(features)
         vocoder.prepare_inference()
-        after = vocoder(features)
+        after, _ = vocoder(features)
     torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-4)
 
 
@@ -63,7 +64,8 @@ def test_yaml_of_each_vocoder(name, hop, request):
     assert vocoder.hop_length == hop
     assert vocoder.sample_rate == rate == 50 * hop
     with torch.no_grad():
-        assert vocoder(torch.randn(1, 3, 8)).shape == (1, 3 * hop)
+        wav, _ = vocoder(torch.randn(1, 3, 8))
+    assert wav.shape == (1, 3 * hop)
 
 
 def test_a_vocoder_of_another_frame_rate_is_refused():
@@ -74,21 +76,22 @@ def test_a_vocoder_of_another_frame_rate_is_refused():
         build_vocoder(functools.partial(HiFiGAN, **SMALL), backbone, 24000)
 
 
-def test_it_speaks_windows_as_features():
+def test_without_a_state_windows_are_synthesised_as_features():
     vocoder = HiFiGAN(width=4, **SMALL).eval()
     features = torch.randn(2, 9, 4)
-    wavs = torch.zeros(2, 9 * 320)
-    spoken = vocoder.speak(features, [], 0, wavs)
-    assert torch.equal(spoken, vocoder(features))
+    segments, states = [("left", 0, 8)], {"right": 1}
+    wavs, after = vocoder.synthesise(features, None, segments, states, 2)
+    assert torch.equal(wavs, vocoder(features)[0])
+    assert after == states and after is not states
 
 
 def test_folding_weight_norm_changes_nothing():
     vocoder = HiFiGAN(width=4, **SMALL).eval()
     features = torch.randn(1, 9, 4)
-    before = vocoder(features)
+    before, _ = vocoder(features)
     vocoder.prepare_inference()
     assert not any("parametrizations" in n for n in vocoder.state_dict())
-    assert torch.allclose(vocoder(features), before, atol=1e-5)
+    assert torch.allclose(vocoder(features)[0], before, atol=1e-5)
 
 
 def test_weights_come_back_and_others_are_refused(tmp_path):
@@ -97,7 +100,7 @@ def test_weights_come_back_and_others_are_refused(tmp_path):
     again = HiFiGAN(width=4, **SMALL).eval()
     again.load(tmp_path / "v.safetensors")
     features = torch.randn(1, 9, 4)
-    assert torch.equal(again(features), vocoder(features))
+    assert torch.equal(again(features)[0], vocoder(features)[0])
     with pytest.raises(UserError, match="width 4, the backbone gives 5"):
         HiFiGAN(width=5, **SMALL).load(tmp_path / "v.safetensors")
     wider = HiFiGAN(width=4, **{**SMALL, "upsample_initial_channel": 32})
@@ -124,8 +127,9 @@ def unit_checkpoint(tmp_path):
 
 def test_warm_start_takes_what_fits(unit_checkpoint):
     path, unit = unit_checkpoint
-    vocoder = HiFiGAN(width=4, warm_start=str(path), **SMALL)
-    report = take_what_fits(vocoder.generator, str(path))
+    vocoder = HiFiGAN(width=4, **SMALL)
+    vocoder.warm_start(str(path))
+    report = load_matching(vocoder.generator, str(path))
     own, there = vocoder.generator.state_dict(), unit.state_dict()
     assert len(report["taken"]) > 20
     for name in report["taken"]:
@@ -155,8 +159,8 @@ def test_warm_start_reads_older_names_of_weight_norm(unit_checkpoint, tmp_path):
     }
     torch.save(older, tmp_path / "older.ckpt")
     generator = HiFiGAN(width=4, **SMALL).generator
-    new = take_what_fits(generator, str(path))
-    assert take_what_fits(generator, str(tmp_path / "older.ckpt")) == new
+    new = load_matching(generator, str(path))
+    assert load_matching(generator, str(tmp_path / "older.ckpt")) == new
 
 
 def test_warm_start_from_something_else_is_refused(tmp_path):
@@ -164,10 +168,10 @@ def test_warm_start_from_something_else_is_refused(tmp_path):
     (tmp_path / "b.ckpt").write_text("not a checkpoint")
     generator = HiFiGAN(width=4, **SMALL).generator
     with pytest.raises(UserError, match="nothing in"):
-        take_what_fits(generator, str(tmp_path / "a.ckpt"))
+        load_matching(generator, str(tmp_path / "a.ckpt"))
     for name in ("b.ckpt", "missing.ckpt"):
         with pytest.raises(UserError, match=name):
-            take_what_fits(generator, str(tmp_path / name))
+            load_matching(generator, str(tmp_path / name))
 
 
 def test_discriminator_judges_every_clip_by_itself():
