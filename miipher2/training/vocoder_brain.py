@@ -10,15 +10,11 @@ from speechbrain.dataio import audio_io
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.logger import get_logger
 from torch.nn.functional import pad
-from torch.nn.utils import parametrize
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from miipher2.models.vocoders.quick_judging import QuickJudging
 from miipher2.training.step_brain import RestorationBrain
 
 logger = get_logger(__name__)
-
-BF16 = torch.bfloat16
 
 
 class VocoderBrain(RestorationBrain):
@@ -94,7 +90,6 @@ class VocoderBrain(RestorationBrain):
             )
             self.checkpointer.add_recoverable("average", self.average)
         self.valid_samples = valid_samples
-        self.quick_judging = QuickJudging()
 
     @property
     def best_key(self):
@@ -267,24 +262,19 @@ class VocoderBrain(RestorationBrain):
     def adversarial_losses(self, made, target):
         """Losses of the discriminator and of the generator."""
         discriminator = self.modules.discriminator
-        # cached: the norms of its weights are taken once for both
-        with self.training_ctx, self.quick_judging, parametrize.cached():
+        with self.training_ctx:
             scores, features = discriminator(target)
             scores_made, features_made = discriminator(made)
         scores = [score.float() for score in scores]
         scores_made = [score.float() for score in scores_made]
-
-        def wide(feature):  # bfloat16 is, and half the work
-            return feature if feature.dtype == BF16 else feature.float()
-
         d_loss = self.discriminator_loss(scores_made, scores)["D_loss"]
         g_loss = self.generator_loss(
             sb.Stage.TRAIN,
             made,
             target,
             scores_made,
-            [[wide(f) for f in layer] for layer in features_made],
-            [[wide(f.detach()) for f in layer] for layer in features],
+            [[f.float() for f in layer] for layer in features_made],
+            [[f.detach().float() for f in layer] for layer in features],
         )["G_loss"]
         return {"D_loss": d_loss, "G_loss": g_loss}
 
@@ -301,13 +291,11 @@ class VocoderBrain(RestorationBrain):
             Whether another loss goes back the same way.
         """
         groups = self.optimizers_dict[learner].param_groups
-        self.quick_judging.weights_learn = learner == "discriminator"
         loss = self.scaler.scale(loss / self.grad_accumulation_factor)
         loss.backward(
             inputs=[p for group in groups for p in group["params"]],
             retain_graph=again,
         )
-        self.quick_judging.weights_learn = True
 
     def compute_objectives(self, predictions, batch, stage):
         """Mel error of every clip; keeps some clips to listen to."""
