@@ -1,4 +1,8 @@
-"""``python -m miipher2``: the same as the command ``miipher2``."""
+"""``python -m miipher2``: the same as the command ``miipher2``.
+
+Authors
+ * The miipher2 authors 2026
+"""
 
 import sys
 

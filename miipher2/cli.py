@@ -1,4 +1,4 @@
-"""The command ``miipher2``.
+"""The command line, ``miipher2``.
 
 Authors
  * The miipher2 authors 2026
@@ -11,20 +11,21 @@ from miipher2.errors import one_line_errors
 
 
 def main(arguments=None):
-    """Runs the command line.
+    """Run the command line.
 
     Arguments
     ---------
     arguments : list of str
-        None: those of the program.
+        None for those of the process.
 
     Returns
     -------
     int
-        The exit code: 0 all done, 1 some failed, 2 wrong usage.
+        The exit code: 0 for success, 1 if some files failed. Wrong usage
+        exits with 2.
     """
-    # here, as a process that reads and writes for another one starts with this
-    # file, too, and needs none of it
+    # Imported here because every spawned worker process imports this module
+    # and does not need the commands.
     from miipher2.degrade import command as degrade
     from miipher2.evaluation import command as evaluate
     from miipher2.inference.corpus import command as restore

@@ -1,8 +1,11 @@
-"""The one exception for what a user can put right.
+"""The exception for errors that the user can fix.
 
-A path that is not there, a YAML key that does not fit, two files that do not
-belong together: such errors name the thing, say what was expected and what to
-do, and are shown as one line without a traceback.
+A missing file, a YAML key that does not fit, two files that do not belong
+together: the message names the file, key or value, what was expected and what
+to do. Programs print it as one line without a traceback.
+
+Authors
+ * The miipher2 authors 2026
 """
 
 import contextlib
@@ -10,7 +13,7 @@ import sys
 
 
 class UserError(ValueError):
-    """Something that the user can put right; its text says how.
+    """An error that the user can fix; the message explains how.
 
     Example
     -------
@@ -23,10 +26,10 @@ class UserError(ValueError):
 
 @contextlib.contextmanager
 def one_line_errors():
-    """Ends the program with one line on a ``UserError`` or Ctrl-C.
+    """Exit with a one-line message on a ``UserError``, ``OSError`` or Ctrl-C.
 
-    The same goes for what the system refuses: a missing right, a full disk.
-    Any other exception keeps its traceback: it is a fault of the program.
+    An ``OSError`` is a missing permission or a full disk, for instance. All
+    other exceptions are bugs and keep their traceback.
 
     Raises
     ------
@@ -41,7 +44,8 @@ def one_line_errors():
     try:
         yield
     except UserError as error:
-        # one from a loader's worker comes with that process's traceback
+        # An error raised in a DataLoader worker carries the worker's
+        # traceback in its text; the last line is the message.
         line = str(error).strip().splitlines()[-1]
         line = line.removeprefix(f"{__name__}.{UserError.__name__}: ")
         print(f"error: {line}", file=sys.stderr)

@@ -1,4 +1,21 @@
-"""Damage as it happens in life: the degradation chain and its parts.
+"""Degradations of clean speech, and the chain that draws from them.
+
+SpeechBrain's ``speechbrain.augment`` is not used:
+
+- Its classes draw from the global generators of ``random`` and ``torch``.
+  Here every draw comes from a generator seeded with the run's seed, the epoch
+  and the utterance ID, so that the audio is the same after a resume and with
+  any number of workers.
+- They return the audio only. The chain also returns the parameters drawn and,
+  for reverberation, a target with the early reflections.
+- ``AddNoise`` sets the SNR over all samples of a clip, pauses included; here
+  it is the SNR on active speech. ``AddReverb`` convolves all clips of a batch
+  with one room.
+- ``CodecAugment`` has three codecs (mu-law, MP3, Opus), no choice of bit rate,
+  and does not remove MP3's delay. ``DoClip`` only clips hard and
+  ``DropBitResolution`` only knows 16 and 8 bits.
+- Microphone responses, hum, flutter, low-pass filters, babble and concealed
+  packet loss are missing.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""Lost bandwidth: filters, and converters of low sample rates.
+"""Band limiting by low-pass filters and low sample rates.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ STOP_DB = 60.0
 
 
 def _filter(kind, order, cutoff_hz, sample_rate):
-    """A low-pass filter's second-order sections."""
+    """Design a low-pass filter as second-order sections."""
     return signal.iirfilter(
         order,
         cutoff_hz,
@@ -30,7 +30,7 @@ def _filter(kind, order, cutoff_hz, sample_rate):
 
 
 def _resample(quality):
-    """A converter down and up again with a proper anti-aliasing filter."""
+    """Return a function that resamples down and up again with soxr."""
 
     def convert(samples, rate, low_rate):
         low = soxr.resample(samples, rate, low_rate, quality)
@@ -40,7 +40,7 @@ def _resample(quality):
 
 
 def _linear(samples, rate, low_rate):
-    """Linear interpolation both ways: aliases, images and a dull top."""
+    """Interpolate linearly both ways: aliases, images, treble loss."""
     times = np.arange(len(samples)) / rate
     low_times = np.arange(0, times[-1] + 1 / rate, 1 / low_rate)
     low = np.interp(low_times, times, samples)
@@ -48,7 +48,7 @@ def _linear(samples, rate, low_rate):
 
 
 def _hold(samples, rate, low_rate):
-    """The last sample is taken and held: aliases and mirror images."""
+    """Sample and hold: aliases and images."""
     step = np.arange(len(samples)) * low_rate // rate
     return samples[step * rate // low_rate]
 
@@ -63,23 +63,25 @@ RESAMPLERS = {
 
 
 class Bandwidth(Degradation):
-    """Takes the high frequencies away, as a filter or a low rate does.
+    """Remove high frequencies with a low-pass filter or a low sample rate.
 
-    The filters (Butterworth, Chebyshev of both types with 1 dB ripple or 60 dB
-    stop band, elliptic, Bessel) run forwards, so they delay by a few tenths of
-    a millisecond, as in life. The resamplers go down to twice the cut-off and
-    up again: ``soxr`` with a proper filter, ``soxr_quick`` with a cubic
-    interpolator, ``linear`` and ``hold`` with none: these three alias.
+    The filters (Butterworth, Chebyshev type 1 with 1 dB ripple and type 2 with
+    60 dB stop-band attenuation, elliptic, Bessel) are causal and delay the
+    signal by a few tenths of a millisecond. The resamplers convert to twice
+    the cut-off and back: ``soxr`` with an anti-aliasing filter, ``soxr_quick``
+    with a cubic interpolator, ``linear`` and ``hold`` without a filter. The
+    last three alias.
 
     Arguments
     ---------
     cutoff_hz : tuple of float
-        Lowest and highest cut-off in Hz, drawn evenly in octaves, at most 95 %
-        of half the sample rate: half the low rate, -3 dB (butter), the end of
-        the pass band (cheby1, ellip) or the start of the stop band (cheby2).
+        Lowest and highest cut-off in Hz, log-uniform, capped at 95 % of the
+        Nyquist frequency. The cut-off is half the low sample rate, the -3 dB
+        point (butter), the end of the pass band (cheby1, ellip) or the start
+        of the stop band (cheby2).
     kinds : tuple of str
-        Of butter, cheby1, cheby2, ellip, bessel, soxr, soxr_quick, linear,
-        hold.
+        Any of butter, cheby1, cheby2, ellip, bessel, soxr, soxr_quick,
+        linear, hold.
     order : tuple of int
         Lowest and highest order of the filters.
     sample_rate : int
@@ -88,14 +90,14 @@ class Bandwidth(Degradation):
     Raises
     ------
     UserError
-        If a kind is not known.
+        If a kind is unknown.
 
     Example
     -------
     >>> import torch
     >>> from miipher2.degrade.base import generator
     >>> bandwidth = Bandwidth(cutoff_hz=(2000.0, 2000.0), kinds=("soxr",))
-    >>> dull, drawn = bandwidth(torch.ones(16000), generator(0))
+    >>> muffled, drawn = bandwidth(torch.ones(16000), generator(0))
     >>> drawn["kind"], round(drawn["cutoff_hz"])
     ('soxr', 2000)
     """
@@ -110,14 +112,16 @@ class Bandwidth(Degradation):
         for kind in kinds:
             if kind not in FILTERS and kind not in RESAMPLERS:
                 known = ", ".join((*FILTERS, *RESAMPLERS))
-                raise UserError(f"bandwidth {kind!r}: give some of {known}")
+                raise UserError(
+                    f"bandwidth: unknown kind {kind!r}; choose from {known}"
+                )
         self.cutoff_hz = cutoff_hz
         self.kinds = kinds
         self.order = order
         self.sample_rate = sample_rate
 
     def degrade(self, samples, rng):
-        """Filters or resamples; see ``Degradation.degrade``."""
+        """Filter or resample; see ``Degradation.degrade``."""
         kind = pick(rng, self.kinds)
         cutoff_hz = log_uniform(rng, self.cutoff_hz)
         cutoff_hz = round(min(cutoff_hz, 0.95 * self.sample_rate / 2))
@@ -125,8 +129,8 @@ class Bandwidth(Degradation):
         drawn = {"kind": kind, "cutoff_hz": cutoff_hz}
         if kind in RESAMPLERS:
             convert = RESAMPLERS[kind]
-            dull = convert(samples, self.sample_rate, 2 * cutoff_hz)
-            return fit(dull, len(samples)), drawn
+            muffled = convert(samples, self.sample_rate, 2 * cutoff_hz)
+            return fit(muffled, len(samples)), drawn
         sections = _filter(kind, order, cutoff_hz, self.sample_rate)
-        dull = signal.sosfilt(sections.astype(np.float32), samples)
-        return dull, {**drawn, "order": order}
+        muffled = signal.sosfilt(sections.astype(np.float32), samples)
+        return muffled, {**drawn, "order": order}

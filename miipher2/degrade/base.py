@@ -1,4 +1,4 @@
-"""What every degradation is: a small class with a seeded draw.
+"""The base class of all degradations and its random draws.
 
 Authors
  * The miipher2 authors 2026
@@ -14,21 +14,21 @@ from miipher2.errors import UserError
 
 
 def generator(*keys):
-    """A random generator that depends on its keys alone.
+    """Return a random generator seeded with the keys.
 
-    The same keys give the same stream in every process and on every platform,
-    so that a resumed run, or one with other workers, draws the same damage.
+    The same keys give the same stream in every process and on every platform:
+    a resumed run, or one with another number of workers, draws the same
+    degradations.
 
     Arguments
     ---------
     *keys : int or str
-        What the draw depends on, e.g. the run's seed, the epoch and the ID of
-        the utterance.
+        For instance the run's seed, the epoch and the utterance ID.
 
     Returns
     -------
     rng : numpy.random.Generator
-        A fresh generator (PCG64).
+        A new generator (PCG64).
 
     Example
     -------
@@ -40,35 +40,35 @@ def generator(*keys):
 
 
 def uniform(rng, span):
-    """Draws a value evenly from ``span``, a pair (lowest, highest)."""
+    """Draw uniformly from ``span``, a pair (lowest, highest)."""
     return float(rng.uniform(*span))
 
 
 def log_uniform(rng, span):
-    """Draws evenly on a logarithmic scale from ``span``, both above zero."""
+    """Draw log-uniformly from ``span``, a pair above zero."""
     return float(np.exp(rng.uniform(*np.log(span))))
 
 
 def pick(rng, choices):
-    """Draws one of ``choices``, each as likely as the others."""
+    """Draw one of ``choices`` with equal probability."""
     return choices[int(rng.integers(len(choices)))]
 
 
 def fit(samples, length):
-    """Cuts or pads with zeros at the end, to ``length`` samples."""
+    """Cut, or pad with zeros at the end, to ``length`` samples."""
     if len(samples) >= length:
         return samples[:length]
     return np.pad(samples, (0, length - len(samples)))
 
 
 class Degradation:
-    """The contract of all degradations.
+    """Base class of all degradations.
 
-    A subclass takes physical parameters and implements ``degrade`` on one clip
-    as a float32 array ``(time,)``. It draws from the given generator only and
-    keeps no state between calls, so that it may be sent to other processes.
-    ``adds_sound`` says whether it brings in sound that was not there: noise,
-    voices, a room.
+    A subclass takes physical parameters and implements ``degrade`` for one
+    clip, a float32 array ``(time,)``. It draws from the given generator only
+    and keeps no state between calls, so that it can be pickled and sent to
+    other processes. ``adds_sound`` is True if it adds noise, voices or
+    reverberation.
 
     Example
     -------
@@ -83,51 +83,51 @@ class Degradation:
     adds_sound = False
 
     def missing(self):
-        """Why this degradation cannot be used here; None if it can.
+        """Return what is missing to use this degradation.
 
         Returns
         -------
         reason : str or None
-            For instance that no manifest was given.
+            For instance "no manifest of noise"; None if nothing is missing.
         """
         return None
 
     def degrade(self, samples, rng):
-        """Damages one clip.
+        """Degrade one clip.
 
         Arguments
         ---------
         samples : numpy.ndarray
             float32 of shape (time,), at least one sample, all finite.
         rng : numpy.random.Generator
-            Where every draw comes from.
+            Source of all draws.
 
         Returns
         -------
-        damaged : numpy.ndarray
-            A new float32 array of the same length; the input is left alone.
+        degraded : numpy.ndarray
+            A new float32 array of the same length; the input is not modified.
         drawn : dict
-            What was drawn, in plain Python values.
+            The parameters drawn, as plain Python values.
         """
         raise NotImplementedError
 
     def degrade_pair(self, target, samples, rng):
-        """Damages one clip, and moves the target where it has to follow.
+        """Degrade one clip and adapt its target.
 
         Arguments
         ---------
         target : numpy.ndarray
-            What a restorer should give back, of shape (time,).
+            The target of restoration, of shape (time,).
         samples : numpy.ndarray
             The clip, of shape (time,).
         rng : numpy.random.Generator
-            Where every draw comes from.
+            Source of all draws.
 
         Returns
         -------
         target : numpy.ndarray
-            The target as it was, but for early reflections.
-        damaged : numpy.ndarray
+            The same target, unless a subclass changes it (``Reverb``).
+        degraded : numpy.ndarray
             See ``degrade``.
         drawn : dict
             See ``degrade``.
@@ -135,28 +135,27 @@ class Degradation:
         return (target, *self.degrade(samples, rng))
 
     def pair(self, clean, rng, target=None):
-        """Damages clean audio and returns it with its target.
+        """Degrade clean audio and return it with its target.
 
         Arguments
         ---------
         clean : torch.Tensor
             Samples in [-1, 1] of shape (time,) or (batch, time). The rows of
-            a batch are drawn one after the other, each for itself.
+            a batch are degraded one after the other with draws of their own.
         rng : numpy.random.Generator
-            Where every draw comes from.
+            Source of all draws.
         target : torch.Tensor
-            What a restorer should give back, if that is not ``clean`` itself;
-            of the same shape.
+            The target of restoration, of the same shape; None for ``clean``.
 
         Returns
         -------
         target : torch.Tensor
-            What a restorer should give back: the target, perhaps with
-            early reflections; float32 of the input's shape.
+            The target, possibly with early reflections; float32 of the
+            input's shape.
         noisy : torch.Tensor
-            The damaged audio, float32 of the input's shape.
+            The degraded audio, float32 of the input's shape.
         drawn : dict or list of dict
-            What was drawn; one dict a row for a batch.
+            The parameters drawn; for a batch one dict per row.
 
         Raises
         ------
@@ -167,44 +166,46 @@ class Degradation:
             target = clean
         if clean.dim() == 2:
             rows = [
-                self.pair(row, rng, wanted)
-                for row, wanted in zip(clean, target, strict=True)
+                self.pair(row, rng, row_target)
+                for row, row_target in zip(clean, target, strict=True)
             ]
             targets, noisy, drawn = zip(*rows, strict=True)
             return torch.stack(targets), torch.stack(noisy), list(drawn)
-        wanted, samples = (
+        target_samples, samples = (
             wav.detach().numpy().astype(np.float32, copy=False)
             for wav in (target, clean)
         )
         if samples.size == 0:
-            raise UserError("a clip without samples cannot be degraded")
+            raise UserError("the clip is empty; expected at least one sample")
         if not np.isfinite(samples).all():
-            raise UserError("a clip with NaN or infinite samples: repair it")
-        target, noisy, drawn = self.degrade_pair(wanted, samples, rng)
+            raise UserError(
+                "the clip has NaN or infinite samples; repair or remove it"
+            )
+        target, noisy, drawn = self.degrade_pair(target_samples, samples, rng)
         return _tensor(target, clean), _tensor(noisy, clean), drawn
 
     def __call__(self, wav, rng):
-        """Damages audio.
+        """Degrade audio.
 
         Arguments
         ---------
         wav : torch.Tensor
             Samples in [-1, 1] of shape (time,) or (batch, time).
         rng : numpy.random.Generator
-            Where every draw comes from.
+            Source of all draws.
 
         Returns
         -------
         noisy : torch.Tensor
-            The damaged audio, float32 of the input's shape.
+            The degraded audio, float32 of the input's shape.
         drawn : dict or list of dict
-            What was drawn; one dict a row for a batch.
+            The parameters drawn; for a batch one dict per row.
         """
         _, noisy, drawn = self.pair(wav, rng)
         return noisy, drawn
 
 
 def _tensor(samples, like):
-    """The samples as a float32 tensor of the length of ``like``."""
+    """Return the samples as a float32 tensor as long as ``like``."""
     samples = fit(samples, len(like)).astype(np.float32, copy=False)
     return torch.from_numpy(np.ascontiguousarray(samples))

@@ -1,4 +1,4 @@
-"""The degradations one after the other, as a recording lives through them.
+"""A random chain of degradations.
 
 Authors
  * The miipher2 authors 2026
@@ -14,33 +14,33 @@ logger = get_logger(__name__)
 
 
 class Chain(Degradation):
-    """At most some of several degradations, in the order of life.
+    """Apply a random subset of several degradations in a fixed order.
 
-    Every degradation is drawn by its own probability. Of more than
-    ``max_steps`` a random choice stays; if none is drawn, one is, so that
-    exactly ``clean_share`` of the clips pass through untouched. Wherever the
-    peak exceeds full scale after a step, the whole clip is scaled down to it.
+    Each degradation is drawn with its own probability. If more than
+    ``max_steps`` are drawn, a random subset of that size is used; if none is
+    drawn, one is chosen in proportion to the probabilities, so that exactly
+    ``clean_share`` of the clips stay clean. If the peak exceeds full scale
+    after a step, the clip is scaled down to a peak of 1.
 
-    Degradations that lack what they need (``Degradation.missing``) are left
-    out with a note in the log.
+    Degradations that cannot be used (``Degradation.missing``) are left out and
+    logged.
 
     Arguments
     ---------
     steps : dict of (float, Degradation)
-        For each name the probability and the degradation, in the order in
-        which they are applied: room, noise, microphone, clipping, bandwidth,
-        codec, network, level.
+        Probability and degradation by name, in the order of the signal path:
+        room, noise, microphone, clipping, bandwidth, codec, network, level.
     max_steps : int
-        How many at most on one clip.
+        Largest number of degradations of one clip.
     clean_share : float
-        Share of the clips that are left clean, from 0 to 1.
+        Share of the clips that stay clean, from 0 to 1.
     sample_rate : int
-        In Hz; the degradations are built for it.
+        The degradations' sample rate in Hz.
 
     Raises
     ------
     UserError
-        If no degradation is left.
+        If no degradation can be used, or a probability is not in [0, 1].
 
     Example
     -------
@@ -65,27 +65,30 @@ class Chain(Degradation):
         for name, (probability, step) in steps.items():
             if not 0 <= probability <= 1:
                 raise UserError(
-                    f"{name}: probability {probability}: give 0 to 1"
+                    f"{name}: probability {probability} is not in [0, 1]"
                 )
             reason = step.missing()
             if reason:
                 self.left_out[name] = reason
-                logger.info("%s is left out: %s.", name, reason)
+                logger.info("Degradation %s is left out: %s.", name, reason)
             elif probability > 0:
                 self.steps[name] = (float(probability), step)
         if not self.steps:
-            raise UserError("the degradation chain has no steps left")
+            raise UserError(
+                "the degradation chain is empty: every step lacks a manifest "
+                "or has probability 0"
+            )
         self.max_steps = max_steps
         self.clean_share = clean_share
         self.sample_rate = sample_rate
 
     @property
     def names(self):
-        """list of str: the degradations that are in use, in order."""
+        """list of str: the degradations in use, in order."""
         return list(self.steps)
 
     def only(self, name):
-        """A chain of one degradation that damages every clip.
+        """Return a chain that applies one degradation to every clip.
 
         Arguments
         ---------
@@ -95,43 +98,43 @@ class Chain(Degradation):
         Returns
         -------
         chain : Chain
-            It shares the degradation with this chain.
+            Shares the degradation object with this chain.
 
         Raises
         ------
         UserError
-            If there is no such degradation here.
+            If the chain has no such degradation.
         """
         if name not in self.steps:
             reason = self.left_out.get(name, "not in the chain")
             names = ", ".join(self.names)
             raise UserError(
-                f"degradation {name!r}: {reason}; there are {names}"
+                f"degradation {name!r}: {reason}; choose from {names}"
             )
         step = (1.0, self.steps[name][1])
         return Chain({name: step}, 1, 0.0, self.sample_rate)
 
     def added_sound(self, drawn):
-        """Whether a clip now has sound in it that was not there.
+        """Return whether noise, voices or reverberation were added to a clip.
 
         Arguments
         ---------
         drawn : dict
-            What was drawn for it.
+            The parameters drawn for the clip.
 
         Returns
         -------
         bool
-            True if any step was one that ``adds_sound``.
+            True if ``adds_sound`` is True for any of the steps.
         """
         return any(
             self.steps[step["name"]][1].adds_sound for step in drawn["steps"]
         )
 
     def _draw(self, rng):
-        """The names of the steps for one clip, in order."""
+        """Draw the names of the steps for one clip, in order."""
         probability = np.array([share for share, _ in self.steps.values()])
-        # All numbers are drawn at once: the steps do not move one another.
+        # Drawn at once, so that the number of draws does not depend on them.
         clean, *draws = rng.random(1 + len(probability))
         if clean < self.clean_share:
             return []
@@ -145,14 +148,14 @@ class Chain(Degradation):
         return [names[index] for index in np.sort(chosen)]
 
     def degrade(self, samples, rng):
-        """Applies the steps; see ``Degradation.degrade``."""
+        """Apply the steps; see ``Degradation.degrade``."""
         return self.degrade_pair(samples, samples, rng)[1:]
 
     def degrade_pair(self, target, samples, rng):
-        """Applies the steps; see ``Degradation.degrade_pair``.
+        """Apply the steps; see ``Degradation.degrade_pair``.
 
-        What was drawn is ``{"steps": [{"name": ..., ...}, ...], "gain": ...}``
-        with the factor by which the clip was scaled down in all.
+        ``drawn`` is ``{"steps": [{"name": ..., ...}, ...], "gain": ...}``,
+        where the gain is the total factor by which the clip was scaled down.
         """
         samples, steps, gain = samples.copy(), [], 1.0
         for name in self._draw(rng):

@@ -1,4 +1,4 @@
-"""Clipping, by the share of samples that it hits.
+"""Hard and soft clipping.
 
 Authors
  * The miipher2 authors 2026
@@ -8,25 +8,24 @@ import numpy as np
 
 from miipher2.degrade.base import Degradation, log_uniform, pick
 
-# A soft clipper's curve ends this far above its knee, relative to the knee.
+# Headroom of the soft clipper above its threshold, relative to it.
 SOFT_HEADROOM = 0.5
 
 
 class Clipping(Degradation):
-    """An overdriven input.
+    """Clip a share of the samples.
 
-    The threshold t is set so that the asked share of the samples reaches it
-    (one sample at least). A hard clipper flattens these at t. A soft one bends them: for
-    |x| > t the output is t + h tanh((|x| - t) / h) with h = t / 2, continuous
-    and smooth at t.
+    The threshold t is the level that this share of the samples (at least one)
+    reaches. Hard clipping limits them to t. Soft clipping maps |x| > t to
+    t + h tanh((|x| - t) / h) with h = t / 2, which is smooth at t.
 
     Arguments
     ---------
     share : tuple of float
         Lowest and highest share of the samples that reach the threshold, in
-        (0, 1), drawn evenly on a logarithmic scale.
+        (0, 1), log-uniform.
     kinds : tuple of str
-        Of hard, soft.
+        Any of hard, soft.
 
     Example
     -------
@@ -43,13 +42,13 @@ class Clipping(Degradation):
         self.kinds = kinds
 
     def degrade(self, samples, rng):
-        """Clips; see ``Degradation.degrade``."""
+        """Clip; see ``Degradation.degrade``."""
         share = log_uniform(rng, self.share)
         kind = pick(rng, self.kinds)
         level = np.abs(samples)
         above = min(len(samples), max(1, round(share * len(samples))))
-        place = len(samples) - above
-        threshold = np.partition(level, place)[place]
+        rank = len(samples) - above
+        threshold = np.partition(level, rank)[rank]
         drawn = {"kind": kind, "share": share, "threshold": float(threshold)}
         if threshold == 0:
             return samples.copy(), drawn
@@ -57,7 +56,7 @@ class Clipping(Degradation):
             return np.clip(samples, -threshold, threshold), drawn
         headroom = SOFT_HEADROOM * threshold
         over = np.maximum(level - threshold, 0)
-        bent = np.minimum(level, threshold) + headroom * np.tanh(
+        soft = np.minimum(level, threshold) + headroom * np.tanh(
             over / headroom
         )
-        return np.copysign(bent, samples), drawn
+        return np.copysign(soft, samples), drawn

@@ -1,4 +1,4 @@
-"""Real speech and music codecs, in memory.
+"""Speech and music codecs, encoded and decoded in memory.
 
 Authors
  * The miipher2 authors 2026
@@ -25,12 +25,12 @@ except ImportError:
 
 logger = get_logger(__name__)
 
-# What an encoder may hold back, in samples: longer than any delay below.
+# Zeros after the probe of ``delay``, in samples; longer than any codec's delay.
 FLUSH = 4096
 
 
 def _soundfile(samples, rate, container, subtype, **settings):
-    """Through a codec of libsndfile; returns what the file holds."""
+    """Encode and decode with a codec of libsndfile."""
     file = io.BytesIO()
     soundfile.write(
         file, samples, rate, format=container, subtype=subtype, **settings
@@ -40,12 +40,12 @@ def _soundfile(samples, rate, container, subtype, **settings):
 
 
 def _mp3(samples, rate, kbps):
-    # libsndfile goes linearly from the highest bit rate of the MPEG version
-    # to the lowest as its compression level goes from 0 to 1 (exclusive).
+    # libsndfile maps compression levels 0 to 1 (exclusive) linearly to the
+    # highest to lowest bit rate of the MPEG version.
     highest, lowest = (320, 32) if rate >= 32000 else (160, 8)
     if rate < 16000:
         highest = 64
-    # LAME takes the nearest bit rate that the standard knows.
+    # LAME rounds to the nearest bit rate of the standard.
     level = (highest - kbps) / (highest - lowest)
     return _soundfile(
         samples,
@@ -58,13 +58,13 @@ def _mp3(samples, rate, kbps):
 
 
 def _vorbis(samples, rate, quality):
-    # libsndfile's compression level 0 to 1 is the quality 10 to 0.
+    # libsndfile maps compression levels 0 to 1 to quality 10 to 0.
     level = 1 - quality / 10
     return _soundfile(samples, rate, "OGG", "VORBIS", compression_level=level)
 
 
 def _opus(samples, rate, kbps):
-    # libsndfile goes linearly from 256 to 6 kbit/s.
+    # libsndfile maps compression levels 0 to 1 linearly to 256 to 6 kbit/s.
     level = min(max((256 - kbps) / 250, 0.0), 1.0)
     return _soundfile(samples, rate, "OGG", "OPUS", compression_level=level)
 
@@ -74,7 +74,7 @@ def _pcm(subtype):
 
 
 def _pyav(encoder, decoder, **options):
-    """Through codecs of FFmpeg, packet by packet, without a container."""
+    """Return a round trip through FFmpeg's codecs, without a container."""
 
     def round_trip(samples, rate, kbps):
         encode = av.CodecContext.create(encoder, "w")
@@ -94,40 +94,40 @@ def _pyav(encoder, decoder, **options):
         samples = np.pad(samples, (0, -len(samples) % frame))
         packets = []
         for start in range(0, len(samples), frame):
-            piece = av.AudioFrame.from_ndarray(
+            chunk = av.AudioFrame.from_ndarray(
                 samples[None, start : start + frame],
                 format=encode.format.name,
                 layout="mono",
             )
-            piece.sample_rate = rate
-            piece.pts = start
-            packets += encode.encode(piece)
+            chunk.sample_rate = rate
+            chunk.pts = start
+            packets += encode.encode(chunk)
         packets += encode.encode(None)
         frames = [out for packet in packets for out in decode.decode(packet)]
         frames += decode.decode(None)
-        heard = np.concatenate([out.to_ndarray()[0] for out in frames])
-        if heard.dtype == np.int16:
-            heard = heard.astype(np.float32) / 32768
+        decoded = np.concatenate([out.to_ndarray()[0] for out in frames])
+        if decoded.dtype == np.int16:
+            decoded = decoded.astype(np.float32) / 32768
         # Opus is always decoded at 48 kHz.
-        return soxr.resample(heard, frames[0].sample_rate, rate)
+        return soxr.resample(decoded, frames[0].sample_rate, rate)
 
     return round_trip
 
 
 @dataclasses.dataclass(frozen=True)
 class Coder:
-    """A codec: how it is called, at which rates, in what units.
+    """A codec with its sample rates and the unit of its setting.
 
     Arguments
     ---------
     round_trip : callable
-        From (samples, rate, setting) to decoded samples at the same rate.
+        Maps (samples, rate, setting) to decoded samples at the same rate.
     rates : tuple of int
-        Sample rates that it works at, in Hz, rising.
+        Supported sample rates in Hz, ascending.
     unit : str
-        Of the setting: kbps (kbit/s) or quality.
+        Unit of the setting: kbps (kbit/s) or quality.
     encoder : str
-        FFmpeg's encoder that PyAV has to bring; empty for soundfile's codecs.
+        The FFmpeg encoder that PyAV must have; empty for soundfile's codecs.
     """
 
     round_trip: Callable
@@ -136,12 +136,12 @@ class Coder:
     encoder: str = ""
 
     def missing(self):
-        """Whether this installation cannot encode it."""
+        """Return whether the encoder is not installed."""
         return bool(self.encoder) and not _has_encoder(self.encoder)
 
 
 def _has_encoder(name):
-    """Whether PyAV is installed and its FFmpeg has this encoder."""
+    """Return whether PyAV is installed and its FFmpeg has this encoder."""
     return av is not None and name in av.codecs_available
 
 
@@ -149,9 +149,8 @@ TELEPHONE = (8000,)
 MPEG = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OPUS = (8000, 12000, 16000, 24000, 48000)
 AMR = "libopencore_amrnb"
-# Of the codecs that both libraries have, soundfile is the faster one for MP3 and
-# PyAV for Opus, even at full effort; here it is the effort of mobile telephones
-# (docs/degrade.md has the figures). A-law and mu-law take next to nothing.
+# For codecs that both libraries have, the faster one is used: soundfile for MP3,
+# PyAV for Opus. Opus runs at complexity 5, as on mobile phones.
 CODERS = {
     "mp3": Coder(_mp3, MPEG),
     "vorbis": Coder(_vorbis, MPEG, unit="quality"),
@@ -172,11 +171,11 @@ if _has_encoder("libopus"):
 
 @functools.cache
 def delay(name, setting, rate):
-    """By how many samples a codec's output is late.
+    """Measure a codec's delay.
 
-    It is measured, once a process, with half a second of a chirp in noise
-    rather than kept in a table: it depends on the build of the libraries, and
-    for MP3 on the bit rate.
+    The delay depends on the build of the libraries and, for MP3, on the bit
+    rate. It is therefore measured, once per process, by cross-correlation with
+    a noisy chirp of half a second.
 
     Arguments
     ---------
@@ -185,7 +184,7 @@ def delay(name, setting, rate):
     setting : float
         Bit rate in kbit/s, or quality.
     rate : int
-        Sample rate that the codec works at, in Hz.
+        The codec's sample rate in Hz.
 
     Returns
     -------
@@ -201,21 +200,21 @@ def delay(name, setting, rate):
     probe = 0.3 * signal.chirp(time, 150.0, 0.5, 0.4 * min(rate, 8000))
     probe += 0.02 * np.random.default_rng(0).standard_normal(len(time))
     probe = np.pad(probe, (rate // 10, FLUSH)).astype(np.float32)
-    heard = fit(CODERS[name].round_trip(probe, rate, setting), len(probe))
-    match = signal.correlate(heard, probe, mode="full", method="fft")
+    decoded = fit(CODERS[name].round_trip(probe, rate, setting), len(probe))
+    match = signal.correlate(decoded, probe, mode="full", method="fft")
     return max(0, int(np.argmax(match)) - (len(probe) - 1))
 
 
 def transcode(samples, sample_rate, name, setting):
-    """Encodes and decodes; the result is in time with the input.
+    """Encode and decode; the result is aligned with the input.
 
     Arguments
     ---------
     samples : numpy.ndarray
         float32 of shape (time,).
     sample_rate : int
-        In Hz. A codec that cannot work at it works at the next higher rate
-        that it knows, or else at its highest one.
+        In Hz. If the codec does not support it, the next higher supported rate
+        is used, or else the highest.
     name : str
         One of ``CODERS``.
     setting : float
@@ -223,57 +222,57 @@ def transcode(samples, sample_rate, name, setting):
 
     Returns
     -------
-    heard : numpy.ndarray
+    decoded : numpy.ndarray
         float32 of shape (time,).
 
     Example
     -------
     >>> ramp = np.linspace(-1, 1, 160, dtype=np.float32)
-    >>> heard = transcode(ramp, 8000, "alaw", 64)
-    >>> bool(np.abs(heard - ramp).max() < 0.03)
+    >>> decoded = transcode(ramp, 8000, "alaw", 64)
+    >>> bool(np.abs(decoded - ramp).max() < 0.03)
     True
     """
     coder = CODERS[name]
     rate = next((r for r in coder.rates if r >= sample_rate), coder.rates[-1])
-    sent = samples
+    source = samples
     if rate != sample_rate:
-        sent = soxr.resample(sent, sample_rate, rate)
-    late = delay(name, setting, rate)
-    sent = np.pad(sent, (0, late))
-    heard = fit(coder.round_trip(sent, rate, setting)[late:], len(sent) - late)
+        source = soxr.resample(source, sample_rate, rate)
+    lag = delay(name, setting, rate)
+    padded = np.pad(source, (0, lag))
+    decoded = fit(coder.round_trip(padded, rate, setting)[lag:], len(source))
     if rate != sample_rate:
-        heard = soxr.resample(heard, rate, sample_rate)
-    return fit(heard, len(samples))
+        decoded = soxr.resample(decoded, rate, sample_rate)
+    return fit(decoded, len(samples))
 
 
 class Codec(Degradation):
-    """One of several codecs, at one of its bit rates.
+    """Encode and decode with a random codec at one of its bit rates.
 
-    MP3, Vorbis, GSM 06.10, A-law and mu-law come from soundfile; AAC, AMR-NB
-    and G.722 from PyAV (``pip install miipher2[codecs]``) and are left out with
-    a note where it is not installed. Opus comes from PyAV or else soundfile.
+    MP3, Vorbis, GSM 06.10, A-law and mu-law use soundfile. AAC, AMR-NB and
+    G.722 use PyAV (``pip install miipher2[codecs]``); they are left out and
+    logged if it is not installed. Opus uses PyAV, or soundfile without it.
 
     Arguments
     ---------
     codecs : dict of list of float
-        For each of mp3, vorbis, opus, aac, alaw, mulaw, gsm, amr_nb and g722
-        the bit rates to choose from, in kbit/s; for vorbis the quality, 0 (about
-        30 kbit/s at 16 kHz) to 10. Each codec is as likely as the others.
+        Bit rates to choose from, in kbit/s, for any of mp3, vorbis, opus, aac,
+        alaw, mulaw, gsm, amr_nb and g722. For vorbis the quality, 0 (about
+        30 kbit/s at 16 kHz) to 10. All codecs are equally likely.
     sample_rate : int
         In Hz.
 
     Raises
     ------
     UserError
-        If a codec is not known, or if all that are asked for need PyAV and it
-        is not installed.
+        If a codec is unknown, or if all of them need PyAV and it is not
+        installed.
 
     Example
     -------
     >>> import torch
     >>> from miipher2.degrade.base import generator
     >>> telephone = Codec(codecs={"alaw": [64]})
-    >>> heard, drawn = telephone(torch.zeros(16000), generator(0))
+    >>> decoded, drawn = telephone(torch.zeros(16000), generator(0))
     >>> drawn
     {'codec': 'alaw', 'kbps': 64}
     """
@@ -282,23 +281,27 @@ class Codec(Degradation):
         for name in codecs:
             if name not in CODERS:
                 raise UserError(
-                    f"codec {name!r}: give some of {', '.join(CODERS)}"
+                    f"unknown codec {name!r}; choose from {', '.join(CODERS)}"
                 )
         absent = [name for name in codecs if CODERS[name].missing()]
         if absent:
             note = (
-                f"{', '.join(absent)}: PyAV with these encoders is not "
-                "installed; pip install miipher2[codecs]"
+                f"{', '.join(absent)}: these codecs need PyAV; "
+                "pip install miipher2[codecs]"
             )
             if len(absent) == len(codecs):
                 raise UserError(note)
             logger.info("Codecs left out: %s", note)
-        self.codecs = {n: s for n, s in codecs.items() if n not in absent}
+        self.codecs = {
+            name: settings
+            for name, settings in codecs.items()
+            if name not in absent
+        }
         self.sample_rate = sample_rate
 
     def degrade(self, samples, rng):
-        """Encodes and decodes; see ``Degradation.degrade``."""
+        """Encode and decode; see ``Degradation.degrade``."""
         name = pick(rng, list(self.codecs))
         setting = pick(rng, self.codecs[name])
-        heard = transcode(samples, self.sample_rate, name, setting)
-        return heard, {"codec": name, CODERS[name].unit: setting}
+        decoded = transcode(samples, self.sample_rate, name, setting)
+        return decoded, {"codec": name, CODERS[name].unit: setting}

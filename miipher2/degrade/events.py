@@ -1,7 +1,7 @@
-"""Sounds that come and go: calls of birds and insects, beeps, knocks, clicks.
+"""Synthetic intermittent sounds: bird calls, beeps, knocks, clicks.
 
-Recorded noise has few of them, and a restorer that has not met them takes
-them for speech.
+Noise corpora have few of them, and a model trained without them mistakes them
+for speech.
 
 Authors
  * The miipher2 authors 2026
@@ -16,22 +16,22 @@ from miipher2.errors import UserError
 
 
 class Events(AdditiveNoise):
-    """A sound that comes again and again, one or several such at once.
+    """Base class of noise made of periodic events from one or more sources.
 
-    From one to the next its level changes by some 3 dB.
+    The level of the events has a standard deviation of 3 dB.
 
     Arguments
     ---------
     snr_db : tuple of float
         Lowest and highest signal-to-noise ratio on active speech, in dB.
     sources : tuple of int
-        Smallest and largest number of sources at once.
+        Smallest and largest number of simultaneous sources.
     seconds : tuple of float
-        Shortest and longest event.
+        Shortest and longest event, in s.
     pause : tuple of float
-        Shortest and longest time between two, in s.
+        Shortest and longest pause between two events, in s.
     hz : tuple of float
-        Lowest and highest frequency, of calls where they are highest.
+        Lowest and highest frequency; see ``event``.
     sample_rate : int
         In Hz.
     """
@@ -40,8 +40,8 @@ class Events(AdditiveNoise):
         super().__init__(snr_db, sample_rate)
         if not 0 < hz[0] <= hz[1] < sample_rate / 2:
             raise UserError(
-                f"hz {list(hz)}: give [lowest, highest] above 0 and below half "
-                f"the sample rate of {sample_rate} Hz"
+                f"hz {list(hz)}: expected [lowest, highest] above 0 and below "
+                f"half the sample rate of {sample_rate} Hz"
             )
         self.sources = sources
         self.seconds = seconds
@@ -49,19 +49,19 @@ class Events(AdditiveNoise):
         self.hz = hz
 
     def noise(self, length, rng):
-        """The sum of sources, each at a level of its own."""
+        """Return the sum of the sources; see ``AdditiveNoise.noise``."""
         count = int(rng.integers(self.sources[0], self.sources[1] + 1))
         noise, drawn = np.zeros(length), []
         for _ in range(count):
             seconds = log_uniform(rng, self.seconds)
             period = seconds + log_uniform(rng, self.pause)
             hz = log_uniform(rng, self.hz)
-            # half of one is in the clip at least, if the clip is so long
-            spare = min(length / self.sample_rate, period) - seconds
-            first = uniform(rng, (-seconds / 2, max(0.0, spare)))
+            # At least half an event is in the clip, if the clip is long enough.
+            latest = min(length / self.sample_rate, period) - seconds
+            first = uniform(rng, (-seconds / 2, max(0.0, latest)))
             time = np.arange(length) / self.sample_rate - first
             number = np.floor(time / period).astype(int)
-            since = time - number * period  # the start of the event
+            since = time - number * period  # since the event's start
             events = number[-1] - number[0] + 1
             level = 10 ** (3 / 20 * rng.standard_normal(events))
             event = self.event(since, seconds, hz, rng)
@@ -71,32 +71,32 @@ class Events(AdditiveNoise):
         return noise.astype(np.float32), {"sources": drawn}
 
     def event(self, since, seconds, hz, rng):
-        """One source.
+        """Synthesise the events of one source.
 
         Arguments
         ---------
         since : numpy.ndarray
-            Seconds since the event began, for each sample.
+            Seconds since the start of the current event, for each sample.
         seconds : float
-            How long an event is.
+            Duration of an event.
         hz : float
-            Its frequency.
+            Frequency of an event.
         rng : numpy.random.Generator
-            Where every draw comes from.
+            Source of all draws.
 
         Returns
         -------
         samples : numpy.ndarray
-            Of any level; what comes after ``seconds`` is left out.
+            Of any level; samples after ``seconds`` are set to zero.
         """
         raise NotImplementedError
 
 
 class Calls(Events):
-    """Tones: birds, insects, alarms, beeps.
+    """Tonal events: birds, insects, alarms, beeps.
 
-    A call has up to four harmonics, swells and dies away, and glides by up to
-    an octave.
+    A call has one to four harmonics, fades in and out, and glides by up to an
+    octave up or down. ``hz`` is its highest fundamental frequency.
 
     Example
     -------
@@ -122,24 +122,25 @@ class Calls(Events):
     def event(self, since, seconds, hz, rng):
         """See ``Events.event``."""
         octaves = uniform(rng, (-1, 1))
-        share = np.minimum(since / seconds, 1.0)
-        swell = np.sin(np.pi * share) ** uniform(rng, (0.2, 2.0))
-        # first * exp(rate * share), integrated
+        progress = np.minimum(since / seconds, 1.0)
+        envelope = np.sin(np.pi * progress) ** uniform(rng, (0.2, 2.0))
+        # The integral of first * exp(rate * progress).
         rate = octaves * np.log(2)
-        first = hz * np.exp(min(0.0, -rate))  # it is hz where it is highest
-        cycles = first * seconds * np.expm1(rate * share) / rate
+        first = hz * np.exp(min(0.0, -rate))  # hz at its highest
+        cycles = first * seconds * np.expm1(rate * progress) / rate
         call = np.zeros(len(since))
         for harmonic in range(1, 1 + int(rng.integers(1, 5))):
             audible = harmonic * hz < self.sample_rate / 2
             tone = np.sin(2 * np.pi * harmonic * cycles)
             call += uniform(rng, (0, 1)) ** (harmonic - 1) * audible * tone
-        return swell * call
+        return envelope * call
 
 
 class Knocks(Events):
     """Bursts of noise: steps, hammers, clocks, keys, crackling.
 
-    A burst starts at once, dies away, and sounds most around one frequency.
+    A burst starts abruptly, decays exponentially and has a resonance at
+    ``hz``.
 
     Example
     -------
@@ -165,6 +166,6 @@ class Knocks(Events):
     def event(self, since, seconds, hz, rng):
         """See ``Events.event``."""
         burst = rng.standard_normal(len(since)) * np.exp(-5 * since / seconds)
-        sharpness = log_uniform(rng, (1.0, 20.0))
-        peak = signal.iirpeak(hz, sharpness, fs=self.sample_rate)
-        return signal.lfilter(*peak, burst)
+        quality = log_uniform(rng, (1.0, 20.0))
+        resonator = signal.iirpeak(hz, quality, fs=self.sample_rate)
+        return signal.lfilter(*resonator, burst)

@@ -1,4 +1,4 @@
-"""The level of a recording.
+"""Recordings that are too quiet or too loud.
 
 Authors
  * The miipher2 authors 2026
@@ -11,9 +11,9 @@ from miipher2.degrade.base import Degradation, uniform
 
 
 class Level(Degradation):
-    """A recording made too quiet or too loud.
+    """Scale the clip to a random speech level.
 
-    Digital silence stays as it is.
+    Digital silence is not changed.
 
     Arguments
     ---------
@@ -38,7 +38,7 @@ class Level(Degradation):
         self.sample_rate = sample_rate
 
     def degrade(self, samples, rng):
-        """Scales the clip; see ``Degradation.degrade``."""
+        """Scale the clip; see ``Degradation.degrade``."""
         level_db = uniform(rng, self.level_db)
         power = mean_power(samples[active_samples(samples, self.sample_rate)])
         if power == 0:

@@ -1,4 +1,4 @@
-"""The colour of a microphone, and an offset that its amplifier adds.
+"""The frequency response of a microphone and a DC offset.
 
 Authors
  * The miipher2 authors 2026
@@ -12,12 +12,12 @@ from miipher2.degrade.base import Degradation, log_uniform, pick, uniform
 
 
 class Microphone(Degradation):
-    """A random smooth frequency response.
+    """Apply a random smooth frequency response.
 
-    Gains are drawn from a normal distribution at points one octave apart,
-    from 62.5 Hz up to half the sample rate, joined by a monotone cubic on a
-    logarithmic frequency scale and scaled to a mean of 0 dB. The phase is
-    zero, so that nothing moves in time.
+    Normally distributed gains are drawn at points one octave apart, from
+    62.5 Hz to half the sample rate, shifted to a mean of 0 dB and interpolated
+    by a monotone cubic over log frequency. The filter has zero phase, so the
+    audio is not delayed.
 
     Arguments
     ---------
@@ -31,13 +31,13 @@ class Microphone(Degradation):
     >>> import torch
     >>> from miipher2.degrade.base import generator
     >>> wav = torch.sin(torch.arange(16000) / 8)
-    >>> heard, drawn = Microphone(spread_db=(0.0, 0.0))(wav, generator(0))
-    >>> bool(torch.allclose(heard, wav, atol=1e-5)), drawn["gains_db"][0]
+    >>> coloured, drawn = Microphone(spread_db=(0.0, 0.0))(wav, generator(0))
+    >>> bool(torch.allclose(coloured, wav, atol=1e-5)), drawn["gains_db"][0]
     (True, 0.0)
     """
 
     lowest_hz = 62.5
-    # The response is smooth: its echo in time dies out within this, in s.
+    # Zero padding, in s; longer than the smooth response's impulse response.
     settle_seconds = 0.064
 
     def __init__(self, spread_db=(2.0, 8.0), sample_rate=16000):
@@ -45,7 +45,7 @@ class Microphone(Degradation):
         self.sample_rate = sample_rate
 
     def degrade(self, samples, rng):
-        """Filters in the frequency domain; see ``Degradation.degrade``."""
+        """Filter in the frequency domain; see ``Degradation.degrade``."""
         octaves = np.log2(self.sample_rate / 2 / self.lowest_hz)
         points = np.linspace(0, octaves, round(octaves) + 1)
         spread_db = uniform(rng, self.spread_db)
@@ -54,27 +54,27 @@ class Microphone(Degradation):
         length = len(samples) + round(self.settle_seconds * self.sample_rate)
         padded = fft.next_fast_len(length, real=True)
         spectrum = fft.rfft(samples, padded)
-        # The response on a coarse grid, then on every bin of the spectrum.
+        # Interpolate on a coarse grid first: faster than for every bin.
         curve = PchipInterpolator(points, gains_db)(
             np.linspace(0, octaves, 256)
         )
         hz = fft.rfftfreq(padded, 1 / self.sample_rate)
-        place = np.log2(np.maximum(hz, self.lowest_hz) / self.lowest_hz)
-        gain_db = np.interp(place, np.linspace(0, octaves, 256), curve)
+        octave = np.log2(np.maximum(hz, self.lowest_hz) / self.lowest_hz)
+        gain_db = np.interp(octave, np.linspace(0, octaves, 256), curve)
         spectrum *= (10 ** (gain_db / 20)).astype(np.float32)
-        heard = fft.irfft(spectrum, padded)[: len(samples)]
+        filtered = fft.irfft(spectrum, padded)[: len(samples)]
         gains_db = [round(float(gain), 2) for gain in gains_db]
-        return heard, {"spread_db": spread_db, "gains_db": gains_db}
+        return filtered, {"spread_db": spread_db, "gains_db": gains_db}
 
 
 class Offset(Degradation):
-    """A constant (DC) that is added to every sample.
+    """Add a constant (DC) offset.
 
     Arguments
     ---------
     offset : tuple of float
-        Smallest and largest offset as a share of full scale, drawn evenly on a
-        logarithmic scale, of either sign.
+        Smallest and largest magnitude relative to full scale, log-uniform; the
+        sign is random.
 
     Example
     -------
@@ -89,6 +89,6 @@ class Offset(Degradation):
         self.offset = offset
 
     def degrade(self, samples, rng):
-        """Adds the offset; see ``Degradation.degrade``."""
+        """Add the offset; see ``Degradation.degrade``."""
         offset = log_uniform(rng, self.offset) * pick(rng, (-1, 1))
         return samples + np.float32(offset), {"offset": offset}

@@ -17,19 +17,18 @@ from miipher2.degrade.base import (
 )
 from miipher2.degrade.recordings import Recordings
 
-# A noise that pauses where speech is active may not become deafening: its
-# power there counts as at most 10 dB below that of all its samples.
-QUIETEST = 10 ** (-10 / 10)
+# Noise that pauses while speech is active must not be amplified without limit:
+# its power there counts as at least this share of its overall power (-10 dB).
+LOWEST_SHARE = 10 ** (-10 / 10)
 
 
 class AdditiveNoise(Degradation):
-    """Adds noise at a signal-to-noise ratio on active speech.
+    """Base class of noise added at a signal-to-noise ratio on active speech.
 
-    The ratio is the mean power of the speech over its active samples (see
-    ``miipher2.dataio.audio.active_samples``) to the mean power of the noise
-    over the same samples. The speech is what comes into this step: with its
-    reverberation, if a room came before. Digital silence stays as it is and
-    has the ratio None.
+    The SNR is the ratio of the mean powers of speech and noise over the active
+    samples of the speech (see ``miipher2.dataio.audio.active_samples``). The
+    speech is the input of this step, including reverberation from an earlier
+    step. Digital silence is not changed and has the SNR None.
 
     Arguments
     ---------
@@ -46,36 +45,36 @@ class AdditiveNoise(Degradation):
         self.sample_rate = sample_rate
 
     def noise(self, length, rng):
-        """Draws noise of any level.
+        """Draw noise of any level.
 
         Arguments
         ---------
         length : int
             In samples.
         rng : numpy.random.Generator
-            Where every draw comes from.
+            Source of all draws.
 
         Returns
         -------
         noise : numpy.ndarray
             float32 of shape (length,).
         drawn : dict
-            What was drawn.
+            The parameters drawn.
         """
         raise NotImplementedError
 
     def degrade(self, samples, rng):
-        """Adds the noise; see ``Degradation.degrade``."""
+        """Add the noise; see ``Degradation.degrade``."""
         snr_db = uniform(rng, self.snr_db)
         noise, drawn = self.noise(len(samples), rng)
         active = active_samples(samples, self.sample_rate)
         speech_power = mean_power(samples[active])
         noise_power = mean_power(noise[active])
-        loudest = max(noise_power, QUIETEST * mean_power(noise))
+        limited = max(noise_power, LOWEST_SHARE * mean_power(noise))
         if speech_power == 0 or noise_power == 0:
             return samples.copy(), {"snr_db": None, **drawn}
-        gain = np.sqrt(speech_power / loudest) * 10 ** (-snr_db / 20)
-        snr_db += 10 * float(np.log10(loudest / noise_power))
+        gain = np.sqrt(speech_power / limited) * 10 ** (-snr_db / 20)
+        snr_db += 10 * float(np.log10(limited / noise_power))
         return samples + np.float32(gain) * noise, {"snr_db": snr_db, **drawn}
 
 
@@ -91,8 +90,8 @@ class Noise(AdditiveNoise):
     snr_db : tuple of float
         Lowest and highest signal-to-noise ratio on active speech, in dB.
     speed : tuple of float
-        Slowest and fastest speed at which a recording is played, which makes
-        another noise of it, lower or higher.
+        Lowest and highest playback speed, log-uniform. Speed also changes the
+        pitch, so that few recordings give many different noises.
     sample_rate : int
         In Hz.
     """
@@ -114,8 +113,8 @@ class Noise(AdditiveNoise):
         return None if self.recordings.csv else "no manifest of recordings"
 
     def noise(self, length, rng):
-        """A random piece of a random recording."""
-        if self.speed[0] == self.speed[1] == 1:  # the same draws as ever
+        """Draw a segment of a recording; see ``AdditiveNoise.noise``."""
+        if self.speed[0] == self.speed[1] == 1:  # no draw of the speed
             row, noise = self.recordings.draw(length, rng)
             return noise, {"noise": row["ID"]}
         speed = log_uniform(rng, self.speed)
@@ -125,10 +124,10 @@ class Noise(AdditiveNoise):
 
 
 class Babble(AdditiveNoise):
-    """Several voices of a speech manifest at once, equally loud.
+    """Several voices of a speech manifest, equally loud.
 
-    The voices are of different speakers where the manifest has a column
-    ``spk_id``.
+    If the manifest has a column ``spk_id``, the voices are of different
+    speakers; a speaker drawn twice counts once.
 
     Arguments
     ---------
@@ -162,7 +161,7 @@ class Babble(AdditiveNoise):
         return None if self.recordings.csv else "no manifest of speech"
 
     def noise(self, length, rng):
-        """The sum of random pieces of random voices."""
+        """Return the sum of the voices; see ``AdditiveNoise.noise``."""
         voices = int(rng.integers(self.voices[0], self.voices[1] + 1))
         chosen = {}
         for _ in range(voices):
@@ -178,7 +177,7 @@ class Babble(AdditiveNoise):
 
 
 class ColouredNoise(AdditiveNoise):
-    """Gaussian noise whose spectrum falls or rises by a constant slope.
+    """Gaussian noise with a constant spectral slope.
 
     Arguments
     ---------
@@ -200,7 +199,7 @@ class ColouredNoise(AdditiveNoise):
     {'snr_db': 20.0, 'slope_db': -3.0}
     """
 
-    # Below this, in Hz, the spectrum is flat: a slope has no lower end.
+    # The spectrum is flat below this, in Hz, to bound the power of brown noise.
     lowest_hz = 30.0
 
     def __init__(
@@ -210,7 +209,7 @@ class ColouredNoise(AdditiveNoise):
         self.slope_db = slope_db
 
     def noise(self, length, rng):
-        """White noise, shaped in the frequency domain."""
+        """Shape white noise; see ``AdditiveNoise.noise``."""
         slope_db = uniform(rng, self.slope_db)
         padded = fft.next_fast_len(length, real=True)
         spectrum = fft.rfft(rng.standard_normal(padded, dtype=np.float32))
@@ -224,8 +223,8 @@ class ColouredNoise(AdditiveNoise):
 class Hum(AdditiveNoise):
     """Mains hum: the mains frequency and its harmonics.
 
-    Each harmonic n has a random phase and an amplitude that is drawn evenly
-    between zero and 1 / n.
+    Harmonic n has a random phase and an amplitude drawn uniformly between 0 and
+    1 / n.
 
     Arguments
     ---------
@@ -234,7 +233,7 @@ class Hum(AdditiveNoise):
     mains_hz : tuple of float
         Mains frequencies to choose from, in Hz.
     harmonics : int
-        How many, the mains frequency itself included.
+        Number of harmonics, including the fundamental.
     sample_rate : int
         In Hz.
 
@@ -259,17 +258,18 @@ class Hum(AdditiveNoise):
         self.harmonics = harmonics
 
     def noise(self, length, rng):
-        """The sum of the harmonics below half the sample rate."""
+        """Return the sum of the harmonics; see ``AdditiveNoise.noise``."""
         mains_hz = pick(rng, self.mains_hz)
         number = np.arange(1, self.harmonics + 1)
         amplitude = rng.uniform(0, 1 / number)
         phase = rng.uniform(0, 2 * np.pi, self.harmonics)
-        # The n-th harmonic is the n-th power of a rotating pointer (Horner).
-        turn = 2 * np.pi * mains_hz / self.sample_rate
-        pointer = np.exp(1j * turn * np.arange(length))
+        # Harmonic n is the n-th power of a complex exponential; the sum is
+        # evaluated with Horner's scheme.
+        omega = 2 * np.pi * mains_hz / self.sample_rate
+        rotation = np.exp(1j * omega * np.arange(length))
         weight = amplitude * np.exp(1j * phase)
         weight[number * mains_hz >= self.sample_rate / 2] = 0
         hum = np.zeros(length, dtype=complex)
         for harmonic in weight[::-1]:
-            hum = (hum + harmonic) * pointer
+            hum = (hum + harmonic) * rotation
         return hum.real.astype(np.float32), {"mains_hz": mains_hz}

@@ -1,4 +1,4 @@
-"""Packets that a network loses in bursts, and how receivers conceal it.
+"""Packet loss in bursts, and its concealment.
 
 Authors
  * The miipher2 authors 2026
@@ -9,31 +9,31 @@ import numpy as np
 from miipher2.degrade.base import Degradation, log_uniform, pick, uniform
 from miipher2.errors import UserError
 
-# A receiver that fades falls silent after so many seconds without a packet.
+# Concealment by fading reaches silence after this many seconds.
 FADE_SECONDS = 0.06
 
 
 def gilbert_elliott(packets, loss, burst, density, rng):
-    """Which packets are lost, by the model of Gilbert and Elliott.
+    """Draw which packets are lost, by the Gilbert-Elliott model.
 
-    A Markov chain goes between a good state, in which all packets arrive, and
-    a bad one, in which the share ``density`` is lost. It leaves the bad state
-    with the probability 1 / ``burst`` and enters it so often that ``loss`` of
-    all packets are lost (E. O. Elliott, "Estimates of error rates for codes on
-    burst-noise channels", 1963).
+    A Markov chain alternates between a good state, in which all packets
+    arrive, and a bad state, in which a packet is lost with probability
+    ``density``. It leaves the bad state with probability 1 / ``burst``; the
+    probability of entering it follows from ``loss`` (E. O. Elliott, "Estimates
+    of error rates for codes on burst-noise channels", 1963).
 
     Arguments
     ---------
     packets : int
-        How many are sent.
+        Number of packets sent.
     loss : float
-        Share of the packets that are lost, above 0 and below ``density``.
+        Expected share of lost packets, above 0 and below ``density``.
     burst : float
-        Mean stay in the bad state, in packets, 1 or more.
+        Mean length of the bad state in packets, 1 or more.
     density : float
-        Share of the packets that are lost in the bad state, in (0, 1].
+        Probability of loss in the bad state, in (0, 1].
     rng : numpy.random.Generator
-        Where every draw comes from.
+        Source of all draws.
 
     Returns
     -------
@@ -62,41 +62,40 @@ def gilbert_elliott(packets, loss, burst, density, rng):
 
 
 class PacketLoss(Degradation):
-    """Speech sent in packets, some of which do not arrive.
+    """Lose packets and conceal the gaps.
 
-    A receiver conceals the gap with silence, with the last packet again and
-    again (repeat), or with the last packet while it fades to silence within
-    60 ms (fade). Lost packets before the first that arrived are silent.
+    A gap is filled with silence (silence), repetitions of the last packet
+    received (repeat), or the same fading to silence within 60 ms (fade). Gaps
+    before the first packet received are silent.
 
     Arguments
     ---------
     loss : tuple of float
-        Lowest and highest share of the packets that are lost, drawn evenly
-        on a logarithmic scale.
+        Lowest and highest expected share of lost packets, log-uniform.
     burst : tuple of float
-        Shortest and longest mean stay in the bad state, in packets.
+        Shortest and longest mean length of the bad state, in packets.
     density : tuple of float
-        Lowest and highest share of the packets that are lost in the bad
-        state; above the highest ``loss``.
+        Lowest and highest probability of loss in the bad state; above the
+        highest ``loss``.
     packet_ms : tuple of float
         Packet lengths to choose from, in milliseconds.
     concealment : tuple of str
-        Of silence, repeat, fade.
+        Any of silence, repeat, fade.
     sample_rate : int
         In Hz.
 
     Raises
     ------
     UserError
-        If more may be lost than the bad state loses.
+        If the highest ``loss`` is not below the lowest ``density``.
 
     Example
     -------
     >>> import torch
     >>> from miipher2.degrade.base import generator
     >>> network = PacketLoss(loss=(0.2, 0.2), concealment=("silence",))
-    >>> heard, drawn = network(torch.ones(160000), generator(0))
-    >>> round(1 - float(heard.mean()), 3) == round(drawn["lost"], 3)
+    >>> received, drawn = network(torch.ones(160000), generator(0))
+    >>> round(1 - float(received.mean()), 3) == round(drawn["lost"], 3)
     True
     """
 
@@ -111,8 +110,8 @@ class PacketLoss(Degradation):
     ):
         if loss[1] >= density[0]:
             raise UserError(
-                f"packet loss of up to {loss[1]} with a density from "
-                f"{density[0]}: the density must be above the loss"
+                f"packet loss: the highest loss {loss[1]} must be below the "
+                f"lowest density {density[0]}"
             )
         self.loss = loss
         self.burst = burst
@@ -122,7 +121,7 @@ class PacketLoss(Degradation):
         self.sample_rate = sample_rate
 
     def degrade(self, samples, rng):
-        """Loses packets and conceals it; see ``Degradation.degrade``."""
+        """Lose packets and conceal the gaps; see ``Degradation.degrade``."""
         packet_ms = pick(rng, self.packet_ms)
         concealment = pick(rng, self.concealment)
         size = max(1, round(packet_ms / 1000 * self.sample_rate))
@@ -136,21 +135,21 @@ class PacketLoss(Degradation):
         packets = np.pad(samples, (0, count * size - len(samples)))
         packets = packets.reshape(count, size)
         if concealment == "silence":
-            heard = packets * ~lost[:, None]
+            received = packets * ~lost[:, None]
         else:
-            # For each packet, the last one that arrived up to it (-1: none).
+            # Index of the last packet received, for each packet (-1: none).
             arrived = np.where(lost, -1, np.arange(count))
             last = np.maximum.accumulate(arrived)
-            heard = packets[last] * (last >= 0)[:, None]
+            received = packets[last] * (last >= 0)[:, None]
             if concealment == "fade":
                 missing = (np.arange(count) - last)[:, None] - 1
-                gone = missing * size + np.arange(size)
-                fade = 1 - gone / (FADE_SECONDS * self.sample_rate)
-                heard *= np.where(lost[:, None], np.maximum(fade, 0), 1)
+                elapsed = missing * size + np.arange(size)
+                fade = 1 - elapsed / (FADE_SECONDS * self.sample_rate)
+                received *= np.where(lost[:, None], np.maximum(fade, 0), 1)
         drawn = {
             "packet_ms": packet_ms,
             "concealment": concealment,
             **model,
             "lost": float(lost.mean()),
         }
-        return heard.reshape(-1)[: len(samples)], drawn
+        return received.reshape(-1)[: len(samples)], drawn

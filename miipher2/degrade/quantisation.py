@@ -1,4 +1,4 @@
-"""Too few bits a sample.
+"""Quantisation to a few bits.
 
 Authors
  * The miipher2 authors 2026
@@ -10,10 +10,10 @@ from miipher2.degrade.base import Degradation
 
 
 class Quantisation(Degradation):
-    """Rounds to few levels, without dither.
+    """Round to a few levels without dither.
 
-    The converter is driven to its full scale by the clip's peak: a step is
-    the peak divided by 2 ** (bits - 1).
+    The clip's peak is full scale: a step is the peak divided by
+    2 ** (bits - 1).
 
     Arguments
     ---------
@@ -35,7 +35,7 @@ class Quantisation(Degradation):
         self.bits = bits
 
     def degrade(self, samples, rng):
-        """Rounds; see ``Degradation.degrade``."""
+        """Round; see ``Degradation.degrade``."""
         bits = int(rng.integers(self.bits[0], self.bits[1] + 1))
         step = np.abs(samples).max() / np.float32(2 ** (bits - 1))
         if step == 0:

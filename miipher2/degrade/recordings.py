@@ -1,4 +1,4 @@
-"""Noise, impulse responses and voices: audio files that a manifest lists.
+"""The audio files of a manifest: noise, impulse responses or speech.
 
 Authors
  * The miipher2 authors 2026
@@ -18,12 +18,12 @@ WHOLE_SECONDS = 10.0
 
 
 class _Cache(collections.OrderedDict):
-    """The last used decoded files, up to ``CACHE_BYTES`` a process."""
+    """LRU cache of decoded files, up to ``CACHE_BYTES`` per process."""
 
     bytes = 0
 
     def get_or_read(self, key, read):
-        """The array of ``key``, from ``read`` if it is not here."""
+        """Return the array of ``key``; call ``read`` if it is not cached."""
         if key in self:
             self.move_to_end(key)
             return self[key]
@@ -42,10 +42,10 @@ _cache = _Cache()
 class Recordings:
     """The audio files of a manifest, read lazily.
 
-    The manifest is read at the first use, so that building is cheap, and stays
-    out of pickles. Files of up to 10 s are decoded whole and kept in a
-    cache of 128 MiB a process; of longer ones only the seconds that are needed
-    are read. Channels are averaged; other rates are resampled by soxr.
+    The manifest is read at first use and is not pickled. Files of up to 10 s
+    are decoded completely and cached (128 MiB per process); of longer files
+    only the needed segment is read. Channels are averaged; soxr resamples other
+    sample rates.
 
     Arguments
     ---------
@@ -54,7 +54,7 @@ class Recordings:
     data_root : str or None
         What ``$data_root`` stands for in the column wav.
     sample_rate : int
-        In Hz, of what is returned.
+        In Hz, of the audio returned.
     """
 
     def __init__(self, csv, data_root=None, sample_rate=16000):
@@ -80,50 +80,53 @@ class Recordings:
         return self._rows
 
     def whole(self, row):
-        """All samples of a row's file, read-only, of shape (time,)."""
+        """Return all samples of a row's file, read-only, of shape (time,)."""
         return _cache.get_or_read(
             (row["wav"], self.sample_rate),
             lambda: read_audio(row["wav"], self.sample_rate).numpy(),
         )
 
     def crop(self, row, length, rng):
-        """``length`` samples from a random place of a row's file.
+        """Return ``length`` samples from a random position of a row's file.
 
-        A file that is shorter is repeated.
+        Shorter files are repeated.
 
         Arguments
         ---------
         row : dict
             One of ``rows``.
         length : int
-            Samples at ``sample_rate``.
+            In samples at ``sample_rate``.
         rng : numpy.random.Generator
-            Where the place is drawn from.
+            Source of the position.
 
         Returns
         -------
         samples : numpy.ndarray
             float32 of shape (length,).
         """
-        place = rng.random()
-        spare = row["duration"] - length / self.sample_rate
-        if row["duration"] > WHOLE_SECONDS and spare > 0:
+        position = rng.random()  # relative to the latest possible start
+        latest = row["duration"] - length / self.sample_rate
+        if row["duration"] > WHOLE_SECONDS and latest > 0:
             samples = read_audio(
                 row["wav"],
                 self.sample_rate,
-                start=place * spare,
+                start=position * latest,
                 seconds=length / self.sample_rate,
             ).numpy()
             start = 0
         else:
             samples = self.whole(row)
-            spare = len(samples) - length
-            start = int(place * (spare + 1 if spare >= 0 else len(samples)))
+            latest = len(samples) - length
+            starts = latest + 1 if latest >= 0 else len(samples)
+            start = int(position * starts)
         if samples.size == 0:
-            raise UserError(f"{row['wav']}: holds no samples; remove its row")
+            raise UserError(
+                f"{row['wav']}: empty; remove its row from {self.csv}"
+            )
         return samples.take(np.arange(start, start + length), mode="wrap")
 
     def draw(self, length, rng):
-        """A random row and ``length`` samples of it; see ``crop``."""
+        """Draw a row and ``length`` samples of it; see ``crop``."""
         row = pick(rng, self.rows)
         return row, self.crop(row, length, rng)

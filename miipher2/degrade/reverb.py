@@ -1,4 +1,4 @@
-"""Reverberation by room impulse responses.
+"""Reverberation with room impulse responses.
 
 Authors
  * The miipher2 authors 2026
@@ -15,10 +15,10 @@ EARLY_SECONDS = 0.05
 
 
 def direct_path(rir):
-    """The sample at which the direct sound arrives.
+    """Return the index of the direct sound in an impulse response.
 
-    It is the first peak of at least half the height of the highest: in a
-    live room a reflection may be louder than the direct sound.
+    It is the first peak of at least half the largest magnitude, because a
+    reflection may be louder than the direct sound.
 
     Arguments
     ---------
@@ -28,7 +28,7 @@ def direct_path(rir):
     Returns
     -------
     index : int
-        The direct sound's sample.
+        Sample of the direct sound.
 
     Example
     -------
@@ -42,22 +42,22 @@ def direct_path(rir):
 
 
 class Reverb(Degradation):
-    """A room, by its recorded or simulated impulse response.
+    """Convolve with a recorded or simulated room impulse response.
 
-    The direct sound is aligned with the input and keeps its polarity. The
-    response is scaled to unit energy over the early part (until 50 ms after
-    the direct sound), so that the voice keeps its level.
+    The direct sound is aligned with the input and has its polarity. The
+    response is scaled to unit energy over the early part (up to 50 ms after
+    the direct sound), so that the speech level stays about the same.
 
     Arguments
     ---------
     csv : str or None
-        Manifest of room impulse responses (ID, duration, wav) of any rate;
-        None for no reverberation.
+        Manifest of room impulse responses (ID, duration, wav) of any sample
+        rate; None for no reverberation.
     data_root : str or None
         What ``$data_root`` stands for in the manifest.
     target : str
-        What a restorer should give back: ``dry``, the input, or ``early``, the
-        input with the early part of the same response.
+        The target of restoration: ``dry``, the input, or ``early``, the input
+        convolved with the early part of the same response.
     sample_rate : int
         In Hz.
 
@@ -71,7 +71,9 @@ class Reverb(Degradation):
 
     def __init__(self, csv, data_root=None, target="dry", sample_rate=16000):
         if target not in ("dry", "early"):
-            raise UserError(f"target {target!r}: give 'dry' or 'early'")
+            raise UserError(
+                f"reverb: unknown target {target!r}; choose 'dry' or 'early'"
+            )
         self.recordings = Recordings(csv, data_root, sample_rate)
         self.target = target
         self.sample_rate = sample_rate
@@ -81,29 +83,32 @@ class Reverb(Degradation):
         return None if self.recordings.csv else "no manifest of rooms"
 
     def degrade(self, samples, rng):
-        """Convolves with a random response; see ``Degradation.degrade``."""
+        """Convolve with a random response; see ``Degradation.degrade``."""
         _, wet, drawn = self.degrade_pair(samples, samples, rng)
         return wet, drawn
 
     def degrade_pair(self, target, samples, rng):
-        """As ``degrade``, and the target; see ``Degradation``."""
+        """As ``degrade``, with the target; see ``Degradation``."""
         row = pick(rng, self.recordings.rows)
         rir = self.recordings.whole(row)
         if not np.any(rir):
-            raise UserError(f"{row['wav']}: silent; remove its row")
+            raise UserError(
+                f"{row['wav']}: silent; remove its row from "
+                f"{self.recordings.csv}"
+            )
         direct = direct_path(rir)
         early = rir[: direct + round(EARLY_SECONDS * self.sample_rate)]
         scale = np.sign(rir[direct]) / np.sqrt(np.sum(early**2))
         if self.target == "early":
             target = _convolve(target, early * scale, direct)
-            # Nobody scales a target down later: it has to fit by itself.
-            loud = max(1.0, float(np.abs(target).max()))
-            target, scale = target / np.float32(loud), scale / loud
+            # The chain does not scale targets, so limit the peak here.
+            peak = max(1.0, float(np.abs(target).max()))
+            target, scale = target / np.float32(peak), scale / peak
         wet = _convolve(samples, rir * scale, direct)
         return target, wet, {"rir": row["ID"], "target": self.target}
 
 
 def _convolve(samples, rir, delay):
-    """``samples`` through ``rir``, earlier by ``delay``, as long as before."""
+    """Convolve, remove ``delay`` samples, and cut to the input's length."""
     wet = fftconvolve(samples, rir)
     return fit(wet[delay:], len(samples))

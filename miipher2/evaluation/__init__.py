@@ -1,4 +1,4 @@
-"""How good restored speech is: metrics of many recordings, side by side.
+"""Objective metrics of restored speech.
 
 Authors
  * The miipher2 authors 2026

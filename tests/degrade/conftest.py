@@ -1,4 +1,4 @@
-"""Tiny corpora, for the degradations.
+"""Fixtures: tiny corpora and the chain of degrade.yaml.
 
 Authors
  * The miipher2 authors 2026

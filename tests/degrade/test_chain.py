@@ -1,4 +1,4 @@
-"""The chain: order, shares, targets, and the YAML that builds it.
+"""Tests of the degradation chain and its YAML file.
 
 Authors
  * The miipher2 authors 2026
@@ -31,8 +31,8 @@ from miipher2.errors import UserError
 HPARAMS = Path(__file__).parents[2] / "hparams"
 
 
-class Count(Degradation):
-    """Does nothing, quickly."""
+class NoOp(Degradation):
+    """Return a copy of the input."""
 
     def degrade(self, samples, rng):
         return samples.copy(), {}
@@ -46,7 +46,7 @@ def draws(chain, number):
 
 def test_shares_of_steps_and_of_clean_clips():
     shares = {"a": 0.5, "b": 0.25, "c": 0.1}
-    steps = {name: (share, Count()) for name, share in shares.items()}
+    steps = {name: (share, NoOp()) for name, share in shares.items()}
     chain = Chain(steps, max_steps=3, clean_share=0.2)
     seen = Counter()
     for names in draws(chain, 4000):
@@ -60,24 +60,24 @@ def test_shares_of_steps_and_of_clean_clips():
         assert seen[name] / 4000 == pytest.approx(expected, abs=0.03)
 
 
-def test_at_most_so_many_steps():
-    steps = {name: (0.9, Count()) for name in "abcdefgh"}
+def test_max_steps_is_respected():
+    steps = {name: (0.9, NoOp()) for name in "abcdefgh"}
     chain = Chain(steps, max_steps=3, clean_share=0.0)
     lengths = Counter(len(names) for names in draws(chain, 500))
     assert max(lengths) == 3
     assert {name for names in draws(chain, 200) for name in names} == set(steps)
 
 
-def test_no_clip_is_left_clean_if_so_asked():
-    chain = Chain({"a": (0.01, Count())}, clean_share=0.0)
+def test_clean_share_of_zero_leaves_no_clip_clean():
+    chain = Chain({"a": (0.01, NoOp())}, clean_share=0.0)
     assert all(names == ["a"] for names in draws(chain, 200))
 
 
-def test_a_loud_mixture_is_scaled_down_as_a_whole(speech):
+def test_clip_above_full_scale_is_scaled_down(speech):
     noise = ColouredNoise(snr_db=(-20.0, -20.0))
     chain = Chain({"noise": (1.0, noise)}, clean_share=0.0)
     noisy, metadata = chain(speech, generator(0))
-    # The same draws without the chain: its own come first.
+    # Make the chain's own draws first to get the same draws without it.
     rng = generator(0)
     rng.random(2)
     loud, _ = noise(speech, rng)
@@ -97,7 +97,7 @@ def test_gains_of_several_steps_multiply(speech):
     assert 0 < metadata["gain"] < 0.7
 
 
-def test_early_target_passes_through_the_chain(tmp_path, speech):
+def test_chain_returns_early_target(tmp_path, speech):
     manifest = write_manifest_of(tmp_path, {"room": decaying(0.5)})
     reverb = Reverb(manifest, tmp_path, target="early")
     steps = {"reverb": (1.0, reverb), "clipping": (1.0, Clipping())}
@@ -112,7 +112,7 @@ def test_early_target_passes_through_the_chain(tmp_path, speech):
     assert metadata["steps"][0]["target"] == "early"
 
 
-def test_targets_of_a_batch(chain, speech):
+def test_chain_returns_targets_of_batch(chain, speech):
     batch = speech[: 2 * 16000].reshape(4, -1)
     target, noisy, metadata = chain.pair(batch, generator(0))
     assert torch.equal(target, batch)
@@ -120,7 +120,7 @@ def test_targets_of_a_batch(chain, speech):
     assert len(metadata) == 4
 
 
-def test_what_has_no_manifest_is_left_out_with_a_note(caplog):
+def test_step_without_manifest_is_left_out_and_logged(caplog):
     with caplog.at_level(logging.INFO):
         chain = Chain(
             {"noise": (0.5, Noise(None)), "clipping": (0.5, Clipping())}
@@ -131,8 +131,8 @@ def test_what_has_no_manifest_is_left_out_with_a_note(caplog):
         chain.only("noise")
 
 
-def test_bad_chains_are_refused():
-    with pytest.raises(UserError, match="no steps left"):
+def test_invalid_chain_raises():
+    with pytest.raises(UserError, match="chain is empty"):
         Chain({"noise": (0.5, Noise(None))})
     with pytest.raises(UserError, match="1.5"):
         Chain({"clipping": (1.5, Clipping())})
@@ -140,7 +140,7 @@ def test_bad_chains_are_refused():
         Chain({"clipping": (0.5, Clipping())}).only("fog")
 
 
-def test_yaml_alone():
+def test_yaml_without_corpora():
     with open(DEFAULT_CHAIN) as file:
         chain = load_hyperpyyaml(file)["chain"]
     assert "noise" not in chain.names
@@ -148,7 +148,7 @@ def test_yaml_alone():
 
 
 def test_yaml_through_an_include(corpora, tmp_path):
-    """As the training recipes do it: paths are relative to hparams."""
+    """Include the YAML as the training recipes do."""
     given = "".join(f"    {key}: {value}\n" for key, value in corpora.items())
     recipe = tmp_path / "recipe.yaml"
     (tmp_path / "models").symlink_to(HPARAMS / "models")
@@ -170,7 +170,7 @@ def test_yaml_through_an_include(corpora, tmp_path):
         assert noisy.shape == (24000,)
 
 
-def test_every_step_is_built_for_the_rate_of_the_chain():
+def test_all_steps_have_the_sample_rate_of_the_chain():
     with open(DEFAULT_CHAIN) as file:
         loaded = load_hyperpyyaml(file, {"sample_rate": 24000})
     for step in loaded.values():

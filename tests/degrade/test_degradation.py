@@ -1,4 +1,4 @@
-"""What all degradations have in common.
+"""Tests of properties that all degradations share.
 
 Authors
  * The miipher2 authors 2026
@@ -38,7 +38,7 @@ NAMES = [
 
 
 def fingerprint(chain, wav):
-    """Of what a chain makes of 30 clips with fixed keys."""
+    """Return a digest of 30 clips degraded with fixed keys."""
     digest = hashlib.sha256()
     for index in range(30):
         noisy, metadata = chain(wav, generator(1, 2, f"clip{index}"))
@@ -66,12 +66,12 @@ def test_shape_type_and_peak(chain, speech, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_step_hands_single_precision_to_the_next(chain, speech, name):
+def test_every_step_returns_float32_of_the_same_shape(chain, speech, name):
     step = chain.steps[name][1]
     for seed in range(12):
-        damaged, _ = step.degrade(speech.numpy(), generator(seed))
-        assert damaged.dtype == np.float32
-        assert damaged.shape == speech.shape
+        degraded, _ = step.degrade(speech.numpy(), generator(seed))
+        assert degraded.dtype == np.float32
+        assert degraded.shape == speech.shape
 
 
 def test_all_steps_at_once(chain, speech):
@@ -85,16 +85,16 @@ def test_all_steps_at_once(chain, speech):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_does_something(chain, speech, name):
+def test_every_degradation_changes_the_audio(chain, speech, name):
     batch = speech.repeat(6, 1)
     noisy, _ = chain.only(name)(batch, generator(3))
     changed = [not torch.allclose(row, speech, atol=1e-4) for row in noisy]
-    # A network may by chance lose nothing of so short a clip.
+    # The network may lose no packet of so short a clip.
     assert sum(changed) >= (3 if name == "network" else 6)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_rows_of_a_batch_are_drawn_one_after_the_other(chain, speech, name):
+def test_rows_of_a_batch_are_drawn_in_order(chain, speech, name):
     step = chain.only(name)
     noisy, metadata = step(speech.repeat(4, 1), generator(0))
     rng = generator(0)
@@ -116,7 +116,7 @@ def test_clips_shorter_than_a_codec_frame(chain, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_digital_silence_stays_near_silence(chain, name):
+def test_silence_stays_nearly_silent(chain, name):
     for seed in range(5):
         noisy, metadata = chain.only(name)(torch.zeros(8000), generator(seed))
         offset = abs(metadata["steps"][0].get("offset", 0.0))
@@ -124,19 +124,19 @@ def test_digital_silence_stays_near_silence(chain, name):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_nan_is_refused(chain, value):
+def test_nan_raises(chain, value):
     clip = torch.zeros(100)
     clip[3] = value
     with pytest.raises(UserError, match="NaN"):
         chain(clip, generator(0))
 
 
-def test_an_empty_clip_is_refused(chain):
-    with pytest.raises(UserError, match="without samples"):
+def test_empty_clip_raises(chain):
+    with pytest.raises(UserError, match="clip is empty"):
         chain(torch.zeros(0), generator(0))
 
 
-def test_the_output_is_new_memory(chain):
+def test_output_does_not_share_memory_with_input(chain):
     clip = torch.full((100,), 0.5)
     for seed in range(40):
         noisy, _ = chain(clip, generator(seed))
@@ -144,13 +144,13 @@ def test_the_output_is_new_memory(chain):
     assert torch.equal(clip, torch.full((100,), 0.5))
 
 
-def test_double_precision_comes_back_as_single():
+def test_float64_input_gives_float32_output():
     noisy, _ = Clipping()(torch.rand(100, dtype=torch.float64), generator(0))
     assert noisy.dtype == torch.float32
 
 
-def test_generator_depends_on_its_keys_alone():
-    # A fixed number: other platforms and versions must agree.
+def test_generator_depends_on_its_keys_only():
+    # A fixed value, which must be the same on all platforms and versions.
     assert generator(1, 2, "a").integers(2**32) == 3363280922
     assert generator(1, 2, "a").random() == generator(1, 2, "a").random()
     assert generator(1, 2, "a").random() != generator(1, 3, "a").random()
@@ -158,16 +158,16 @@ def test_generator_depends_on_its_keys_alone():
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_other_processes_draw_the_same(chain, speech, method):
+def test_other_processes_draw_the_same_degradations(chain, speech, method):
     here = fingerprint(chain, speech)
     context = multiprocessing.get_context(method)
     with context.Pool(1) as pool:
         assert pool.apply(fingerprint, (chain, speech)) == here
 
 
-def test_resume_goes_on_with_the_same_damage(chain, speech):
-    whole = [chain(speech, generator(7, 1, f"id{i}"))[0] for i in range(6)]
+def test_unpickled_chain_draws_the_same_degradations(chain, speech):
+    expected = [chain(speech, generator(7, 1, f"id{i}"))[0] for i in range(6)]
     resumed = pickle.loads(pickle.dumps(chain))
     for index in range(3, 6):
         again, _ = resumed(speech, generator(7, 1, f"id{index}"))
-        assert torch.equal(again, whole[index])
+        assert torch.equal(again, expected[index])

@@ -1,4 +1,4 @@
-"""``miipher2 degrade`` and ``miipher2 rooms``.
+"""Tests of ``miipher2 degrade`` and ``miipher2 rooms``.
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,7 @@ FAST = ["--only", "clipping"]
 
 @pytest.fixture
 def clean(tmp_path):
-    """A folder with two speakers, mixed formats and rates."""
+    """Return a folder of two speakers with mixed formats and rates."""
     folder = tmp_path / "clean"
     for name, rate in (
         ("anna/1.wav", 16000),
@@ -39,7 +39,7 @@ def rows_of(manifest):
         return list(csv.DictReader(file))
 
 
-def test_a_folder_keeps_its_tree(clean, tmp_path):
+def test_output_folder_has_the_tree_of_the_input(clean, tmp_path):
     noisy = tmp_path / "noisy"
     assert main(["degrade", str(clean), str(noisy), *FAST]) == 0
     rows = rows_of(noisy / "manifest.csv")
@@ -56,18 +56,18 @@ def test_a_folder_keeps_its_tree(clean, tmp_path):
     assert soundfile.info(noisy / "anna/2.flac").subtype == "PCM_16"
 
 
-def test_damage_depends_on_seed_and_name_only(clean, tmp_path):
+def test_degradation_depends_on_seed_and_name_only(clean, tmp_path):
     def run(name, *more):
         main(["degrade", str(clean), str(tmp_path / name), *more])
         return (tmp_path / name / "bob" / "1.wav").read_bytes()
 
     first = run("a", "--seed", "3")
-    (clean / "anna" / "1.wav").unlink()  # the others do not matter
+    (clean / "anna" / "1.wav").unlink()  # other files do not matter
     assert run("b", "--seed", "3") == first
     assert run("c", "--seed", "4") != first
 
 
-def test_pairs_are_read_by_the_paired_recipe(clean, tmp_path):
+def test_paired_recipe_reads_the_pairs(clean, tmp_path):
     import importlib.util
     from pathlib import Path
 
@@ -88,12 +88,12 @@ def test_pairs_are_read_by_the_paired_recipe(clean, tmp_path):
         assert [rate for _, rate in sides] == [RATE, RATE]
         assert len(sides[0][0]) == len(sides[1][0])
         assert not np.array_equal(sides[0][0], sides[1][0])
-    # The command's own manifest serves as well.
+    # The command's manifest can be read, too.
     own = read_manifest(data / "train" / "manifest.csv", data / "train")
     assert soundfile.info(own[0]["noisy_wav"]).samplerate == RATE
 
 
-def test_one_file_prints_its_metadata(clean, tmp_path, capsys):
+def test_single_file_prints_its_metadata(clean, tmp_path, capsys):
     source, output = clean / "anna/1.wav", tmp_path / "out.flac"
     assert main(["degrade", str(source), str(output), *FAST]) == 0
     assert soundfile.info(output).samplerate == RATE
@@ -116,7 +116,7 @@ def test_noise_and_rooms_from_folders_and_manifests(clean, corpora, tmp_path):
             assert drawn[key].startswith(value)
 
 
-def test_files_of_one_stem_do_not_collide(tmp_path):
+def test_files_with_the_same_stem_do_not_collide(tmp_path):
     clean = tmp_path / "clean"
     clean.mkdir()
     for name in ("a.wav", "a.flac"):
@@ -132,9 +132,9 @@ def test_files_of_one_stem_do_not_collide(tmp_path):
 def test_unreadable_files_are_counted(clean, tmp_path, capsys):
     (clean / "anna" / "0.wav").write_bytes(b"not audio")
     assert main(["degrade", str(clean), str(tmp_path / "out"), *FAST]) == 1
-    said = capsys.readouterr()
-    assert "anna/0.wav" in said.err
-    assert "3 written, 1 failed" in said.out
+    captured = capsys.readouterr()
+    assert "anna/0.wav" in captured.err
+    assert "3 written, 1 failed" in captured.out
     assert len(rows_of(tmp_path / "out" / "manifest.csv")) == 3
 
 
@@ -156,22 +156,22 @@ def test_unreadable_files_are_counted(clean, tmp_path, capsys):
     ],
 )
 def test_errors_are_one_line(clean, tmp_path, capsys, given, message):
-    places = {
+    paths = {
         "clean": clean,
         "out": tmp_path / "out",
         "empty": tmp_path / "empty",
         "empty_csv": tmp_path / "empty.csv",
         "bad": tmp_path / "bad.yaml",
     }
-    places["empty"].mkdir()
-    places["empty_csv"].write_text("ID,duration,wav\n")
-    places["bad"].write_text("a: 1\n")
+    paths["empty"].mkdir()
+    paths["empty_csv"].write_text("ID,duration,wav\n")
+    paths["bad"].write_text("a: 1\n")
     with pytest.raises(SystemExit) as end:
-        main(["degrade", *(text.format(**places) for text in given)])
+        main(["degrade", *(text.format(**paths) for text in given)])
     assert end.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ") and said.count("\n") == 1
-    assert message in said
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert message in error
 
 
 def test_rooms(tmp_path, clean):

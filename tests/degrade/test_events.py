@@ -1,4 +1,4 @@
-"""Sounds that come and go: when they sound, how high, and for how long.
+"""Tests of intermittent sounds: timing, frequency and duration.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ ONE = (1, 1)
 
 
 def events(noise):
-    """Sounding parts of a 10 ms envelope, as a list of (start, end) in s."""
+    """Return the events as an array of (start, end) in s, to 10 ms."""
     power = noise[: len(noise) // 160 * 160].reshape(-1, 160) ** 2
     loud = power.mean(axis=1) > 1e-3 * power.mean(axis=1).max()
     edges = np.flatnonzero(np.diff(loud.astype(int), prepend=0, append=0))
@@ -24,7 +24,7 @@ def events(noise):
 
 
 @pytest.mark.parametrize("kind", [Calls, Knocks])
-def test_events_come_as_often_and_last_as_long_as_was_drawn(kind):
+def test_events_have_the_drawn_period_and_duration(kind):
     span = {"seconds": (0.1, 0.1), "pause": (0.4, 0.4), "hz": (1000.0, 1000.0)}
     noise, drawn = kind(sources=ONE, **span).noise(10 * RATE, generator(0))
     (source,) = drawn["sources"]
@@ -32,12 +32,12 @@ def test_events_come_as_often_and_last_as_long_as_was_drawn(kind):
     starts, ends = events(noise)[1:-1].T
     assert len(starts) == pytest.approx(19, abs=1)
     assert np.allclose(np.diff(starts), 0.5, atol=0.03)
-    # a knock dies away; a call sounds as long as it is
+    # A knock decays; a call is audible for all of its duration.
     assert np.all(ends - starts < 0.13)
     assert np.all(ends - starts > (0.04 if kind is Knocks else 0.08))
 
 
-def test_calls_stay_in_their_octave():
+def test_calls_stay_within_an_octave():
     calls = Calls(sources=ONE, seconds=(0.3, 0.3), hz=(1000.0, 1000.0))
     for seed in range(10):
         noise, _ = calls.noise(4 * RATE, generator(seed))
@@ -57,7 +57,7 @@ def test_harmonics_of_calls_do_not_alias():
 
 
 @pytest.mark.parametrize("kind", [Calls, Knocks])
-def test_every_draw_is_finite_and_heard(kind):
+def test_every_draw_is_finite_and_not_silent(kind):
     for seed in range(300):
         noise, drawn = kind().noise(2 * RATE, generator(seed))
         assert noise.dtype == np.float32
@@ -76,7 +76,7 @@ def test_every_draw_is_finite_and_heard(kind):
         {},
     ],
 )
-def test_short_clips_hear_some_of_it(kind, clip, span):
+def test_short_clips_contain_part_of_an_event(kind, clip, span):
     speech = torch.sin(torch.arange(int(clip * RATE)) / 5)
     events = kind(snr_db=(0.0, 0.0), **span)
     for seed in range(100):
@@ -88,6 +88,6 @@ def test_short_clips_hear_some_of_it(kind, clip, span):
 
 
 @pytest.mark.parametrize("hz", [(0.0, 100.0), (100.0, 8000.0), (900.0, 90.0)])
-def test_frequencies_that_cannot_be_are_named(hz):
+def test_invalid_frequencies_raise(hz):
     with pytest.raises(UserError, match=f"{hz[1]}.*half the sample rate"):
         Calls(hz=hz)

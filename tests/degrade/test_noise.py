@@ -1,4 +1,4 @@
-"""Noise: its level on active speech, its spectrum, its files.
+"""Tests of additive noise: level, spectrum and files.
 
 Authors
  * The miipher2 authors 2026
@@ -23,7 +23,7 @@ from miipher2.errors import UserError
 
 
 def active_snr(clean, noise, rate=RATE):
-    """SNR over the 25 ms frames within 25 dB of the loudest, in dB."""
+    """Return the SNR in dB over 25 ms frames within 25 dB of the loudest."""
     frame = rate // 40
     speech_energy = noise_energy = 0.0
     frames = [
@@ -70,8 +70,7 @@ def test_snr_on_active_speech(corpora, speech, kind, snr_db):
         assert value == pytest.approx(snr_db, abs=0.2)
 
 
-def test_pauses_do_not_count(speech):
-    """The same speech with twice the pause gets noise of the same level."""
+def test_pauses_do_not_change_the_noise_level(speech):
     noise = ColouredNoise(snr_db=(10.0, 10.0), slope_db=(0.0, 0.0))
     longer = torch.cat([speech, torch.zeros(len(speech))])
     powers = [
@@ -81,8 +80,8 @@ def test_pauses_do_not_count(speech):
     assert 10 * torch.log10(powers[0] / powers[1]).abs() < 0.2
 
 
-def test_noise_that_pauses_with_the_speech_does_not_blow_up(tmp_path):
-    """Speech in the first half, the noise almost all in the second."""
+def test_noise_in_the_pauses_of_speech_is_not_boosted(tmp_path):
+    """Speech in the first half, nearly all of the noise in the second."""
     rng = np.random.default_rng(0)
     late = 0.1 * rng.standard_normal(RATE)
     late[: RATE // 2] *= 1e-3
@@ -92,7 +91,7 @@ def test_noise_that_pauses_with_the_speech_does_not_blow_up(tmp_path):
     noise = Noise(manifest, tmp_path, snr_db=(0.0, 0.0))
     value, drawn = measured(noise, clip, 0)
     assert value == pytest.approx(drawn["snr_db"], abs=0.2)
-    assert value > 10  # not the 0 dB asked for: that would be deafening
+    assert value > 10  # instead of 0 dB, which would be far too loud
     assert noise(clip, generator(0))[0].abs().max() < 2
 
 
@@ -107,9 +106,9 @@ def test_slope_of_coloured_noise(slope_db):
 
 
 @pytest.mark.parametrize("mains_hz", [50.0, 60.0])
-def test_hum_has_the_mains_frequency_and_its_harmonics_only(mains_hz):
+def test_hum_consists_of_harmonics_of_the_mains_frequency(mains_hz):
     hum, _ = Hum(mains_hz=(mains_hz,), harmonics=5).noise(RATE, generator(1))
-    power = np.abs(np.fft.rfft(hum)) ** 2  # one bin a hertz
+    power = np.abs(np.fft.rfft(hum)) ** 2  # one bin per Hz
     lines = power[[round(mains_hz * n) for n in range(1, 6)]].sum()
     assert lines / power.sum() > 0.999
 
@@ -122,7 +121,7 @@ def test_harmonics_do_not_alias():
     assert power[[50 * n for n in range(1, 8)]].sum() / power.sum() > 0.999
 
 
-def test_a_short_recording_is_repeated(tmp_path):
+def test_short_recording_is_repeated(tmp_path):
     rng = np.random.default_rng(0)
     manifest = write_manifest_of(tmp_path, {"short": 0.1 * rng.random(1000)})
     noise, _ = Noise(manifest, tmp_path).noise(4500, generator(0))
@@ -130,8 +129,8 @@ def test_a_short_recording_is_repeated(tmp_path):
     assert noise.shape == (4500,)
 
 
-def test_other_rates_and_channels(tmp_path):
-    """A 48 kHz stereo tone, in one channel only, comes as half a tone."""
+def test_other_sample_rates_and_channels(tmp_path):
+    """A tone in one of two channels at 48 kHz has half its amplitude."""
     time = np.arange(2 * 48000) / 48000
     tone = 0.5 * np.sin(2 * np.pi * 1000 * time)
     stereo = np.stack([tone, np.zeros_like(tone)], axis=1)
@@ -142,13 +141,13 @@ def test_other_rates_and_channels(tmp_path):
     assert np.abs(samples).max() == pytest.approx(0.25, abs=0.01)
 
 
-def test_long_recordings_are_read_in_part(tmp_path, monkeypatch):
+def test_only_a_segment_of_a_long_recording_is_read(tmp_path, monkeypatch):
     ramp = np.linspace(-0.9, 0.9, 30 * RATE)
     manifest = write_manifest_of(tmp_path, {"ramp": ramp})
     noise = Noise(manifest, tmp_path)
 
     def refuse(row):
-        raise AssertionError("the whole file was read")
+        raise AssertionError("the complete file was read")
 
     monkeypatch.setattr(noise.recordings, "whole", refuse)
     starts = set()
@@ -160,7 +159,7 @@ def test_long_recordings_are_read_in_part(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("speed", [0.5, 0.8, 1.7])
-def test_speed_moves_the_pitch(tmp_path, speed):
+def test_speed_changes_the_pitch(tmp_path, speed):
     tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)
     manifest = write_manifest_of(tmp_path, {"tone": tone})
     noise = Noise(manifest, tmp_path, speed=(speed, speed))
@@ -180,16 +179,16 @@ def test_voices_of_babble_are_different_speakers(corpora):
         assert len(set(drawn["voices"])) == len(drawn["voices"])
 
 
-def test_missing_and_empty_manifests_are_named(tmp_path):
+def test_missing_or_empty_manifest_raises(tmp_path):
     empty = tmp_path / "empty.csv"
     empty.write_text("ID,duration,wav\n")
     for manifest in (empty, tmp_path / "none.csv"):
-        noise = Noise(manifest, tmp_path)  # cheap to build: not read yet
+        noise = Noise(manifest, tmp_path)  # not read yet
         with pytest.raises(UserError, match=manifest.name):
             noise(torch.ones(100), generator(0))
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_missing_audio_file_raises(tmp_path):
     manifest = tmp_path / "noise.csv"
     manifest.write_text("ID,duration,wav\na,1.0,$data_root/gone.wav\n")
     with pytest.raises(UserError, match="gone.wav"):

@@ -1,4 +1,4 @@
-"""Something like speech, decays like rooms, and manifests of clips.
+"""Synthetic speech and impulse responses, and manifests of them.
 
 Authors
  * The miipher2 authors 2026
@@ -8,13 +8,14 @@ import csv
 
 import numpy as np
 import soundfile
+import torch
 from scipy import signal
 
 RATE = 16000
 
 
 def speech_like(seed, seconds=3.0, rate=RATE):
-    """Broadband syllables with pauses: float32, active about -24 dB."""
+    """Return broadband syllables with pauses, float32, active at -24 dB."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * rate)) / rate
     pitch = 120 * (1 + 0.2 * np.sin(2 * np.pi * 0.7 * time + seed))
@@ -27,7 +28,7 @@ def speech_like(seed, seconds=3.0, rate=RATE):
 
 
 def write_manifest_of(folder, clips, rate=RATE):
-    """Writes clips as FLAC and a manifest of them; returns its path."""
+    """Write clips as FLAC with a manifest; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest = folder / "manifest.csv"
     with open(manifest, "w", newline="") as file:
@@ -42,7 +43,7 @@ def write_manifest_of(folder, clips, rate=RATE):
 
 
 def decaying(rt60, seed=0, rate=RATE):
-    """A direct sound after 5 ms and a tail of noise with this RT60."""
+    """Return an impulse response: direct sound at 5 ms, then noise."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(1.3 * rt60 * rate)) / rate
     tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / rt60)
@@ -50,3 +51,17 @@ def decaying(rt60, seed=0, rate=RATE):
     tail = np.concatenate([start, 0.05 * tail])
     tail[len(start)] = 0.9
     return tail.astype(np.float32)
+
+
+def white_noise(seconds=4.0, seed=0):
+    """Return Gaussian noise of -20 dB, a tensor (time,)."""
+    rng = np.random.default_rng(seed)
+    samples = 0.1 * rng.standard_normal(int(seconds * RATE))
+    return torch.from_numpy(samples.astype(np.float32))
+
+
+def transfer_db(output, source):
+    """Return frequencies in Hz and the power gain at each in dB."""
+    hz, source_power = signal.welch(source.numpy(), RATE, nperseg=1024)
+    _, output_power = signal.welch(output.numpy(), RATE, nperseg=1024)
+    return hz, 10 * np.log10(output_power / source_power + 1e-20)
