@@ -1,4 +1,4 @@
-"""One utterance and its spectrogram under each degradation.
+"""Draw the spectrograms of one utterance under each degradation.
 
     python benchmarks/degradation_pictures.py CLEAN.flac docs/degradations.png \\
         --noise DIR --music DIR --rirs DIR --speech DIR
@@ -29,8 +29,8 @@ RANGE_DB = 80.0
 
 
 def caption(drawn):
-    """What was drawn, in a line: numbers rounded, names of files left out."""
-    words = []
+    """Format the drawn parameters in one line, without file names."""
+    parts = []
     for key, value in drawn.items():
         if key in ("name", "noise", "rir", "target", "threshold", "gains_db"):
             continue
@@ -38,12 +38,12 @@ def caption(drawn):
             value = len(value)
         if isinstance(value, float):
             value = f"{value:.3g}"
-        words.append(f"{key} {value}")
-    return ", ".join(words[:3])
+        parts.append(f"{key} {value}")
+    return ", ".join(parts[:3])
 
 
 def spectrogram(wav, rate):
-    """The level in dB by frequency and time."""
+    """Return levels in dB ``(frequency, time)``."""
     window = round(0.025 * rate)
     _, _, power = signal.spectrogram(
         wav.numpy(),
@@ -57,7 +57,7 @@ def spectrogram(wav, rate):
 
 
 def draw(axes, wav, rate, loudest, title, text):
-    """One spectrogram, from 0 to half the rate, 80 dB below ``loudest``."""
+    """Draw a spectrogram, from ``loudest`` to 80 dB below it."""
     axes.imshow(
         spectrogram(wav, rate),
         origin="lower",
@@ -72,11 +72,13 @@ def draw(axes, wav, rate, loudest, title, text):
 
 
 def main():
-    """Reads the command line and writes the picture."""
+    """Parse the command line and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clean", help="a recording of clean speech")
     parser.add_argument("picture", help="the .png file to write")
-    parser.add_argument("--seconds", type=float, default=3.5)
+    parser.add_argument(
+        "--seconds", type=float, default=3.5, help="duration shown"
+    )
     parser.add_argument("--seed", type=int, default=0)
     add_corpora(parser)
     arguments = parser.parse_args()
@@ -104,10 +106,10 @@ def main():
     for axes in grid[:, 0]:
         axes.set_ylabel("kHz")
     figure.tight_layout()
-    # Spectrograms are hard on PNG: 128 colours make the file a third.
-    drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=80)
-    Image.open(drawn).convert("RGB").quantize(128).save(arguments.picture)
+    # 128 colours make the PNG a third as large.
+    file = io.BytesIO()
+    figure.savefig(file, dpi=80)
+    Image.open(file).convert("RGB").quantize(128).save(arguments.picture)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How fast each degradation and the whole chain are, on one core.
+"""Measure the speed of each degradation and of the chain on one core.
 
     python benchmarks/degrade.py CLEAN --noise DIR --music DIR --rirs DIR \\
         --speech DIR > table.md
 
-Prints a table in Markdown: seconds of audio for each second of processor time,
-for clips of 3.5 s. Reading noise, rooms and voices from disk is included,
-reading the clean clips is not.
+Prints a Markdown table: seconds of audio per second of CPU time, for clips of
+3.5 s. Reading noise, impulse responses and voices from disk is included, reading
+the clean clips is not.
 
 Authors
  * The miipher2 authors 2026
@@ -13,12 +13,12 @@ Authors
 
 import argparse
 import itertools
-import platform
 import tempfile
 import time
 from pathlib import Path
 
 import torch
+from timing import processor_name
 
 from miipher2.dataio.audio import read_audio
 from miipher2.dataio.audio_files import list_audio
@@ -30,25 +30,25 @@ SECONDS = 3.5
 
 
 def throughput(degradation, clips, rate, budget):
-    """Seconds of audio for each second of processor time.
+    """Return seconds of audio per second of CPU time.
 
     Arguments
     ---------
     degradation : Degradation
-        What to time.
+        The degradation or the chain.
     clips : list of torch.Tensor
-        What to damage, of shape (time,).
+        Clean clips ``(time,)``.
     rate : int
         Sample rate in Hz.
     budget : float
-        How long to measure, in seconds.
+        CPU seconds to spend.
 
     Returns
     -------
     float
         1 is real time.
     """
-    for index in range(5):  # delays are measured, manifests are read
+    for index in range(5):  # warm-up: reads manifests, fills caches
         degradation(clips[index % len(clips)], generator("warm", index))
     audio, start = 0.0, time.process_time()
     for index in itertools.count():
@@ -60,23 +60,13 @@ def throughput(degradation, clips, rate, budget):
             return audio / spent
 
 
-def processor():
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line for line in lines if line.startswith("model name")]
-    return names[0].split(":")[1].strip() if names else platform.machine()
-
-
 def main():
-    """Reads the command line and prints the table."""
+    """Parse the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clean", help="a folder of clean speech")
     parser.add_argument("--degrade", metavar="YAML", default=DEFAULT_CHAIN)
     parser.add_argument(
-        "--budget", type=float, default=3.0, help="seconds for each line"
+        "--budget", type=float, default=3.0, help="CPU seconds per row"
     )
     add_corpora(parser)
     arguments = parser.parse_args()
@@ -90,18 +80,22 @@ def main():
         ]
         clips = [clip for clip in clips if len(clip) == SECONDS * rate]
         if not clips:
-            raise UserError(f"{arguments.clean}: no clips of {SECONDS} s there")
-        print(f"One core of {processor()}, {rate} Hz, clips of {SECONDS} s.\n")
+            raise UserError(
+                f"{arguments.clean}: no clips of at least {SECONDS} s"
+            )
+        print(
+            f"One core of {processor_name()}, {rate} Hz, clips of {SECONDS} s.\n"
+        )
         print("| degradation | times real time |\n|---|---|")
-        lines = {"**the whole chain**": chain}
+        rows = {"**the chain**": chain}
         for name in chain.names:
-            lines[name] = chain.only(name)
+            rows[name] = chain.only(name)
             if name == "codec":
                 settings = chain.steps[name][1].codecs
                 for codec, values in settings.items():
-                    lines[f"codec: {codec}"] = Codec({codec: values}, rate)
-        for name, degradation in lines.items():
-            # The chain's steps differ a lot: it is given more time.
+                    rows[f"codec: {codec}"] = Codec({codec: values}, rate)
+        for name, degradation in rows.items():
+            # Draws of the chain differ a lot, so it needs more time.
             budget = arguments.budget * (5 if degradation is chain else 1)
             times = throughput(degradation, clips, rate, budget)
             print(f"| {name} | {times:.0f} |", flush=True)

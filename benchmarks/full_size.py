@@ -1,9 +1,8 @@
-"""What one 10 s clip costs at full size, without any weights from a hub.
+"""Measure the cost of one 10 s clip at full size, with random weights.
 
-HuBERT-large (built from its config, random weights) to layer 13, adapters of
-width 1024, HiFi-GAN with its own discriminators: trainable parameters, seconds
-and peak memory of a training step of each stage, and of restoring. Each line is
-a process of its own, so that the peaks do not mix.
+HuBERT-large to layer 13, adapters of width 1024, HiFi-GAN with its own
+discriminators: trainable parameters, seconds and peak memory of a training step
+of each stage, and of restoring. Each row is measured in its own process.
 
     python benchmarks/full_size.py
 
@@ -35,7 +34,7 @@ layer: 13
 
 
 def experiment(stage, folder):
-    """The experiment of a stage, as its YAML has it."""
+    """Load the YAML of a stage, with HuBERT-large built from its config."""
     from miipher2.training.experiment import load_hparams
 
     sys.path += map(str, ROOT.glob("recipes/*"))
@@ -52,7 +51,7 @@ def experiment(stage, folder):
 
 
 def batch():
-    """One clip of noise, in the form that the loader gives."""
+    """Return a batch of one clip of noise."""
     import torch
     from speechbrain.dataio.batch import PaddedBatch
 
@@ -62,7 +61,7 @@ def batch():
 
 
 def measure(stage, precision, folder):
-    """Runs one stage; prints its figures as JSON."""
+    """Run one stage and print its figures as JSON."""
     import torch
 
     from miipher2.training.experiment import load_cleaner
@@ -77,7 +76,7 @@ def measure(stage, precision, folder):
         for key, m in hparams["modules"].items()
     }
     if stage == "restore":
-        step = restorer(hparams, precision)
+        step = build_restore(hparams, precision)
     else:
         brain = hparams["brain"](
             modules=hparams["modules"],
@@ -88,7 +87,7 @@ def measure(stage, precision, folder):
         )
         brain.init_optimizers()
         brain.modules.train()
-        if name == "pa":  # leave the adapters where stage 2 looks for them
+        if name == "pa":  # stage 2 loads these adapters
             hparams["export"](hparams, None, None)
         else:
             brain.optimizer_step = hparams["pretrain_steps"]
@@ -117,8 +116,8 @@ def measure(stage, precision, folder):
     )
 
 
-def restorer(hparams, precision):
-    """A function that restores one clip."""
+def build_restore(hparams, precision):
+    """Return a function that restores one clip."""
     import torch
 
     from miipher2.inference.restorer import Restorer
@@ -126,13 +125,13 @@ def restorer(hparams, precision):
     modules = {key: hparams["modules"][key] for key in ("cleaner", "generator")}
     windows = {"window_seconds": 20.0, "overlap_seconds": 1.0}
     run_opts = {"device": "cpu", "precision": precision}
-    made = Restorer(modules, windows, run_opts)
+    restorer = Restorer(modules, windows, run_opts)
     wav = 0.1 * torch.randn(SECONDS * 16000)
-    return lambda: made.restore(wav)
+    return lambda: restorer.restore(wav)
 
 
 def main():
-    """Measures every stage in a process of its own; prints a table."""
+    """Measure every stage in its own process and print a table."""
     print("| stage | precision | trainable parameters | s | peak GiB |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,12 +1,12 @@
-"""What reading and writing takes of a machine, beside a model that is free.
+"""Measure the CPU cost of reading and writing audio beside a GPU.
 
     python benchmarks/host.py --data SPEECH > tables.md
 
-Restores a folder by a model that gives back what it gets, with threads that
-read and write and with processes, as there are beside a GPU. Meanwhile, for
-every batch of 640 s, a network's worth of tiny operations is launched by
-Python, as a GPU has to be told each of them; what that takes longer than alone
-is what a GPU would wait. Prints a table in Markdown.
+Restores a folder with a model that returns its input, once with threads for
+reading and writing and once with worker processes, as beside a GPU. For every
+batch of 640 s, Python launches as many tiny operations as a real network has
+kernels. The time that this takes beyond that on an idle machine is time that a
+GPU would wait. Prints a Markdown table.
 
 Authors
  * The miipher2 authors 2026
@@ -18,13 +18,13 @@ import statistics
 import tempfile
 import time
 
-from speed import machine, markdown, processor_seconds
+from timing import describe_machine, markdown, processor_seconds
 
-LAUNCHES = 1500  # about as many as HuBERT-large and HiFi-GAN have
+LAUNCHES = 1500  # about as many kernels as HuBERT-large and HiFi-GAN launch
 
 
 class Echo:
-    """Stands where the model is; counts how long launching takes."""
+    """A stand-in for the Restorer that returns its input."""
 
     device, identity = "cpu", "echo"
     input_rate = sample_rate = 16000
@@ -34,20 +34,20 @@ class Echo:
         from miipher2.inference.windows import WindowPlan
 
         self.plan = WindowPlan(1000, 100, self.hop_length)
-        self.launching = []
+        self.launch_seconds = []
 
     def restore_windows(self, wavs, lengths=None, windows=(), states=None):
-        """Gives back the batch."""
-        self.launching.append(launch())
+        """Return the batch, after some launches."""
+        self.launch_seconds.append(launch())
         return wavs, {}
 
     def output_samples(self, samples):
-        """As many."""
+        """Return the number of output samples, the same."""
         return samples
 
 
 def launch():
-    """Seconds that tiny operations take, one by one."""
+    """Return the seconds that tiny operations take, one by one."""
     import torch
 
     start, x = time.perf_counter(), torch.zeros(4)
@@ -57,7 +57,7 @@ def launch():
 
 
 def measure(kind, items, workers):
-    """Restores items; gives a row of the table."""
+    """Restore items; return a row of the table."""
     from miipher2.inference.batching import Engine
     from miipher2.inference.corpus import local
     from miipher2.inference.job import Settings
@@ -79,22 +79,24 @@ def measure(kind, items, workers):
         after - earlier
         for after, earlier in zip(processor_seconds(), before, strict=True)
     )
-    lost = [row for row in rows if row.status == "failed"]
-    if lost:
-        raise RuntimeError(f"{lost[0].input}: {lost[0].reason}")
-    sound = sum(row.seconds * row.channels for row in rows)
+    failed = [row for row in rows if row.status == "failed"]
+    if failed:
+        raise RuntimeError(f"{failed[0].input}: {failed[0].reason}")
+    audio = sum(row.seconds * row.channels for row in rows)
     return {
-        "beside": {"cpu": "threads", "cuda": "processes"}[kind],
+        "I/O in": {"cpu": "threads", "cuda": "processes"}[kind],
         "workers": workers,
-        "x real time": round(sound / seconds),
-        "processor s an hour": round(3600 * (own + others) / sound, 2),
-        "of it the main process": round(3600 * own / sound, 2),
-        "ms to launch": round(1e3 * statistics.median(echo.launching), 1),
+        "x real time": round(audio / seconds),
+        "CPU s per hour": round(3600 * (own + others) / audio, 2),
+        "main process, CPU s per hour": round(3600 * own / audio, 2),
+        "ms to launch a batch": round(
+            1e3 * statistics.median(echo.launch_seconds), 1
+        ),
     }
 
 
 def main():
-    """Prints the table."""
+    """Parse the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="a folder of recordings")
     parser.add_argument(
@@ -102,9 +104,13 @@ def main():
         type=int,
         nargs="+",
         default=[1, 2, min(8, os.cpu_count() or 1)],
+        help="numbers of workers to try",
     )
     parser.add_argument(
-        "--copies", type=int, default=1, help="of the folder, one after another"
+        "--copies",
+        type=int,
+        default=1,
+        help="how often the folder is restored in one run",
     )
     arguments = parser.parse_args()
     import torch
@@ -119,7 +125,7 @@ def main():
     ]
     alone = statistics.median(launch() for _ in range(20))
     print(
-        f"{machine('cpu')}. {LAUNCHES} operations alone: {1e3 * alone:.1f} ms"
+        f"{describe_machine('cpu')}. {LAUNCHES} operations alone: {1e3 * alone:.1f} ms"
     )
     print()
     table = [

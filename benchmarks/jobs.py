@@ -1,4 +1,6 @@
-"""Jobs in processes of their own, so that their memory is their own.
+"""Run the parts of a benchmark as jobs, each in its own process.
+
+Peak memory is then that of one job.
 
 Authors
  * The miipher2 authors 2026
@@ -13,39 +15,40 @@ import sys
 import tempfile
 
 
-def apart(script, job, limit=None):
-    """Runs a job in a process of its own, so that its memory is its own.
+def run_in_process(script, job, limit=None):
+    """Run a job in a new process.
 
     Arguments
     ---------
     script : str
-        The benchmark; ``--job`` makes it run one job.
+        The benchmark, which runs one job if given ``--job``.
     job : dict
-        The job's name and arguments.
+        Name (``job``) and arguments of the job.
     limit : float
-        Seconds after which it is ended.
+        Seconds after which the process is killed.
 
     Returns
     -------
     dict
-        All figures that the job gave; ``failed`` says why there are no more.
+        All figures that the job printed; ``failed`` is the reason if it did
+        not finish.
     """
     command = [sys.executable, script, "--job", json.dumps(job)]
-    # ended from outside, it takes its job and its folders along
+    # SIGTERM becomes KeyboardInterrupt, so that ``finally`` kills the job
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryFile("w+") as told:
-        process = subprocess.Popen(command, stdout=told)
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, stdout=output)
         try:
             code = process.wait(limit)
             failed = code and f"exit code {code}"
         except subprocess.TimeoutExpired:
-            failed = f"not done after {limit:.0f} s"
+            failed = f"timed out after {limit:.0f} s"
         finally:
             process.kill()
             process.wait()
-        told.seek(0)
+        output.seek(0)
         figures = {}
-        for line in told:
+        for line in output:
             with contextlib.suppress(ValueError):
                 figures.update(json.loads(line))
     if failed:
@@ -53,13 +56,41 @@ def apart(script, job, limit=None):
     return figures
 
 
+def runner(script, optional=(), **common):
+    """Return a function that runs jobs of a benchmark.
+
+    Arguments
+    ---------
+    script : str
+        The benchmark.
+    optional : tuple of str
+        Jobs that may fail; if another one fails, the program ends.
+    **common : dict
+        Arguments of every job.
+
+    Returns
+    -------
+    callable
+        ``run(name, limit=None, **arguments)`` returns the job's figures.
+    """
+
+    def run(name, limit=None, **arguments):
+        job = {"job": name, **common, **arguments}
+        figures = run_in_process(script, job, limit)
+        if "failed" in figures and name not in optional:
+            raise SystemExit(f"{name}: {figures['failed']}")
+        return figures
+
+    return run
+
+
 def run_job(jobs, text):
-    """Runs a job in this process and prints its figures as they come.
+    """Run a job in this process and print its figures as they arrive.
 
     Arguments
     ---------
     jobs : dict
-        Name -> function of the job that yields dicts.
+        Name -> generator function that takes the job and yields dicts.
     text : str
         The job as JSON.
     """
@@ -68,20 +99,25 @@ def run_job(jobs, text):
         print(json.dumps(figures), flush=True)
 
 
-def common_options(parser):
-    """Adds the options that both benchmarks have."""
+def add_options(parser):
+    """Add the options that both speed benchmarks share."""
     parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument(
-        "--data", metavar="FOLDER", help="speech; default: generated signals"
+        "--data",
+        metavar="FOLDER",
+        help="speech recordings; default: synthetic signals",
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(
-        "--repeats", type=int, default=3, help="the median of so many counts"
+        "--repeats",
+        type=int,
+        default=3,
+        help="number of runs, of which the median is shown",
     )
     parser.add_argument(
         "--limit",
         type=float,
         default=3600.0,
         metavar="S",
-        help="seconds after which a measurement is given up",
+        help="stop a measurement after this many seconds",
     )

@@ -1,18 +1,18 @@
-"""How well a model restores: a fixed set of damaged speech, and its scores.
+"""Score a model on a fixed set of degraded speech.
 
     python benchmarks/quality.py make --data DATA --output SET
     python benchmarks/quality.py score SET --model MODEL --recogniser WHISPER
 
 DATA is a folder with a ``manifest.csv`` (path, seconds, speaker, split): clean
 speech below ``speech``, ``speech16`` and ``speech24``, noise below ``noise``
-(music in files named ``music_*``), rooms below ``rir``. Of it only what is held
-out (``valid``) is used, and of its speech to restore only the speakers that are
-not in training at all. The same data and seed give the same bytes.
+(music in files named ``music_*``), impulse responses below ``rir``. Only the
+split ``valid`` is used, and the clips are from speakers without any recording in
+training. The same data and seed give the same bytes.
 
-SET gets ``<condition>/{input,clean}/<clip>.wav`` and ``set.csv``. Scoring puts
-the input, RNNoise, the restored and the clean recordings side by side and says
-what of the aims is met. What RNNoise makes of it is kept in ``SET/rnnoise``,
-the scores of all in ``SET/scores.json``.
+``make`` writes ``SET/<condition>/{input,clean}/<clip>.wav`` and ``SET/set.csv``.
+``score`` compares input, RNNoise, restored and clean recordings and checks the
+targets. The output of RNNoise is cached in ``SET/rnnoise``, all scores in
+``SET/scores.json``.
 
 Authors
  * The miipher2 authors 2026
@@ -27,11 +27,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import torch
-from quality_set import DAMAGE, RATE, make, read_csv, write_csv
+from quality_set import DEGRADED, RATE, make, read_csv, write_csv
 from systems import (
     BandLSD,
-    Remembered,
-    ScoreBook,
+    CachedRecogniser,
+    ScoreCache,
     means,
     rnnoise,
     table,
@@ -49,9 +49,9 @@ SYSTEMS = {
     "restored": "restored",
     "clean": "clean",
 }
-# A recogniser that repeats itself makes hundreds of percent of one file, which
-# then is most of a mean: both are shown.
-CAPPED = "CER %, at most 100 a file"
+# If Whisper repeats itself, one file has an error rate of hundreds of percent and
+# dominates the mean. So the capped mean is shown as well.
+CAPPED = "CER %, at most 100 per file"
 COMPARE = {
     ">=": operator.ge,
     ">": operator.gt,
@@ -61,43 +61,76 @@ COMPARE = {
 
 
 def score(arguments):
-    """Scores all systems and writes the report."""
-    home = Path(arguments.set)
-    report = Path(arguments.output or home / "report")
+    """Score all systems and write the report."""
+    root = Path(arguments.set)
+    report = Path(arguments.output or root / "report")
     needed = ("condition", "clip", "seconds", "cutoff_hz")
-    rows = read_csv(home / "set.csv", needed)
+    rows = read_csv(root / "set.csv", needed)
     folders = {
-        "input": (home, "input"),
-        "rnnoise": (home / "rnnoise", ""),
+        "input": (root, "input"),
+        "rnnoise": (root / "rnnoise", ""),
         "restored": (Path(arguments.restored or report / "restored"), ""),
-        "clean": (home, "clean"),
+        "clean": (root, "clean"),
     }
 
-    def place(system, row):
+    def path(system, row):
         folder, side = folders[system]
         return folder / row["condition"] / side / f"{row['clip']}.wav"
 
-    speed = {}
+    speed, absent = {}, set()
     if arguments.model:
-        speed = restore(arguments.model, rows, place)
+        speed = restore(arguments.model, rows, path)
     elif arguments.restored:
-        for path in (place("restored", row) for row in rows):
-            if not path.is_file():
-                raise UserError(f"{path}: not there; restore every input")
+        for file in (path("restored", row) for row in rows):
+            if not file.is_file():
+                raise UserError(f"{file}: not found; restore every input")
     else:
-        del folders["restored"]
+        absent.add("restored")
     metrics, remarks = load_metrics(arguments.recogniser)
     for metric in metrics:
         if hasattr(metric, "model"):
-            metric.model = Remembered(metric.model)
+            metric.model = CachedRecogniser(metric.model)
     try:
         for row in tqdm(rows, "RNNoise", unit="file", disable=None):
-            denoise(place("input", row), place("rnnoise", row))
+            denoise(path("input", row), path("rnnoise", row))
     except ImportError as error:
         remarks.append(f"RNNoise: left out: {error}; pip install pyrnnoise")
-        del folders["rnnoise"]
-    systems = {s: name for s, name in SYSTEMS.items() if s in folders}
-    book, columns = ScoreBook(home / "scores.json"), {}
+        absent.add("rnnoise")
+    systems = {s: name for s, name in SYSTEMS.items() if s not in absent}
+    cache = ScoreCache(root / "scores.json")
+    columns = score_files(rows, metrics, systems, path, cache)
+    names = [f"{system}_{c}" for c in columns for system in systems]
+    write_csv(report / "files.csv", ("condition", "clip", *names), rows)
+    text = describe(rows, columns, systems, speed)
+    remarks += describe_metrics(metrics)
+    text += "".join(f"- {remark}\n" for remark in remarks)
+    write_text(report / "quality.md", text)
+    print(text)
+    print(f"{len(rows)} files, {cache.measured} new scores: {report}")
+
+
+def score_files(rows, metrics, systems, path, cache):
+    """Add the scores of all systems to the rows.
+
+    Arguments
+    ---------
+    rows : list of dict
+        Rows of ``set.csv``; they get ``<system>_<column>``.
+    metrics : list of Metric
+        Metrics of every file.
+    systems : dict
+        Heading by system.
+    path : callable
+        ``path(system, row)`` returns the recording of a system.
+    cache : ScoreCache
+        Known scores.
+
+    Returns
+    -------
+    dict
+        Heading by column.
+    """
+    columns = {}
     for row in tqdm(rows, "scores", unit="file", disable=None):
         cutoff = row["cutoff_hz"]
         band = [BandLSD(float(cutoff))] if cutoff else []
@@ -107,32 +140,25 @@ def score(arguments):
             columns["cer_capped"] = CAPPED
         file = f"{row['condition']}/{row['clip']}"
         for system in systems:
-            recording, clean = place(system, row), place("clean", row)
-            found = book.scores(metrics + band, file, recording, clean)
-            if "cer" in found:
-                found["cer_capped"] = min(found["cer"], 100.0)
-            row.update({f"{system}_{c}": v for c, v in found.items()})
-        book.write()  # now, so that nothing is lost when it is stopped
-    names = [f"{system}_{c}" for c in columns for system in systems]
-    write_csv(report / "files.csv", ("condition", "clip", *names), rows)
-    text = describe(rows, columns, systems, speed)
-    remarks += describe_metrics(metrics)
-    text += "".join(f"- {remark}\n" for remark in remarks)
-    write_text(report / "quality.md", text)
-    print(text)
-    print(f"{len(rows)} files, {book.measured} scores were new: {report}")
+            recording, clean = path(system, row), path("clean", row)
+            scores = cache.scores(metrics + band, file, recording, clean)
+            if "cer" in scores:
+                scores["cer_capped"] = min(scores["cer"], 100.0)
+            row.update({f"{system}_{c}": v for c, v in scores.items()})
+        cache.write()  # after each file, in case the run is stopped
+    return columns
 
 
 def denoise(source, target):
-    """RNNoise on one file, unless that has been done."""
+    """Denoise a file with RNNoise, unless the output is up to date."""
     if target.exists() and target.stat().st_mtime > source.stat().st_mtime:
         return
-    heard = torch.from_numpy(rnnoise(read_audio(source, RATE).numpy()))
-    write_audio(target, heard.clamp(-1, 1), RATE)
+    wav = torch.from_numpy(rnnoise(read_audio(source, RATE).numpy()))
+    write_audio(target, wav.clamp(-1, 1), RATE)
 
 
-def restore(model, rows, place):
-    """Restores every input; gives speed, seconds to load, and memory."""
+def restore(model, rows, path):
+    """Restore every input; return speed, load time and peak memory."""
     from miipher2.inference.restorer import Restorer
 
     start = time.perf_counter()
@@ -140,7 +166,7 @@ def restore(model, rows, place):
     load, spent = time.perf_counter() - start, 0.0
     for row in tqdm(rows, "restoring", unit="file", disable=None):
         start = time.perf_counter()
-        restorer.restore_file(place("input", row), place("restored", row))
+        restorer.restore_file(path("input", row), path("restored", row))
         spent += time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     audio = sum(float(row["seconds"]) for row in rows)
@@ -148,25 +174,25 @@ def restore(model, rows, place):
 
 
 def describe(rows, columns, systems, speed):
-    """A table for each metric and, of restored speech, the aims."""
+    """Format a table for each metric and, for a model, the targets."""
     figures = {c: summarise(rows, c, systems) for c in columns}
-    parts = [table(columns[c], figures[c], systems) for c in columns]
+    tables = [table(columns[c], figures[c], systems) for c in columns]
     if "restored" in systems:
-        parts.append(checklist(figures, speed))
-    return "\n\n".join(parts) + "\n\n"
+        tables.append(check_targets(figures, speed))
+    return "\n\n".join(tables) + "\n\n"
 
 
 def describe_metrics(metrics):
-    """What the scores are and which packages they come from."""
+    """Return remarks on the metrics and the versions of their packages."""
     lines = [m.remark(m.target(["restored", "clean"])) for m in metrics]
     packages = {v: 0 for metric in metrics for v in metric.versions()}
     if packages:
         lines.append(f"Measured with {', '.join(packages)}")
-    return ["mean: of all conditions but clean input", *lines]
+    return ["mean: all conditions except clean input", *lines]
 
 
 def summarise(rows, column, systems):
-    """Means by condition, of the damaged ones together, and of clean input."""
+    """Return means by condition, over all degraded ones, and of clean input."""
     groups = defaultdict(list)
     for row in rows:
         groups[row["condition"]].append(row)
@@ -176,108 +202,143 @@ def summarise(rows, column, systems):
         for name, scores in found.items()
         if not all(map(math.isnan, scores.values()))
     }
-    damaged = [scores for name, scores in found.items() if name != "clean"]
-    if len(damaged) > 1:
+    degraded = [scores for name, scores in found.items() if name != "clean"]
+    if len(degraded) > 1:
         found["mean"] = {
-            s: sum(scores[s] for scores in damaged) / len(damaged)
+            s: sum(scores[s] for scores in degraded) / len(degraded)
             for s in systems
         }
-    if "clean" in found:  # last, as it does not count in the mean
+    if "clean" in found:  # last, since it is not part of the mean
         found["clean input"] = found.pop("clean")
     return found
 
 
-def checklist(figures, speed):
-    """What has to be seen, what was, and whether that is enough."""
+class Differences:
+    """Scores of the restored speech relative to those of other systems.
 
-    def value(column, row, system="restored"):
-        scores = figures.get(column, {}).get(row, {})
+    A score that is missing is NaN.
+
+    Arguments
+    ---------
+    figures : dict
+        Column -> condition -> system -> mean score.
+    """
+
+    def __init__(self, figures):
+        self.figures = figures
+
+    def value(self, column, condition, system="restored"):
+        """Return the mean score of a system."""
+        scores = self.figures.get(column, {}).get(condition, {})
         return scores.get(system, math.nan)
 
-    def above(column, row, other):
-        return value(column, row) - value(column, row, other)
+    def above(self, column, condition, other):
+        """Return by how much the restored speech exceeds another system."""
+        return self.value(column, condition) - self.value(
+            column, condition, other
+        )
 
-    def worst(pick, column, rows, other):
-        found = [(above(column, row, other), row) for row in rows]
+    def extreme(self, pick, column, conditions, other):
+        """Return the ``min`` or ``max`` of ``above``, and its condition."""
+        found = [(self.above(column, c, other), c) for c in conditions]
         return pick([pair for pair in found if math.isnan(pair[0])] or found)
 
+
+def targets(figures, speed):
+    """Return the targets: name -> (bound, value, condition if any)."""
+    scores = Differences(figures)
+    value, above, extreme = scores.value, scores.above, scores.extreme
     loud = ("noise", "babble", "reverb", "packet-loss", "mixed")
     dull = ("noise", "babble", "band-limit", "codec", "mixed")
     band = value("lsd_above", "band-limit")
     band /= value("lsd_above", "band-limit", "input") or math.nan
-    similar, kept = value("speaker", "mean"), value("speaker", "clean input")
-    aims = {
-        "OVRL above the input, mean": (
-            ">= 0.45",
-            above("ovrl", "mean", "input"),
-        ),
-        "OVRL above RNNoise, mean": ("> 0", above("ovrl", "mean", "rnnoise")),
-        f"OVRL above the input, least of {', '.join(loud)}": (
+    louds, dulls = ", ".join(loud), ", ".join(dull)
+    return {
+        "OVRL minus input, mean": (">= 0.45", above("ovrl", "mean", "input")),
+        "OVRL minus RNNoise, mean": ("> 0", above("ovrl", "mean", "rnnoise")),
+        f"OVRL minus input, lowest of {louds}": (
             "> 0",
-            *worst(min, "ovrl", loud, "input"),
+            *extreme(min, "ovrl", loud, "input"),
         ),
-        f"OVRL above RNNoise, least of {', '.join(loud)}": (
+        f"OVRL minus RNNoise, lowest of {louds}": (
             "> 0",
-            *worst(min, "ovrl", loud, "rnnoise"),
+            *extreme(min, "ovrl", loud, "rnnoise"),
         ),
-        "OVRL above the input, least of all": (
+        "OVRL minus input, lowest of all": (
             ">= -0.1",
-            *worst(min, "ovrl", DAMAGE, "input"),
+            *extreme(min, "ovrl", DEGRADED, "input"),
         ),
-        "LSD above the input, mean": ("< 0", above("lsd", "mean", "input")),
-        f"LSD above the input, most of {', '.join(dull)}": (
+        "LSD minus input, mean": ("< 0", above("lsd", "mean", "input")),
+        f"LSD minus input, highest of {dulls}": (
             "< 0",
-            *worst(max, "lsd", dull, "input"),
+            *extreme(max, "lsd", dull, "input"),
         ),
-        "LSD above the cut-off, share of the input's": ("<= 0.6", band),
-        "speaker similarity, mean": (">= 0.8", similar),
-        "CER above the input, mean": ("<= 5", above("cer", "mean", "input")),
-        "the same, at most 100 % a file": (
+        "LSD above the cut-off, relative to the input": ("<= 0.6", band),
+        "speaker similarity, mean": (">= 0.8", value("speaker", "mean")),
+        "CER minus input, mean": ("<= 5", above("cer", "mean", "input")),
+        "CER minus input, at most 100 % per file": (
             "<= 5",
             above("cer_capped", "mean", "input"),
         ),
         "clean input: PESQ-WB": (">= 2.3", value("pesq_wb", "clean input")),
-        "clean input: speaker similarity": (">= 0.85", kept),
+        "clean input: speaker similarity": (
+            ">= 0.85",
+            value("speaker", "clean input"),
+        ),
         "clean input: CER": ("< 5", value("cer", "clean input")),
-        "times faster than real time": (">= 20", speed.get("speed", math.nan)),
+        "times real time": (">= 20", speed.get("speed", math.nan)),
         "seconds to load the model": ("< 3", speed.get("load", math.nan)),
         "GiB of memory": ("< 1.5", speed.get("memory", math.nan)),
     }
-    lines = ["| aim | wanted | found | met |", "|---|---|---|---|"]
-    for aim, (wanted, found, *where) in aims.items():
-        shown, met = "-", "-"
+
+
+def check_targets(figures, speed):
+    """Format the targets, what was found, and whether they are met."""
+    lines = ["| | target | found | met |", "|---|---|---|---|"]
+    for name, (target, found, *condition) in targets(figures, speed).items():
+        cell, met = "-", "-"
         if math.isfinite(found):
-            sign, bound = wanted.split()
-            shown = " ".join([f"{found:.2f}", *(f"({row})" for row in where)])
+            sign, bound = target.split()
+            cell = " ".join([f"{found:.2f}", *(f"({c})" for c in condition)])
             met = "yes" if COMPARE[sign](found, float(bound)) else "**no**"
-        lines.append(f"| {aim} | {wanted} | {shown} | {met} |")
+        lines.append(f"| {name} | {target} | {cell} | {met} |")
     return "\n".join(lines)
 
 
 def main(arguments=None):
-    """Reads the command line and runs it."""
+    """Parse the command line and run the subcommand."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("make", help="make the set")
-    command.add_argument("--data", required=True, metavar="DATA")
-    command.add_argument("--output", required=True, metavar="SET")
-    command.add_argument("--clips", type=int, default=24, metavar="N")
-    command.add_argument("--seed", type=int, default=1)
+    command.add_argument(
+        "--data", required=True, metavar="DATA", help="has a manifest.csv"
+    )
+    command.add_argument(
+        "--output", required=True, metavar="SET", help="a new folder"
+    )
+    command.add_argument(
+        "--clips", type=int, default=24, metavar="N", help="per condition"
+    )
+    command.add_argument(
+        "--seed", type=int, default=1, help="the same seed, the same set"
+    )
     command.set_defaults(run=make)
-    command = commands.add_parser("score", help="score a model on it")
-    command.add_argument("set", metavar="SET")
+    command = commands.add_parser("score", help="score a model on the set")
+    command.add_argument("set", metavar="SET", help="made by make")
     side = command.add_mutually_exclusive_group()
     side.add_argument(
-        "--restored", metavar="DIR", help="holds <condition>/<clip>.wav"
+        "--restored", metavar="DIR", help="has <condition>/<clip>.wav"
     )
-    side.add_argument("--model", metavar="FOLDER", help="restores them here")
+    side.add_argument(
+        "--model", metavar="FOLDER", help="restores the inputs first"
+    )
     command.add_argument(
         "--output", metavar="REPORT", help="default: SET/report"
     )
     command.add_argument(
         "--recogniser",
         metavar="FOLDER_OR_NAME",
-        help="a Whisper for faster-whisper, for the character error rate",
+        help="faster-whisper model for the character error rate",
     )
     command.set_defaults(run=score)
     arguments = parser.parse_args(arguments)

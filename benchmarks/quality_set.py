@@ -1,4 +1,4 @@
-"""The fixed set of damaged speech that ``benchmarks/quality.py`` scores.
+"""The fixed set of degraded speech that ``benchmarks/quality.py`` scores.
 
 Authors
  * The miipher2 authors 2026
@@ -39,8 +39,8 @@ from miipher2.errors import UserError
 
 RATE = 16000
 LEVEL = 10 ** (-26 / 20)
-# DNSMOS repeats a clip up to 9.01 s and hears it once for each second more:
-# of these lengths it hears one window, of 4.4 s nine.
+# DNSMOS repeats clips that are shorter than 9.01 s and scores one window for each
+# further second: one window of a clip of this length, nine of one of 4.4 s.
 SECONDS = (4.6, 5.4)
 SPEECH = ("speech", "speech16", "speech24")
 COLUMNS = (
@@ -52,7 +52,7 @@ COLUMNS = (
     "cutoff_hz",
     "drawn",
 )
-DAMAGE = (
+DEGRADED = (
     "noise",
     "babble",
     "reverb",
@@ -62,7 +62,7 @@ DAMAGE = (
     "packet-loss",
     "mixed",
 )
-# Without level, which is taken back in any case
+# Without level, which ``degrade_clip`` restores in any case
 MIXED = (
     "reverb",
     "noise",
@@ -80,7 +80,7 @@ MIXED = (
     "network",
 )
 LOSS = (0.05, 0.2)
-# Filters that leave nothing above the cut-off: aliases are no missing band.
+# Only filters that leave nothing above the cut-off, not even aliases
 STEEP = ("butter", "cheby1", "cheby2", "ellip", "soxr")
 LOW_RATES = {
     "mp3": [8, 16],
@@ -92,10 +92,10 @@ LOW_RATES = {
 
 
 def make(arguments):
-    """Writes the set."""
+    """Write the set."""
     data, output = Path(arguments.data), Path(arguments.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"{output}: there already; give a new folder")
+        raise UserError(f"{output}: exists already; give a new folder")
     files = read_csv(
         data / "manifest.csv", ("path", "seconds", "speaker", "split")
     )
@@ -103,55 +103,64 @@ def make(arguments):
     held_out = [row for row in files if row["split"] == "valid"]
     rows = []
     for file in tqdm(chosen, unit="clip", disable=None):
-        source, speaker = file["path"], file["speaker"]
-        clip = f"{speaker}_{Path(source).stem}"
-        clean = piece(read_audio(data / source, RATE))
-        if not clean.any():
-            raise UserError(f"{data / source}: silence; remove its row")
-        clean = clean * min(LEVEL / level(clean), 1 / float(clean.abs().max()))
+        clean = load_clip(data / file["path"])
         with tempfile.TemporaryDirectory() as folder:
-            chains = conditions(data, held_out, speaker, folder)
-            for condition in (*DAMAGE, "clean"):
-                target, noisy, drawn = clean, clean, {"steps": []}
-                if condition in chains:
-                    keys = arguments.seed, condition, clip
-                    target, noisy, drawn = damage(chains, clean, keys)
-                for side, wav in (("input", noisy), ("clean", target)):
-                    path = output / condition / side / f"{clip}.wav"
-                    write_audio(path, wav, RATE)
-                cutoff = ""
-                if condition == "band-limit":
-                    cutoff = drawn["steps"][0]["cutoff_hz"]
-                rows.append(
-                    {
-                        "condition": condition,
-                        "clip": clip,
-                        "speaker": speaker,
-                        "source": source,
-                        "seconds": f"{len(clean) / RATE:.3f}",
-                        "cutoff_hz": cutoff,
-                        "drawn": json.dumps(drawn),
-                    }
-                )
+            chains = conditions(data, held_out, file["speaker"], folder)
+            rows += write_clip(output, clean, file, chains, arguments.seed)
     write_csv(output / "set.csv", COLUMNS, rows)
     print(
         f"{len(chosen)} clips of {len({r['speaker'] for r in rows})} speakers, "
-        f"{len(DAMAGE)} degradations: {output}"
+        f"{len(DEGRADED)} degradations: {output}"
     )
 
 
-def level(wav):
-    """Root mean square of the active samples, without their mean.
+def load_clip(path):
+    """Read the start of a recording and set its level."""
+    clean = shorten(read_audio(path, RATE))
+    if not clean.any():
+        raise UserError(f"{path}: silence; remove its row from manifest.csv")
+    return clean * min(LEVEL / level(clean), 1 / float(clean.abs().max()))
 
-    Not quite what training and restoring measure, but what this set is made
-    with: another measure would make another set.
+
+def write_clip(output, clean, file, chains, seed):
+    """Write one clip under all conditions and return its rows."""
+    clip, rows = f"{file['speaker']}_{Path(file['path']).stem}", []
+    for condition in (*DEGRADED, "clean"):
+        target, noisy, drawn = clean, clean, {"steps": []}
+        if condition in chains:
+            keys = seed, condition, clip
+            target, noisy, drawn = degrade_clip(chains, clean, keys)
+        for side, wav in (("input", noisy), ("clean", target)):
+            write_audio(output / condition / side / f"{clip}.wav", wav, RATE)
+        cutoff = ""
+        if condition == "band-limit":
+            cutoff = drawn["steps"][0]["cutoff_hz"]
+        rows.append(
+            {
+                "condition": condition,
+                "clip": clip,
+                "speaker": file["speaker"],
+                "source": file["path"],
+                "seconds": f"{len(clean) / RATE:.3f}",
+                "cutoff_hz": cutoff,
+                "drawn": json.dumps(drawn),
+            }
+        )
+    return rows
+
+
+def level(wav):
+    """Return the root mean square of the active samples, without offset.
+
+    Training and restoring use ``SpeechLevel`` instead. This measure stays, since
+    another one would change the set.
     """
     samples = wav.numpy() - wav.numpy().mean()
     return mean_power(samples[active_samples(samples, RATE)]) ** 0.5
 
 
-def piece(wav):
-    """The start of a recording, cut where it is quietest."""
+def shorten(wav):
+    """Return the start of a recording, cut where it is quietest."""
     shortest, longest = (round(seconds * RATE) for seconds in SECONDS)
     if len(wav) <= longest:
         return wav
@@ -160,13 +169,13 @@ def piece(wav):
     return wav[: shortest + frame * int(power.argmin()) + frame // 2]
 
 
-def damage(chains, clean, keys):
-    """Target, damaged clip as loud as the target, and what was drawn."""
+def degrade_clip(chains, clean, keys):
+    """Return target, degraded clip at the target's level, and the draw."""
     _, condition, _ = keys
     for attempt in range(1000):
         rng = generator(*keys, attempt)
         target, noisy, drawn = chains[condition].pair(clean, rng)
-        if shows(condition, drawn["steps"]):
+        if is_valid(condition, drawn["steps"]):
             break
     else:
         raise UserError(f"{condition}: too few voices or too short a clip")
@@ -175,8 +184,8 @@ def damage(chains, clean, keys):
     return target, gain * noisy, {**drawn, "gain": drawn["gain"] * gain}
 
 
-def shows(condition, steps):
-    """Whether a draw has what its condition is about."""
+def is_valid(condition, steps):
+    """Return whether a draw fits its condition."""
     if condition == "mixed":
         return len(steps) > 1
     if condition == "babble":
@@ -187,7 +196,7 @@ def shows(condition, steps):
 
 
 def choose(files, count, seed, data):
-    """Clips of speakers that training does not hear, evenly over these."""
+    """Choose clips evenly from the speakers that are not in training."""
     speech = [row for row in files if row["path"].split("/")[0] in SPEECH]
     trained = {row["speaker"] for row in speech if row["split"] != "valid"}
     rng, queues = generator(seed, "clips"), defaultdict(list)
@@ -198,8 +207,8 @@ def choose(files, count, seed, data):
     found = sum(map(len, queues.values()))
     if not 0 < count <= found:
         raise UserError(
-            f"{data}: {count} clips asked for; there are {found} of at least "
-            f"{SECONDS[0]:g} s, of speakers in valid alone"
+            f"{data}: --clips {count}, but there are {found} of at least "
+            f"{SECONDS[0]:g} s by speakers who are only in valid"
         )
     queues = {s: rng.permutation(queue).tolist() for s, queue in queues.items()}
     chosen = []
@@ -211,7 +220,7 @@ def choose(files, count, seed, data):
 
 
 def conditions(data, held_out, speaker, folder):
-    """The chain of each condition; ``speaker`` is not in the babble."""
+    """Build the chain of each condition, with babble without ``speaker``."""
     sources = {"noise": [], "music": [], "rirs": [], "speech": []}
     for row in held_out:
         kind = row["path"].split("/")[0]
@@ -252,14 +261,14 @@ def conditions(data, held_out, speaker, folder):
     single = Chain({n: (1.0, s) for n, s in steps.items()}, 1, 0.0, RATE)
     mixed = load_chain(DEFAULT_CHAIN, argparse.Namespace(**sources), folder)
     mixed.clean_share = 0.0
-    # What the chain has learned since would make another set
+    # Newer steps of the chain would change the set
     mixed.steps = {name: mixed.steps[name] for name in MIXED}
     mixed.steps["noise"][1].speed = (1.0, 1.0)
     return {**{name: single.only(name) for name in steps}, "mixed": mixed}
 
 
 def read_csv(path, columns):
-    """The rows of a CSV file, which has these columns."""
+    """Read a CSV file and check that it has these columns."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -272,7 +281,7 @@ def read_csv(path, columns):
 
 
 def write_csv(path, columns, rows):
-    """Writes a CSV file, whole or not at all."""
+    """Write a CSV file atomically."""
     text = io.StringIO()
     writer = csv.DictWriter(
         text, columns, extrasaction="ignore", lineterminator="\n"

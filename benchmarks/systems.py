@@ -1,4 +1,4 @@
-"""Several systems on the same recordings: scored once, one table a metric.
+"""RNNoise, cached scores, and tables that compare several systems.
 
 Authors
  * The miipher2 authors 2026
@@ -24,22 +24,22 @@ from miipher2.evaluation.metric import SAMPLE_RATE, Clip
 from miipher2.evaluation.metrics import LSD
 
 RNNOISE_RATE = 48000
-RNNOISE_DELAY = 960  # samples by which RNNoise's output is late: measured
-HEADROOM = 0.7  # the greatest sample that it gets: it gives back int16
+RNNOISE_DELAY = 960  # samples, measured
+HEADROOM = 0.7  # peak of its input, since its output is int16
 
 
 def rnnoise(wav):
-    """Speech without noise, by RNNoise (package pyrnnoise).
+    """Denoise speech with RNNoise (package pyrnnoise).
 
     Arguments
     ---------
     wav : numpy.ndarray
-        ``(time,)`` at 16 kHz; it is resampled to 48 kHz and back.
+        ``(time,)`` at 16 kHz; resampled to 48 kHz and back.
 
     Returns
     -------
     numpy.ndarray
-        ``(time,)`` float32, in time with the input.
+        ``(time,)`` float32, aligned with the input.
 
     Example
     -------
@@ -49,29 +49,29 @@ def rnnoise(wav):
     from pyrnnoise import rnnoise as package
 
     gain = min(1.0, HEADROOM / max(float(np.abs(wav).max()), 1e-9))
-    sound = resample(gain * wav, SAMPLE_RATE, RNNOISE_RATE)
-    padded = RNNOISE_DELAY + len(sound)
+    upsampled = resample(gain * wav, SAMPLE_RATE, RNNOISE_RATE)
+    padded = RNNOISE_DELAY + len(upsampled)
     padded += -padded % package.FRAME_SIZE
-    frames = np.pad(sound, (0, padded - len(sound)))
+    frames = np.pad(upsampled, (0, padded - len(upsampled)))
     frames = np.rint(32767 * frames).astype(np.int16)
     state = package.create()
-    heard = [
+    output = [
         package.process_mono_frame(state, frame)[0]
         for frame in frames.reshape(-1, package.FRAME_SIZE)
     ]
     package.destroy(state)
-    heard = np.concatenate(heard)[RNNOISE_DELAY:][: len(sound)]
-    heard = heard.astype(np.float32) / np.float32(32767 * gain)
-    return resample(heard, RNNOISE_RATE, SAMPLE_RATE)[: len(wav)]
+    output = np.concatenate(output)[RNNOISE_DELAY:][: len(upsampled)]
+    output = output.astype(np.float32) / np.float32(32767 * gain)
+    return resample(output, RNNOISE_RATE, SAMPLE_RATE)[: len(wav)]
 
 
 class BandLSD(LSD):
-    """Log-spectral distance in dB above a cut-off alone.
+    """Log-spectral distance in dB above a cut-off.
 
     Arguments
     ---------
     cutoff_hz : float
-        What lies below is not compared.
+        Lower frequencies are ignored.
 
     Example
     -------
@@ -88,46 +88,45 @@ class BandLSD(LSD):
             f"log-spectral distance above {cutoff_hz:g} Hz, lower is better"
         )
 
-    def score(self, heard, target=None):
-        """The distance from the cut-off to 8 kHz."""
-        return [
-            log_spectral_distance(heard, target, SAMPLE_RATE, self.cutoff_hz)
-        ]
+    def score(self, wav, target=None):
+        """Return the distance from the cut-off to 8 kHz."""
+        return [log_spectral_distance(wav, target, SAMPLE_RATE, self.cutoff_hz)]
 
 
-class Remembered:
-    """A Whisper that hears the same sound once: each clean one comes often.
+class CachedRecogniser:
+    """A Whisper that transcribes the same waveform once.
+
+    The clean recordings are transcribed once per system otherwise.
 
     Arguments
     ---------
     model : faster_whisper.WhisperModel
-        What hears.
+        The recogniser.
     """
 
     def __init__(self, model):
         self.model = model
-        self.heard = {}
+        self.transcripts = {}
 
     def transcribe(self, wav, **options):
-        """As the model's own, but for the segments, which are a list."""
-        sound = hashlib.sha256(wav.tobytes()).digest()
-        key = sound, *sorted(options.items())
-        if key not in self.heard:
+        """Transcribe like the model, with the segments as a list."""
+        content = hashlib.sha256(wav.tobytes()).digest()
+        key = content, *sorted(options.items())
+        if key not in self.transcripts:
             segments, info = self.model.transcribe(wav, **options)
-            self.heard[key] = list(segments), info
-        return self.heard[key]
+            self.transcripts[key] = list(segments), info
+        return self.transcripts[key]
 
 
-class ScoreBook:
-    """Scores of recordings against their clean ones, each measured once.
+class ScoreCache:
+    """Scores of recordings against their clean ones, each computed once.
 
-    They are kept by the content of both files and by what measures, so that a
-    file that is the same as before costs nothing.
+    The key is the content of both files, the metric and its version.
 
     Arguments
     ---------
     path : str or Path
-        The JSON file of all scores; made if need be.
+        The JSON file with all scores.
 
     Example
     -------
@@ -135,10 +134,10 @@ class ScoreBook:
     >>> from miipher2.dataio.audio import write_audio
     >>> folder = getfixture("tmp_path")
     >>> write_audio(folder / "a.wav", torch.rand(16000), 16000)
-    >>> book = ScoreBook(folder / "scores.json")
-    >>> book.scores([LSD()], "a", folder / "a.wav", folder / "a.wav")
+    >>> cache = ScoreCache(folder / "scores.json")
+    >>> cache.scores([LSD()], "a", folder / "a.wav", folder / "a.wav")
     {'lsd': 0.0}
-    >>> book.measured
+    >>> cache.measured
     1
     """
 
@@ -151,25 +150,25 @@ class ScoreBook:
                 self.known = json.loads(self.path.read_text("utf-8"))
             except ValueError:
                 raise UserError(
-                    f"{path}: damaged; remove it to score anew"
+                    f"{path}: not valid JSON; remove it to score again"
                 ) from None
 
     def scores(self, metrics, name, recording, clean):
-        """Scores one recording.
+        """Score one recording.
 
         Arguments
         ---------
         metrics : list of Metric
-            What measures.
+            The metrics.
         name : str
-            What transcripts call it.
+            Name in the transcripts.
         recording, clean : str or Path
-            The files; the same one is the best that can be.
+            The two files.
 
         Returns
         -------
         dict
-            Score by column; NaN where it is not defined.
+            Score by column; NaN if undefined.
 
         Raises
         ------
@@ -192,7 +191,7 @@ class ScoreBook:
         return scores
 
     def write(self):
-        """Writes the JSON file, whole or not at all."""
+        """Write the JSON file atomically."""
         write_text(self.path, json.dumps(self.known))
 
 
@@ -204,12 +203,12 @@ def _content(path):
 
 
 def _clips(recording, clean):
-    """What the metrics get, without the delay of the recording."""
+    """Read both files and remove the delay of the recording."""
     wavs = []
     for path in (recording, clean):
         wav = read_audio(path, SAMPLE_RATE).clamp(-1, 1)
         if SpeechLevel.of(wav, SAMPLE_RATE).is_silence():
-            raise UserError(f"{path}: silent; there is nothing to score")
+            raise UserError(f"{path}: silent, so it has no scores")
         wavs.append(wav.numpy())
     wav, target = wavs
     delay = find_delay(wav, target, SAMPLE_RATE) or 0
@@ -220,22 +219,22 @@ def _clips(recording, clean):
 
 
 def means(rows, column, systems):
-    """Mean scores of several systems over the same files.
+    """Return the mean scores of several systems over the same files.
 
     Arguments
     ---------
     rows : list of dict
-        Of each file the scores of each system by ``SYSTEM_COLUMN``.
+        One per file, with the scores in ``<system>_<column>``.
     column : str
-        Of the metric.
+        Column of the metric.
     systems : list of str
-        Which.
+        The systems.
 
     Returns
     -------
     dict
-        Mean by system, over the files that have a score for each system; NaN
-        if there are none.
+        Mean by system, over the files with a score for every system; NaN
+        without any.
 
     Example
     -------
@@ -252,14 +251,14 @@ def means(rows, column, systems):
 
 
 def table(heading, figures, systems):
-    """The figures of one metric, systems side by side.
+    """Format the scores of one metric, one column per system.
 
     Arguments
     ---------
     heading : str
-        Of the metric.
+        Name of the metric.
     figures : dict
-        Of each row what ``means`` gives.
+        Row -> what ``means`` returns.
     systems : dict
         Heading by system.
 

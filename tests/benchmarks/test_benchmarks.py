@@ -1,4 +1,4 @@
-"""The speed benchmarks, at tiny sizes.
+"""The speed benchmarks with tiny models.
 
 Authors
  * The miipher2 authors 2026
@@ -11,13 +11,13 @@ import sys
 
 import jobs  # noqa: E402
 import pytest
-import speed  # noqa: E402
+import timing  # noqa: E402
 from tiny_runs import ROOT
 
 
 @pytest.fixture
 def benchmark(monkeypatch):
-    """Loads a benchmark whose jobs run in this process."""
+    """Load a benchmark whose jobs run in this process."""
 
     def load(name):
         path = ROOT / "benchmarks" / f"{name}.py"
@@ -25,22 +25,22 @@ def benchmark(monkeypatch):
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
 
-        def here(script, job, limit=None):
+        def run_here(script, job, limit=None):
             figures = {}
-            for told in module.JOBS[job["job"]](job):
-                figures |= json.loads(json.dumps(told))
+            for some in module.JOBS[job["job"]](job):
+                figures |= json.loads(json.dumps(some))
             return figures
 
-        monkeypatch.setattr(jobs, "apart", here)
+        monkeypatch.setattr(jobs, "run_in_process", run_here)
         return module
 
-    monkeypatch.setattr(speed, "spare_the_machine", lambda: None)
-    monkeypatch.setattr(speed, "device_limit", lambda device, precision: 100.0)
+    monkeypatch.setattr(timing, "limit_memory", lambda: None)
+    monkeypatch.setattr(timing, "peak_gflops", lambda device, precision: 100.0)
     return load
 
 
 def tables(text):
-    """The rows of each table, without its header."""
+    """Return the rows of each table, without the header."""
     found = []
     for block in text.split("\n\n"):
         if block.startswith("|"):
@@ -62,24 +62,24 @@ def test_restoring(benchmark, monkeypatch, capsys):
     restore.main(
         "--models hubert-tiny --clips 2 --repeats 1 --long-seconds 2".split()
     )
-    speeds, parts, apart, wanted = tables(capsys.readouterr().out)
+    speeds, parts, differences, targets = tables(capsys.readouterr().out)
     assert [row[1] for row in speeds][:2] == [
-        "(a) plain, fp32",
-        "(b) engine, fp32",
+        "reference, fp32",
+        "engine, fp32",
     ]
     for row in speeds:
         for cell in row[2:]:
             assert 0 < number(cell) < math.inf
     named = {(row[1], row[2]) for row in parts}
-    every = {"front-end", "layers", "adapters", "vocoder", "all", "limit"}
+    expected = {"front-end", "layers", "adapters", "vocoder", "all", "limit"}
     for row in speeds:
-        assert every < {part for way, part in named if way == row[1]}
-    assert ("(a) plain, fp32", "layers above") in named
-    assert ("(b) engine, fp32", "layers above") not in named
-    # the same weights do the same: only 16 bit and precision are between
-    assert number(apart[0][2]) > 60 and number(apart[0][3]) > 40
-    assert all(number(row[2]) > 25 for row in apart)
-    assert wanted[0][3] in ("yes", "**no**")
+        assert expected < {part for system, part in named if system == row[1]}
+    assert ("reference, fp32", "unused layers") in named
+    assert ("engine, fp32", "unused layers") not in named
+    # The same weights give the same output, up to 16 bits and precision
+    assert number(differences[0][2]) > 60 and number(differences[0][3]) > 40
+    assert all(number(row[2]) > 25 for row in differences)
+    assert targets[0][3] in ("yes", "**no**")
 
 
 def test_training(benchmark, capsys):
@@ -87,35 +87,37 @@ def test_training(benchmark, capsys):
     train.main(
         "--size hubert-tiny --batch-size 1 --repeats 1 --segment-seconds 0.8".split()
     )
-    rows, wanted = tables(capsys.readouterr().out)
+    rows, targets = tables(capsys.readouterr().out)
     for title in train.STAGES:
-        plain, *ours = [row for row in rows if row[0] == title]
-        assert plain[1] == "plain, fp32" and ours[0][1] == "ours, fp32"
-        # it is the same step
-        assert number(ours[0][8]) == pytest.approx(number(plain[8]), rel=0.05)
-        for row in (plain, *ours):
+        reference, *recipe = [row for row in rows if row[0] == title]
+        assert reference[1] == "reference, fp32"
+        assert recipe[0][1] == "recipe, fp32"
+        # Both compute the same loss
+        expected = pytest.approx(number(reference[8]), rel=0.05)
+        assert number(recipe[0][8]) == expected
+        for row in (reference, *recipe):
             for cell in row[3:]:
                 assert 0 < number(cell) < math.inf
-    assert [row[0] for row in wanted] == list(train.STAGES)
+    assert [row[0] for row in targets] == list(train.STAGES)
 
 
-def test_a_job_of_its_own_and_one_that_is_given_up(tmp_path):
+def test_jobs_in_processes_and_their_time_limit(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import time\nprint('{\"a\": 1}', flush=True)\nprint('other')\n"
         "time.sleep(30)\n"
     )
-    figures = jobs.apart(str(script), {"job": "any"}, limit=3)
-    assert figures == {"a": 1, "failed": "not done after 3 s"}
+    figures = jobs.run_in_process(str(script), {"job": "any"}, limit=3)
+    assert figures == {"a": 1, "failed": "timed out after 3 s"}
     script.write_text("raise SystemExit(2)")
-    figures = jobs.apart(str(script), {"job": "any"})
+    figures = jobs.run_in_process(str(script), {"job": "any"})
     assert figures == {"failed": "exit code 2"}
 
 
 def test_tables_and_clocks():
-    table = speed.markdown(["a", "b"], [["x", 1.0], ["y", None]])
+    table = timing.markdown(["a", "b"], [["x", 1.0], ["y", None]])
     assert table == "| a | b |\n|---|---|\n| x | 1 |\n| y | - |"
-    clock = speed.Clock(now=iter([0, 1, 3, 10]).__next__)
+    clock = timing.Clock(now=iter([0, 1, 3, 10]).__next__)
     with clock.part("layers"), clock.part("adapters"):
         pass
     assert clock.spent == {"adapters": 2, "layers": 8}
@@ -131,5 +133,5 @@ def test_reading_and_writing(benchmark, monkeypatch, capsys):
     assert [row[0] for row in rows] == ["threads", "processes"]
     for row in rows:
         assert all(number(cell) > 0 for cell in row[1:])
-    # helpers count, and what they do is not the main process's
+    # The time of workers counts, but not as time of the main process
     assert number(rows[1][4]) < number(rows[1][3])

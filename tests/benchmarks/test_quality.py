@@ -1,4 +1,4 @@
-"""The fixed test set and its scores, ``benchmarks/quality.py``.
+"""The fixed test set of ``benchmarks/quality.py`` and its scores.
 
 Authors
  * The miipher2 authors 2026
@@ -45,7 +45,7 @@ def files_of(folder):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Speakers a to f are held out, g is in both splits, h in training."""
+    """Speakers a to f are only in valid, g is in both splits, h in train."""
     root = tmp_path_factory.mktemp("data")
     rng = numpy.random.default_rng(0)
     rows = []
@@ -84,28 +84,30 @@ def make(data, output, clips=3, seed=1):
 
 
 @pytest.fixture(scope="module")
-def made(data, tmp_path_factory):
+def quality_folder(data, tmp_path_factory):
     return make(data, tmp_path_factory.mktemp("made") / "set")
 
 
-def test_the_set_is_the_same_every_time(data, made, tmp_path):
+def test_set_is_reproducible(data, quality_folder, tmp_path):
     again = files_of(make(data, tmp_path / "again"))
-    assert again == files_of(made)
+    assert again == files_of(quality_folder)
     other = files_of(make(data, tmp_path / "other", seed=2))
     assert other != again
-    with pytest.raises(UserError, match="there already"):
-        make(data, made)
+    with pytest.raises(UserError, match="exists already"):
+        make(data, quality_folder)
 
 
-def test_the_set_has_every_condition(made):
-    rows = rows_of(made / "set.csv")
-    conditions = [*quality.DAMAGE, "clean"]
+def test_set_has_every_condition(quality_folder):
+    rows = rows_of(quality_folder / "set.csv")
+    conditions = [*quality.DEGRADED, "clean"]
     assert [row["condition"] for row in rows] == 3 * conditions
     speakers = {row["speaker"] for row in rows}
     assert len(speakers) == 3 and speakers <= set(READERS)
     for row in rows:
         clean, noisy = (
-            read(made / row["condition"] / side / f"{row['clip']}.wav")
+            read(
+                quality_folder / row["condition"] / side / f"{row['clip']}.wav"
+            )
             for side in ("clean", "input")
         )
         assert len(clean) == len(noisy) == round(float(row["seconds"]) * RATE)
@@ -119,7 +121,7 @@ def test_the_set_has_every_condition(made):
         steps = json.loads(row["drawn"])["steps"]
         if row["condition"] == "mixed":
             assert len(steps) > 1
-        # what the chain has learned since would make another set
+        # Newer steps of the chain would change the set
         assert not {"calls", "knocks"} & {step["name"] for step in steps}
         assert not any("speed" in step for step in steps)
         if row["condition"] == "babble":
@@ -128,9 +130,9 @@ def test_the_set_has_every_condition(made):
         assert bool(row["cutoff_hz"]) == (row["condition"] == "band-limit")
 
 
-def test_the_damage_is_what_it_says(made):
-    for row in rows_of(made / "set.csv"):
-        sides = made / row["condition"]
+def test_degradations_match_what_was_drawn(quality_folder):
+    for row in rows_of(quality_folder / "set.csv"):
+        sides = quality_folder / row["condition"]
         clean = read(sides / "clean" / f"{row['clip']}.wav")
         noisy = read(sides / "input" / f"{row['clip']}.wav")
         drawn = json.loads(row["drawn"])
@@ -153,7 +155,7 @@ def test_the_damage_is_what_it_says(made):
             assert powers[0] < 0.1 * powers[1]
 
 
-def test_clips_are_chosen_evenly(data):
+def test_clips_are_spread_over_speakers(data):
     files = rows_of(data / "manifest.csv")
     chosen = quality_set.choose(files, 8, 1, data)
     speakers = [row["speaker"] for row in chosen]
@@ -163,7 +165,7 @@ def test_clips_are_chosen_evenly(data):
         quality_set.choose(files, 13, 1, data)
 
 
-def test_data_that_lacks_something_is_one_line(data, tmp_path):
+def test_incomplete_data_is_refused(data, tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         make(tmp_path, tmp_path / "set")
     rows = rows_of(data / "manifest.csv")
@@ -173,16 +175,16 @@ def test_data_that_lacks_something_is_one_line(data, tmp_path):
 
 
 class Peak(metric.Metric):
-    """A metric without a package, called like an opinion."""
+    """A metric without a package, in the column of DNSMOS."""
 
     columns = {"ovrl": "OVRL"}
-    meaning = "greatest sample"
+    meaning = "peak"
 
-    def score(self, heard, target=None):
-        return [float(abs(heard).max())]
+    def score(self, wav, target=None):
+        return [float(abs(wav).max())]
 
 
-def test_silence_is_named(data, tmp_path):
+def test_silence_is_refused(data, tmp_path):
     silent = tmp_path / "data"
     shutil.copytree(data, silent)
     for file in (silent / "speech/valid").rglob("*.flac"):
@@ -192,10 +194,10 @@ def test_silence_is_named(data, tmp_path):
 
 
 @pytest.fixture
-def scored(made, tmp_path, monkeypatch):
-    """A copy of the set, and a function that scores on it."""
+def scored(quality_folder, tmp_path, monkeypatch):
+    """Return a function that scores on a copy of the set."""
     home = tmp_path / "set"
-    shutil.copytree(made, home)
+    shutil.copytree(quality_folder, home)
     monkeypatch.setattr(
         quality, "load_metrics", lambda _: ([Peak(), metrics.LSD()], ["none"])
     )
@@ -208,13 +210,13 @@ def scored(made, tmp_path, monkeypatch):
     return run
 
 
-def test_systems_stand_side_by_side(scored, tmp_path, capsys):
+def test_report_compares_systems(scored, tmp_path, capsys):
     home = scored()
     text = capsys.readouterr().out
     assert "| OVRL | input | RNNoise | clean |" in text
-    assert "aim" not in text
+    assert "target" not in text
     restored = tmp_path / "restored"
-    for condition in (*quality.DAMAGE, "clean"):
+    for condition in (*quality.DEGRADED, "clean"):
         shutil.copytree(home / condition / "clean", restored / condition)
     scored("--restored", restored, "--output", tmp_path / "report")
     text = (tmp_path / "report/quality.md").read_text("utf-8")
@@ -222,40 +224,40 @@ def test_systems_stand_side_by_side(scored, tmp_path, capsys):
     lines = [line.split(" | ", 1) for line in text.splitlines()]
     lines = {line[0]: line[1] for line in lines if len(line) == 2}
     assert "| OVRL | input | RNNoise | restored | clean |" in text
-    assert lines["| LSD above the input, mean"].endswith("| yes |")
-    assert lines["| LSD above the cut-off, share of the input's"] == (
+    assert lines["| LSD minus input, mean"].endswith("| yes |")
+    assert lines["| LSD above the cut-off, relative to the input"] == (
         "<= 0.6 | 0.00 | yes |"
     )
-    assert lines["| times faster than real time"] == ">= 20 | - | - |"
+    assert lines["| times real time"] == ">= 20 | - | - |"
     rows = rows_of(tmp_path / "report/files.csv")
     assert len(rows) == 27
     assert all(float(row["restored_lsd"]) < 1e-6 for row in rows)
     banded = {r["condition"] for r in rows if r["clean_lsd_above"]}
     assert banded == {"band-limit"}
-    heard = home / "rnnoise/noise" / f"{rows[0]['clip']}.wav"
-    assert read(heard).std() > 0
+    denoised = home / "rnnoise/noise" / f"{rows[0]['clip']}.wav"
+    assert read(denoised).std() > 0
 
 
-def test_scores_are_kept_by_content(scored, tmp_path, capsys):
+def test_scores_are_cached_by_content(scored, tmp_path, capsys):
     home = scored()
-    assert " 0 scores were new" not in capsys.readouterr().out
+    assert " 0 new scores" not in capsys.readouterr().out
     scored()
-    assert " 0 scores were new" in capsys.readouterr().out
+    assert " 0 new scores" in capsys.readouterr().out
     path = next((home / "noise/input").iterdir())
     soundfile.write(path, 0.7 * read(path), RATE)
     scored()
-    # Two metrics, of the input and of what RNNoise makes of it.
-    assert " 4 scores were new" in capsys.readouterr().out
+    # Two metrics of the input and of the output of RNNoise
+    assert " 4 new scores" in capsys.readouterr().out
     (home / "scores.json").write_text("{")
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match="not valid JSON"):
         scored()
 
 
-def test_character_errors_are_shown_plain_and_capped(scored, monkeypatch):
+def test_character_errors_are_shown_with_and_without_cap(scored, monkeypatch):
     class Repeats(Peak):
         columns = {"cer": "CER %"}
 
-        def score(self, heard, target=None):
+        def score(self, wav, target=None):
             return [1000.0]
 
     monkeypatch.setattr(quality, "load_metrics", lambda _: ([Repeats()], []))
@@ -265,12 +267,12 @@ def test_character_errors_are_shown_plain_and_capped(scored, monkeypatch):
     assert "| mean | 100.00 | 100.00 | 100.00 |" in text
 
 
-def test_what_is_not_restored_is_named(scored, tmp_path):
+def test_missing_restored_files_are_refused(scored, tmp_path):
     with pytest.raises(UserError, match="restore every input"):
         scored("--restored", tmp_path)
 
 
-def test_without_rnnoise_its_column_is_left_out(scored, monkeypatch, capsys):
+def test_without_rnnoise_there_is_no_column(scored, monkeypatch, capsys):
     def absent(wav):
         raise ImportError("No module named 'pyrnnoise'")
 
@@ -281,24 +283,24 @@ def test_without_rnnoise_its_column_is_left_out(scored, monkeypatch, capsys):
     assert "RNNoise: left out" in text
 
 
-def test_the_aims_are_those_of_the_figures():
-    conditions = [*quality.DAMAGE, "mean", "clean input"]
+def test_targets_are_checked():
+    conditions = [*quality.DEGRADED, "mean", "clean input"]
     better = {"input": 2.0, "rnnoise": 2.2, "restored": 2.5, "clean": 3.0}
     figures = {"ovrl": dict.fromkeys(conditions, better)}
     figures["ovrl"]["codec"] = {**better, "restored": 1.8}
-    text = quality.checklist(figures, {"speed": 30, "load": 5, "memory": 1})
+    text = quality.check_targets(figures, {"speed": 30, "load": 5, "memory": 1})
     for line in (
-        "| OVRL above the input, mean | >= 0.45 | 0.50 | yes |",
-        "| OVRL above the input, least of all | >= -0.1 | -0.20 (codec) "
+        "| OVRL minus input, mean | >= 0.45 | 0.50 | yes |",
+        "| OVRL minus input, lowest of all | >= -0.1 | -0.20 (codec) "
         "| **no** |",
         "| speaker similarity, mean | >= 0.8 | - | - |",
-        "| times faster than real time | >= 20 | 30.00 | yes |",
+        "| times real time | >= 20 | 30.00 | yes |",
         "| seconds to load the model | < 3 | 5.00 | **no** |",
     ):
         assert line in text
 
 
-def test_a_whisper_hears_the_same_once():
+def test_recogniser_runs_once_per_waveform():
     class Model:
         calls = 0
 
@@ -307,21 +309,22 @@ def test_a_whisper_hears_the_same_once():
             return iter(["a"]), options["language"]
 
     model = Model()
-    remembered = systems.Remembered(model)
+    cached = systems.CachedRecogniser(model)
     for _ in range(2):
-        heard = remembered.transcribe(numpy.ones(3), language="de")
-        assert heard == (["a"], "de")
-    remembered.transcribe(numpy.zeros(3), language="de")
+        result = cached.transcribe(numpy.ones(3), language="de")
+        assert result == (["a"], "de")
+    cached.transcribe(numpy.zeros(3), language="de")
     assert model.calls == 2
 
 
-def test_rnnoise_takes_noise_away_in_time():
+def test_rnnoise_reduces_noise_without_delay():
     pytest.importorskip("pyrnnoise")
     rng = numpy.random.default_rng(0)
     clean = voice(rng, 3.0).astype("float32")
     noisy = clean + 0.01 * rng.standard_normal(len(clean)).astype("float32")
-    heard = systems.rnnoise(noisy)
-    assert heard.shape == noisy.shape and heard.dtype == numpy.float32
-    assert abs(systems.find_delay(heard, noisy, RATE)) <= 1
+    denoised = systems.rnnoise(noisy)
+    assert denoised.shape == noisy.shape
+    assert denoised.dtype == numpy.float32
+    assert abs(systems.find_delay(denoised, noisy, RATE)) <= 1
     pauses = abs(clean) < 1e-3
-    assert heard[pauses].std() < 0.5 * noisy[pauses].std()
+    assert denoised[pauses].std() < 0.5 * noisy[pauses].std()

@@ -1,4 +1,4 @@
-"""Clocks, memory, the limit of a device, and tables.
+"""Clocks, peak memory, the speed limit of a device, and tables.
 
 Authors
  * The miipher2 authors 2026
@@ -15,12 +15,12 @@ from pathlib import Path
 
 
 class Clock:
-    """What is spent in the parts of a model, not counting parts inside them.
+    """Time spent in named parts of a model, nested parts not counted twice.
 
     Arguments
     ---------
     now : callable
-        Gives the time, or anything else that grows.
+        Returns the time, or any other value that only grows.
 
     Example
     -------
@@ -34,24 +34,24 @@ class Clock:
     def __init__(self, now):
         self.now = now
         self.spent = defaultdict(int)
-        self.inside = []
+        self.nested = []
 
     @contextlib.contextmanager
     def part(self, name):
-        """Counts what is spent in a ``with`` block."""
-        self.inside.append(0)
+        """Add the time of a ``with`` block to a part."""
+        self.nested.append(0)
         start = self.now()
         try:
             yield
         finally:
             spent = self.now() - start
-            self.spent[name] += spent - self.inside.pop()
-            if self.inside:
-                self.inside[-1] += spent
+            self.spent[name] += spent - self.nested.pop()
+            if self.nested:
+                self.nested[-1] += spent
 
     @contextlib.contextmanager
-    def watching(self, parts):
-        """Counts methods, until the end of a ``with`` block.
+    def timing(self, parts):
+        """Time methods until the end of a ``with`` block.
 
         Arguments
         ---------
@@ -59,24 +59,24 @@ class Clock:
             Name of the part, object, name of the object's method.
         """
         for name, owner, method in parts:
-            setattr(owner, method, self._watched(name, getattr(owner, method)))
+            setattr(owner, method, self._timed(name, getattr(owner, method)))
         try:
             yield self
         finally:
             for _, owner, method in parts:
                 delattr(owner, method)
 
-    def _watched(self, name, method):
+    def _timed(self, name, method):
         @functools.wraps(method)
-        def watched(*args, **kwargs):
+        def timed(*args, **kwargs):
             with self.part(name):
                 return method(*args, **kwargs)
 
-        return watched
+        return timed
 
 
-def seconds_on(device):
-    """A clock's ``now`` for a device."""
+def device_clock(device):
+    """Return a function that waits for the device and returns seconds."""
     import torch
 
     def now():
@@ -88,7 +88,7 @@ def seconds_on(device):
 
 
 def processor_seconds():
-    """Of this process, and of those that it has started and that have ended."""
+    """Return CPU seconds of this process and of its finished children."""
     used = map(
         resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
@@ -96,7 +96,7 @@ def processor_seconds():
 
 
 def peak_gib(device):
-    """Peak memory of this process so far and, on a GPU, of the GPU."""
+    """Return the peak memory of this process and of the GPU, in GiB."""
     import torch
 
     peaks = {
@@ -107,8 +107,8 @@ def peak_gib(device):
     return peaks
 
 
-def spare_the_machine():
-    """Lets too large an allocation fail, before the system ends processes."""
+def limit_memory():
+    """Make large allocations fail before the system kills processes."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text().splitlines()
         free = [line for line in lines if line.startswith("MemAvailable")]
@@ -116,8 +116,8 @@ def spare_the_machine():
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def out_of_memory(error):
-    """Whether an error is that."""
+def is_out_of_memory(error):
+    """Return whether an error means that memory ran out."""
     import torch
 
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
@@ -125,8 +125,8 @@ def out_of_memory(error):
     )
 
 
-def device_limit(device, precision, seconds=1.0):
-    """GFLOP/s of a large matrix product: what the device can do at best."""
+def peak_gflops(device, precision, seconds=1.0):
+    """Return the GFLOP/s of a large matrix product on a device."""
     import torch
 
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}.get(
@@ -134,26 +134,30 @@ def device_limit(device, precision, seconds=1.0):
     )
     size = 2048 if device == "cpu" else 8192
     a, b = torch.randn(2, size, size, device=device).to(dtype)
-    now, found = seconds_on(device), []
-    begun = now()
-    while now() - begun < seconds or len(found) < 3:
+    now, found = device_clock(device), []
+    begin = now()
+    while now() - begin < seconds or len(found) < 3:
         start = now()
         a @ b
         found.append(2e-9 * size**3 / (now() - start))
     return max(found)
 
 
-def machine(device):
-    """The processor, the threads and the versions, in a line."""
-    import torch
-    import transformers
-
-    name = platform.processor() or platform.machine()
+def processor_name():
+    """Return the name of the processor, or its architecture."""
     with contextlib.suppress(OSError, IndexError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         names = [line for line in lines if line.startswith("model name")]
-        name = names[0].split(":")[1].strip()
-    name = f"{name}, {torch.get_num_threads()} threads"
+        return names[0].split(":")[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def describe_machine(device):
+    """Return processor, threads and versions, in one line."""
+    import torch
+    import transformers
+
+    name = f"{processor_name()}, {torch.get_num_threads()} threads"
     if device != "cpu":
         name = f"{torch.cuda.get_device_name()}, {name}"
     return (
@@ -162,15 +166,15 @@ def machine(device):
     )
 
 
-def memory(peak):
-    """GiB, and those of the GPU."""
+def format_memory(peak):
+    """Format what ``peak_gib`` returns; None stays None."""
     if peak is None:
         return None
     return " + ".join(f"{value:.2f}" for value in peak.values())
 
 
-def spread(values):
-    """The median, with the lowest and the highest value."""
+def median_and_range(values):
+    """Return the median, the lowest and the highest value."""
     return {
         "median": statistics.median(values),
         "lowest": min(values),
@@ -178,8 +182,13 @@ def spread(values):
     }
 
 
+def format_range(figures):
+    """Format what ``median_and_range`` returns."""
+    return "{median:.3g} ({lowest:.3g} to {highest:.3g})".format(**figures)
+
+
 def markdown(header, rows):
-    """A table.
+    """Return a Markdown table.
 
     Example
     -------
@@ -188,16 +197,13 @@ def markdown(header, rows):
     |---|---|
     | x | 1 |
     """
-    lines = [header, ["---"] * len(header), *rows]
-    text = [[shown(value) for value in line] for line in lines]
-    text[1] = ["---"] * len(header)
-    lines = ["| " + " | ".join(line) + " |" for line in text]
-    lines[1] = "|" + "---|" * len(header)
-    return "\n".join(lines)
+    text = [[format_cell(value) for value in line] for line in [header, *rows]]
+    head, *body = ["| " + " | ".join(line) + " |" for line in text]
+    return "\n".join([head, "|" + "---|" * len(header), *body])
 
 
-def shown(value):
-    """A number with three digits, at least; nothing for None."""
+def format_cell(value):
+    """Format a number with three digits, None as a dash."""
     if value is None:
         return "-"
     if isinstance(value, float):

@@ -1,4 +1,6 @@
-"""The plain way of running a backbone, and what both ways are measured on.
+"""The reference implementation, and the models and data of both benchmarks.
+
+The reference calls transformers directly, in fp32 and with all layers.
 
 Authors
  * The miipher2 authors 2026
@@ -10,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RATE = 16000
 
-# A backbone's config, the layer that is used, and what the YAMLs are told.
+# Size -> config of the backbone, the layer that is used, overrides of the YAML
 SIZES = {
     "hubert-large": {
         "config": {
@@ -19,7 +21,7 @@ SIZES = {
             "num_attention_heads": 16,
             "intermediate_size": 4096,
         },
-        "layer": 8,  # that of hparams/models/ssl/hubert_large.yaml
+        "layer": 8,  # as in hparams/models/ssl/hubert_large.yaml
         "bottleneck": 1024,
         "vocoder": {"vocoder": "!include:models/vocoder/hifigan.yaml"},
     },
@@ -46,18 +48,18 @@ SIZES = {
 }
 
 
-# ------------------------------------------------------------------- sounds
+# -------------------------------------------------------------------- data
 
 
-def sounds(folder, seed=0):
-    """Pieces of speech without end.
+def speech_chunks(folder, seed=0):
+    """Yield chunks of speech without end.
 
     Arguments
     ---------
     folder : str
-        Recordings; None: something like speech is generated.
+        Folder of recordings; None: synthetic signals.
     seed : int
-        Which recordings, which voices.
+        Seed of the order, or of the synthetic voices.
 
     Yields
     ------
@@ -74,7 +76,7 @@ def sounds(folder, seed=0):
     if folder is not None:
         paths = [Path(folder, file.path) for file in list_audio(folder)]
         if not paths:
-            raise UserError(f"{folder}: no recordings there")
+            raise UserError(f"{folder}: no recordings found")
         while True:
             for index in rng.permutation(len(paths)):
                 yield read_audio(paths[index], RATE).numpy()
@@ -88,24 +90,24 @@ def sounds(folder, seed=0):
         yield (0.05 * tone * syllables + hiss).astype(numpy.float32)
 
 
-def write_sound(path, pieces, seconds):
-    """Writes a file of a given duration from pieces of sound."""
+def write_recording(path, chunks, seconds):
+    """Write a file of a given duration from chunks of audio."""
     import soundfile
 
     path.parent.mkdir(parents=True, exist_ok=True)
     missing = round(seconds * RATE)
     with soundfile.SoundFile(path, "w", RATE, 1) as file:
         while missing:
-            piece = next(pieces)[:missing]
-            file.write(piece)
-            missing -= len(piece)
+            chunk = next(chunks)[:missing]
+            file.write(chunk)
+            missing -= len(chunk)
 
 
 # ------------------------------------------------------------------- models
 
 
-def experiment(stage, size, folder, **overrides):
-    """A stage's experiment, as its YAML has it.
+def load_experiment(stage, size, folder, **overrides):
+    """Load the YAML of a stage.
 
     Arguments
     ---------
@@ -114,9 +116,9 @@ def experiment(stage, size, folder, **overrides):
     size : str
         One of ``SIZES``.
     folder : Path
-        Holds the backbone, gets the stage's output.
+        Holds the backbone and gets the output of the stage.
     **overrides : dict
-        What else to override in the YAML; None: nothing is.
+        Further overrides of the YAML; those that are None are left out.
 
     Returns
     -------
@@ -149,7 +151,7 @@ def experiment(stage, size, folder, **overrides):
 
 
 def save_backbone(size, folder):
-    """Saves a whole backbone of random weights as a hub would have it."""
+    """Save a backbone with random weights in the form of a hub."""
     import torch
     from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
@@ -164,8 +166,8 @@ def save_backbone(size, folder):
     Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
 
 
-class Adapter:
-    """A parallel adapter as a hook, which is how it is often done.
+class ReferenceAdapter:
+    """A parallel adapter as a forward hook, a common implementation.
 
     Arguments
     ---------
@@ -178,24 +180,24 @@ class Adapter:
         self.enabled = True
 
     def __call__(self, module, inputs, output):
-        return output + self.change(inputs[0]) if self.enabled else output
+        return output + self.residual(inputs[0]) if self.enabled else output
 
-    def change(self, x):
-        """What it adds."""
+    def residual(self, x):
+        """Return what the adapter adds."""
         return self.up(self.down(x).relu())
 
 
-class PlainBackbone:
-    """A whole backbone in fp32, all of whose hidden states are asked for.
+class ReferenceBackbone:
+    """The complete backbone in fp32, which returns all hidden states.
 
     Arguments
     ---------
     source : Path
-        Its folder.
+        Folder of the backbone.
     adapters : list of tuple
-        The projections of each adapter, down and up, from the first layer on.
+        Down and up projection of each adapter, from the first layer on.
     device : str
-        Where to run.
+        Where it runs.
     """
 
     def __init__(self, source, adapters, device):
@@ -208,7 +210,8 @@ class PlainBackbone:
         self.model.eval().requires_grad_(False).to(device)
         self.layer = len(adapters)
         self.adapters = [
-            Adapter(down.to(device), up.to(device)) for down, up in adapters
+            ReferenceAdapter(down.to(device), up.to(device))
+            for down, up in adapters
         ]
         for adapter, layer in zip(
             self.adapters, self.model.encoder.layers, strict=False
@@ -216,10 +219,10 @@ class PlainBackbone:
             layer.feed_forward.register_forward_hook(adapter)
 
     def __call__(self, wavs):
-        """Features ``(batch, frames, width)`` of ``(batch, time)``.
+        """Encode ``(batch, time)`` as ``(batch, frames, width)``.
 
-        The edges are padded as this package does it, so that the frames are
-        the same ones and what differs is the precision.
+        The edges are padded as in ``SSLBackbone``, so that both have the same
+        frames and differ in precision only.
         """
         import torch
 
@@ -240,6 +243,6 @@ class PlainBackbone:
         )
         output = self.model(inputs.to(self.device), output_hidden_states=True)
         layers = getattr(config, FULL_LAYERS_KEY, config.num_hidden_layers)
-        if self.layer == layers:  # of all, and with the norm above it
+        if self.layer == layers:  # after the final layer norm
             return output.last_hidden_state
         return output.hidden_states[self.layer]
