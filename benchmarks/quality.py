@@ -32,7 +32,6 @@ from systems import (
     BandLSD,
     CachedRecogniser,
     ScoreCache,
-    means,
     rnnoise,
     table,
 )
@@ -42,6 +41,7 @@ from miipher2.dataio.atomic import write_text
 from miipher2.dataio.audio import read_audio, write_audio
 from miipher2.errors import UserError, one_line_errors
 from miipher2.evaluation.metrics import load_metrics
+from miipher2.evaluation.report import means
 
 SYSTEMS = {
     "input": "input",
@@ -184,7 +184,7 @@ def describe(rows, columns, systems, speed):
 
 def describe_metrics(metrics):
     """Return remarks on the metrics and the versions of their packages."""
-    lines = [m.remark(m.target(["restored", "clean"])) for m in metrics]
+    lines = [m.remark(m.reference_side(["restored", "clean"])) for m in metrics]
     packages = {v: 0 for metric in metrics for v in metric.versions()}
     if packages:
         lines.append(f"Measured with {', '.join(packages)}")

@@ -15,12 +15,12 @@ from miipher2.dataio.audio import read_audio, resample
 from miipher2.dataio.digest import digest, file_digest
 from miipher2.dataio.speech_level import SpeechLevel
 from miipher2.errors import UserError
+from miipher2.evaluation.base import SAMPLE_RATE, Clip
 from miipher2.evaluation.compare import (
     find_delay,
     log_spectral_distance,
     remove_delay,
 )
-from miipher2.evaluation.metric import SAMPLE_RATE, Clip
 from miipher2.evaluation.metrics import LSD
 
 RNNOISE_RATE = 48000
@@ -88,9 +88,11 @@ class BandLSD(LSD):
             f"log-spectral distance above {cutoff_hz:g} Hz, lower is better"
         )
 
-    def score(self, wav, target=None):
+    def score(self, value, reference=None):
         """Return the distance from the cut-off to 8 kHz."""
-        return [log_spectral_distance(wav, target, SAMPLE_RATE, self.cutoff_hz)]
+        return [
+            log_spectral_distance(value, reference, SAMPLE_RATE, self.cutoff_hz)
+        ]
 
 
 class CachedRecogniser:
@@ -178,7 +180,7 @@ class ScoreCache:
         files = [_content(recording), _content(clean)]
         scores, clips = {}, None
         for metric in metrics:
-            target = metric.target(["restored", "clean"])
+            target = metric.reference_side(["restored", "clean"])
             measure = [type(metric).__name__, *metric.versions()]
             key = " ".join([*measure, metric.remark(target), *files])
             key = digest(key)
@@ -216,38 +218,6 @@ def _clips(recording, clean):
         "restored": Clip(wav, remove_delay(wav, delay)),
         "clean": Clip(target, target),
     }
-
-
-def means(rows, column, systems):
-    """Return the mean scores of several systems over the same files.
-
-    Arguments
-    ---------
-    rows : list of dict
-        One per file, with the scores in ``<system>_<column>``.
-    column : str
-        Column of the metric.
-    systems : list of str
-        The systems.
-
-    Returns
-    -------
-    dict
-        Mean by system, over the files with a score for every system; NaN
-        without any.
-
-    Example
-    -------
-    >>> rows = [{"a_lsd": 1.0, "b_lsd": 2.0}, {"a_lsd": 3.0, "b_lsd": 4.0}]
-    >>> means([*rows, {"a_lsd": 9.0}], "lsd", ["a", "b"])
-    {'a': 2.0, 'b': 3.0}
-    """
-    values = [
-        [row.get(f"{s}_{column}", np.nan) for s in systems] for row in rows
-    ]
-    values = [scores for scores in values if np.isfinite(scores).all()]
-    found = np.mean(values, axis=0) if values else np.full(len(systems), np.nan)
-    return {s: float(value) for s, value in zip(systems, found, strict=True)}
 
 
 def table(heading, figures, systems):

@@ -10,7 +10,7 @@ from miipher2.errors import UserError
 
 
 def add_parser(subparsers):
-    """Adds ``miipher2 evaluate``.
+    """Add ``miipher2 evaluate`` to the command line.
 
     Arguments
     ---------
@@ -22,61 +22,64 @@ def add_parser(subparsers):
     >>> import argparse
     >>> parser = argparse.ArgumentParser()
     >>> add_parser(parser.add_subparsers())
-    >>> given = ["evaluate", "--restored", "out", "--output", "report"]
-    >>> parser.parse_args(given).restored
+    >>> options = ["evaluate", "--restored", "out", "--output", "report"]
+    >>> parser.parse_args(options).restored
     'out'
     """
     parser = subparsers.add_parser(
-        "evaluate", help="measure how good restored recordings are"
+        "evaluate", help="compute objective metrics of restored recordings"
     )
     parser.add_argument(
-        "--restored", metavar="DIR", required=True, help="what to measure"
+        "--restored",
+        metavar="DIR",
+        required=True,
+        help="the restored recordings",
     )
     parser.add_argument(
         "--reference",
         metavar="DIR",
-        help="the clean recordings, for the metrics that compare",
+        help="the clean recordings, for metrics with a reference",
     )
     parser.add_argument(
-        "--input", metavar="DIR", help="what was restored, measured beside it"
+        "--input", metavar="DIR", help="the recordings before restoration"
     )
     parser.add_argument(
         "--output",
         metavar="DIR",
         required=True,
-        help="gets files.csv and summary.md",
+        help="folder for files.csv and summary.md",
     )
     parser.add_argument(
         "--recogniser",
         metavar="FOLDER_OR_NAME",
-        help="a Whisper for faster-whisper, for the character error rate",
+        help="Whisper model of faster-whisper, for the character error rate",
     )
     parser.add_argument(
         "--transcripts",
         metavar="CSV",
-        help="what is said, with the columns ID (path without suffix, or name) "
-        "and text; default: what the recogniser hears in the reference",
+        help="reference texts, with the columns ID (path without suffix, or "
+        "name) and text; default: the recogniser's output for the reference",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments):
-    """Runs ``miipher2 evaluate``.
+    """Run ``miipher2 evaluate``.
 
     Arguments
     ---------
     arguments : argparse.Namespace
-        What the parser read.
+        The parsed arguments.
 
     Returns
     -------
     int
-        0 if all was measured, 1 if some restored recordings could not be.
+        0 if all restored recordings were measured, 1 if some failed.
     """
     from miipher2.evaluation.evaluate import evaluate
 
     if Path(arguments.output).is_file():
-        raise UserError(f"{arguments.output}: a file; give a folder")
+        raise UserError(f"{arguments.output}: is a file; give a folder")
     report = evaluate(
         arguments.restored,
         reference=arguments.reference,

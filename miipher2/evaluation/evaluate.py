@@ -1,4 +1,4 @@
-"""Evaluating folders of recordings: input, restored and clean side by side.
+"""Evaluation of folders of recordings: input, restored and clean.
 
 Authors
  * The miipher2 authors 2026
@@ -6,6 +6,7 @@ Authors
 
 import csv
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,11 +15,11 @@ from miipher2.dataio.audio_files import list_audio
 from miipher2.errors import UserError
 from miipher2.evaluation.metrics import load_metrics
 from miipher2.evaluation.recognition import transcript
-from miipher2.evaluation.report import SIDES, Report, named
+from miipher2.evaluation.report import SIDES, Report, list_files
 
 
 class Folder:
-    """Recordings of one side, found by the name of a restored one.
+    """The recordings of one side, looked up by the name of a restored file.
 
     Arguments
     ---------
@@ -28,7 +29,7 @@ class Folder:
     Raises
     ------
     UserError
-        If it is no folder, or holds no recordings.
+        If it is not a folder, or contains no recordings.
 
     Example
     -------
@@ -40,24 +41,24 @@ class Folder:
     ['a.flac', 'b.ogg', None]
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.files = [file.path for file in list_audio(path)]
         if not self.files:
-            raise UserError(f"{path}: no recordings there")
+            raise UserError(f"{path}: contains no recordings")
         self.by_stem = defaultdict(list)
         for file in self.files:
             self.by_stem[_stem(file)].append(file)
 
-    def find(self, restored):
-        """Finds the file that a restored one belongs to.
+    def find(self, restored: str) -> str | None:
+        """Find the file that belongs to a restored one.
 
         Arguments
         ---------
         restored : str
-            Relative path. ``a.wav`` belongs to ``a.wav`` or to another ``a``;
-            ``a.flac.wav``, as ``miipher2 restore`` names it where there is an
-            ``a.mp3`` beside it, to ``a.flac``.
+            Relative path. ``a.wav`` belongs to ``a.wav`` or to ``a`` with
+            another suffix. ``a.flac.wav``, the output of ``miipher2 restore``
+            if there is an ``a.mp3``, too, belongs to ``a.flac``.
 
         Returns
         -------
@@ -67,53 +68,57 @@ class Folder:
         Raises
         ------
         UserError
-            If it could be several.
+            If several files match.
         """
         stem = _stem(restored)
-        for same in (restored, stem):
-            if same in self.by_stem.get(_stem(same), ()):
-                return same
-        found = self.by_stem.get(stem, [None])
+        for path in (restored, stem):
+            if path in self.by_stem.get(_stem(path), ()):
+                return path
+        found = self.by_stem.get(stem, [])
         if len(found) > 1:
             raise UserError(
-                f"{restored}: could belong to {' or '.join(found)} in "
-                f"{self.path}; leave one of them there"
+                f"{restored}: matches {' and '.join(found)} in {self.path}; "
+                "remove all but one of them"
             )
-        return found[0]
+        return found[0] if found else None
 
 
-def _stem(path):
+def _stem(path: str) -> str:
     return path.rpartition(".")[0]
 
 
 def evaluate(
-    restored, reference=None, source=None, recogniser=None, transcripts=None
-):
-    """Measures restored recordings and what they belong to.
+    restored: str | Path,
+    reference: str | Path | None = None,
+    source: str | Path | None = None,
+    recogniser: str | None = None,
+    transcripts: str | Path | None = None,
+) -> Report:
+    """Measure restored recordings, and their input and reference.
 
-    Files belong together by their paths relative to the folders, without
-    suffix. All are mixed to mono and resampled to 16 kHz.
+    Files are matched by their paths relative to the folders, without suffix.
+    All are mixed to mono and resampled to 16 kHz.
 
     Arguments
     ---------
     restored : str or Path
-        Folder of the recordings to judge.
+        Folder of the restored recordings.
     reference : str or Path
-        Folder of the clean recordings, for the metrics that compare.
+        Folder of the clean recordings, for metrics with a reference.
     source : str or Path
-        Folder of what was restored, measured in the same way.
+        Folder of the recordings before restoration.
     recogniser : str
-        Whisper for the character error rate: a folder in CTranslate2 form or
-        a name that faster-whisper knows; None: no such rate.
+        Whisper model for the character error rate: a folder in CTranslate2
+        format, or a name that faster-whisper knows. None for no such rate.
     transcripts : str or Path
-        CSV with the columns ID,text: ID is a restored file's relative path
-        without suffix, or its name alone. None: what the recogniser hears in
-        the reference is taken for true.
+        CSV file with the columns ID,text, where the ID is a restored file's
+        relative path without suffix, or its name. None to use the
+        recogniser's output for the reference.
 
     Returns
     -------
     Report
-        One row a restored file.
+        With one row per restored file.
 
     Raises
     ------
@@ -126,50 +131,67 @@ def evaluate(
     >>> print(report.summary())  # doctest: +SKIP
     >>> report.write("report")  # doctest: +SKIP
     """
-    given = dict(zip(SIDES, (source, restored, reference), strict=True))
-    folders = {s: Folder(given[s]) for s in SIDES if given[s] is not None}
-    found = {
+    paths = dict(zip(SIDES, (source, restored, reference), strict=True))
+    folders = {
+        side: Folder(path) for side, path in paths.items() if path is not None
+    }
+    matches = {
         file: {side: folder.find(file) for side, folder in folders.items()}
         for file in folders["restored"].files
     }
     texts = None
     if transcripts is not None:
-        if recogniser is None:
-            raise UserError(f"{transcripts}: needs --recogniser beside it")
-        texts = read_transcripts(transcripts)
-    remarks = []
-    for side, folder in folders.items():
-        known = {files[side] for files in found.values()}
-        if known == {None}:
-            raise UserError(
-                f"{folder.path}: nothing there belongs to a file in "
-                f"{restored}; expected the same folders and names in both"
-            )
-        lone = [file for file in folder.files if file not in known]
-        remarks += named(f"of {side} without a restored one", lone)
-        lone = [file for file, files in found.items() if not files[side]]
-        remarks += named(f"restored without {side}", lone)
-    if texts and not any(transcript(texts, file) for file in found):
-        raise UserError(
-            f"{transcripts}: no ID there belongs to a file in {restored}; "
-            "expected its relative path without suffix, or its name alone"
+        texts = _matching_transcripts(
+            transcripts, recogniser, restored, matches
         )
+    unmatched = _unmatched(folders, matches)
     metrics, missing = load_metrics(recogniser, texts)
-    report = Report(folders, metrics, missing + remarks)
-    for file, files in tqdm(found.items(), unit="file", disable=None):
+    report = Report(folders, metrics, missing + unmatched)
+    for file, found in tqdm(matches.items(), unit="file", disable=None):
         report.add(
             file,
             {
                 side: folders[side].path / path
-                for side, path in files.items()
+                for side, path in found.items()
                 if path
             },
         )
     return report
 
 
-def read_transcripts(path):
-    """Reads texts from a CSV file.
+def _matching_transcripts(path, recogniser, restored, matches):
+    """Read the transcripts; at least one must belong to a restored file."""
+    if recogniser is None:
+        raise UserError(f"{path}: transcripts need --recogniser, too")
+    texts = read_transcripts(path)
+    if not any(transcript(texts, file) for file in matches):
+        raise UserError(
+            f"{path}: no ID matches a file in {restored}; expected its "
+            "relative path without suffix, or its name"
+        )
+    return texts
+
+
+def _unmatched(folders, matches):
+    """Return remarks on files without a counterpart on another side."""
+    remarks = []
+    for side, folder in folders.items():
+        matched = {found[side] for found in matches.values()}
+        if matched == {None}:
+            raise UserError(
+                f"{folder.path}: no file matches one in "
+                f"{folders['restored'].path}; expected the same subfolders and "
+                "names in both"
+            )
+        without = [file for file in folder.files if file not in matched]
+        remarks += list_files(f"of {side} without a restored one", without)
+        without = [file for file, found in matches.items() if not found[side]]
+        remarks += list_files(f"restored without {side}", without)
+    return remarks
+
+
+def read_transcripts(path: str | Path) -> Mapping[str, str]:
+    """Read transcripts from a CSV file.
 
     Arguments
     ---------
@@ -184,7 +206,7 @@ def read_transcripts(path):
     Raises
     ------
     UserError
-        If it cannot be read, or lacks a column.
+        If the file cannot be read or lacks a column.
 
     Example
     -------

@@ -1,40 +1,42 @@
-"""The metrics, each through the package that defines it.
+"""The metrics, each computed by the package that defines it.
 
 Authors
  * The miipher2 authors 2026
 """
 
 import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from miipher2.evaluation.base import NAN, SAMPLE_RATE, Clip, Metric
 from miipher2.evaluation.compare import log_spectral_distance
-from miipher2.evaluation.metric import NAN, SAMPLE_RATE, Metric
 from miipher2.evaluation.recognition import CharacterErrors
 
 
 class DNSMOS(Metric):
     """DNSMOS P.835 (speech, background, overall) and P.808, each 1 to 5.
 
-    A model of Microsoft guesses how people would rate the sound; it needs no
-    reference. Mean over windows of 9.01 s; shorter clips are repeated.
+    Microsoft's model predicts listeners' ratings without a reference: the mean
+    over windows of 9.01 s. Shorter clips are repeated.
     """
 
     columns = {"sig": "SIG", "bak": "BAK", "ovrl": "OVRL", "p808": "P.808"}
-    meaning = "guessed opinion of P.835 and P.808, 1 to 5, higher is better"
+    meaning = "predicted ratings of P.835 and P.808, 1 to 5, higher is better"
     packages = {
         "speechmos.dnsmos": "speechmos",
         "librosa": "librosa",
         "onnxruntime": "onnxruntime",
     }
 
-    def hear(self, file, clips):
-        """The samples as they were read."""
+    def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
+        """Return the samples without alignment."""
         return {side: clip.wav for side, clip in clips.items()}
 
-    def score(self, heard, target=None):
-        """SIG, BAK, OVRL and P.808."""
+    def score(self, value: Any, reference: Any = None) -> list[float]:
+        """Return SIG, BAK, OVRL and P.808."""
         from speechmos import dnsmos
 
-        found = dnsmos.run(heard, SAMPLE_RATE)
+        found = dnsmos.run(value, SAMPLE_RATE)
         return [float(found[f"{name}_mos"]) for name in self.columns]
 
 
@@ -44,15 +46,15 @@ class PESQ(Metric):
     columns = {"pesq_wb": "PESQ-WB"}
     meaning = "P.862.2, 1.04 to 4.64, higher is better"
     packages = {"pesq": "pesq"}
-    against = ("clean",)
+    reference_sides = ("clean",)
 
-    def score(self, heard, target=None):
-        """NaN if PESQ finds no utterance, or the clip is below 1/4 s."""
+    def score(self, value: Any, reference: Any = None) -> list[float]:
+        """Return PESQ; NaN without an utterance or for less than 1/4 s."""
         import pesq
 
-        time = min(len(heard), len(target))
+        time = min(len(value), len(reference))
         try:
-            score = pesq.pesq(SAMPLE_RATE, target[:time], heard[:time], "wb")
+            score = pesq.pesq(SAMPLE_RATE, reference[:time], value[:time], "wb")
         except pesq.PesqError:
             return [NAN]
         return [float(score)]
@@ -64,18 +66,18 @@ class ESTOI(Metric):
     columns = {"estoi": "ESTOI"}
     meaning = "intelligibility, up to 1, higher is better"
     packages = {"pystoi": "pystoi"}
-    against = ("clean",)
+    reference_sides = ("clean",)
 
-    def score(self, heard, target=None):
-        """NaN if under 0.4 s of the reference is speech."""
+    def score(self, value: Any, reference: Any = None) -> list[float]:
+        """Return ESTOI; NaN if the reference has less than 0.4 s of speech."""
         import pystoi
 
-        time = min(len(heard), len(target))
+        time = min(len(value), len(reference))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", RuntimeWarning)
                 score = pystoi.stoi(
-                    target[:time], heard[:time], SAMPLE_RATE, extended=True
+                    reference[:time], value[:time], SAMPLE_RATE, extended=True
                 )
         except (RuntimeWarning, ValueError):
             return [NAN]
@@ -83,25 +85,25 @@ class ESTOI(Metric):
 
 
 class LSD(Metric):
-    """Log-spectral distance in dB, see ``log_spectral_distance``."""
+    """Log-spectral distance in dB; see ``log_spectral_distance``."""
 
     columns = {"lsd": "LSD dB"}
     meaning = "log-spectral distance, lower is better"
-    against = ("clean",)
+    reference_sides = ("clean",)
 
-    def score(self, heard, target=None):
-        """The distance from 0 to 8 kHz."""
-        return [log_spectral_distance(heard, target, SAMPLE_RATE)]
+    def score(self, value: Any, reference: Any = None) -> list[float]:
+        """Return the distance from 0 to 8 kHz."""
+        return [log_spectral_distance(value, reference, SAMPLE_RATE)]
 
 
 class SpeakerSimilarity(Metric):
-    """Cosine of the speaker embeddings of Resemblyzer, 0 to 1.
+    """Cosine similarity of Resemblyzer's speaker embeddings, 0 to 1.
 
-    To the clean side or, without one, to the input.
+    The reference is the clean side or, without one, the input.
     """
 
     columns = {"speaker": "speaker"}
-    meaning = "cosine of voice embeddings, up to 1, higher is better"
+    meaning = "cosine of speaker embeddings, up to 1, higher is better"
     packages = {
         "resemblyzer": "resemblyzer",
         "webrtcvad": "webrtcvad-wheels",
@@ -110,40 +112,43 @@ class SpeakerSimilarity(Metric):
     install = (
         "pip install 'miipher2[metrics]' && pip install --no-deps resemblyzer"
     )
-    against = ("clean", "input")
+    reference_sides = ("clean", "input")
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         from resemblyzer import VoiceEncoder
 
         self.encoder = VoiceEncoder("cpu", verbose=False)
 
-    def hear(self, file, clips):
-        """The embeddings ``(256,)``; None where no voice is found."""
+    def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
+        """Return the embeddings ``(256,)``; None without voice activity."""
         from resemblyzer import preprocess_wav
 
-        heard = {}
+        embeddings = {}
         for side, clip in clips.items():
             voice = preprocess_wav(clip.wav)
-            heard[side] = (
+            embeddings[side] = (
                 self.encoder.embed_utterance(voice) if len(voice) else None
             )
-        return heard
+        return embeddings
 
-    def score(self, heard, target=None):
-        """NaN if either side has no voice."""
-        if heard is None or target is None:
+    def score(self, value: Any, reference: Any = None) -> list[float]:
+        """Return the cosine; NaN if either side has no voice activity."""
+        if value is None or reference is None:
             return [NAN]
-        return [float(heard @ target)]
+        return [float(value @ reference)]
 
 
-def load_metrics(recogniser=None, transcripts=None):
-    """Loads every metric whose packages are installed.
+def load_metrics(
+    recogniser: str | None = None,
+    transcripts: Mapping[str, str] | None = None,
+) -> tuple[list[Metric], list[str]]:
+    """Load all metrics whose packages are installed.
 
     Arguments
     ---------
     recogniser : str
-        See ``CharacterErrors``; None: no character error rate.
+        See ``CharacterErrors``; None for no character error rate.
     transcripts : dict
         See ``CharacterErrors``.
 
@@ -152,27 +157,30 @@ def load_metrics(recogniser=None, transcripts=None):
     metrics : list of Metric
         In the order of the columns.
     missing : list of str
-        One sentence for each that is left out: what, why, what to install.
+        For each metric left out, one sentence with the reason and what to
+        install.
 
     Raises
     ------
     UserError
         If the recogniser cannot be loaded.
     """
-    makers = [DNSMOS, PESQ, ESTOI, LSD, SpeakerSimilarity]
+    loaders: list[tuple[type[Metric], Callable[[], Metric]]] = [
+        (metric, metric)
+        for metric in (DNSMOS, PESQ, ESTOI, LSD, SpeakerSimilarity)
+    ]
     missing = []
     if recogniser:
-        makers.append(CharacterErrors)
+        loaders.append(
+            (CharacterErrors, lambda: CharacterErrors(recogniser, transcripts))
+        )
     else:
         missing.append("CER %: left out: no --recogniser given")
     metrics = []
-    for maker in makers:
-        given = (
-            () if maker is not CharacterErrors else (recogniser, transcripts)
-        )
+    for metric, load in loaders:
         try:
-            metrics.append(maker(*given))
+            metrics.append(load())
         except ImportError as error:
-            columns = ", ".join(maker.columns.values())
-            missing.append(f"{columns}: left out: {error}; {maker.install}")
+            columns = ", ".join(metric.columns.values())
+            missing.append(f"{columns}: left out: {error}; {metric.install}")
     return metrics, missing

@@ -1,33 +1,36 @@
-"""How well a recogniser understands what was restored.
+"""The character error rate of a speech recogniser.
 
 Authors
  * The miipher2 authors 2026
 """
 
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 from speechbrain.utils.edit_distance import accumulatable_wer_stats
 
 from miipher2.errors import UserError
-from miipher2.evaluation.metric import Metric
+from miipher2.evaluation.base import Clip, Metric
 
 
 class CharacterErrors(Metric):
-    """Character error rate of a Whisper model, in percent of the true text.
+    """Character error rate of a Whisper model, in percent.
 
-    The true text is the transcript of the file or, without transcripts, what
-    the same recogniser hears in the clean side or, without one, in the input.
-    Case, punctuation and runs of white space do not count. The language is
-    taken from the clean side or, without one, from the input, for all sides.
+    The reference text is the file's transcript. Without transcripts, it is the
+    recogniser's output for the clean side or, without one, for the input.
+    Case, punctuation and repeated white space are ignored. The language is
+    detected on the first side available of clean, input and restored, and used
+    for all sides.
 
     Arguments
     ---------
     recogniser : str
-        A folder with a Whisper in CTranslate2 form, or a name that
+        Folder of a Whisper model in CTranslate2 format, or a name that
         faster-whisper knows.
     transcripts : dict
         Text by the restored file's relative path without suffix, or by its
-        name alone.
+        name.
 
     Raises
     ------
@@ -39,68 +42,72 @@ class CharacterErrors(Metric):
     packages = {"faster_whisper": "faster-whisper"}
     install = "pip install faster-whisper"
 
-    def __init__(self, recogniser, transcripts=None):
+    def __init__(
+        self,
+        recogniser: str,
+        transcripts: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__()
         from faster_whisper import WhisperModel
 
         self.recogniser = recogniser
         self.transcripts = transcripts
-        self.against = () if transcripts else ("clean", "input")
+        self.reference_sides = () if transcripts else ("clean", "input")
         try:
             self.model = WhisperModel(
                 str(recogniser), device="cpu", compute_type="int8"
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise UserError(
-                f"{recogniser}: no Whisper that faster-whisper can load: "
-                f"{str(error).strip().splitlines()[0]}"
+                f"{recogniser}: faster-whisper cannot load it as a Whisper "
+                f"model: {str(error).strip().splitlines()[0]}"
             ) from None
 
-    def remark(self, target):
-        """Names the recogniser and what is taken for true."""
-        truth = f"what it hears in {target}" if target else "the transcripts"
+    def remark(self, reference: str | None) -> str:
+        """Name the recogniser and the reference text."""
+        truth = f"its output for {reference}" if reference else "transcripts"
         return (
-            f"CER %: character errors of {self.recogniser} against {truth}, "
-            "mean of the files' rates, lower is better"
+            f"CER %: character error rate of {self.recogniser}; reference: "
+            f"{truth}; mean over files, lower is better"
         )
 
-    def hear(self, file, clips):
-        """The true text, or None, and the text that was recognised."""
+    def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
+        """Return the transcript, or None, and the recognised text."""
         truth = transcript(self.transcripts or {}, file)
-        heard, language = {}, None
+        texts, language = {}, None
         for side in ("clean", "input", "restored"):
             if side in clips:
-                text, language = self._text(clips[side].wav, language)
-                heard[side] = truth, text
-        return heard
+                text, language = self._recognise(clips[side].wav, language)
+                texts[side] = truth, text
+        return texts
 
-    def score(self, heard, target=None):
-        """NaN if there is no transcript for the file, or nothing in it."""
-        truth, text = heard
+    def score(self, value: Any, reference: Any = None) -> list[float]:
+        """Return the error rate; NaN without a reference text."""
+        truth, text = value
         if not self.transcripts:
-            truth = target[1]
+            truth = reference[1]
         return [character_error_rate(truth or "", text)]
 
-    def _text(self, wav, language):
-        """The text and its language, which None leaves to the model."""
+    def _recognise(self, wav, language):
+        """Return the text and its language, which is detected if None."""
         segments, info = self.model.transcribe(
             wav,
             language=language,
-            temperature=0.0,  # higher ones are drawn at random
+            temperature=0.0,  # greedy: higher temperatures sample at random
             condition_on_previous_text=False,
         )
         return "".join(segment.text for segment in segments), info.language
 
 
-def transcript(transcripts, file):
-    """Looks up the text of a file.
+def transcript(transcripts: Mapping[str, str], file: str) -> str | None:
+    """Look up the transcript of a file.
 
     Arguments
     ---------
     transcripts : dict
-        Text by relative path without suffix, or by name alone.
+        Text by relative path without suffix, or by name.
     file : str
-        Relative path with its suffix.
+        Relative path with suffix.
 
     Returns
     -------
@@ -116,19 +123,21 @@ def transcript(transcripts, file):
     return transcripts.get(stem, transcripts.get(stem.rpartition("/")[2]))
 
 
-def character_error_rate(truth, text):
-    """Edits that turn one text into the other, in percent of its length.
+def character_error_rate(truth: str, text: str) -> float:
+    """Return the edit distance in percent of the reference text's length.
 
     Arguments
     ---------
-    truth, text : str
-        Only letters, marks, digits and single spaces between them count, in
-        lower case.
+    truth : str
+        The reference text.
+    text : str
+        The recognised text. Both are normalised first; see ``normalise``.
 
     Returns
     -------
     float
-        Percent, above 100 if much was invented. NaN without a true text.
+        In percent; above 100 if there are many insertions. NaN if the
+        reference is empty.
 
     Example
     -------
@@ -137,12 +146,12 @@ def character_error_rate(truth, text):
     >>> character_error_rate("four", "for")
     25.0
     """
-    truth, text = plain(truth), plain(text)
+    truth, text = normalise(truth), normalise(text)
     return accumulatable_wer_stats([list(truth)], [list(text)])["WER"]
 
 
-def plain(text):
-    """Lower case, without punctuation and needless white space.
+def normalise(text: str) -> str:
+    """Return lower-case text without punctuation and repeated white space.
 
     Arguments
     ---------
@@ -152,15 +161,15 @@ def plain(text):
     Returns
     -------
     str
-        What ``character_error_rate`` counts.
+        Letters, marks, digits and single spaces.
 
     Example
     -------
-    >>> plain(" Ça va? ＯＫ ")
+    >>> normalise(" Ça va? ＯＫ ")
     'ça va ok'
     """
     text = unicodedata.normalize("NFKC", text).casefold()
-    kept = (
+    letters = (
         c for c in text if c.isspace() or unicodedata.category(c)[0] in "LMN"
     )
-    return " ".join("".join(kept).split())
+    return " ".join("".join(letters).split())

@@ -1,4 +1,4 @@
-"""The scores of many files, as one line a file and as a table of means.
+"""The scores of many files: one row per file and a table of means.
 
 Authors
  * The miipher2 authors 2026
@@ -8,7 +8,9 @@ import csv
 import io
 import math
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,37 +18,98 @@ from miipher2.dataio.atomic import write_text
 from miipher2.dataio.audio import read_audio
 from miipher2.dataio.speech_level import SpeechLevel
 from miipher2.errors import UserError
+from miipher2.evaluation.base import SAMPLE_RATE, Clip, Metric
 from miipher2.evaluation.compare import find_delay, remove_delay
-from miipher2.evaluation.metric import SAMPLE_RATE, Clip
 
 SIDES = ("input", "restored", "clean")
-LENGTH_TOLERANCE = 0.05  # seconds that are not worth a note
-NAMED = 5  # how many files the summary names; files.csv has them all
+LENGTH_TOLERANCE = 0.05  # seconds; larger differences are noted
+MAX_LISTED = 5  # files per remark of the summary; files.csv has all of them
+
+Row = dict[str, Any]
 
 
-def named(what, files):
-    """Counts files and names the first of them.
+def list_files(remark: str, files: Sequence[str]) -> list[str]:
+    """Return a remark that counts files and names the first of them.
 
     Arguments
     ---------
-    what : str
-        What is to be said of them.
+    remark : str
+        What the files have in common.
     files : list of str
         Their names.
 
     Returns
     -------
     list of str
-        One sentence, or none if there are no files.
+        One sentence; empty if there are no files.
 
     Example
     -------
-    >>> named("silent", ["a.wav", "b.wav"])
+    >>> list_files("silent", ["a.wav", "b.wav"])
     ['2 silent: a.wav, b.wav']
     """
-    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
-    names = ", ".join(files[:NAMED])
-    return [f"{len(files)} {what}: {names}{more}"] if files else []
+    if not files:
+        return []
+    more = len(files) - MAX_LISTED
+    suffix = f" and {more} more" if more > 0 else ""
+    return [f"{len(files)} {remark}: {', '.join(files[:MAX_LISTED])}{suffix}"]
+
+
+def complete_scores(
+    rows: Iterable[Row], column: str, sides: Iterable[str]
+) -> np.ndarray:
+    """Return the scores of the files that have one on every side.
+
+    Arguments
+    ---------
+    rows : list of dict
+        Scores of a file by ``SIDE_COLUMN``.
+    column : str
+        The metric's column.
+    sides : list of str
+        The sides, or the names of the systems compared.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(files, sides)``.
+    """
+    keys = [f"{side}_{column}" for side in sides]
+    scores = [[row.get(key, math.nan) for key in keys] for row in rows]
+    array = np.array(scores, dtype=float).reshape(len(scores), len(keys))
+    return array[np.isfinite(array).all(axis=1)]
+
+
+def means(
+    rows: Iterable[Row], column: str, sides: Iterable[str]
+) -> dict[str, float]:
+    """Return the mean of each side over the files that have all sides.
+
+    Arguments
+    ---------
+    rows : list of dict
+        Scores of a file by ``SIDE_COLUMN``.
+    column : str
+        The metric's column.
+    sides : list of str
+        The sides, or the names of the systems compared.
+
+    Returns
+    -------
+    dict
+        Mean by side; NaN if there is no such file.
+
+    Example
+    -------
+    >>> rows = [{"a_lsd": 1.0, "b_lsd": 2.0}, {"a_lsd": 3.0, "b_lsd": 4.0}]
+    >>> means([*rows, {"a_lsd": 9.0}], "lsd", ["a", "b"])
+    {'a': 2.0, 'b': 3.0}
+    """
+    sides = list(sides)
+    scores = complete_scores(rows, column, sides)
+    if not len(scores):
+        return dict.fromkeys(sides, math.nan)
+    return dict(zip(sides, scores.mean(axis=0).tolist(), strict=True))
 
 
 class Report:
@@ -55,9 +118,9 @@ class Report:
     Arguments
     ---------
     sides : iterable of str
-        Which of ``input``, ``restored``, ``clean`` there are.
+        The sides available: any of ``input``, ``restored``, ``clean``.
     metrics : list of Metric
-        What measures.
+        The metrics to compute.
     remarks : list of str
         Sentences for the end of the summary.
 
@@ -73,70 +136,82 @@ class Report:
     | all   | clean    |     1 |      - |
     """
 
-    def __init__(self, sides, metrics, remarks=()):
-        self.sides = [side for side in SIDES if side in sides]
+    def __init__(
+        self,
+        sides: Iterable[str],
+        metrics: Iterable[Metric],
+        remarks: Iterable[str] = (),
+    ) -> None:
+        available = set(sides)
+        self.sides = [side for side in SIDES if side in available]
         self.remarks = list(remarks)
-        self.targets, self.columns, self.headings = {}, {}, {}
-        self.rows = []
+        self.references: dict[Metric, str | None] = {}
+        self.columns: dict[str, list[str]] = {}  # sides by column
+        self.headings: dict[str, str] = {}
+        self.rows: list[Row] = []
         for metric in metrics:
-            target = metric.target(self.sides)
-            if metric.against and not target:
+            reference = metric.reference_side(self.sides)
+            if metric.reference_sides and not reference:
                 options = " or ".join(
                     "--reference" if side == "clean" else f"--{side}"
-                    for side in metric.against
+                    for side in metric.reference_sides
                 )
                 columns = ", ".join(metric.columns.values())
                 self.remarks.append(f"{columns}: left out: needs {options}")
                 continue
-            self.targets[metric] = target
+            self.references[metric] = reference
             self.headings.update(metric.columns)
             for name in metric.columns:
-                self.columns[name] = [s for s in self.sides if s != target]
+                self.columns[name] = [s for s in self.sides if s != reference]
 
-    def add(self, file, paths):
-        """Measures one restored file and what belongs to it.
+    def add(self, file: str, paths: Mapping[str, str | Path]) -> None:
+        """Measure all sides of a restored file.
 
         Arguments
         ---------
         file : str
             The restored file, relative to its folder.
         paths : dict
-            Path by side; one that there is not is left out.
+            Path by side, without sides that this file lacks.
         """
-        row = {"file": file}
+        row: Row = {"file": file}
         wavs, notes = _read(paths)
         notes = [f"no {s}" for s in self.sides if s not in paths] + notes
         if "restored" in wavs:
             row["seconds"] = len(wavs["restored"]) / SAMPLE_RATE
             clips = _align(wavs, row, notes)
-            for metric, target in self.targets.items():
-                scores = metric.measure(file, clips, target)
-                for index, name in enumerate(metric.columns):
-                    values = {side: s[index] for side, s in scores.items()}
-                    for side, value in values.items():
-                        row[f"{side}_{name}"] = value
-                    undefined = [s for s, v in values.items() if _undefined(v)]
-                    if undefined:
-                        heading = self.headings[name]
-                        named_sides = ", ".join(undefined)
-                        notes.append(f"{heading} not defined: {named_sides}")
+            for metric, reference in self.references.items():
+                scores = metric.measure(file, clips, reference)
+                notes += self._enter(row, metric, scores)
         row["notes"] = "; ".join(notes)
         self.rows.append(row)
 
+    def _enter(self, row, metric, scores):
+        """Enter a metric's scores into a row; return notes on NaN."""
+        notes = []
+        for index, name in enumerate(metric.columns):
+            values = {side: s[index] for side, s in scores.items()}
+            row.update({f"{side}_{name}": v for side, v in values.items()})
+            undefined = [s for s, v in values.items() if _is_undefined(v)]
+            if undefined:
+                sides = ", ".join(undefined)
+                notes.append(f"{self.headings[name]} undefined: {sides}")
+        return notes
+
     @property
-    def failed(self):
-        """How many restored files could not be measured."""
+    def failed(self) -> int:
+        """The number of restored files that could not be measured."""
         return sum("seconds" not in row for row in self.rows)
 
-    def files(self):
-        """One line a restored file.
+    def files_csv(self) -> str:
+        """Return one row per restored file.
 
         Returns
         -------
         str
-            CSV. ``seconds``; ``SIDE_delay_ms``: how much later than the clean
-            side, empty if not known; ``SIDE_METRIC``, empty if not measured;
-            ``notes``.
+            CSV with the columns ``file``, ``seconds``, ``SIDE_delay_ms`` (to
+            the clean side, empty if unknown), ``SIDE_METRIC`` (empty if not
+            measured) and ``notes``.
         """
         names = ["file", "seconds"]
         if "clean" in self.sides:
@@ -151,137 +226,118 @@ class Report:
                 {
                     name: f"{value:.4f}" if isinstance(value, float) else value
                     for name, value in row.items()
-                    if not _undefined(value)
+                    if not _is_undefined(value)
                 }
             )
         return text.getvalue()
 
-    def groups(self):
-        """Files by their first folder, if each has one, then all files.
+    def groups(self) -> dict[str, list[Row]]:
+        """Return the rows by top-level folder, followed by all rows.
 
         Returns
         -------
         dict
-            Rows by ``FOLDER/`` in order, then ``all``.
+            Rows by ``FOLDER/``, sorted, then ``all``. Only ``all`` if there
+            are fewer than two folders, or files outside of them.
         """
         groups = defaultdict(list)
         for row in self.rows:
             folder, slash, _ = row["file"].partition("/")
             groups[folder + slash].append(row)
         if len(groups) < 2 or not all(name.endswith("/") for name in groups):
-            groups = {}
+            return {"all": self.rows}
         return {**{n: groups[n] for n in sorted(groups)}, "all": self.rows}
 
-    def means(self, rows):
-        """Means over the files that a metric could measure on every side.
+    def table(self) -> str:
+        """Return the means of each group and side as a Markdown table.
 
-        Arguments
-        ---------
-        rows : list of dict
-            Some of ``self.rows``.
-
-        Returns
-        -------
-        dict
-            ``(mean, number of files)`` by ``SIDE_METRIC``; NaN over no files.
-        """
-        means = {}
-        for name, sides in self.columns.items():
-            keys = [f"{side}_{name}" for side in sides]
-            values = [[row.get(key, math.nan) for key in keys] for row in rows]
-            values = [scores for scores in values if np.isfinite(scores).all()]
-            for index, key in enumerate(keys):
-                scores = [scores[index] for scores in values]
-                mean = float(np.mean(scores)) if scores else math.nan
-                means[key] = mean, len(scores)
-        return means
-
-    def table(self):
-        """The means of each group, its sides below one another.
-
-        Returns
-        -------
-        str
-            A Markdown table.
+        The means of a metric are over the files that have a score on every
+        side.
         """
         lines = [["group", "side", "files", *self.headings.values()]]
         for group, rows in self.groups().items():
-            means = self.means(rows)
+            by_column = {
+                name: means(rows, name, sides)
+                for name, sides in self.columns.items()
+            }
             for side in self.sides:
                 line = [group.rstrip("/"), side, str(len(rows))]
                 for name in self.columns:
-                    mean, _ = means.get(f"{side}_{name}", (math.nan, 0))
+                    mean = by_column[name].get(side, math.nan)
                     line.append(f"{mean:.2f}" if math.isfinite(mean) else "-")
                 lines.append(line)
-        widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-        rule = [f"{'':-<{w}}" for w in widths[:2]]
-        rule += [f"{'':-<{w - 1}}:" for w in widths[2:]]
-        lines.insert(1, rule)
-        aligned = [
-            f"| {cells[0]:{widths[0]}} | {cells[1]:{widths[1]}} | "
-            + " | ".join(
-                cell.rjust(width)
-                for cell, width in zip(cells[2:], widths[2:], strict=True)
-            )
-            + " |"
-            for cells in lines
-        ]
-        return "\n".join(aligned)
+        return _markdown_table(lines)
 
-    def summary(self):
-        """The table, and what has to be known to read it.
-
-        Returns
-        -------
-        str
-            Markdown.
-        """
+    def summary(self) -> str:
+        """Return the table and the remarks needed to read it, as Markdown."""
         remarks = [
-            metric.remark(target) for metric, target in self.targets.items()
+            metric.remark(reference)
+            for metric, reference in self.references.items()
         ]
-        means = self.means(self.rows)
         for name, sides in self.columns.items():
-            # The same number for each side.
-            count = means[f"{sides[0]}_{name}"][1] if sides else 0
+            count = len(complete_scores(self.rows, name, sides))
             if count < len(self.rows):
                 remarks.append(
                     f"{self.headings[name]}: mean over {count} of "
                     f"{len(self.rows)} files, those measured on every side"
                 )
         noted = [f"{r['file']} ({r['notes']})" for r in self.rows if r["notes"]]
-        remarks += self.remarks + named("with notes", noted)
-        packages = {v: 0 for metric in self.targets for v in metric.versions()}
+        remarks += self.remarks + list_files("with notes", noted)
+        packages = dict.fromkeys(
+            version
+            for metric in self.references
+            for version in metric.versions()
+        )
         if packages:
             remarks.append(f"Measured with {', '.join(packages)}")
         listed = "".join(f"- {remark}\n" for remark in remarks)
         return f"{self.table()}\n\n{listed}"
 
-    def write(self, folder):
-        """Writes ``files.csv`` and ``summary.md``.
+    def write(self, folder: str | Path) -> None:
+        """Write ``files.csv`` and ``summary.md``.
 
         Arguments
         ---------
         folder : str or Path
-            Made if need be.
+            Created if necessary.
 
         Raises
         ------
         UserError
-            If they cannot be written.
+            If the files cannot be written.
         """
         try:
-            write_text(Path(folder, "files.csv"), self.files())
+            write_text(Path(folder, "files.csv"), self.files_csv())
             write_text(Path(folder, "summary.md"), self.summary())
         except OSError as error:
             raise UserError(f"{folder}: cannot be written: {error}") from None
 
 
-def _undefined(value):
+def _markdown_table(lines: Sequence[Sequence[str]]) -> str:
+    """Return a padded table; columns from the third on are right-aligned."""
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    rule = [f"{'':-<{w}}" for w in widths[:2]]
+    rule += [f"{'':-<{w - 1}}:" for w in widths[2:]]
+    rows = []
+    for cells in [lines[0], rule, *lines[1:]]:
+        padded = [
+            cell.ljust(width) if index < 2 else cell.rjust(width)
+            for index, (cell, width) in enumerate(
+                zip(cells, widths, strict=True)
+            )
+        ]
+        rows.append(f"| {' | '.join(padded)} |")
+    return "\n".join(rows)
+
+
+def _is_undefined(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
-def _read(paths):
-    """Samples by side, and notes on those that cannot be measured."""
+def _read(
+    paths: Mapping[str, str | Path],
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return the samples by side, and notes on sides that are unusable."""
     wavs, notes = {}, []
     for side, path in paths.items():
         try:
@@ -296,8 +352,10 @@ def _read(paths):
     return wavs, notes
 
 
-def _align(wavs, row, notes):
-    """Clips by side; delays go to the row, odd lengths to the notes."""
+def _align(
+    wavs: Mapping[str, np.ndarray], row: Row, notes: list[str]
+) -> dict[str, Clip]:
+    """Return the clips; add delays to the row, odd lengths to the notes."""
     if "clean" not in wavs:
         return {side: Clip(wav) for side, wav in wavs.items()}
     clean, clips = wavs["clean"], {}
@@ -305,9 +363,9 @@ def _align(wavs, row, notes):
         delay = 0 if side == "clean" else find_delay(wav, clean, SAMPLE_RATE)
         if delay is not None and side != "clean":
             row[f"{side}_delay_ms"] = 1000 * delay / SAMPLE_RATE
-        longer = (len(wav) - len(clean)) / SAMPLE_RATE
-        if abs(longer) > LENGTH_TOLERANCE:
-            word = "longer" if longer > 0 else "shorter"
-            notes.append(f"{side} is {abs(longer):.2f} s {word} than clean")
+        difference = (len(wav) - len(clean)) / SAMPLE_RATE
+        if abs(difference) > LENGTH_TOLERANCE:
+            word = "longer" if difference > 0 else "shorter"
+            notes.append(f"{side} is {abs(difference):.2f} s {word} than clean")
         clips[side] = Clip(wav, remove_delay(wav, delay or 0))
     return clips

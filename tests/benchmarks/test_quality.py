@@ -21,7 +21,7 @@ from tiny_voice import voice
 
 from miipher2.dataio.audio import active_samples
 from miipher2.errors import UserError
-from miipher2.evaluation import metric, metrics
+from miipher2.evaluation import base, metrics
 
 RATE = 16000
 READERS = "abcdef"
@@ -174,7 +174,7 @@ def test_incomplete_data_is_refused(data, tmp_path):
         quality_set.conditions(data, rows, "a", tmp_path)
 
 
-class Peak(metric.Metric):
+class Peak(base.Metric):
     """A metric without a package, in the column of DNSMOS."""
 
     columns = {"ovrl": "OVRL"}

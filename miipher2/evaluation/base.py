@@ -1,0 +1,168 @@
+"""The base class of all metrics and its input.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import importlib
+import importlib.metadata
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+SAMPLE_RATE = 16000
+NAN = float("nan")
+
+
+class Clip(NamedTuple):
+    """The input of the metrics: a recording at 16 kHz, not empty or silent.
+
+    Arguments
+    ---------
+    wav : numpy.ndarray
+        ``(time,)`` float32 in [-1, 1], as read from the file.
+    aligned : numpy.ndarray
+        The same without its delay to the clean reference; None if there is no
+        reference.
+    """
+
+    wav: np.ndarray
+    aligned: np.ndarray | None = None
+
+
+class Metric:
+    """Base class of all metrics.
+
+    A recording has up to three sides: ``input``, ``restored`` and ``clean``. A
+    metric first extracts what it compares from every side, then scores each
+    side. A subclass imports its packages in its constructor; if one is not
+    installed, the metric is left out and the report says what to install.
+
+    Class attributes:
+
+    - ``columns``: heading of each score by its name in the CSV file.
+    - ``meaning``: one line that explains the scores.
+    - ``packages``: pip's name of each package by the module to import.
+    - ``install``: the command that installs them.
+    - ``reference_sides``: sides that can serve as the reference, the preferred
+      one first; empty for metrics without a reference.
+    """
+
+    columns: Mapping[str, str] = {}
+    meaning = ""
+    packages: Mapping[str, str] = {}
+    install = "pip install 'miipher2[metrics]'"
+    reference_sides: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        for name in self.packages:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                importlib.import_module(name)
+
+    def versions(self) -> list[str]:
+        """Return the names and versions of the packages."""
+        found = []
+        for package in self.packages.values():
+            try:
+                package += f" {importlib.metadata.version(package)}"
+            except importlib.metadata.PackageNotFoundError:
+                pass  # installed under another name, whose version is unknown
+            found.append(package)
+        return found
+
+    def remark(self, reference: str | None) -> str:
+        """Explain the columns in one line of the summary.
+
+        Arguments
+        ---------
+        reference : str
+            The reference side, or None.
+
+        Returns
+        -------
+        str
+            The line.
+        """
+        columns = ", ".join(self.columns.values())
+        suffix = f"; reference: {reference}" if reference else ""
+        return f"{columns}: {self.meaning}{suffix}"
+
+    def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
+        """Extract what is scored from each side; by default ``aligned``.
+
+        Arguments
+        ---------
+        file : str
+            The restored file, relative to its folder.
+        clips : dict
+            ``Clip`` by side.
+
+        Returns
+        -------
+        dict
+            Arguments of ``score`` by side.
+        """
+        return {side: clip.aligned for side, clip in clips.items()}
+
+    def score(self, value: Any, reference: Any = None) -> list[float]:
+        """Score one side.
+
+        Arguments
+        ---------
+        value : object
+            What ``extract`` returned for this side.
+        reference : object
+            What it returned for the reference side.
+
+        Returns
+        -------
+        list of float
+            In the order of ``columns``; NaN if undefined.
+        """
+        raise NotImplementedError
+
+    def reference_side(self, sides: Iterable[str]) -> str | None:
+        """Choose the reference side.
+
+        Arguments
+        ---------
+        sides : iterable of str
+            The sides of this evaluation; single files may lack some.
+
+        Returns
+        -------
+        str
+            None if the metric needs no reference, or none of its reference
+            sides is there.
+        """
+        sides = list(sides)
+        return next((s for s in self.reference_sides if s in sides), None)
+
+    def measure(
+        self, file: str, clips: Mapping[str, Clip], reference: str | None
+    ) -> dict[str, list[float]]:
+        """Score the sides of a file.
+
+        Arguments
+        ---------
+        file : str
+            The restored file, relative to its folder.
+        clips : dict
+            ``Clip`` by side.
+        reference : str
+            The reference side, as returned by ``reference_side``.
+
+        Returns
+        -------
+        dict
+            Scores by side, without the reference side. Empty if the metric
+            needs a reference that this file lacks.
+        """
+        if self.reference_sides and reference not in clips:
+            return {}
+        values = self.extract(file, clips)
+        target = values.pop(reference, None) if reference else None
+        return {side: self.score(v, target) for side, v in values.items()}

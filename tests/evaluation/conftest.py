@@ -1,0 +1,30 @@
+"""Fixtures of the tests of evaluation.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import numpy
+import pytest
+from toy_metrics import Peak, SameLength, speech, write
+
+from miipher2.evaluation import evaluate, metrics
+
+
+@pytest.fixture
+def toy_metrics(monkeypatch):
+    """Load the toy metrics and LSD instead of those of packages."""
+    loaded = [Peak(), metrics.LSD(), SameLength()]
+    monkeypatch.setattr(evaluate, "load_metrics", lambda *_: (loaded, []))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Return two groups of two recordings with three sides each."""
+    for index, name in enumerate(("hiss/a", "hiss/b", "room/a", "room/b")):
+        clean = speech(index)
+        hiss = 0.02 * numpy.random.default_rng(9).standard_normal(len(clean))
+        write(tmp_path / "clean" / f"{name}.flac", clean)
+        write(tmp_path / "input" / f"{name}.wav", clean + hiss)
+        write(tmp_path / "restored" / f"{name}.wav", clean + 0.1 * hiss)
+    return tmp_path

@@ -1,0 +1,180 @@
+"""Tests of the evaluation of folders.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import csv
+import io
+
+import numpy
+import pytest
+import soundfile
+from toy_metrics import RATE, speech, write
+
+from miipher2.errors import UserError
+from miipher2.evaluation import evaluate
+from miipher2.evaluation.evaluate import Folder, read_transcripts
+from miipher2.evaluation.recognition import transcript
+from miipher2.evaluation.report import complete_scores
+
+
+def sides(folder):
+    return {
+        "restored": folder / "restored",
+        "reference": folder / "clean",
+        "source": folder / "input",
+    }
+
+
+def rows_of(report):
+    text = io.StringIO(report.files_csv())
+    return {row["file"]: row for row in csv.DictReader(text)}
+
+
+def cells_of(report):
+    lines = report.table().splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def test_files_match_without_suffix(tmp_path):
+    for name in ("x/a.flac", "a.wav", "a.mp3", "b.c.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    folder = Folder(tmp_path)
+    assert folder.find("x/a.wav") == "x/a.flac"
+    assert folder.find("a.wav") == "a.wav"
+    assert folder.find("a.mp3.wav") == "a.mp3"
+    assert folder.find("b.c.flac") == "b.c.wav"
+    assert folder.find("c.wav") is None
+    with pytest.raises(UserError, match="a.mp3 and a.wav"):
+        folder.find("a.ogg")
+
+
+def test_wrong_folders_raise(folders, tmp_path, toy_metrics):
+    with pytest.raises(UserError, match="no: "):
+        evaluate.evaluate(tmp_path / "no")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty: contains no recordings"):
+        evaluate.evaluate(folders / "restored", tmp_path / "empty")
+    write(tmp_path / "other" / "z.wav", speech())
+    with pytest.raises(UserError, match="other: no file matches"):
+        evaluate.evaluate(folders / "restored", tmp_path / "other")
+
+
+def test_read_transcripts(tmp_path, folders):
+    path = tmp_path / "texts.csv"
+    path.write_text("\ufeffID,text\na,Été\nx/a,Two\n", encoding="utf-8")
+    texts = read_transcripts(path)
+    assert transcript(texts, "x/a.wav") == "Two"
+    assert transcript(texts, "y/a.wav") == "Été"
+    assert transcript(texts, "y/b.wav") is None
+    with pytest.raises(UserError, match="--recogniser"):
+        evaluate.evaluate(folders / "restored", transcripts=path)
+    path.write_text("ID,words\na,b\n")
+    with pytest.raises(UserError, match="no column 'text'"):
+        read_transcripts(path)
+    path.write_text("ID,text\nother,b\n")
+    with pytest.raises(UserError, match="no ID matches"):
+        evaluate.evaluate(
+            folders / "restored", recogniser="whisper", transcripts=path
+        )
+
+
+def test_table_has_sides_and_groups(folders, toy_metrics):
+    report = evaluate.evaluate(**sides(folders))
+    head, _, *rows = cells_of(report)
+    assert head == ["group", "side", "files", "Peak", "LSD dB", "Same"]
+    assert [row[:3] for row in rows] == [
+        [group, side, count]
+        for group, count in (("hiss", "2"), ("room", "2"), ("all", "4"))
+        for side in ("input", "restored", "clean")
+    ]
+    assert rows[-1][4:] == ["-", "-"]  # clean is the reference
+    assert float(rows[-3][4]) > float(rows[-2][4]) > 0
+    peaks = [abs(speech(index)).max() for index in range(4)]
+    assert float(rows[-1][3]) == pytest.approx(numpy.mean(peaks), abs=0.006)
+    found = rows_of(report)
+    assert list(found) == [
+        "hiss/a.wav",
+        "hiss/b.wav",
+        "room/a.wav",
+        "room/b.wav",
+    ]
+    assert float(found["room/a.wav"]["clean_peak"]) == pytest.approx(
+        peaks[2], abs=1e-4
+    )
+    distances = [float(row["restored_lsd"]) for row in found.values()]
+    assert float(rows[-2][4]) == pytest.approx(numpy.mean(distances), abs=0.006)
+
+
+def test_delay_does_not_change_scores(folders, toy_metrics):
+    path = folders / "restored/hiss/a.wav"
+    wav, _ = soundfile.read(path)
+    before = rows_of(evaluate.evaluate(**sides(folders)))["hiss/a.wav"]
+    write(path, numpy.pad(wav, (320, 0)))
+    after = rows_of(evaluate.evaluate(**sides(folders)))["hiss/a.wav"]
+    assert float(after["restored_delay_ms"]) == 20.0
+    assert float(after["input_delay_ms"]) == 0.0
+    assert float(after["restored_lsd"]) == pytest.approx(
+        float(before["restored_lsd"]), abs=0.01
+    )
+
+
+def test_unusable_files_are_noted_and_not_averaged(folders, toy_metrics):
+    restored = folders / "restored"
+    write(restored / "hiss/silent.wav", numpy.zeros(RATE))
+    write(folders / "clean/hiss/silent.wav", speech())
+    soundfile.write(
+        restored / "hiss/nan.wav",
+        numpy.full(RATE, numpy.nan),
+        RATE,
+        subtype="FLOAT",
+    )
+    (restored / "hiss/text.wav").write_text("not audio")
+    write(restored / "hiss/empty.wav", numpy.zeros(0))
+    write(restored / "hiss/lone.wav", speech())
+    write(folders / "clean/gone.wav", speech())
+    write(restored / "room/a.wav", speech(2, seconds=0.5))
+    report = evaluate.evaluate(**sides(folders))
+    found = rows_of(report)
+    assert "silent" in found["hiss/silent.wav"]["notes"]
+    assert "NaN" in found["hiss/nan.wav"]["notes"]
+    assert "cannot be read" in found["hiss/text.wav"]["notes"]
+    assert "empty" in found["hiss/empty.wav"]["notes"]
+    assert "no clean" in found["hiss/lone.wav"]["notes"]
+    assert "restored is 0.50 s shorter" in found["room/a.wav"]["notes"]
+    assert found["hiss/lone.wav"]["restored_peak"]
+    assert found["hiss/lone.wav"]["restored_lsd"] == ""
+    assert report.failed == 4
+    for column, names in report.columns.items():
+        assert len(complete_scores(report.rows, column, names)) == 4
+    summary = report.summary()
+    assert "1 of clean without a restored one: gone.wav" in summary
+    assert "5 restored without input: " in summary
+    assert "4 restored without clean: " in summary
+    assert "lone.wav, " in summary
+    assert "LSD dB: mean over 4 of 9 files" in summary
+
+
+def test_input_is_the_reference_without_a_clean_side(folders, toy_metrics):
+    report = evaluate.evaluate(folders / "restored", source=folders / "input")
+    assert report.sides == ["input", "restored"]
+    assert "LSD dB: left out: needs --reference" in report.summary()
+    assert "Same: ; reference: input" in report.summary()
+    head, _, *rows = cells_of(report)
+    assert head == ["group", "side", "files", "Peak", "Same"]
+    assert [row[-1] for row in rows] == ["-", "1.00"] * 3
+
+
+def test_restored_side_only(folders, toy_metrics):
+    report = evaluate.evaluate(folders / "restored")
+    assert "Same: left out: needs --reference or --input" in report.summary()
+    assert cells_of(report)[-1][:3] == ["all", "restored", "4"]
+
+
+def test_files_beside_folders_are_not_grouped(folders, toy_metrics):
+    write(folders / "restored/c.wav", speech())
+    report = evaluate.evaluate(folders / "restored")
+    assert list(report.groups()) == ["all"]

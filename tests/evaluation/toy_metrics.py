@@ -1,0 +1,52 @@
+"""Toy metrics and recordings for the tests of evaluation.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import numpy
+import soundfile
+
+from miipher2.evaluation.base import Metric
+
+RATE = 16000
+
+
+def speech(seed=0, seconds=1.0):
+    """Return noise with the envelope of syllables."""
+    rng = numpy.random.default_rng(seed)
+    time = numpy.arange(int(seconds * RATE)) / RATE
+    envelope = numpy.clip(numpy.sin(2 * numpy.pi * 3 * time), 0, None)
+    return 0.1 * envelope * rng.standard_normal(len(time)) + 1e-4
+
+
+def write(path, wav, rate=RATE):
+    """Write 16-bit audio; create its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, wav, rate, subtype="PCM_16")
+
+
+class Peak(Metric):
+    """A metric without a reference: the peak."""
+
+    columns = {"peak": "Peak"}
+    meaning = "largest magnitude"
+
+    def extract(self, file, clips):
+        return {side: clip.wav for side, clip in clips.items()}
+
+    def score(self, value, reference=None):
+        return [float(abs(value).max())]
+
+
+class SameLength(Metric):
+    """A metric whose reference is the clean side or the input."""
+
+    columns = {"same": "Same"}
+    reference_sides = ("clean", "input")
+
+    def extract(self, file, clips):
+        return {side: clip.wav for side, clip in clips.items()}
+
+    def score(self, value, reference=None):
+        return [float(len(value) == len(reference))]
