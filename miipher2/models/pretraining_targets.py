@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from transformers import Wav2Vec2BertConfig
 
 from miipher2.models.frontends import KaldiFbank
-from miipher2.models.vocoders.convnext import FrameSTFT
+from miipher2.models.vocoders.stft import FrameSTFT
 
 
 class RandomTargets(nn.Module):

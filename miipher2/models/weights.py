@@ -138,6 +138,9 @@ class SavedModule(nn.Module):
     >>> Scale(2).load(path)
     """
 
+    #: Parts of tensor names in files of earlier versions -> today's.
+    renamed_tensors = {}
+
     def identity(self):
         """What the weights belong to: plain values.
 
@@ -188,6 +191,11 @@ class SavedModule(nn.Module):
         """
         tensors, identity = load_weights(path)
         self.check(identity, path)
+        for old, new in self.renamed_tensors.items():
+            tensors = {
+                name.replace(old, new, 1): tensor
+                for name, tensor in tensors.items()
+            }
         fill(self, tensors, path)
 
     @mark_as_transfer

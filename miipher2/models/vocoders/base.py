@@ -184,9 +184,9 @@ def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
         )
     if built.needs_recording and backbone.sample_rate != sample_rate:
         raise UserError(
-            f"keep: the recording has {backbone.sample_rate} Hz, the vocoder's "
-            f"output {sample_rate} Hz; a spectral gate needs the same rates: "
-            "change sample_rate, or give keep: False"
+            f"sample_rate: {sample_rate} Hz, but this vocoder needs the "
+            f"recording, which has {backbone.sample_rate} Hz; give the same "
+            "rates, or spectral_gate: False"
         )
     rate = built.hop_length * backbone.frame_rate
     if rate != built.sample_rate:

@@ -1,4 +1,4 @@
-"""ConvNeXt blocks on frames, and the STFT whose frames lie on their samples.
+"""ConvNeXt blocks at the frame rate.
 
 Authors
  * The miipher2 authors 2026
@@ -10,18 +10,18 @@ from torch.nn import functional as F
 
 
 class ConvNeXtBlock(nn.Module):
-    """ConvNeXt's block in one dimension (arXiv 2201.03545).
+    """A one-dimensional ConvNeXt block (arXiv 2201.03545).
 
     Arguments
     ---------
     channels : int
-        Of input and output.
+        Size of input and output.
     intermediate : int
-        Between the two pointwise layers.
+        Size between the two pointwise layers.
     kernel_size : int
-        Of the depthwise convolution, an odd number.
+        Kernel of the depthwise convolution, an odd number.
     layer_scale : float
-        What the block's output is multiplied by at the start of training.
+        Initial scale of the block's output.
 
     Example
     -------
@@ -44,7 +44,7 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((channels,), layer_scale))
 
     def forward(self, x):
-        """Adds to its input.
+        """Apply the block.
 
         Arguments
         ---------
@@ -61,20 +61,20 @@ class ConvNeXtBlock(nn.Module):
 
 
 class ConvNeXt(nn.Module):
-    """A convolution and ConvNeXt blocks, all at the frame rate.
+    """A convolution and ConvNeXt blocks.
 
     Arguments
     ---------
     width : int
         Size of a feature vector.
     channels : int
-        Of the blocks' inputs and outputs.
+        Size of the blocks' inputs and outputs.
     intermediate : int
         Channels inside a block.
     layers : int
         Number of blocks.
     kernel_size : int
-        Frames that a block looks at, an odd number.
+        Frames that a block covers, an odd number.
 
     Example
     -------
@@ -93,10 +93,10 @@ class ConvNeXt(nn.Module):
             for _ in range(layers)
         )
         self.norm_out = nn.LayerNorm(channels, eps=1e-6)
-        self.apply(vocos_weights)
+        self.apply(init_as_vocos)
 
     def forward(self, features):
-        """Looks at features.
+        """Return hidden states.
 
         Arguments
         ---------
@@ -114,97 +114,14 @@ class ConvNeXt(nn.Module):
         return self.norm_out(x)
 
 
-def vocos_weights(module):
-    """Gives a layer the weights that Vocos starts with.
+def init_as_vocos(module):
+    """Initialise a convolution or a linear layer as Vocos does.
 
     Arguments
     ---------
     module : torch.nn.Module
-        Changed if it is a convolution or linear.
+        Other modules are not changed.
     """
     if isinstance(module, (nn.Conv1d, nn.Linear)):
         nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)
-
-
-class FrameSTFT(nn.Module):
-    """STFT and its inverse whose frame i is centred on its own samples.
-
-    ``torch.stft`` centres frame i on sample ``i * hop_length`` and gives one
-    frame too many. Here it is the middle of samples ``[i, i + 1) *
-    hop_length``, as in ``SSLBackbone``, and every frame gives its hop, the
-    first and the last one too (Vocos' "same" padding).
-
-    Arguments
-    ---------
-    n_fft : int
-        Length of a frame in samples, its Hann window included.
-    hop_length : int
-        Samples from frame to frame; at most half of ``n_fft``.
-
-    Example
-    -------
-    >>> stft = FrameSTFT(n_fft=8, hop_length=2)
-    >>> wav = torch.rand(1, 6)
-    >>> stft.analyse(wav).shape
-    torch.Size([1, 3, 5])
-    >>> torch.allclose(stft.synthesise(stft.analyse(wav)), wav, atol=1e-6)
-    True
-    """
-
-    def __init__(self, n_fft, hop_length):
-        super().__init__()
-        self.n_fft = n_fft
-        self.hop_length = hop_length
-        self.register_buffer(
-            "window", torch.hann_window(n_fft), persistent=False
-        )
-
-    def analyse(self, wav):
-        """Makes spectra of sound.
-
-        Arguments
-        ---------
-        wav : torch.Tensor
-            ``(batch, frames * hop_length)``.
-
-        Returns
-        -------
-        torch.Tensor
-            Complex spectra ``(batch, frames, n_fft // 2 + 1)``.
-        """
-        around = self.n_fft - self.hop_length
-        wav = F.pad(wav, (around // 2, around - around // 2))
-        frames = wav.unfold(-1, self.n_fft, self.hop_length)
-        return torch.fft.rfft(frames * self.window)
-
-    def synthesise(self, spectra):
-        """Makes sound of spectra.
-
-        Arguments
-        ---------
-        spectra : torch.Tensor
-            Complex ``(batch, frames, n_fft // 2 + 1)``.
-
-        Returns
-        -------
-        torch.Tensor
-            ``(batch, frames * hop_length)``.
-        """
-        frames = torch.fft.irfft(spectra, self.n_fft)
-        window = self.window.expand_as(frames[:1])
-        wav = self._overlap_add(frames * window)
-        return wav / self._overlap_add(window.square())
-
-    def _overlap_add(self, frames):
-        """``(batch, frames, n_fft)`` -> ``(batch, frames * hop_length)``."""
-        count = frames.shape[1]
-        total = (count - 1) * self.hop_length + self.n_fft
-        wav = F.fold(
-            frames.mT,
-            (1, total),
-            (1, self.n_fft),
-            stride=(1, self.hop_length),
-        )[:, 0, 0]
-        start = (self.n_fft - self.hop_length) // 2
-        return wav[:, start : start + count * self.hop_length]

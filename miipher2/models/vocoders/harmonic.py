@@ -1,15 +1,12 @@
-"""A vocoder that shapes harmonics and noise, for short training on a CPU.
+"""A vocoder that filters a pulse train and noise, for short training on a CPU.
 
-A vocoder that makes harmonics out of nothing, as HiFi-GAN and Vocos do, needs
-tens of thousands of adversarial steps until they stop buzzing. Here they are
-made by rule: a pulse train of the pitch that the network hears in the
-features, and white noise, each shaped by a filter that the network gives for
-every frame (a harmonic plus noise model, as in the neural source-filter and
-homomorphic vocoders, arXiv 1904.12088 and interspeech 2020-3188). What is
-left to learn is smooth, and a spectral loss alone teaches most of it.
-
-It can hear the degraded recording beside the features and keep what is good of
-it, see ``miipher2.models.vocoders.spectral_gate``.
+Vocoders that synthesise harmonics from scratch, as HiFi-GAN and Vocos do, need
+tens of thousands of adversarial steps until they stop buzzing. Here a pulse
+train of the predicted pitch and white noise are each filtered by a filter that
+the network predicts for every frame (a harmonic plus noise model, as in the
+neural source-filter and homomorphic vocoders, arXiv 1904.12088 and interspeech
+2020-3188). What is left to learn is smooth, and a spectral loss alone learns
+most of it.
 
 Authors
  * The miipher2 authors 2026
@@ -23,27 +20,26 @@ from torch.nn import functional as F
 
 from miipher2.models.pretraining import read_spectra
 from miipher2.models.vocoders.base import Vocoder
-from miipher2.models.vocoders.convnext import ConvNeXt, FrameSTFT, vocos_weights
+from miipher2.models.vocoders.convnext import ConvNeXt, init_as_vocos
 from miipher2.models.vocoders.pulse_train import cycles, pulse_train
-from miipher2.models.vocoders.spectral_gate import Keeper
-
-NOISE_SAMPLES = 2**17  # after so many the noise comes again
-LOUDEST = 8.0  # natural logarithm of a filter's gain
+from miipher2.models.vocoders.spectral_gate import SpectralGate
+from miipher2.models.vocoders.stft import FrameSTFT
 
 
 class HarmonicVocoder(Vocoder):
-    """ConvNeXt blocks, a pitch, and filters for its harmonics and for noise.
+    """ConvNeXt blocks that predict pitch and filters for pulses and noise.
 
-    In training the pitch is given and the network learns to hear it; the
-    harmonics then lie where those of the target lie, so that spectra can be
-    compared. In eval mode the noise is the same every time.
+    In training the pitch of the target is given and the network learns to
+    predict it; the harmonics then coincide with the target's, so that spectra
+    can be compared. In eval mode the noise is the same every time. With a
+    spectral gate it keeps what is good of the recording, see ``SpectralGate``.
 
     Arguments
     ---------
     width : int
         Size of a feature vector.
     sample_rate : int
-        Hz of the sound that it gives.
+        Hz of the output.
     hop_length : int
         Samples a frame.
     subframes : int
@@ -51,19 +47,27 @@ class HarmonicVocoder(Vocoder):
     n_fft : int
         Samples that a filter covers; even.
     channels : int
-        Of the blocks' inputs and outputs.
+        Size of the blocks' inputs and outputs.
     intermediate : int
         Channels inside a block.
     layers : int
         Number of blocks.
     kernel_size : int
-        Frames that a block looks at, an odd number.
+        Frames that a block covers, an odd number.
     lowest_pitch, highest_pitch : float
         Hz.
     pitch_bins : int
-        In how many steps, equal on a logarithmic scale, pitch is heard.
-    keep : bool
-        Whether it hears the recording too, and keeps what is good of it.
+        Number of pitch classes, equally spaced on a logarithmic scale.
+    pitch_radius : int
+        Classes on both sides of the most likely one whose mean is the pitch.
+    max_gain : float
+        Largest gain of a filter, a natural logarithm.
+    noise_samples : int
+        Period of the noise in eval mode.
+    spectral_gate : bool
+        Whether to keep what is good of the recording.
+    gate_options : dict
+        Arguments of ``SpectralGate``; None: its defaults.
 
     Example
     -------
@@ -77,6 +81,11 @@ class HarmonicVocoder(Vocoder):
     """
 
     needs_pitch = True
+    renamed_tensors = {
+        "keeper.look.": "gate.level_projection.",
+        "keeper.say.": "gate.output_projection.",
+        "keeper.doubt": "gate.slope",
+    }
 
     def __init__(
         self,
@@ -92,47 +101,53 @@ class HarmonicVocoder(Vocoder):
         lowest_pitch=55.0,
         highest_pitch=600.0,
         pitch_bins=128,
-        keep=False,
+        pitch_radius=4,
+        max_gain=8.0,
+        noise_samples=2**17,
+        spectral_gate=False,
+        gate_options=None,
     ):
         super().__init__(width, hop_length, sample_rate)
         self.subframes = subframes
+        self.pitch_radius = pitch_radius
+        self.max_gain = max_gain
+        self.needs_recording = spectral_gate
         self.trunk = ConvNeXt(
             width, channels, intermediate, layers, kernel_size
         )
         bins = n_fft // 2 + 1
         self.filters = nn.Linear(channels, subframes * 3 * bins)
         self.pitch = nn.Linear(channels, subframes * pitch_bins)
-        self.filters.apply(vocos_weights)
-        self.pitch.apply(vocos_weights)
+        self.filters.apply(init_as_vocos)
+        self.pitch.apply(init_as_vocos)
         self.direct = nn.Linear(width, subframes * bins)
         nn.init.zeros_(self.direct.weight)
         nn.init.zeros_(self.direct.bias)
-        self._set_loudness(0.05)  # about that of speech
+        self._set_initial_gain(0.05)  # about the level of speech
         self.stft = FrameSTFT(n_fft, hop_length // subframes)
-        self.needs_recording = keep
-        if keep:
-            self.keeper = Keeper(width, channels, subframes, n_fft)
+        if spectral_gate:
+            self.gate = SpectralGate(
+                width, channels, subframes, n_fft, **(gate_options or {})
+            )
         log_pitch = torch.linspace(
             math.log(lowest_pitch), math.log(highest_pitch), pitch_bins
         )
-        self.register_buffer("log_pitch", log_pitch, persistent=False)
-        noise = torch.Generator().manual_seed(0)
-        self.register_buffer(
-            "noise",
-            torch.randn(NOISE_SAMPLES, generator=noise),
-            persistent=False,
+        noise = torch.randn(
+            noise_samples, generator=torch.Generator().manual_seed(0)
         )
+        self.register_buffer("log_pitch", log_pitch, persistent=False)
+        self.register_buffer("noise", noise, persistent=False)
 
     def forward(self, features, recording=None, pitch=None):
         """Synthesise waveforms, see ``Vocoder.forward``.
 
-        Without ``pitch`` the estimated one is used and the own loss is zero;
-        with it the own loss is the pitch error in nats.
+        The own loss is the pitch error in nats. Without ``pitch`` it is zero
+        and the predicted pitch is used.
         """
-        filters, scores, kept = self.describe(features, recording)
-        hz = self.heard(scores) if pitch is None else pitch[..., 0]
+        filters, scores, gated = self.predict(features, recording)
+        hz = self.predicted_pitch(scores) if pitch is None else pitch[..., 0]
         with torch.autocast(features.device.type, enabled=False):
-            wav = self.shape(hz.float(), filters, kept)
+            wav = self.render(hz.float(), filters, gated)
         if not self.training:
             wav = wav.clamp(-1, 1)
         if pitch is None:
@@ -147,45 +162,17 @@ class HarmonicVocoder(Vocoder):
         The phase of the harmonics and the noise continue from one window of a
         channel to the next. A state is a phase in cycles.
         """
-        filters, scores, kept = self.describe(features, recording)
-        hz = self.heard(scores)
+        filters, scores, gated = self.predict(features, recording)
+        hz = self.predicted_pitch(scores)
         phases, offsets, states = self._continue(
             hz, segments, states or {}, overlap
         )
         with torch.autocast(features.device.type, enabled=False):
-            wav = self.shape(hz, filters, kept, phases, offsets)
+            wav = self.render(hz, filters, gated, phases, offsets)
         return wav.clamp(-1, 1), states
 
-    def _continue(self, hz, segments, states, overlap):
-        """Return where pulses and noise start in each row, and new states.
-
-        Windows are in phase in the middle of their overlap.
-        """
-        passed = cycles(hz, self.stft.hop_length, self.sample_rate)
-        middle = overlap // 2 * self.hop_length
-        steps = [
-            0 if after is None else after - start
-            for _, start, after in segments
-        ]
-        points = [[middle, middle + step * self.hop_length] for step in steps]
-        points = torch.tensor(points, dtype=torch.long).reshape(-1, 2)
-        points = points.clamp(max=passed.shape[1] - 1).to(passed.device)
-        points = passed[: len(points)].gather(1, points).tolist()
-        phases = torch.zeros(len(hz), dtype=torch.float64)
-        offsets = torch.zeros(len(hz), dtype=torch.long)
-        states = dict(states)
-        for row, ((channel, start, after), (first, last)) in enumerate(
-            zip(segments, points, strict=True)
-        ):
-            if channel in states:
-                phases[row] = states.pop(channel) - first
-            offsets[row] = start * self.hop_length
-            if after is not None:
-                states[channel] = (phases[row].item() + last) % 1
-        return phases.to(hz.device), offsets.to(hz.device), states
-
-    def describe(self, features, recording=None):
-        """What is to be spoken.
+    def predict(self, features, recording=None):
+        """Run the network.
 
         Arguments
         ---------
@@ -197,84 +184,69 @@ class HarmonicVocoder(Vocoder):
         Returns
         -------
         filters : torch.Tensor
-            ``(batch, subframes, 3, bins)``, see ``shape``.
+            ``(batch, subframes, 3, bins)``, see ``render``.
         scores : torch.Tensor
-            Of each step of the pitch ``(batch, subframes, pitch_bins)``.
-        kept : tuple of torch.Tensor
-            Spectra of the recording, as far as they are kept, and how much of
-            what is made is to be added, both ``(batch, subframes, bins)``;
-            None if it keeps nothing.
+            Logits of the pitch classes ``(batch, subframes, pitch_bins)``.
+        gated : tuple of torch.Tensor
+            Gated spectra of the recording, and gains of the synthesised ones,
+            both ``(batch, subframes, bins)``; None without a gate.
         """
-        hint = 0.0
+        inputs = features
         if self.needs_recording:
-            spectra, heard = self._hear(recording, features)
-            hint = self.keeper.hint(heard)
-        x = self.trunk(features + hint)
-        filters = self.filters(x).unflatten(-1, (self.subframes, 3, -1))
+            spectra, levels = self._analyse(recording, features)
+            inputs = features + self.gate.embed(levels)
+        hidden = self.trunk(inputs)
+        filters = self.filters(hidden).unflatten(-1, (self.subframes, 3, -1))
         gains = self.direct(features).unflatten(-1, (self.subframes, 1, -1))
         gains = gains.expand_as(filters[..., :2, :])
         filters = filters + F.pad(gains, (0, 0, 0, 1))  # not the phase
         filters = filters.flatten(1, 2).float()
-        scores = self.pitch(x).unflatten(-1, (self.subframes, -1))
+        scores = self.pitch(hidden).unflatten(-1, (self.subframes, -1))
         scores = scores.flatten(1, 2).float()
         if not self.needs_recording:
             return filters, scores, None
-        both = 2 * filters[:, :, :2].clamp(max=LOUDEST)
-        expected = torch.logaddexp(*both.unbind(dim=2)) / 2
-        kept, made = self.keeper(x, heard, expected)
-        if recording is None:  # but every weight takes part, as DDP wants it
-            kept, made = 0 * kept, 1 + 0 * made
-        return filters, scores, (kept * spectra, made)
+        log_power = 2 * filters[:, :, :2].clamp(max=self.max_gain)
+        levels_predicted = torch.logaddexp(*log_power.unbind(dim=2)) / 2
+        recorded, synthesised = self.gate(hidden, levels, levels_predicted)
+        if recording is None:  # DDP needs every weight to take part
+            recorded, synthesised = 0 * recorded, 1 + 0 * synthesised
+        return filters, scores, (recorded * spectra, synthesised)
 
-    def _hear(self, recording, features):
-        """Spectra of the recording or of silence, and how loud they are."""
-        if recording is None:
-            recording = features.new_zeros(len(features), 0)
-        with torch.autocast(features.device.type, enabled=False):
-            missing = features.shape[1] * self.hop_length - recording.shape[1]
-            recording = F.pad(recording.float(), (0, missing))
-            spectra = self.stft.analyse(recording)
-            return spectra, self.keeper.hear(spectra)
-
-    def shape(
-        self, hz, filters, kept=None, cycles_before=None, samples_before=None
-    ):
-        """Filters a pulse train and noise, and puts in what is kept.
+    def render(self, hz, filters, gated=None, phases=None, offsets=None):
+        """Filter a pulse train and noise, and add the gated recording.
 
         Arguments
         ---------
         hz : torch.Tensor
             Pitch ``(batch, subframes)``.
         filters : torch.Tensor
-            ``(batch, subframes, 3, bins)``: logarithms of the gains for the
-            pulses and for the noise, phase for the pulses.
-        kept : tuple of torch.Tensor
-            From ``describe``.
-        cycles_before : torch.Tensor
-            Where in a cycle the pulses start ``(batch,)``; None: at 0.
-        samples_before : torch.Tensor
-            Where in the noise to start ``(batch,)``; None: at 0.
+            ``(batch, subframes, 3, bins)``: logarithms of the gains of pulses
+            and noise, phase of the pulses.
+        gated : tuple of torch.Tensor
+            From ``predict``.
+        phases : torch.Tensor
+            Phases of the pulses at the start, in cycles ``(batch,)``; None: 0.
+        offsets : torch.Tensor
+            Samples of noise to skip ``(batch,)``; None: 0.
 
         Returns
         -------
         torch.Tensor
             ``(batch, time)``.
         """
-        pulses = pulse_train(
-            hz, self.stft.hop_length, self.sample_rate, cycles_before
-        )
-        noise = self._noise(pulses, samples_before)
-        gains = filters[:, :, :2].clamp(max=LOUDEST).exp()
-        voiced = torch.polar(gains[:, :, 0], filters[:, :, 2])
-        spectra = self.stft.analyse(pulses) * voiced
+        pulses = pulse_train(hz, self.stft.hop_length, self.sample_rate, phases)
+        noise = self._noise(pulses, offsets)
+        gains = filters[:, :, :2].clamp(max=self.max_gain).exp()
+        pulse_filters = torch.polar(gains[:, :, 0], filters[:, :, 2])
+        spectra = self.stft.analyse(pulses) * pulse_filters
         spectra = spectra + self.stft.analyse(noise) * gains[:, :, 1]
-        if kept is not None:
-            recording, made = kept
-            spectra = recording + made * spectra
+        if gated is not None:
+            recording, synthesised = gated
+            spectra = recording + synthesised * spectra
         return self.stft.synthesise(spectra)
 
-    def heard(self, scores):
-        """The pitch in Hz: the mean around the likeliest step.
+    def predicted_pitch(self, scores):
+        """Return the mean pitch of the classes around the most likely one.
 
         Arguments
         ---------
@@ -284,16 +256,18 @@ class HarmonicVocoder(Vocoder):
         Returns
         -------
         torch.Tensor
-            ``(batch, subframes)``.
+            Hz ``(batch, subframes)``.
         """
         best = scores.argmax(dim=-1, keepdim=True)
-        steps = torch.arange(scores.shape[-1], device=scores.device)
-        near = (steps - best).abs() <= 4
+        classes = torch.arange(scores.shape[-1], device=scores.device)
+        near = (classes - best).abs() <= self.pitch_radius
         weights = scores.masked_fill(~near, -torch.inf).softmax(dim=-1)
         return (weights * self.log_pitch).sum(dim=-1).exp()
 
     def pitch_error(self, scores, pitch):
-        """Cross-entropy with the true pitch, blurred, where it is voiced.
+        """Return the cross-entropy with the target's pitch where it is voiced.
+
+        Targets are blurred by one class.
 
         Arguments
         ---------
@@ -316,37 +290,79 @@ class HarmonicVocoder(Vocoder):
 
     @torch.no_grad()
     def warm_start(self, source):
-        """Start from the head of a backbone trained in stage 0.
+        """Initialise the filters from the head of a pretrained backbone.
 
-        The linear map from features to gains then starts as the spectra that
-        the head predicts, instead of zero.
+        The linear map from features to gains starts as the spectra that the
+        head predicts, instead of zero.
 
         Arguments
         ---------
         source : str or Path
-            Folder of a backbone that was trained with ``SpectralTargets``.
+            Folder of a backbone that was pretrained in stage 0 with
+            ``SpectralTargets``.
         """
         spectra = read_spectra(source)
         bins = self.direct.out_features // self.subframes
         hz = torch.linspace(0, self.sample_rate / 2, bins)
-        none = spectra(torch.zeros(self.width), hz).flatten()
-        each = spectra(torch.eye(self.width), hz).flatten(1)
-        self.direct.weight.copy_((each - none).mT)
-        self.direct.bias.copy_(none)
+        bias = spectra(torch.zeros(self.width), hz).flatten()
+        rows = spectra(torch.eye(self.width), hz).flatten(1)
+        self.direct.weight.copy_((rows - bias).mT)
+        self.direct.bias.copy_(bias)
         self.filters.weight.mul_(0.1)
-        self._set_loudness(math.sqrt(0.5))  # half of the power each
+        self._set_initial_gain(math.sqrt(0.5))  # half of the power each
 
     @torch.no_grad()
-    def _set_loudness(self, gain):
-        """Set the gain of pulses and noise to start with."""
+    def _set_initial_gain(self, gain):
+        """Set the gain of pulses and noise that the network starts with."""
         bias = self.filters.bias.unflatten(0, (self.subframes, 3, -1))
         bias.zero_()
         bias[:, :2] = math.log(gain)
 
-    def _noise(self, like, samples_before):
+    def _analyse(self, recording, features):
+        """Return spectra and levels of the recording, or of silence."""
+        if recording is None:
+            recording = features.new_zeros(len(features), 0)
+        with torch.autocast(features.device.type, enabled=False):
+            missing = features.shape[1] * self.hop_length - recording.shape[1]
+            recording = F.pad(recording.float(), (0, missing))
+            spectra = self.stft.analyse(recording)
+            return spectra, self.gate.levels(spectra)
+
+    def _continue(self, hz, segments, states, overlap):
+        """Return where pulses and noise start in each row, and new states.
+
+        Windows are in phase in the middle of their overlap.
+        """
+        passed = cycles(hz, self.stft.hop_length, self.sample_rate)
+        middle = overlap // 2 * self.hop_length
+        steps = [
+            0 if next_start is None else next_start - start
+            for _, start, next_start in segments
+        ]
+        points = torch.tensor(
+            [[middle, middle + step * self.hop_length] for step in steps],
+            dtype=torch.long,
+        ).reshape(-1, 2)
+        points = points.clamp(max=passed.shape[1] - 1).to(passed.device)
+        points = passed[: len(points)].gather(1, points).tolist()
+        phases = torch.zeros(len(hz), dtype=torch.float64)
+        offsets = torch.zeros(len(hz), dtype=torch.long)
+        states = dict(states)
+        for row, ((channel, start, next_start), (first, last)) in enumerate(
+            zip(segments, points, strict=True)
+        ):
+            if channel in states:
+                phases[row] = states.pop(channel) - first
+            offsets[row] = start * self.hop_length
+            if next_start is not None:
+                states[channel] = (phases[row].item() + last) % 1
+        return phases.to(hz.device), offsets.to(hz.device), states
+
+    def _noise(self, like, offsets):
+        """Return white noise in the shape of ``like``."""
         if self.training:
             return torch.randn_like(like)
         index = torch.arange(like.shape[1], device=like.device)
-        if samples_before is not None:
-            index = index + samples_before[:, None]
-        return self.noise[index % NOISE_SAMPLES].expand_as(like)
+        if offsets is not None:
+            index = index + offsets[:, None]
+        return self.noise[index % len(self.noise)].expand_as(like)

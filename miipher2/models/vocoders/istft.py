@@ -1,8 +1,7 @@
-"""A vocoder with an inverse STFT at its end, in the manner of Vocos.
+"""A vocoder that ends with an inverse STFT, like Vocos (arXiv 2306.00814).
 
-All its layers run at the frame rate; samples come from the inverse STFT alone
-(arXiv 2306.00814). On a CPU that is several times cheaper than upsampling by
-convolutions.
+All layers run at the frame rate. On a CPU that is several times cheaper than
+upsampling by convolutions.
 
 Authors
  * The miipher2 authors 2026
@@ -14,33 +13,34 @@ import torch
 from torch import nn
 
 from miipher2.models.vocoders.base import Vocoder
-from miipher2.models.vocoders.convnext import ConvNeXt, FrameSTFT, vocos_weights
+from miipher2.models.vocoders.convnext import ConvNeXt, init_as_vocos
+from miipher2.models.vocoders.stft import FrameSTFT
 
 
 class ISTFTVocoder(Vocoder):
-    """ConvNeXt blocks on frames, then magnitude and phase of an STFT.
+    """ConvNeXt blocks that predict magnitude and phase of an STFT.
 
-    In eval mode the sound is clamped to [-1, 1]; in training it is not, so
-    that what is too loud still gets a gradient.
+    The output is clamped to [-1, 1] in eval mode only, so that samples beyond
+    have a gradient in training.
 
     Arguments
     ---------
     width : int
         Size of a feature vector.
     sample_rate : int
-        Hz of the sound that it gives.
+        Hz of the output.
     hop_length : int
         Samples a frame.
     n_fft : int
-        Samples that a spectrum covers; even, at least twice ``hop_length``.
+        Samples of a spectrum; even, at least twice ``hop_length``.
     channels : int
-        Of the blocks' inputs and outputs.
+        Size of the blocks' inputs and outputs.
     intermediate : int
         Channels inside a block.
     layers : int
         Number of blocks.
     kernel_size : int
-        Frames that a block looks at, an odd number.
+        Frames that a block covers, an odd number.
 
     Example
     -------
@@ -66,7 +66,7 @@ class ISTFTVocoder(Vocoder):
             width, channels, intermediate, layers, kernel_size
         )
         self.head = nn.Linear(channels, n_fft + 2)
-        self.head.apply(vocos_weights)
+        self.head.apply(init_as_vocos)
         self.stft = FrameSTFT(n_fft, hop_length)
 
     def forward(self, features, recording=None, pitch=None):
@@ -74,10 +74,10 @@ class ISTFTVocoder(Vocoder):
         x = self.head(self.trunk(features))
         with torch.autocast(x.device.type, enabled=False):
             log_magnitude, phase = x.float().chunk(2, dim=-1)
-            # no bin louder than that of a full-scale sine; clamped before
-            # exp, whose overflow would make the gradient NaN
-            loudest = math.log(self.stft.n_fft / 4)
-            magnitude = log_magnitude.clamp(max=loudest).exp()
+            # At most the magnitude of a full-scale sine. Clamped before exp,
+            # whose overflow would make the gradient NaN.
+            max_log_magnitude = math.log(self.stft.n_fft / 4)
+            magnitude = log_magnitude.clamp(max=max_log_magnitude).exp()
             wav = self.stft.synthesise(torch.polar(magnitude, phase))
         wav = wav if self.training else wav.clamp(-1, 1)
         return wav, wav.new_zeros(())

@@ -1,4 +1,4 @@
-"""Pulse trains: all harmonics of a pitch that changes.
+"""Pulse trains: all harmonics of a varying pitch.
 
 Authors
  * The miipher2 authors 2026
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 def cycles(hz, hop_length, sample_rate):
-    """How many cycles have passed before each sample.
+    """Return the number of cycles before each sample.
 
     Arguments
     ---------
@@ -30,25 +30,19 @@ def cycles(hz, hop_length, sample_rate):
 
     Example
     -------
-    >>> passed = cycles(torch.full((1, 2), 100.0), 160, 16000)
-    >>> [round(value, 3) for value in passed[0, ::80].tolist()]
+    >>> phase = cycles(torch.full((1, 2), 100.0), 160, 16000)
+    >>> [round(value, 3) for value in phase[0, ::80].tolist()]
     [0.0, 0.5, 1.0, 1.5]
     """
-    steps = _every_sample(hz, hop_length).double() / sample_rate
+    steps = _interpolate(hz, hop_length).double() / sample_rate
     return steps.cumsum(dim=-1) - steps
 
 
-def _every_sample(hz, hop_length):
-    return F.interpolate(hz[:, None], scale_factor=hop_length, mode="linear")[
-        :, 0
-    ]
-
-
-def pulse_train(hz, hop_length, sample_rate, cycles_before=None):
-    """Makes all harmonics of a pitch, in phase, up to half the sample rate.
+def pulse_train(hz, hop_length, sample_rate, phases=None):
+    """Synthesise all harmonics of a pitch, in phase, below the Nyquist rate.
 
     The sum of K cosines has a closed form (Dirichlet's kernel). The highest
-    one fades in and out, so that nothing clicks when their number changes.
+    one fades in and out, so that a change of K does not click.
 
     Arguments
     ---------
@@ -58,8 +52,8 @@ def pulse_train(hz, hop_length, sample_rate, cycles_before=None):
         Samples a hop.
     sample_rate : int
         Hz.
-    cycles_before : torch.Tensor
-        Where in a cycle to start ``(batch,)``; None: at a pulse.
+    phases : torch.Tensor
+        Phases at the start, in cycles ``(batch,)``; None: at a pulse.
 
     Returns
     -------
@@ -72,15 +66,21 @@ def pulse_train(hz, hop_length, sample_rate, cycles_before=None):
     >>> pulses.shape, f"{pulses.square().mean():.2f}"
     (torch.Size([1, 8000]), '0.98')
     """
-    passed = cycles(hz, hop_length, sample_rate)
-    if cycles_before is not None:
-        passed = passed + cycles_before[:, None]
-    half = math.pi * (passed % 1).float()
-    count = sample_rate / 2 / _every_sample(hz, hop_length)
-    whole = count.floor()
+    phase = cycles(hz, hop_length, sample_rate)
+    if phases is not None:
+        phase = phase + phases[:, None]
+    half = math.pi * (phase % 1).float()
+    harmonics = sample_rate / 2 / _interpolate(hz, hop_length)
+    count = harmonics.floor()
     sine = half.sin()
-    at_pulse = sine.abs() < 1e-4  # the limit of the ratio
-    ratio = ((2 * whole - 1) * half).sin() / sine.masked_fill(at_pulse, 1.0)
-    ratio = torch.where(at_pulse, 2 * whole - 1, ratio)
-    highest = (count - whole) * (2 * whole * half).cos()
-    return ((ratio - 1) / 2 + highest) * (2 / count).sqrt()
+    at_pulse = sine.abs() < 1e-4  # where the ratio is replaced by its limit
+    ratio = ((2 * count - 1) * half).sin() / sine.masked_fill(at_pulse, 1.0)
+    ratio = torch.where(at_pulse, 2 * count - 1, ratio)
+    highest = (harmonics - count) * (2 * count * half).cos()
+    return ((ratio - 1) / 2 + highest) * (2 / harmonics).sqrt()
+
+
+def _interpolate(hz, hop_length):
+    """Return the pitch of every sample."""
+    hz = F.interpolate(hz[:, None], scale_factor=hop_length, mode="linear")
+    return hz[:, 0]

@@ -1,10 +1,4 @@
-"""Keeping what is good of a recording.
-
-A vocoder makes everything anew, also what was never damaged; a small one does
-that worse than it was. Here the vocoder hears the recording beside the
-features, and each bin of its spectra is taken from the recording as far as
-that is what the features let expect of clean speech: louder is noise, echo or
-another voice, quieter is what the line has lost, and both are spoken anew.
+"""A learned gate that decides how much of a recording's spectrum to keep.
 
 Authors
  * The miipher2 authors 2026
@@ -14,141 +8,173 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-QUIETEST = -11.5  # natural logarithm; what is below is silence
-AROUND = 9  # bins whose mean power is compared: harmonics are not envelopes
-# Share of the training clips that are made anew altogether: beside a recording
-# that is good enough, what is made would never have to sound well by itself.
-ANEW = 0.3
-# Of what is not kept a trace stays, for words that the network takes for noise:
-# as far as the speech expected there masks it, and no more than this share.
-MASKED = 0.5
-TRACE = 0.3
 
+class SpectralGate(nn.Module):
+    """Mixes the spectra of a recording with synthesised ones, bin by bin.
 
-class Keeper(nn.Module):
-    """Says how much of each bin of a recording stays.
+    A small vocoder resynthesises clean parts of a recording worse than they
+    were. Here the level of each bin of the recording, ``r``, is compared with
+    the level ``e`` that the features predict for clean speech (natural
+    logarithms, averaged over neighbouring bins): a higher level is noise or
+    reverberation, a lower one was lost in transmission. The share
+    ``sigmoid(confidence - slope * |r - e|)`` of the bin comes from the
+    recording, after a correction of its level, the rest is synthesised. The
+    network predicts confidence and correction of each bin; the slopes, one for
+    ``r > e`` and one for ``r < e``, are learned for each frequency.
 
-    Of a bin around which ``h`` nats were heard and ``e`` expected, the share
-    ``sigmoid(trust - doubt * |h - e|)`` is kept, after ``gain`` has brought it
-    to the level of clean speech. The network gives trust and gain for each
-    bin; doubt is learned for each frequency, one for what is too loud and one
-    for what is too quiet. In training some clips keep nothing; in eval mode a
-    trace stays of what is not kept, and what is made gives way to it as far as
-    it is there.
+    In eval mode a residue of the rest of the recording stays, for words that
+    the network takes for noise, as far as the predicted speech masks it.
 
     Arguments
     ---------
     width : int
         Size of a feature vector.
     channels : int
-        Of what the network makes of the features.
+        Size of the network's hidden states.
     subframes : int
         Spectra for each frame.
     n_fft : int
         Samples of a spectrum.
+    floor : float
+        Lowest level of a bin; anything below is silence.
+    smoothing_bins : int
+        Bins whose mean power is compared, an odd number: the predicted levels
+        are an envelope, without harmonics.
+    synthesised_clips : float
+        Share of the training clips that are synthesised altogether. Next to a
+        good recording the synthesised spectra alone would not have to be good.
+    masked_residue : float
+        Residue of a bin whose level is as predicted.
+    max_residue : float
+        Largest residue of a bin.
+    max_correction : float
+        Largest correction of a bin's level.
 
     Example
     -------
-    >>> keeper = Keeper(width=16, channels=8, subframes=2, n_fft=640)
+    >>> gate = SpectralGate(width=16, channels=8, subframes=2, n_fft=640)
     >>> spectra = torch.randn(1, 20, 321, dtype=torch.complex64)
-    >>> heard = keeper.hear(spectra)
-    >>> keeper.hint(heard).shape
+    >>> levels = gate.levels(spectra)
+    >>> gate.embed(levels).shape
     torch.Size([1, 10, 16])
-    >>> kept, made = keeper.eval()(torch.rand(1, 10, 8), heard, heard)
-    >>> kept.shape, f"{kept.mean():.2f}", f"{made.mean():.2f}"
+    >>> hidden = torch.rand(1, 10, 8)
+    >>> recorded, synthesised = gate.eval()(hidden, levels, levels)
+    >>> recorded.shape, f"{recorded.mean():.2f}", f"{synthesised.mean():.2f}"
     (torch.Size([1, 20, 321]), '0.81', '0.19')
     """
 
-    def __init__(self, width, channels, subframes, n_fft):
+    def __init__(
+        self,
+        width,
+        channels,
+        subframes,
+        n_fft,
+        floor=-11.5,
+        smoothing_bins=9,
+        synthesised_clips=0.3,
+        masked_residue=0.5,
+        max_residue=0.3,
+        max_correction=5.0,
+    ):
         super().__init__()
         bins = n_fft // 2 + 1
         self.subframes = subframes
-        self.unit = (3 / 8 * n_fft) ** 0.5  # what noise of power 1 measures
-        self.look = nn.Linear(subframes * bins, width, bias=False)
-        self.say = nn.Linear(channels, subframes * 2 * bins)
+        self.floor = floor
+        self.smoothing_bins = smoothing_bins
+        self.synthesised_clips = synthesised_clips
+        self.masked_residue = masked_residue
+        self.max_residue = max_residue
+        self.max_correction = max_correction
+        # root mean square of a bin of white noise of power 1, Hann window
+        self.noise_rms = (3 / 8 * n_fft) ** 0.5
+        self.level_projection = nn.Linear(subframes * bins, width, bias=False)
+        self.output_projection = nn.Linear(channels, subframes * 2 * bins)
         for parameter in self.parameters():
             nn.init.zeros_(parameter)
-        with torch.no_grad():
-            self.say.bias.unflatten(0, (subframes, 2, bins))[:, 0] = 1.0
-        self.doubt = nn.Parameter(torch.ones(2, bins))
+        bias = self.output_projection.bias.data.unflatten(
+            0, (subframes, 2, bins)
+        )
+        bias[:, 0] = 1.0  # confidence
+        self.slope = nn.Parameter(torch.ones(2, bins))
 
-    def hear(self, spectra):
-        """How loud each bin is.
+    def levels(self, spectra):
+        """Return the level of each bin.
 
         Arguments
         ---------
         spectra : torch.Tensor
-            Of the recording, complex ``(batch, frames * subframes, bins)``.
+            Spectra of the recording, complex ``(batch, frames * subframes,
+            bins)``.
 
         Returns
         -------
         torch.Tensor
-            Natural logarithms of gains, as the vocoder's filters have them,
-            the same shape.
+            The same shape; natural logarithm of the magnitude, 0 for white
+            noise of power 1.
         """
-        floor = torch.tensor(QUIETEST).exp().item()
-        return (spectra.abs() / self.unit).clamp(min=floor).log()
+        smallest = torch.tensor(self.floor).exp().item()
+        return (spectra.abs() / self.noise_rms).clamp(min=smallest).log()
 
-    def hint(self, heard):
-        """What to add to the features; nothing for silence.
+    def embed(self, levels):
+        """Return what to add to the features; zero for silence.
 
         Arguments
         ---------
-        heard : torch.Tensor
-            From ``hear``.
+        levels : torch.Tensor
+            From ``levels``.
 
         Returns
         -------
         torch.Tensor
             ``(batch, frames, width)``.
         """
-        frames = heard.unflatten(1, (-1, self.subframes)).flatten(2)
-        return self.look((frames - QUIETEST) / 2)
+        frames = levels.unflatten(1, (-1, self.subframes)).flatten(2)
+        return self.level_projection((frames - self.floor) / 2)
 
-    def forward(self, x, heard, expected):
-        """Decides.
+    def forward(self, hidden, levels, predicted):
+        """Return the gains of both spectra.
 
         Arguments
         ---------
-        x : torch.Tensor
-            What the network makes of the features ``(batch, frames,
-            channels)``.
-        heard : torch.Tensor
-            From ``hear``.
-        expected : torch.Tensor
-            The same of clean speech.
+        hidden : torch.Tensor
+            The network's hidden states ``(batch, frames, channels)``.
+        levels : torch.Tensor
+            From ``levels``.
+        predicted : torch.Tensor
+            Predicted levels of clean speech, the same shape.
 
         Returns
         -------
-        kept : torch.Tensor
-            What the recording is to be multiplied by, the shape of ``heard``.
-        made : torch.Tensor
-            The same for what is made anew, in [0, 1].
+        recorded : torch.Tensor
+            Gain of the recording's spectra, the shape of ``levels``.
+        synthesised : torch.Tensor
+            Gain of the synthesised spectra, in [0, 1].
         """
-        said = self.say(x).unflatten(-1, (self.subframes, 2, -1))
-        trust, gain = said.flatten(1, 2).float().unbind(dim=2)
-        gain = gain.clamp(-5.0, 5.0)
-        too_loud = _around(heard + gain) - _around(expected)
-        doubt = self.doubt[0] * too_loud.relu()
-        doubt = doubt + self.doubt[1] * (-too_loud).relu()
-        share = (trust - doubt).sigmoid()
+        outputs = self.output_projection(hidden)
+        outputs = outputs.unflatten(-1, (self.subframes, 2, -1)).flatten(1, 2)
+        confidence, correction = outputs.float().unbind(dim=2)
+        correction = correction.clamp(-self.max_correction, self.max_correction)
+        excess = self._smooth(levels + correction) - self._smooth(predicted)
+        distance = self.slope[0] * excess.relu()
+        distance = distance + self.slope[1] * (-excess).relu()
+        share = (confidence - distance).sigmoid()
         if self.training:
-            anew = torch.rand(len(share), 1, 1, device=share.device) < ANEW
-            share = share.masked_fill(anew, 0.0)
-            return share * gain.exp(), 1 - share
-        trace = (MASKED * (-too_loud).exp()).clamp(max=TRACE) * (1 - share)
-        # a trace of next to nothing takes no place of what is made
-        replaced = trace * too_loud.clamp(max=0.0).exp()
-        return share * gain.exp() + trace, 1 - share - replaced
+            draw = torch.rand(len(share), 1, 1, device=share.device)
+            share = share.masked_fill(draw < self.synthesised_clips, 0.0)
+            return share * correction.exp(), 1 - share
+        residue = self.masked_residue * (-excess).exp()
+        residue = residue.clamp(max=self.max_residue) * (1 - share)
+        # the residue of a bin that was lost replaces nothing
+        replaced = residue * excess.clamp(max=0.0).exp()
+        return share * correction.exp() + residue, 1 - share - replaced
 
-
-def _around(levels):
-    """Levels of the mean power of the bins around each one."""
-    power = F.avg_pool1d(
-        (2 * levels.clamp(min=2 * QUIETEST)).exp(),
-        AROUND,
-        stride=1,
-        padding=AROUND // 2,
-        count_include_pad=False,
-    )
-    return power.log() / 2
+    def _smooth(self, levels):
+        """Return the level of the mean power of the bins around each one."""
+        power = F.avg_pool1d(
+            (2 * levels.clamp(min=2 * self.floor)).exp(),
+            self.smoothing_bins,
+            stride=1,
+            padding=self.smoothing_bins // 2,
+            count_include_pad=False,
+        )
+        return power.log() / 2

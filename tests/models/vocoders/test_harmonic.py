@@ -1,4 +1,4 @@
-"""The vocoder that shapes harmonics and noise.
+"""The harmonic vocoder.
 
 Authors
  * The miipher2 authors 2026
@@ -27,7 +27,7 @@ def small(**settings):
 
 
 def pitch(hz, frames, batch=1):
-    """The pitch of voiced speech, as a dataset gives it."""
+    """Pitch of voiced speech as in a batch."""
     values = torch.tensor([float(hz), 1.0])
     return values.expand(batch, 2 * frames, 2).clone()
 
@@ -38,21 +38,21 @@ def test_exactly_hop_length_samples_a_frame(frames):
     features = torch.randn(2, frames, 4)
     wav, error = vocoder(features, pitch=pitch(100, frames, 2))
     assert wav.shape == (2, frames * 320) and error.isfinite()
-    made, own_loss = vocoder.eval()(features)
-    assert made.shape == wav.shape and made.isfinite().all()
+    output, own_loss = vocoder.eval()(features)
+    assert output.shape == wav.shape and output.isfinite().all()
     assert own_loss == 0
 
 
-def test_it_starts_with_what_the_head_of_stage_0_says(tmp_path):
+def test_warm_start_from_the_head_of_stage_0(tmp_path):
     targets = SpectralTargets()
     head = {
-        "weight": torch.eye(241).half(),  # as the shipped one
+        "weight": torch.eye(241).half(),  # as in the shipped model
         "bias": torch.zeros(241).half(),
     }
     save_weights(
         tmp_path / "head.safetensors", head, {"targets": "SpectralTargets"}
     )
-    # noise that grows and whose colour changes
+    # noise whose level and colour change
     torch.manual_seed(0)
     wav = torch.randn(32000) * torch.linspace(0.01, 0.3, 32000)
     wav[1:] += 0.9 * torch.linspace(-1, 1, 31999) * wav[:-1]
@@ -63,8 +63,9 @@ def test_it_starts_with_what_the_head_of_stage_0_says(tmp_path):
         vocoder = HarmonicVocoder(241, **SMALL)
         if warm_start is not None:
             vocoder.warm_start(warm_start)
-        said = targets(vocoder.eval()(frames[None])[0][0].detach())
-        return 4 * (said - frames)[:, :160].abs().mean()
+        wav, _ = vocoder.eval()(frames[None])
+        output = targets(wav[0].detach())
+        return 4 * (output - frames)[:, :160].abs().mean()
 
     assert error(tmp_path) < 0.4 < 1.0 < error()
     save_weights(tmp_path / "head.safetensors", head, {"targets": "Others"})
@@ -73,7 +74,7 @@ def test_it_starts_with_what_the_head_of_stage_0_says(tmp_path):
 
 
 @pytest.mark.parametrize("hz", [60.0, 123.4, 440.0])
-def test_pulses_are_all_harmonics_and_nothing_else(hz):
+def test_pulses_hold_all_harmonics_and_nothing_else(hz):
     wav = pulse_train(torch.full((1, 200), hz), 80, 16000)[0]
     window = torch.hann_window(len(wav))
     power = torch.fft.rfft(wav * window).abs().square()
@@ -96,30 +97,32 @@ def test_pulses_do_not_click_while_the_pitch_glides():
     assert level.max() < 20 * level.median()
 
 
-def test_a_pulse_stands_where_the_filters_hear_it():
+def test_filters_of_gain_1_leave_the_pulses_in_place():
     vocoder = small().eval()
     hz = torch.full((1, 20), 100.0)
     filters = torch.zeros(1, 20, 3, 321)
     filters[:, :, 1] = -20.0
-    made = vocoder.shape(hz, filters)
-    assert torch.allclose(made, pulse_train(hz, 160, 16000), atol=1e-4)
+    wav = vocoder.render(hz, filters)
+    assert torch.allclose(wav, pulse_train(hz, 160, 16000), atol=1e-4)
 
 
-def test_eval_mode_says_the_same_every_time():
+def test_eval_mode_is_deterministic():
     vocoder = small().eval()
     features = torch.randn(3, 9, 4)
-    made, _ = vocoder(features)
-    assert torch.equal(vocoder(features)[0], made)
-    assert torch.allclose(vocoder(features[1:2])[0][0], made[1], atol=1e-3)
-    long, _ = vocoder(torch.randn(1, 500, 4))  # longer than the noise is
+    wav, _ = vocoder(features)
+    assert torch.equal(vocoder(features)[0], wav)
+    assert torch.allclose(vocoder(features[1:2])[0][0], wav[1], atol=1e-3)
+    long, _ = vocoder(
+        torch.randn(1, 500, 4)
+    )  # longer than the period of the noise
     assert long.shape == (1, 160000) and long.abs().max() > 0
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
-@pytest.mark.parametrize("keep", [False, True])
-def test_windows_continue_the_previous_one(rows, keep):
+@pytest.mark.parametrize("gate", [False, True])
+def test_windows_continue_the_previous_one(rows, gate):
     """Three windows of one recording, in batches of 1, 2 or 3."""
-    vocoder = small(layers=1, keep=keep).eval()
+    vocoder = small(layers=1, spectral_gate=gate).eval()
     features = torch.randn(1, 250, 4).cumsum(dim=1) / 10
     recording = 0.1 * torch.randn(1, 250 * 320)
     whole = vocoder(features, recording)[0][0]
@@ -160,59 +163,57 @@ def test_states_are_returned_and_not_modified():
 
 @pytest.mark.parametrize("recorded", [False, True])
 def test_every_weight_learns(recorded):
-    vocoder = small(keep=True)
-    torch.nn.init.normal_(vocoder.keeper.say.weight, std=0.1)
+    vocoder = small(spectral_gate=True)
+    torch.nn.init.normal_(vocoder.gate.output_projection.weight, std=0.1)
     recording = 0.1 * torch.randn(9, 2240) if recorded else None
     wav, error = vocoder(torch.randn(9, 7, 4), recording, pitch(200, 7, 9))
     (wav.square().mean() + wav.abs().mean() + error).backward()
     for name, parameter in vocoder.named_parameters():
         assert parameter.grad.isfinite().all(), name
-        if recorded or not name.startswith("keeper"):
+        if recorded or not name.startswith("gate"):
             assert parameter.grad.abs().sum() > 0, name
 
 
-def test_in_training_some_clips_are_made_anew_altogether():
-    vocoder = small(keep=True)
-    _, _, (kept, made) = vocoder.describe(
+def test_some_training_clips_are_synthesised_altogether():
+    vocoder = small(spectral_gate=True)
+    _, _, (recorded, synthesised) = vocoder.predict(
         torch.randn(200, 3, 4), 0.1 * torch.randn(200, 960)
     )
-    anew = (made == 1).all(dim=2).all(dim=1)
-    assert (kept[anew] == 0).all() and (kept[~anew].abs() > 0).any()
-    assert (made[~anew] < 1).all()
-    assert 0.15 < anew.float().mean() < 0.45
+    drawn = (synthesised == 1).all(dim=2).all(dim=1)
+    assert (recorded[drawn] == 0).all()
+    assert (recorded[~drawn].abs() > 0).any()
+    assert (synthesised[~drawn] < 1).all()
+    assert 0.15 < drawn.float().mean() < 0.45
 
 
-def test_without_a_recording_it_makes_everything_anew():
+def test_without_a_recording_the_gate_is_closed():
     features = torch.randn(1, 9, 4)
-    anew = small().eval()
-    keeping = small(keep=True).eval()
-    keeping.load_state_dict(anew.state_dict(), strict=False)
-    assert torch.allclose(keeping(features)[0], anew(features)[0], atol=1e-6)
+    plain = small().eval()
+    gated = small(spectral_gate=True).eval()
+    gated.load_state_dict(plain.state_dict(), strict=False)
+    assert torch.allclose(gated(features)[0], plain(features)[0], atol=1e-6)
     recording = 0.1 * torch.randn(1, 9 * 320)
-    assert not torch.allclose(
-        keeping(features, recording)[0], anew(features)[0]
-    )
+    assert not torch.allclose(gated(features, recording)[0], plain(features)[0])
 
 
-def test_it_learns_to_hear_the_pitch():
+def test_it_learns_the_pitch():
     vocoder = small()
     hz = torch.tensor([90.0, 150.0, 220.0, 400.0])
     features = torch.nn.functional.one_hot(torch.arange(4)).float()
     features = features[:, None].expand(4, 9, 4)
-    given = torch.stack([pitch(value, 9)[0] for value in hz])
+    targets = torch.stack([pitch(value, 9)[0] for value in hz])
     optimizer = torch.optim.Adam(vocoder.parameters(), 0.01)
     for _ in range(80):
-        _, error = vocoder(features, pitch=given)
+        _, error = vocoder(features, pitch=targets)
         optimizer.zero_grad()
         error.backward()
         optimizer.step()
-    heard = []
-    vocoder.shape = lambda hz, *_: heard.append(hz) or torch.zeros(4, 9)
-    vocoder.eval()(features)
-    assert torch.allclose(heard[0][:, 9], hz, rtol=0.02)
+    _, scores, _ = vocoder.predict(features)
+    predicted = vocoder.predicted_pitch(scores)[:, 9]
+    assert torch.allclose(predicted, hz, rtol=0.02)
 
 
-def test_unvoiced_frames_teach_no_pitch():
+def test_unvoiced_frames_have_no_pitch_error():
     vocoder = small()
     unvoiced = pitch(200, 7)
     unvoiced[..., 1] = 0.0

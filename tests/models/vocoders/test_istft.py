@@ -12,8 +12,8 @@ from hyperpyyaml import load_hyperpyyaml
 
 from miipher2.errors import UserError
 from miipher2.models.vocoders.base import build_vocoder
-from miipher2.models.vocoders.convnext import FrameSTFT
 from miipher2.models.vocoders.istft import ISTFTVocoder
+from miipher2.models.vocoders.stft import FrameSTFT
 
 SMALL = {"channels": 16, "intermediate": 32, "layers": 2}
 

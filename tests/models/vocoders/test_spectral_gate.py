@@ -1,4 +1,4 @@
-"""Keeping what is good of a recording.
+"""The spectral gate.
 
 Authors
  * The miipher2 authors 2026
@@ -11,61 +11,64 @@ import pytest
 import torch
 
 from miipher2.errors import UserError
-from miipher2.models.vocoders import spectral_gate as keeping
 from miipher2.models.vocoders.base import build_vocoder
-from miipher2.models.vocoders.convnext import FrameSTFT
 from miipher2.models.vocoders.harmonic import HarmonicVocoder
-from miipher2.models.vocoders.spectral_gate import (
-    MASKED,
-    QUIETEST,
-    TRACE,
-    Keeper,
-)
+from miipher2.models.vocoders.spectral_gate import SpectralGate
+from miipher2.models.vocoders.stft import FrameSTFT
+from miipher2.models.weights import save_weights
 
 
-def keeper():
-    return Keeper(width=4, channels=8, subframes=2, n_fft=640)
+def small_gate():
+    return SpectralGate(width=4, channels=8, subframes=2, n_fft=640)
 
 
-def test_noise_of_power_1_is_heard_at_a_gain_of_1():
+def test_white_noise_of_power_1_has_level_0():
     torch.manual_seed(0)
     spectra = FrameSTFT(640, 160).analyse(torch.randn(1, 160000))
-    heard = keeper().hear(spectra)[:, 4:-4]
-    assert (2 * heard).exp().mean() == pytest.approx(1.0, rel=0.05)
+    levels = small_gate().levels(spectra)[:, 4:-4]
+    assert (2 * levels).exp().mean() == pytest.approx(1.0, rel=0.05)
 
 
-def test_what_is_as_expected_is_kept_and_what_is_not_is_not():
-    expected = torch.full((1, 2, 321), -3.0)
-    off = torch.tensor([0.0, 1.0, 3.0, 7.0])[:, None, None]
-    x = torch.randn(4, 1, 8)
-    covered, lost = expected + off, expected - off
-    for heard, trace in (covered, MASKED * math.exp(-7)), (lost, TRACE):
-        kept, made = keeper().eval()(x, heard.expand(4, 2, 321), expected)
-        # a trace of what was lost takes no place of what is made
-        if heard is covered:
-            assert torch.allclose(kept + made, torch.ones(()))
-        else:
-            assert made[3].min() > 0.99
-        means = kept.mean(dim=(1, 2)).detach()
+def test_bins_at_the_predicted_level_are_kept():
+    gate = small_gate().eval()
+    predicted = torch.full((1, 2, 321), -3.0)
+    distance = torch.tensor([0.0, 1.0, 3.0, 7.0])[:, None, None]
+    hidden = torch.randn(4, 1, 8)
+    too_loud, too_quiet = predicted + distance, predicted - distance
+    for levels, residue in (
+        (too_loud, gate.masked_residue * math.exp(-7)),
+        (too_quiet, gate.max_residue),
+    ):
+        levels = levels.expand(4, 2, 321)
+        recorded, synthesised = gate(hidden, levels, predicted)
+        if residue < gate.max_residue:
+            assert torch.allclose(recorded + synthesised, torch.ones(()))
+        else:  # the residue of a bin that was lost replaces nothing
+            assert synthesised[3].min() > 0.99
+        means = recorded.mean(dim=(1, 2)).detach()
         assert means[0] > 0.7
-        assert means[3].item() == pytest.approx(trace, abs=0.005)
+        assert means[3].item() == pytest.approx(residue, abs=0.005)
         assert (means.diff() < 0).all()
 
 
-def test_silence_is_no_hint():
-    one = keeper()
-    torch.nn.init.normal_(one.look.weight)
-    heard = one.hear(torch.zeros(1, 6, 321, dtype=torch.complex64))
-    assert (heard == QUIETEST).all()
-    assert (one.hint(heard) == 0).all()
+def test_silence_adds_nothing_to_the_features():
+    gate = small_gate()
+    torch.nn.init.normal_(gate.level_projection.weight)
+    levels = gate.levels(torch.zeros(1, 6, 321, dtype=torch.complex64))
+    assert (levels == gate.floor).all()
+    assert (gate.embed(levels) == 0).all()
 
 
-def test_it_learns_to_keep_the_voice_and_drop_the_noise(monkeypatch):
-    """What it could not make: the features do not say where a cycle starts."""
-    monkeypatch.setattr(keeping, "TRACE", 0.0)
+def test_it_learns_to_keep_the_voice_and_drop_the_noise():
+    """The phase of the voice is not in the features: it has to be kept."""
     torch.manual_seed(0)
     vocoder = HarmonicVocoder(
-        2, channels=16, intermediate=32, layers=2, keep=True
+        2,
+        channels=16,
+        intermediate=32,
+        layers=2,
+        spectral_gate=True,
+        gate_options={"max_residue": 0.0},
     )
     optimizer = torch.optim.Adam(vocoder.parameters(), 0.01)
     cycles = 440 * torch.arange(40 * 320) / 16000
@@ -87,7 +90,7 @@ def test_it_learns_to_keep_the_voice_and_drop_the_noise(monkeypatch):
         optimizer.step()
     vocoder.eval()
     clean, covered = distance().detach()
-    # silence, the best that can be made, is at 1, the noisy recording at 0.5
+    # silence, the best without the recording, is at 1, the noisy one at 0.5
     assert clean < 0.45 and covered < 0.45 and before.min() > 1
 
 
@@ -96,8 +99,37 @@ def test_a_recording_at_another_rate_is_refused():
 
     def vocoder(width):
         return HarmonicVocoder(
-            width, 24000, 480, channels=8, intermediate=8, layers=1, keep=True
+            width,
+            24000,
+            480,
+            channels=8,
+            intermediate=8,
+            layers=1,
+            spectral_gate=True,
         )
 
-    with pytest.raises(UserError, match="16000 Hz.*24000 Hz.*keep: False"):
+    with pytest.raises(
+        UserError, match="24000 Hz.*16000 Hz.*spectral_gate: False"
+    ):
         build_vocoder(vocoder, backbone, 24000)
+
+
+def test_weights_of_an_earlier_version_are_loaded(tmp_path):
+    settings = {"channels": 8, "intermediate": 8, "layers": 1}
+    vocoder = HarmonicVocoder(4, spectral_gate=True, **settings)
+    torch.nn.init.normal_(vocoder.gate.slope)
+    old_names = {
+        "gate.level_projection.weight": "keeper.look.weight",
+        "gate.output_projection.weight": "keeper.say.weight",
+        "gate.output_projection.bias": "keeper.say.bias",
+        "gate.slope": "keeper.doubt",
+    }
+    tensors = {
+        old_names.get(name, name): tensor
+        for name, tensor in vocoder.state_dict().items()
+    }
+    save_weights(tmp_path / "v.safetensors", tensors, vocoder.identity())
+    loaded = HarmonicVocoder(4, spectral_gate=True, **settings)
+    loaded.load(tmp_path / "v.safetensors")
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, vocoder.state_dict()[name])
