@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Trains any stage of Miipher-2; the YAML says which and how.
+"""Train one stage of Miipher-2, as its YAML describes.
 
-To run both stages:
+Stage 1, adapters, and stage 2, vocoder:
 > python train.py hparams/pa.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
 > python train.py hparams/vocoder.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
 
-Settings kept in a file, one argument a line, later ones win:
-> python train.py hparams/pa.yaml @hparams/compact/pa.args --data_folder=SPEECH
-
-A backbone of your own, before both:
+Stage 0, pretraining of a backbone (optional):
 > python train.py hparams/ssl.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
+
+Any key of the YAML can be overridden (--batch_size=8); SpeechBrain's run
+options (--device=cuda:0, --precision=bf16, --debug, ...) work, too.
 
 Authors
  * The miipher2 authors 2026
@@ -23,14 +23,15 @@ from speechbrain.utils.distributed import if_main_process, run_on_main
 
 from miipher2.dataio.manifests import prepare_noise, prepare_rirs
 from miipher2.errors import UserError, one_line_errors
+from miipher2.inference.freed_memory import keep_freed_memory
 from miipher2.training.experiment import load_cleaner, load_hparams, start_from
 
-# The prepare scripts, by which the YAML names a corpus
+# YAMLs name prepare functions by module: folder_prepare.prepare_folder
 sys.path += map(str, Path(__file__).resolve().parent.glob("recipes/*"))
 
 
 def prepare(hparams):
-    """Writes the manifests of speech, noise and rooms."""
+    """Write the manifests of speech, noise and room impulse responses."""
     skip_prep = hparams["skip_prep"]
     hparams["prepare"](
         hparams["data_folder"],
@@ -59,39 +60,19 @@ def prepare(hparams):
                 )
 
 
-def from_files(arguments):
-    """Puts the lines of FILE in the place of ``@FILE``, as argparse does."""
-    for argument in arguments:
-        if not argument.startswith("@"):
-            yield argument
-            continue
-        path = Path(argument[1:])
-        if not path.is_file():
-            raise UserError(f"{argument}: no such file of arguments")
-        for line in path.read_text("utf-8").splitlines():
-            if line.strip() and not line.startswith("#"):
-                yield line.strip()
-
-
-def last_wins(arguments):
-    """Drops a ``--key=value`` that a later one replaces."""
-    chosen = {}
-    for place, argument in enumerate(arguments):
-        key, equals, _ = argument.partition("=")
-        key = key if equals and key.startswith("--") else place
-        chosen.pop(key, None)
-        chosen[key] = argument
-    return list(chosen.values())
-
-
-def main(arguments):
-    arguments = last_wins(from_files(arguments))
-    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
-    hparams = load_hparams(hparams_file, overrides)
-    if "cleaner_folder" in hparams:  # stage 2 stands on stage 1
+def load_weights(hparams):
+    """Load the weights of earlier stages and runs."""
+    if "cleaner_folder" in hparams:
         load_cleaner(hparams["cleaner"], hparams["cleaner_folder"])
     if hparams["start_folder"] is not None:
         start_from(hparams, hparams["start_folder"])
+
+
+def main(arguments):
+    """Prepare the data, train, evaluate and export the model."""
+    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
+    hparams = load_hparams(hparams_file, overrides)
+    load_weights(hparams)  # first, so that a wrong path is found at once
     sb.utils.distributed.ddp_init_group(run_opts)
     sb.create_experiment_directory(
         experiment_directory=hparams["output_folder"],
@@ -104,7 +85,7 @@ def main(arguments):
     valid_set = hparams["valid_set"]()
     test_set = hparams["test_set"]()
     for dataset in (train_set, valid_set, test_set):
-        dataset[0, 0]  # what is wrong with the data is said before training
+        dataset[0, 0]  # raises before training if the audio cannot be read
 
     brain = hparams["brain"](
         modules=hparams["modules"],
@@ -113,6 +94,8 @@ def main(arguments):
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],
     )
+    if brain.device == "cpu":
+        keep_freed_memory()
     train_loader = hparams["train_loader"](
         train_set, grad_accumulation_factor=brain.grad_accumulation_factor
     )
@@ -123,7 +106,10 @@ def main(arguments):
         hparams["valid_loader"](valid_set),
     )
     brain.evaluate(hparams["valid_loader"](test_set), min_key=brain.best_key)
-    if if_main_process():
+
+    # checkpoints of --debug are temporary and not to be exported
+    temporary = brain.debug and not brain.debug_persistently
+    if if_main_process() and not temporary:
         print(hparams["export"](hparams, hparams_file, overrides))
 
 

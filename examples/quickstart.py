@@ -1,9 +1,9 @@
-"""Trains both stages on the examples and restores the noisy ones.
+"""Train stages 1 and 2 on the example speech and restore noisy recordings.
 
-Some minutes on two CPU cores. The backbone is that of the small model that comes
-along (miipher2/pretrained/compact); its vocoder goes on learning, on a minute of
-speech, beside new adapters: it shows how training and restoring are done, not how
-well the method restores.
+Takes some minutes on two CPU cores. Adapters are trained from scratch on the
+backbone of the compact model (miipher2/pretrained/compact), whose vocoder is
+trained further, on a minute of speech. This shows how to train and restore, not
+the quality of the method.
 
     python examples/quickstart.py [OUTPUT_FOLDER]
 
@@ -21,7 +21,7 @@ MODEL = ROOT / "miipher2" / "pretrained" / "compact"
 
 
 def run(*command):
-    """Shows a command and runs it; ends the program if it fails."""
+    """Print a command and run it; exit if it fails."""
     print("$", *command, flush=True)
     done = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT)
     if done.returncode:
@@ -29,12 +29,12 @@ def run(*command):
 
 
 def main(output):
-    """Runs the three commands of the README on the examples.
+    """Train both stages and restore.
 
     Arguments
     ---------
     output : Path
-        Where the experiments and the restored recordings go.
+        Folder for the experiments and the restored recordings.
     """
     common = [
         f"--data_folder={EXAMPLES / 'speech'}",
@@ -47,8 +47,7 @@ def main(output):
     ]
     run(
         "train.py",
-        "hparams/pa.yaml",
-        "@hparams/compact/pa.args",
+        "hparams/compact/pa.yaml",
         *common,
         f"--output_folder={output / 'pa'}",
         "--batch_size=4",
@@ -58,8 +57,7 @@ def main(output):
     )
     run(
         "train.py",
-        "hparams/vocoder.yaml",
-        "@hparams/compact/vocoder.args",
+        "hparams/compact/vocoder.yaml",
         *common,
         f"--start_folder={MODEL}",
         f"--cleaner_folder={output / 'pa'}",

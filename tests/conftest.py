@@ -1,4 +1,4 @@
-"""A small corpus, and training in this process.
+"""A small corpus and tiny training runs.
 
 Authors
  * The miipher2 authors 2026
@@ -23,13 +23,13 @@ from tiny_voice import voice  # noqa: E402
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Tiny models are faster on one thread, and workers run side by side."""
+    """Use one thread: tests run in parallel, and tiny models gain nothing."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
-    """``speech/{train,valid}/<speaker>``, ``noise`` and ``rirs``."""
+    """Write ``speech/{train,valid}/<speaker>``, ``noise`` and ``rirs``."""
     root = tmp_path_factory.mktemp("corpus")
     rng = numpy.random.default_rng(0)
     for split, speakers in (("train", 4), ("valid", 2)):
@@ -54,7 +54,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def train_script():
-    """The module ``train.py``."""
+    """Import ``train.py`` as a module."""
     spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["train"] = module
@@ -64,7 +64,7 @@ def train_script():
 
 @pytest.fixture
 def train(train_script, corpus):
-    """Trains a stage in this process: ``train(stage, output, **overrides)``."""
+    """Train in this process: ``train(stage, output, **overrides)``."""
 
     def run(stage, output, **overrides):
         train_script.main(arguments(stage, corpus, output, **overrides))
@@ -75,13 +75,13 @@ def train(train_script, corpus):
 
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory):
-    """The folder of a tiny HuBERT."""
+    """Save a tiny HuBERT; return its folder."""
     return save_tiny_backbone(tmp_path_factory.mktemp("hubert"), "hubert")
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, train_script, corpus, tiny_backbone):
-    """Both stages of a tiny model; gives the folder with ``pa``, ``vocoder``."""
+    """Train stages 1 and 2; return the folder of ``pa`` and ``vocoder``."""
     root = tmp_path_factory.mktemp("trained")
     backbone = {"ssl_source": tiny_backbone, "ssl_layer": 2}
     train_script.main(arguments("pa", corpus, root / "pa", **backbone))

@@ -10,25 +10,25 @@ ROOT = Path(__file__).parents[1]
 
 
 def arguments(stage, corpus, output, **overrides):
-    """The command line of a tiny run.
+    """Return the command line of a tiny run.
 
     Arguments
     ---------
     stage : str
-        ``pa`` or ``vocoder``.
+        An experiment of ``hparams``: ``pa``, ``vocoder``, ``ssl`` or
+        ``compact/...``.
     corpus : Path
-        From the fixture of that name.
+        The fixture ``corpus``.
     output : Path
         The run's ``output_folder``.
     **overrides : dict
-        What else to override.
+        Further overrides.
     """
     options = {
         "data_folder": corpus / "speech",
         "noise_folder": corpus / "noise",
         "rir_folder": corpus / "rirs",
         "output_folder": output,
-        "adapter_bottleneck": 8,
         "batch_size": 2,
         "segment_seconds": 0.6,
         "num_workers": 0,
@@ -38,6 +38,8 @@ def arguments(stage, corpus, output, **overrides):
         "valid_kinds": "[all]",
         "device": "cpu",
     }
+    if not stage.endswith("ssl"):
+        options["adapter_bottleneck"] = 8
     if stage == "vocoder":
         options |= {
             "vocoder": "!include:models/vocoder/hifigan_small.yaml",
@@ -47,5 +49,6 @@ def arguments(stage, corpus, output, **overrides):
             "vocoder_frames": 12,
         }
     options |= overrides
-    given = [f"--{k}={v}" for k, v in options.items()]
-    return [str(ROOT / "hparams" / f"{stage}.yaml"), *given, "--noprogressbar"]
+    options = [f"--{key}={value}" for key, value in options.items()]
+    yaml = str(ROOT / "hparams" / f"{stage}.yaml")
+    return [yaml, *options, "--noprogressbar"]

@@ -12,9 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import ruamel.yaml
 import torch
-from hyperpyyaml import load_hyperpyyaml
 from tqdm import tqdm
 
 from miipher2.dataio.atomic import write_text
@@ -24,6 +22,7 @@ from miipher2.dataio.audio_files import (
     list_audio,
     read_headers,
 )
+from miipher2.dataio.hparams import load_yaml
 from miipher2.dataio.manifests import read_manifest, write_manifest
 from miipher2.degrade.base import generator
 from miipher2.errors import UserError
@@ -243,23 +242,7 @@ def _list_folder(root, manifest):
 
 def _load(path, key, overrides=None):
     """What a YAML file holds under a key."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            loaded = load_hyperpyyaml(file, overrides)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except UserError:
-        raise
-    except (
-        AttributeError,
-        ImportError,
-        KeyError,
-        TypeError,
-        ValueError,
-        ruamel.yaml.YAMLError,
-    ) as error:
-        line = " ".join(str(error).split())
-        raise UserError(f"{path}: cannot be loaded: {line}") from None
+    loaded = load_yaml(path, overrides)
     if key not in loaded:
         raise UserError(f"{path}: has no key {key!r}")
     return loaded[key]

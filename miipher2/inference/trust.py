@@ -18,6 +18,7 @@ import yaml
 from hyperpyyaml import resolve_references
 from speechbrain.utils.parameter_transfer import Pretrainer
 
+from miipher2.dataio.hparams import yaml_errors
 from miipher2.errors import UserError
 
 # Where classes may come from. The rest of these packages has classes that
@@ -60,19 +61,12 @@ def check_yaml(path, overrides=None):
     ...
     miipher2.errors.UserError: ...names !apply:os.system, ...
     """
-    try:
+    with yaml_errors(path):
         text = Path(path).read_text("utf-8")
         # As it stands: includes and !applyref run while it is resolved. Then
         # resolved, as references can put together what was not there before.
         _check(path, text)
         _check(path, resolve_references(text, overrides).getvalue())
-    except (ruamel.yaml.YAMLError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a valid YAML file: {reason}") from None
-    except ValueError as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: cannot be loaded: {error}") from None
 
 
 def _check(path, text):

@@ -1,34 +1,36 @@
-"""The Brain of stage 1.
+"""The Brain of stage 1, adapters.
 
 Authors
  * The miipher2 authors 2026
 """
 
+from collections import defaultdict
+
 import speechbrain as sb
 
-from miipher2.training.step_brain import RestorationBrain
+from miipher2.training.step_brain import StepBrain
 
 
-class AdapterBrain(RestorationBrain):
-    """Stage 1: the adapters learn to give clean features for degraded speech.
+class AdapterBrain(StepBrain):
+    """Stage 1: train adapters to predict clean features of degraded speech.
 
-    The figure to read is ``ratio``: the loss divided by that of doing nothing,
-    the frozen features of the degraded speech.
+    The statistic to watch is ``ratio``: the loss relative to that of the
+    frozen backbone, whose features of the degraded speech are not mapped.
 
     Arguments
     ---------
     feature_loss : miipher2.training.losses.FeatureLoss
-        Compares features.
-    **restoration : dict
-        Arguments of ``RestorationBrain``; its modules: ``cleaner``.
+        Loss between predicted and target features.
+    **step_brain : dict
+        Arguments of ``StepBrain``; its modules: ``cleaner``.
     """
 
-    def __init__(self, *, feature_loss, **restoration):
-        super().__init__(**restoration)
+    def __init__(self, *, feature_loss, **step_brain):
+        super().__init__(**step_brain)
         self.feature_loss = feature_loss
 
     def compute_forward(self, batch, stage):
-        """Gives predicted and target features, ``(batch, frames, width)``."""
+        """Return predicted and target features ``(batch, frames, width)``."""
         noisy, lengths = batch.noisy
         clean, _ = batch.clean
         return self.modules.cleaner(
@@ -38,30 +40,40 @@ class AdapterBrain(RestorationBrain):
         )
 
     def compute_objectives(self, predictions, batch, stage):
-        """Compares the features; in validation also those of doing nothing."""
+        """Return the loss; record it beside the baseline in validation."""
         predicted, target = predictions
         noisy, lengths = batch.noisy
         lengths = lengths.to(self.device)
         terms = self.feature_loss(predicted, target, lengths)
         if stage != sb.Stage.TRAIN:
-            cleaner = self.lower(self.modules.cleaner)
-            untouched = cleaner.target(noisy.to(self.device), lengths)
-            nothing = self.feature_loss(untouched, target, lengths)
-            terms["nothing"] = nothing["loss"]
-            self.means.add(terms, batch.kind)
+            cleaner = self.unwrap(self.modules.cleaner)
+            unmapped = cleaner.target(noisy.to(self.device), lengths)
+            baseline = self.feature_loss(unmapped, target, lengths)
+            self.record({**terms, "baseline": baseline["loss"]}, batch)
         return terms["loss"].mean()
 
-    def figures(self, means):
-        """Each term, and the ratios to doing nothing."""
-        figures = means.overall()
-        figures["ratio"] = self.ratio(figures["loss"], figures.pop("nothing"))
-        losses, nothing = means.by_kind("loss"), means.by_kind("nothing")
-        if len(losses) > 1:
-            for kind, loss in losses.items():
-                figures[f"ratio {kind}"] = self.ratio(loss, nothing[kind])
-        return figures
+    def stage_stats(self):
+        """Return the means of all terms, and ``ratio`` overall and by kind."""
+        stats = super().stage_stats()
+        stats["ratio"] = self.ratio(stats["loss"], stats.pop("baseline"))
+        loss, baseline = (
+            self.sums_by_kind("loss"),
+            self.sums_by_kind("baseline"),
+        )
+        if len(loss) > 1:
+            for kind in loss:
+                stats[f"ratio {kind}"] = self.ratio(loss[kind], baseline[kind])
+        return stats
+
+    def sums_by_kind(self, name):
+        """Return the sum of a statistic over the clips of each kind."""
+        sums = defaultdict(float)
+        stats = self.clip_stats[name]
+        for kind, value in zip(stats.ids, stats.scores, strict=True):
+            sums[kind] += float(value)
+        return sums
 
     @staticmethod
-    def ratio(loss, nothing):
-        """Not a number where nothing was degraded, as in a chain left clean."""
-        return loss / nothing if nothing > 0 else float("nan")
+    def ratio(loss, baseline):
+        """Return their ratio; NaN if no clip was degraded."""
+        return loss / baseline if baseline > 0 else float("nan")

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there.
+"""A checkpointer that never leaves an incomplete checkpoint.
 
 Authors
  * The miipher2 authors 2026
@@ -11,18 +11,17 @@ from speechbrain.utils.checkpoints import METAFNAME, Checkpointer
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 
-class WholeCheckpointer(Checkpointer):
-    """SpeechBrain's checkpointer, safe against being killed while it saves.
+class AtomicCheckpointer(Checkpointer):
+    """SpeechBrain's checkpointer, safe against a kill while it saves.
 
-    SpeechBrain knows a checkpoint by its meta file and writes that file
-    first, so that a run killed in between resumes from half a checkpoint.
-    Here it is written under another name and gets its own when all the rest
-    is on disk.
+    SpeechBrain recognises a checkpoint by its meta file, which it writes
+    first, so a run that was killed while saving resumes from an incomplete
+    checkpoint. Here the meta file gets its name when all others are written.
 
     Arguments
     ---------
     checkpoints_dir : str
-        Where the checkpoints are.
+        Folder of the checkpoints.
     recoverables : dict
         Name -> object to save.
 
@@ -30,9 +29,9 @@ class WholeCheckpointer(Checkpointer):
     -------
     >>> folder = getfixture("tmpdir")
     >>> from torch import nn
-    >>> keeper = WholeCheckpointer(folder, {"model": nn.Linear(2, 2)})
-    >>> checkpoint = keeper.save_checkpoint()
-    >>> len(keeper.list_checkpoints())
+    >>> checkpointer = AtomicCheckpointer(folder, {"model": nn.Linear(2, 2)})
+    >>> checkpoint = checkpointer.save_checkpoint()
+    >>> len(checkpointer.list_checkpoints())
     1
     """
 
@@ -41,7 +40,7 @@ class WholeCheckpointer(Checkpointer):
         return super()._save_checkpoint_metafile(partial, meta, end_of_epoch)
 
     def save_checkpoint(self, *args, **kwargs):
-        """Saves a checkpoint, see ``Checkpointer.save_checkpoint``."""
+        """Save a checkpoint; see ``Checkpointer.save_checkpoint``."""
         checkpoint = super().save_checkpoint(*args, **kwargs)
         ddp_barrier()
         if if_main_process():
@@ -51,13 +50,13 @@ class WholeCheckpointer(Checkpointer):
         return checkpoint
 
     def save_and_keep_only(self, *args, **kwargs):
-        """Saves and cleans up, see ``Checkpointer.save_and_keep_only``."""
-        # the default is one list for all calls, which grows with each of them
+        """Save and clean up; see ``Checkpointer.save_and_keep_only``."""
+        # SpeechBrain's default is a mutable list shared by all calls
         kwargs.setdefault("importance_keys", [])
         super().save_and_keep_only(*args, **kwargs)
 
     def recover_if_possible(self, *args, **kwargs):
-        """Recovers, see ``Checkpointer``; removes what was left half-saved."""
+        """Remove incomplete checkpoints, then recover as ``Checkpointer``."""
         if if_main_process() and self.checkpoints_dir.is_dir():
             for folder in self.checkpoints_dir.glob("CKPT+*"):
                 if not (folder / METAFNAME).exists():

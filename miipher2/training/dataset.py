@@ -1,26 +1,19 @@
-"""Pairs of clean and degraded speech for the two training stages.
+"""Datasets of clean, degraded and target speech.
 
-Everything random about an item (where it is cut, how it is degraded) is drawn
-from the run's seed, the epoch and the item's ID alone, so that a run gives the
-same audio whatever the number of workers and however often it was resumed.
+All random choices for an item (crop, degradation) are seeded by the run's
+seed, the epoch and the item's ID, so neither the number of workers nor an
+interruption of the run changes the audio.
 
 Authors
  * The miipher2 authors 2026
 """
 
-import itertools
 import math
 
 import torch
-from speechbrain.dataio.batch import PaddedBatch
-from speechbrain.dataio.dataloader import LoopedLoader, SaveableDataLoader
 from speechbrain.dataio.dataset import DynamicItemDataset
-from speechbrain.dataio.sampler import (
-    DynamicBatchSampler,
-    ReproducibleRandomSampler,
-)
 from speechbrain.utils.data_pipeline import provides, takes
-from torch.utils.data import BatchSampler
+from torch.nn.functional import pad
 
 from miipher2.dataio.audio import read_audio, resample
 from miipher2.dataio.audio_files import PAIR_TOLERANCE
@@ -29,14 +22,14 @@ from miipher2.dataio.speech_level import SpeechLevel
 from miipher2.degrade import generator
 from miipher2.errors import UserError
 
-SSL_RATE = 16000
+SSL_RATE = 16000  # Hz, sample rate of all backbones
 
 
 class EpochDataset(DynamicItemDataset):
-    """A dataset whose items are asked for by ``(epoch, index)``.
+    """A dataset that is indexed by ``(epoch, index)``.
 
-    The epoch travels with the index because workers keep their own copy of
-    the dataset and would not see it change.
+    The epoch is part of the index because every worker has its own copy of
+    the dataset, in which the main process cannot set it.
     """
 
     def __getitem__(self, key):
@@ -46,7 +39,7 @@ class EpochDataset(DynamicItemDataset):
         return self.pipeline.compute_outputs(data_point)
 
 
-def speech_set(
+def speech_dataset(
     csv,
     data_root,
     degrade,
@@ -57,52 +50,68 @@ def speech_set(
     max_clips=None,
     pitch=None,
 ):
-    """Makes the dataset of one manifest.
+    """Create the dataset of one manifest.
 
     Arguments
     ---------
     csv : str
-        Manifest with ``ID, duration, wav``; for pairs ``noisy_wav``; and
-        ``target_wav`` if another recording than that to be degraded is to be
-        given back where noise or a room was added to it: the same without the
-        noise of its own room.
+        Manifest with ``ID, duration, wav`` and optionally ``noisy_wav``
+        (a recorded degraded version) or ``target_wav`` (a denoised version).
     data_root : str
-        What ``$data_root`` stands for in it.
+        Replaces ``$data_root`` in the manifest.
     degrade : miipher2.degrade.Chain
-        Makes the degraded side where the manifest has no ``noisy_wav``.
+        Degrades the clips that have no ``noisy_wav``.
     segment_seconds : float
-        Clips are cut at random to this length; shorter ones are taken whole.
+        Length of the random crops; shorter clips are used in full.
     sample_rate : int
-        Rate of ``target``, the sound that a vocoder is to make, in Hz.
-        ``clean`` and ``noisy`` are at the backbones' 16 kHz.
+        Rate of ``target`` in Hz. ``clean`` and ``noisy`` are at 16 kHz.
     seed : int
         The run's seed.
     kinds : list of str
-        For validation: every clip comes once for each of these degradations
-        alone (``all``: the whole chain). Those that the chain lacks, for want
-        of noise or rooms, are left out.
+        Degradations that are applied alone, each to every clip; ``all``: the
+        complete chain. Those that the chain lacks noise or rooms for are
+        skipped.
     max_clips : int
-        If given, no more than so many clips, evenly chosen from the manifest.
+        If given, at most this many clips, evenly spaced in the manifest.
     pitch : miipher2.dataio.pitch.PitchTracks
-        If given, the items have ``pitch`` too.
+        If given, items have ``pitch``.
 
     Returns
     -------
     EpochDataset
         Items with ``id``, ``kind``, ``clean``, ``noisy``, ``target`` and
-        ``cut``, a random number in [0, 1) for cutting features.
+        ``cut``, a random number in [0, 1) for cropping features.
     """
     rows = read_manifest(csv, data_root)
+    chains = _chains_by_kind(degrade, kinds, "noisy_wav" in rows[0])
+    if max_clips is not None:
+        rows = rows[:: -(-len(rows) // max(1, max_clips))]
+    optional = {"noisy_wav": None, "target_wav": None, "epoch": 0}
+    data = {
+        f"{kind}/{row['ID']}": {**optional, **row, "kind": kind}
+        for kind in chains
+        for row in rows
+    }
+    clips = SpeechClips(chains, segment_seconds, sample_rate, seed, pitch)
+    dataset = EpochDataset(data, [clips.pipeline()])
+    keys = ["id", "kind", "clean", "noisy", "target", "cut"]
+    dataset.set_output_keys(keys + ["pitch"] * (pitch is not None))
+    return dataset
+
+
+def _chains_by_kind(degrade, kinds, paired):
+    """Return a degradation chain for each of ``kinds``.
+
+    Recorded pairs have one kind, ``all``: their degradation is fixed.
+    """
     unknown = set(kinds) - {"all", *degrade.names, *degrade.left_out}
     if unknown:
         raise UserError(
             f"valid_kinds: {', '.join(sorted(unknown))}: no such degradation; "
-            f"there are all, {', '.join(degrade.names)}"
+            f"expected all, {', '.join(degrade.names)}"
         )
-    if "noisy_wav" in rows[0]:  # what is recorded comes in one kind
-        kinds = ["all"]
-    if max_clips is not None:
-        rows = rows[:: -(-len(rows) // max(1, max_clips))]
+    if paired:
+        return {"all": degrade}
     chains = {
         kind: degrade if kind == "all" else degrade.only(kind)
         for kind in kinds
@@ -110,287 +119,130 @@ def speech_set(
     }
     if not chains:
         raise UserError(
-            f"valid_kinds: none of {', '.join(kinds)} can be made without "
-            "noise or rooms; add all"
+            f"valid_kinds: {', '.join(kinds)} not available without noise or "
+            "rooms; add all"
         )
-    data = {
-        f"{kind}/{row['ID']}": {
-            "noisy_wav": None,
-            "target_wav": None,
-            **row,
-            "kind": kind,
-            "epoch": 0,
-        }
-        for kind in chains
-        for row in rows
-    }
+    return chains
 
-    @takes("ID", "kind", "epoch", "wav", "noisy_wav", "target_wav", "duration")
-    @provides("clean", "noisy", "target", "cut", "pitch")
-    def pair(utterance, kind, epoch, wav, noisy_wav, target_wav, duration):
-        rng = generator(seed, epoch, utterance)
-        spare = max(0.0, duration - segment_seconds)
-        place = {"start": rng.random() * spare, "seconds": segment_seconds}
+
+class SpeechClips:
+    """Load the clips of a dataset: crop, normalise the level and degrade.
+
+    Arguments
+    ---------
+    chains : dict
+        Kind -> ``miipher2.degrade.Chain``.
+    segment_seconds : float
+        Length of the crops.
+    sample_rate : int
+        Rate of ``target`` in Hz.
+    seed : int
+        The run's seed.
+    pitch : miipher2.dataio.pitch.PitchTracks
+        If given, loads the pitch of the clean speech.
+    """
+
+    def __init__(self, chains, segment_seconds, sample_rate, seed, pitch=None):
+        self.chains = chains
+        self.segment_seconds = segment_seconds
+        self.sample_rate = sample_rate
+        self.seed = seed
+        self.pitch = pitch
+
+    def pipeline(self):
+        """Return ``load`` as a dynamic item of SpeechBrain."""
+        columns = ("wav", "noisy_wav", "target_wav", "duration")
+        outputs = provides("clean", "noisy", "target", "cut", "pitch")
+        return takes("ID", "kind", "epoch", *columns)(outputs(self.load))
+
+    def load(self, name, kind, epoch, wav, noisy_wav, target_wav, duration):
+        """Yield ``clean``, ``noisy``, ``target``, ``cut`` and ``pitch``."""
+        rng = generator(self.seed, epoch, name)
+        latest = max(0.0, duration - self.segment_seconds)
+        crop = {
+            "start": rng.random() * latest,
+            "seconds": self.segment_seconds,
+        }
         cut = rng.random()
-        source = read_audio(wav, sample_rate, **place)
-        gain = SpeechLevel.of(source, sample_rate).gain()
+        source = read_audio(wav, self.sample_rate, **crop)
+        gain = SpeechLevel.of(source, self.sample_rate).gain()
         target = source = source * gain
-        clean = heard = for_ssl(source, sample_rate)
         if target_wav is not None:
-            target = read_audio(target_wav, sample_rate, **place) * gain
-            target = as_long(target, source, sample_rate, target_wav, wav)
-            clean = for_ssl(target, sample_rate)
+            target = read_audio(target_wav, self.sample_rate, **crop) * gain
+            target = match_length(
+                target, source, self.sample_rate, target_wav, wav
+            )
         if noisy_wav is None:
-            chain = chains[kind]
-            clean, noisy, drawn = chain.pair(heard, rng, target=clean)
-            # noise takes that of the room with it, all else leaves it there
-            if target_wav is not None and not chain.added_sound(drawn):
-                clean, target = heard, source
-            if sample_rate == SSL_RATE:
-                target = clean
+            chain = self.chains[kind]
+            clean, noisy, target = self.degrade(chain, source, target, rng)
         else:
-            noisy = read_audio(noisy_wav, SSL_RATE, **place) * gain
-            noisy = torch.nn.functional.pad(noisy, (0, len(clean)))
-            noisy = noisy[: len(clean)]
-        # a restorer does the same: what it hears is speech at one level
+            clean = to_ssl_rate(target, self.sample_rate)
+            noisy = read_audio(noisy_wav, SSL_RATE, **crop) * gain
+            noisy = pad(noisy, (0, len(clean)))[: len(clean)]
+        # as in restoration, the input has a fixed speech level
         noisy = noisy * SpeechLevel.of(noisy, SSL_RATE).gain()
         yield clean
         yield noisy
         yield target
         yield cut
-        if pitch is not None:
-            seconds = len(target) / sample_rate
-            yield pitch(
-                wav,
-                place["start"],
-                math.ceil(seconds / pitch.frame_seconds),
-            )
+        if self.pitch is not None:
+            seconds = len(target) / self.sample_rate
+            frames = math.ceil(seconds / self.pitch.frame_seconds)
+            yield self.pitch(wav, crop["start"], frames)
 
-    dataset = EpochDataset(data, [pair])
-    keys = ["id", "kind", "clean", "noisy", "target", "cut"]
-    dataset.set_output_keys(keys + ["pitch"] * (pitch is not None))
-    return dataset
+    def degrade(self, chain, source, target, rng):
+        """Degrade a clip.
+
+        Arguments
+        ---------
+        chain : miipher2.degrade.Chain
+            The degradations.
+        source : torch.Tensor
+            The recording ``(time,)`` at ``sample_rate``.
+        target : torch.Tensor
+            The same, or its denoised version.
+        rng : numpy.random.Generator
+            Source of all random choices.
+
+        Returns
+        -------
+        clean, noisy : torch.Tensor
+            ``(time,)`` at 16 kHz.
+        target : torch.Tensor
+            ``(time,)`` at ``sample_rate``.
+        """
+        observed = clean = to_ssl_rate(source, self.sample_rate)
+        denoised = target is not source
+        if denoised:
+            clean = to_ssl_rate(target, self.sample_rate)
+        clean, noisy, drawn = chain.pair(observed, rng, target=clean)
+        # Use the denoised target only if noise or reverberation was added:
+        # other degradations leave the recording's own noise audible
+        if denoised and not chain.added_sound(drawn):
+            clean, target = observed, source
+        if self.sample_rate == SSL_RATE:
+            target = clean
+        return clean, noisy, target
 
 
-def for_ssl(wav, sample_rate):
-    """A sound ``(time,)`` at the rate of the backbones."""
+def to_ssl_rate(wav, sample_rate):
+    """Resample a waveform ``(time,)`` to the rate of the backbones."""
     return torch.from_numpy(resample(wav.numpy(), sample_rate, SSL_RATE))
 
 
-def as_long(wav, other, sample_rate, path, other_path):
-    """A sound ``(time,)``, as long as the one that it is to stand for.
+def match_length(wav, reference, sample_rate, path, reference_path):
+    """Pad or trim a waveform ``(time,)`` to the length of another.
 
     Raises
     ------
     UserError
-        If it is longer or shorter by over 50 ms.
+        If the lengths differ by more than 50 ms.
     """
-    missing = len(other) - len(wav)
+    missing = len(reference) - len(wav)
     if abs(missing) > PAIR_TOLERANCE * sample_rate:
         raise UserError(
-            f"{path}: expected to be as long as {other_path}, found it "
+            f"{path}: expected the length of {reference_path}, found "
             f"{abs(missing) / sample_rate:.3f} s "
-            f"{'shorter' if missing > 0 else 'longer'}"
+            f"{'less' if missing > 0 else 'more'}"
         )
-    return torch.nn.functional.pad(wav, (0, missing))
-
-
-class EndlessBatches:
-    """Batches of ``(epoch, index)`` without end, the same on every run.
-
-    Arguments
-    ---------
-    dataset : EpochDataset
-        Its ``duration`` decides what fits into a batch.
-    seed : int
-        Seed of the order.
-    batch_size : int
-        Clips in a batch.
-    segment_seconds : float
-        Clips count as no longer than this.
-    batch_seconds : float
-        If given, batches hold as many clips of alike length as come to this
-        duration, and ``batch_size`` is not used.
-    rank, world_size : int
-        Process ``rank`` gets every ``world_size``-th batch.
-
-    Example
-    -------
-    >>> clips = {str(i): {"duration": 2.0} for i in range(5)}
-    >>> batches = iter(EndlessBatches(EpochDataset(clips), 1, 2, 2.0))
-    >>> sorted(next(batches) + next(batches) + next(batches))
-    [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4)]
-    >>> [epoch for epoch, _ in next(batches)]
-    [2, 2]
-    """
-
-    def __init__(
-        self,
-        dataset,
-        seed,
-        batch_size,
-        segment_seconds,
-        batch_seconds=None,
-        rank=0,
-        world_size=1,
-    ):
-        if batch_seconds is None:
-            self.order = ReproducibleRandomSampler(dataset, seed=seed)
-            self.batches = BatchSampler(self.order, batch_size, False)
-        else:
-            durations = [
-                min(dataset.data[key]["duration"], segment_seconds)
-                for key in dataset.data_ids
-            ]
-            self.order = self.batches = DynamicBatchSampler(
-                dataset,
-                max(batch_seconds, *durations),
-                num_buckets=20,
-                lengths_list=durations,
-                seed=seed,
-            )
-        self.rank = rank
-        self.world_size = world_size
-        self.done = 0  # batches that an interrupted run has had
-
-    def __iter__(self):
-        mine = itertools.islice(self._all(), self.rank, None, self.world_size)
-        return itertools.islice(mine, self.done, None)
-
-    def _all(self):
-        for epoch in itertools.count(1):
-            self.order.set_epoch(epoch)
-            for batch in self.batches:
-                yield [(epoch, index) for index in batch]
-
-
-class StepLoader(LoopedLoader):
-    """Training batches in nominal epochs of ``valid_interval`` steps.
-
-    A resumed run goes on with the batch after the last one that the
-    checkpoint knows of.
-
-    Arguments
-    ---------
-    dataset : EpochDataset
-        What to load.
-    batches : EndlessBatches
-        In which batches.
-    epoch_length : int
-        Batches between two validations.
-    total : int
-        Batches of the whole run; the last nominal epoch may be shorter.
-    num_workers : int
-        Processes that load.
-    """
-
-    def __init__(self, dataset, batches, epoch_length, total, num_workers=0):
-        loader = SaveableDataLoader(
-            dataset,
-            batch_sampler=batches,
-            num_workers=num_workers,
-            collate_fn=PaddedBatch,
-        )
-        super().__init__(loader, epoch_length)
-        self.total = total
-
-    def __iter__(self):
-        self.loader.batch_sampler.done = self.total_steps
-        return super().__iter__()
-
-    def __next__(self):
-        if self.total_steps >= self.total:
-            self.step = 0
-            raise StopIteration
-        return super().__next__()
-
-
-def training_loader(
-    dataset,
-    seed,
-    batch_size,
-    segment_seconds,
-    max_steps,
-    valid_interval,
-    batch_seconds=None,
-    grad_accumulation_factor=1,
-    num_workers=0,
-):
-    """Makes the loader of a run that counts optimizer steps.
-
-    Arguments
-    ---------
-    dataset : EpochDataset
-        From ``speech_set``.
-    seed : int
-        The run's seed.
-    batch_size : int
-        Clips in a batch of one process.
-    segment_seconds : float
-        As given to ``speech_set``.
-    max_steps : int
-        Optimizer steps of the run.
-    valid_interval : int
-        Optimizer steps between two validations.
-    batch_seconds : float
-        If given, seconds in a batch instead of ``batch_size``.
-    grad_accumulation_factor : int
-        Batches a step.
-    num_workers : int
-        Processes that load.
-
-    Returns
-    -------
-    StepLoader
-        For ``Brain.fit``.
-    """
-    for name, value in (
-        ("batch_size", batch_size),
-        ("max_steps", max_steps),
-        ("valid_interval", valid_interval),
-    ):
-        if value < 1:
-            raise UserError(f"--{name}={value}: has to be at least 1")
-    distributed = torch.distributed.is_initialized()
-    batches = EndlessBatches(
-        dataset,
-        seed,
-        batch_size,
-        segment_seconds,
-        batch_seconds,
-        torch.distributed.get_rank() if distributed else 0,
-        torch.distributed.get_world_size() if distributed else 1,
-    )
-    return StepLoader(
-        dataset,
-        batches,
-        valid_interval * grad_accumulation_factor,
-        max_steps * grad_accumulation_factor,
-        num_workers,
-    )
-
-
-def validation_loader(dataset, batch_size, num_workers=0):
-    """Makes a loader that gives the same audio every time: that of epoch 0.
-
-    Arguments
-    ---------
-    dataset : EpochDataset
-        From ``speech_set``.
-    batch_size : int
-        Clips in a batch.
-    num_workers : int
-        Processes that load.
-
-    Returns
-    -------
-    torch.utils.data.DataLoader
-        For ``Brain.fit`` and ``Brain.evaluate``.
-    """
-    return torch.utils.data.DataLoader(
-        dataset,
-        batch_size=batch_size,
-        sampler=[(0, index) for index in range(len(dataset))],
-        num_workers=num_workers,
-        collate_fn=PaddedBatch,
-    )
+    return pad(wav, (0, missing))

@@ -1,17 +1,16 @@
-"""Reading an experiment's YAML and handing on what it trained.
+"""Load an experiment's YAML, initialise its modules and export the result.
 
 Authors
  * The miipher2 authors 2026
 """
 
 import difflib
-import re
 from pathlib import Path
 
-import hyperpyyaml
 import ruamel.yaml
 from hyperpyyaml.core import resolve_references
 
+from miipher2.dataio.hparams import load_yaml, yaml_errors
 from miipher2.errors import UserError
 from miipher2.models.weights import halve
 
@@ -22,15 +21,15 @@ BACKBONE = "backbone"
 
 
 def load_hparams(hparams_file, overrides=""):
-    """Loads a HyperPyYAML file; says in one line what is wrong with it.
+    """Load the YAML of an experiment.
 
     Arguments
     ---------
     hparams_file : str
-        The YAML of the experiment.
+        The YAML file.
     overrides : str or dict
-        What replaces its top-level values, as SpeechBrain's
-        ``parse_arguments`` gives it.
+        Replaces top-level values, as returned by SpeechBrain's
+        ``parse_arguments``.
 
     Returns
     -------
@@ -40,9 +39,8 @@ def load_hparams(hparams_file, overrides=""):
     Raises
     ------
     UserError
-        For a missing file, an override that names no key (the nearest key is
-        named), a value that has to be given, a class that is not there or is
-        given a wrong argument.
+        For an override of an unknown key (names the closest key) or one that
+        is given twice, and as ``miipher2.dataio.hparams.yaml_errors`` does.
 
     Example
     -------
@@ -55,55 +53,39 @@ def load_hparams(hparams_file, overrides=""):
     ...
     miipher2.errors.UserError: --batchsize: no such key in ...a.yaml; did you mean --batch_size?
     """
-    try:
+    if isinstance(overrides, str):
+        overrides = _parse(overrides)
+    with yaml_errors(hparams_file):
         text = Path(hparams_file).read_text("utf-8")
         keys = list(ruamel.yaml.YAML().load(text))
-        overrides = (
-            ruamel.yaml.YAML().load(overrides or "{}")
-            if isinstance(overrides, str)
-            else overrides
-        )
-        for key in overrides:
-            if key not in keys:
-                near = difflib.get_close_matches(key, keys, 1, 0.5)
-                hint = f"did you mean --{near[0]}?" if near else "see the file"
-                raise UserError(
-                    f"--{key}: no such key in {hparams_file}; {hint}"
-                )
-        with open(hparams_file, encoding="utf-8") as file:
-            return hyperpyyaml.load_hyperpyyaml(file, overrides)
-    except FileNotFoundError as error:
-        if not str(error.filename).endswith(".yaml"):
-            raise
-        raise UserError(
-            f"{error.filename}: no such YAML file (needed by {hparams_file})"
-        ) from None
-    except (ImportError, TypeError, ValueError, ruamel.yaml.YAMLError) as error:
-        raise _explained(error, hparams_file) from error
+    for key in overrides:
+        if key not in keys:
+            near = difflib.get_close_matches(key, keys, 1, 0.5)
+            hint = f"did you mean --{near[0]}?" if near else "see the file"
+            raise UserError(f"--{key}: no such key in {hparams_file}; {hint}")
+    return load_yaml(hparams_file, overrides)
 
 
-def _explained(error, hparams_file):
-    """Turns what HyperPyYAML raises into a ``UserError``."""
-    if isinstance(error, UserError):
-        return error
-    text = ": ".join(str(part) for part in error.args if part)
-    placeholder = re.match(r"'(.+)' is a !PLACEHOLDER", text)
-    if placeholder:
-        key = placeholder[1]
-        return UserError(f"--{key}: has to be given (see {hparams_file})")
-    text = " ".join(text.split())
-    return UserError(f"{hparams_file}: {text}")
+def _parse(overrides):
+    """Return the overrides of a command line as a dict."""
+    with yaml_errors("the command line"):
+        try:
+            return ruamel.yaml.YAML().load(overrides or "{}")
+        except ruamel.yaml.constructor.DuplicateKeyError as error:
+            line = overrides.splitlines()[error.problem_mark.line]
+            key = line.partition(":")[0]
+            raise UserError(f"--{key}: given twice; give it once") from None
 
 
 def load_cleaner(cleaner, cleaner_folder):
-    """Gives a cleaner the adapters that the first stage has trained.
+    """Load the adapters of stage 1 into a cleaner.
 
     Arguments
     ---------
     cleaner : miipher2.models.cleaner.FeatureCleaner
-        Gets the adapters.
+        Its adapters are replaced.
     cleaner_folder : str
-        The first stage's ``output_folder``, or the ``model`` folder in it.
+        The ``output_folder`` of stage 1, or the ``model`` folder in it.
 
     Raises
     ------
@@ -122,21 +104,21 @@ def load_cleaner(cleaner, cleaner_folder):
 
 
 def start_from(hparams, folder):
-    """Gives what is to be trained the weights of an earlier run.
+    """Initialise the trained modules from the model folder of another run.
 
     Arguments
     ---------
     hparams : dict
         The experiment of any stage.
     folder : str
-        The ``model`` folder of an earlier run. Stage 0 takes its backbone,
-        stage 1 its adapters, stage 2 its vocoder and, if it is there, its
-        discriminator.
+        A ``model`` folder. Stage 0 loads its backbone, stage 1 its adapters,
+        stage 2 its vocoder and, if present, its discriminator.
 
     Raises
     ------
     UserError
-        If there is nothing for this stage, or it does not fit.
+        If the folder has no weights for this stage, or weights of other
+        shapes.
     """
     folder = Path(folder)
     if "pretraining" in hparams:
@@ -148,8 +130,8 @@ def start_from(hparams, folder):
         return
     if hparams["warm_start"] is not None:
         raise UserError(
-            f"--warm_start={hparams['warm_start']}: the vocoder starts with "
-            f"--start_folder={folder}; give one of the two"
+            f"--warm_start={hparams['warm_start']}: the vocoder is initialised "
+            f"from --start_folder={folder}; give one of the two"
         )
     if not (folder / VOCODER).exists():
         raise UserError(
@@ -162,21 +144,21 @@ def start_from(hparams, folder):
 
 
 def export_cleaner(hparams, hparams_file, overrides):
-    """Writes the folder in which the second stage finds the adapters.
+    """Write the ``model`` folder of stage 1.
 
     Arguments
     ---------
     hparams : dict
-        The experiment of stage 1, its cleaner trained.
+        The experiment of stage 1, after training.
     hparams_file : str
-        Not used: the adapters alone say what they belong to.
+        Not used.
     overrides : str or dict
         Not used.
 
     Returns
     -------
     str
-        What to do next, for the last line of the training.
+        The last line that training prints: what to run next.
     """
     folder = _model_folder(hparams)
     hparams["cleaner"].saver(folder / CLEANER)
@@ -188,27 +170,28 @@ def export_cleaner(hparams, hparams_file, overrides):
 
 
 def export_restorer(hparams, hparams_file, overrides, half=False):
-    """Writes the folder that ``Restorer.from_hparams`` loads as it is.
+    """Write the ``model`` folder of stage 2, for ``Restorer.from_hparams``.
 
     It holds ``hyperparams.yaml``, the adapters, the vocoder and the layers of
-    the backbone that are used, so that nothing else is needed to restore.
+    the backbone that are used: all that restoration needs.
 
     Arguments
     ---------
     hparams : dict
-        The experiment of stage 2, its vocoder trained.
+        The experiment of stage 2, after training.
     hparams_file : str
-        Its YAML; ``models/restore.yaml`` beside it says how to restore.
+        Its YAML; ``models/restore.yaml`` beside it or above it is appended to
+        ``hyperparams.yaml``.
     overrides : str or dict
         The overrides that it was loaded with.
     half : bool
-        Whether to write half precision, and the discriminator too, so that
-        a later run can start from this folder.
+        Whether to write float16, and the discriminator too, which a later run
+        starts from.
 
     Returns
     -------
     str
-        What to do next, for the last line of the training.
+        The last line that training prints: what to run next.
     """
     folder = _model_folder(hparams)
     hparams["backbone"].save(folder / BACKBONE)
@@ -217,26 +200,37 @@ def export_restorer(hparams, hparams_file, overrides, half=False):
     if half:
         hparams["discriminator"].save(folder / DISCRIMINATOR)
         halve(folder)
-    restore = Path(hparams_file).with_name("models") / "restore.yaml"
     with open(hparams_file, encoding="utf-8") as file:
         resolved = resolve_references(file, overrides)
     yaml = ruamel.yaml.YAML()
-    every = yaml.load(resolved)
+    experiment = yaml.load(resolved)
     model = ruamel.yaml.comments.CommentedMap()
     for key in ("backbone", "cleaner", "generator"):
-        model[key] = every[key]
+        model[key] = experiment[key]
     model["backbone"]["source"] = ruamel.yaml.comments.TaggedScalar(
         f"<model_folder>/{BACKBONE}", tag="!ref"
     )
     model["generator"]["warm_start"] = None
     with open(folder / "hyperparams.yaml", "w", encoding="utf-8") as file:
-        file.write("# How this model restores speech; read by miipher2\n")
+        file.write("# Restoration model, read by miipher2\n")
         file.write("model_folder: !PLACEHOLDER\n\n")
         yaml.dump(model, file)
-        file.write("\n" + restore.read_text("utf-8"))
+        file.write("\n" + _restore_yaml(hparams_file).read_text("utf-8"))
     return (
         f"The model is in {folder}. Restore with: "
         f"miipher2 restore INPUT OUTPUT --model {folder}"
+    )
+
+
+def _restore_yaml(hparams_file):
+    """Return the nearest ``models/restore.yaml`` above an experiment."""
+    for folder in Path(hparams_file).absolute().parents:
+        path = folder / "models" / "restore.yaml"
+        if path.is_file():
+            return path
+    raise UserError(
+        f"{hparams_file}: expected models/restore.yaml beside it or in a "
+        "folder above it; copy it from hparams/models"
     )
 
 

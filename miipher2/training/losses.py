@@ -1,4 +1,4 @@
-"""The loss of the first training stage.
+"""The feature loss of stage 1 and a spectral loss for stage 2.
 
 Authors
  * The miipher2 authors 2026
@@ -13,8 +13,8 @@ class FeatureLoss(nn.Module):
     """L1 + squared L2 + spectral convergence between features.
 
     Miipher-2, section 2: ``||S-S'||_1 + ||S-S'||_2^2 + ||S-S'||^2 / ||S||^2``
-    on the chosen layer. The first two terms are means over the valid frames,
-    as open implementations take them, so that no term grows with the length.
+    on the chosen layer. The first two terms are averaged over the valid
+    frames, so that they do not grow with the length of a clip.
 
     Arguments
     ---------
@@ -39,7 +39,7 @@ class FeatureLoss(nn.Module):
         self.weights = {"l1": l1_weight, "l2": l2_weight, "sc": sc_weight}
 
     def forward(self, predicted, target, lengths=None):
-        """Computes every term for every clip.
+        """Compute all terms for each clip.
 
         Arguments
         ---------
@@ -48,13 +48,13 @@ class FeatureLoss(nn.Module):
         target : torch.Tensor
             ``(batch, frames, width)``.
         lengths : torch.Tensor
-            Relative lengths ``(batch,)``; None: all are full.
+            Relative lengths ``(batch,)``; None: no padding.
 
         Returns
         -------
         dict
-            ``l1``, ``l2``, ``sc`` without their weights and ``loss``, their
-            weighted sum, each ``(batch,)``.
+            ``l1``, ``l2``, ``sc``, unweighted, and ``loss``, their weighted
+            sum, each ``(batch,)``.
         """
         predicted, target = predicted.float(), target.float()
         batch, frames, width = target.shape
@@ -77,23 +77,23 @@ class FeatureLoss(nn.Module):
 
 
 class MultiScaleSTFTLoss(nn.Module):
-    """Compares magnitudes at several resolutions, for a vocoder.
+    """Loss between STFT magnitudes at several resolutions.
 
-    The mean absolute error of the magnitudes raised to a power, about as loud
-    as they are heard, and the spectral convergence of Parallel WaveGAN,
-    section 2.2 (arXiv 1910.11480). That takes logarithms instead, which make
-    faint bins count as much as those that are heard. It goes where
-    ``GeneratorLoss`` takes an ``stft_loss``; SpeechBrain's own class of that
-    name does not run on torch 2, which wants complex spectra.
+    The mean absolute error of compressed magnitudes (raised to ``power``,
+    close to loudness) and the spectral convergence of Parallel WaveGAN,
+    section 2.2 (arXiv 1910.11480). The log magnitudes of that paper would
+    weight faint bins as much as loud ones. Pass it as ``stft_loss`` of
+    ``GeneratorLoss``; SpeechBrain's own class does not run on torch 2, where
+    ``torch.stft`` returns complex spectra.
 
     Arguments
     ---------
     n_ffts : list of int
-        Sizes of the spectra, in samples; hops are a quarter.
+        FFT sizes in samples; hops are a quarter of them.
     sc_weight : float
-        Weight of the spectral convergence beside the other term.
+        Weight of the spectral convergence.
     power : float
-        Between 0 and 1.
+        Exponent of the magnitudes, between 0 and 1.
 
     Example
     -------
@@ -109,24 +109,24 @@ class MultiScaleSTFTLoss(nn.Module):
         self.sc_weight = sc_weight
         self.power = power
 
-    def forward(self, made, true):
-        """Compares sounds.
+    def forward(self, predicted, target):
+        """Compute both terms.
 
         Arguments
         ---------
-        made : torch.Tensor
-            ``(batch, time)``.
-        true : torch.Tensor
-            ``(batch, time)``.
+        predicted : torch.Tensor
+            Waveforms ``(batch, time)``.
+        target : torch.Tensor
+            Waveforms ``(batch, time)``.
 
         Returns
         -------
         tuple of torch.Tensor
-            Both terms, scalars.
+            Magnitude error and weighted spectral convergence, scalars.
         """
         magnitude = convergence = 0.0
         for n_fft in self.n_ffts:
-            a, b = (self._magnitudes(wav, n_fft) for wav in (made, true))
+            a, b = (self._magnitudes(x, n_fft) for x in (predicted, target))
             magnitude += (a**self.power - b**self.power).abs().mean()
             convergence += (a - b).norm() / b.norm().clamp(min=1e-6)
         count = len(self.n_ffts)
@@ -141,7 +141,7 @@ class MultiScaleSTFTLoss(nn.Module):
             window=torch.hann_window(n_fft, device=wav.device),
             return_complex=True,
         )
-        # the root needs a floor for its gradient at zero; 60 dB below the
-        # level of speech, so that silence does not outweigh it
+        # a floor 60 dB below the level of speech keeps the gradient of the
+        # root finite, and silence from dominating
         power = torch.view_as_real(spectrum).square().sum(dim=-1)
         return (power + (n_fft * 1e-5) ** 2).sqrt()

@@ -1,4 +1,4 @@
-"""The Brain of stage 0.
+"""The Brain of stage 0, pretraining.
 
 Authors
  * The miipher2 authors 2026
@@ -12,33 +12,31 @@ from torch.nn.utils.rnn import pad_sequence
 
 from miipher2.degrade import generator
 from miipher2.models.pretraining import draw_mask
-from miipher2.training.step_brain import RestorationBrain
+from miipher2.training.step_brain import StepBrain
 
 FRONT_END_WARMUP = 50  # steps
 
 
-class PretrainingBrain(RestorationBrain):
-    """Stage 0: a backbone learns to predict the frames of clean speech.
+class PretrainingBrain(StepBrain):
+    """Stage 0: pretrain a backbone to predict frames of clean speech.
 
-    Everything random about a step comes from its batch and its number, so
-    that a resumed run is the same run.
+    All random choices are seeded by the batch and the step, so a resumed run
+    gives the same result as an uninterrupted one.
 
     Arguments
     ---------
     visible_weight : float
-        Weight of the frames that are not hidden, of which the model hears a
-        degraded version. Those are the easier ones: with them the
-        convolutions learn from the first step on, without them they wait for
-        the layers above.
+        Weight of the frames that are not masked. They are easier to predict
+        and train the convolutions from the first step on.
     front_end_steps : int
-        So many steps the convolutions learn alone, to tell the spectra of
-        what they hear, while the rate falls to zero; then they stay as they
-        are. 0: they stay as they were given. None: they learn with all the
-        rest from beginning to end.
+        Number of steps in which only the convolutions are trained, on the
+        spectra of their input, with a learning rate that decays to zero;
+        then they are frozen. 0: frozen from the start. None: trained with the
+        other layers throughout.
     front_end_lr : float
-        The rate that these steps start with.
-    **restoration : dict
-        Arguments of ``RestorationBrain``; its modules: ``pretraining``.
+        Initial learning rate of these steps.
+    **step_brain : dict
+        Arguments of ``StepBrain``; its modules: ``pretraining``.
     """
 
     def __init__(
@@ -47,47 +45,47 @@ class PretrainingBrain(RestorationBrain):
         visible_weight,
         front_end_steps=None,
         front_end_lr=0.002,
-        **restoration,
+        **step_brain,
     ):
-        super().__init__(**restoration)
+        super().__init__(**step_brain)
         self.visible_weight = visible_weight
         self.front_end_steps = front_end_steps
         self.front_end_lr = front_end_lr
 
     @property
     def front_end_alone(self):
-        """Whether the convolutions learn alone now."""
+        """Whether the current step trains only the convolutions."""
         return self.optimizer_step < (self.front_end_steps or 0)
 
     def on_fit_batch_start(self, batch, should_step):
-        """Sets the rate, seeds the dropout, freezes the convolutions."""
+        """Seed dropout, freeze the convolutions, set the learning rate."""
         torch.manual_seed(self.optimizer_step)
         frozen = self.front_end_steps is not None and not self.front_end_alone
-        self.lower(self.modules.pretraining).freeze_front_end(frozen)
+        self.unwrap(self.modules.pretraining).freeze_front_end(frozen)
         if not self.front_end_alone:
             super().on_fit_batch_start(batch, should_step)
             return
-        self.started = time.monotonic()  # minutes count from their end on
-        left = 1 - self.optimizer_step / self.front_end_steps
-        warm = min(1.0, (self.optimizer_step + 1) / FRONT_END_WARMUP)
+        self.start_time = time.monotonic()  # ``minutes`` start after these
+        remaining = 1 - self.optimizer_step / self.front_end_steps
+        warmup = min(1.0, (self.optimizer_step + 1) / FRONT_END_WARMUP)
         for optimizer in self.optimizers_dict.values():
             for group in optimizer.param_groups:
-                group["lr"] = self.front_end_lr * warm * left
+                group["lr"] = self.front_end_lr * warmup * remaining
 
     def compute_forward(self, batch, stage):
-        """Predicts the frames.
+        """Predict the frames.
 
         Returns
         -------
         tuple
-            Outputs, targets, which frames are hidden and which are not, each
-            ``(batch, frames, ...)``; while the convolutions learn alone, of
-            the degraded speech and then of the clean one.
+            Outputs, targets, masked frames and visible frames, each
+            ``(batch, frames, ...)``. In front-end steps the batch holds the
+            degraded clips, then the clean ones.
         """
         (noisy, lengths), (clean, _) = batch.noisy, batch.clean
         masks = self.masks(batch)
         samples = (lengths * noisy.shape[1]).round()
-        hop_length = self.lower(self.modules.pretraining).front_end.hop_length
+        hop_length = self.unwrap(self.modules.pretraining).front_end.hop_length
         frames = (samples / hop_length).ceil()
         valid = torch.arange(masks.shape[1]) < frames[:, None]
         visible = valid & ~masks
@@ -108,19 +106,21 @@ class PretrainingBrain(RestorationBrain):
         return *predicted, masks.to(self.device), visible.to(self.device)
 
     def masks(self, batch):
-        """What to hide: it hangs on the clip and its cut, as in ``data``.
+        """Draw the masks ``(batch, frames)`` of a batch.
+
+        Masks are seeded by clip ID and crop offset.
 
         Arguments
         ---------
         batch : speechbrain.dataio.batch.PaddedBatch
-            From ``speech_set``.
+            From ``speech_dataset``.
 
         Returns
         -------
         torch.Tensor
-            ``(batch, frames)``.
+            True where a frame is masked.
         """
-        module = self.lower(self.modules.pretraining)
+        module = self.unwrap(self.modules.pretraining)
         samples = batch.noisy.lengths * batch.noisy.data.shape[1]
         return pad_sequence(
             [
@@ -141,35 +141,35 @@ class PretrainingBrain(RestorationBrain):
         )
 
     def compute_objectives(self, predictions, batch, stage):
-        """Compares as the targets say.
+        """Return the loss.
 
-        In validation ``loss`` and what else they say is that of the hidden
-        frames, ``visible`` the loss of the others.
+        Validation records the loss of masked frames, and of visible frames as
+        ``visible``.
         """
-        outputs, truth, hidden, visible = predictions
-        targets = self.lower(self.modules.pretraining).targets
-        values = targets.compare(outputs, truth)
-        terms = {name: clip_means(v, hidden) for name, v in values.items()}
+        outputs, target, masked, visible = predictions
+        targets = self.unwrap(self.modules.pretraining).targets
+        values = targets.compare(outputs, target)
+        terms = {name: clip_means(v, masked) for name, v in values.items()}
         terms["visible"] = clip_means(values["loss"], visible)
         if stage != sb.Stage.TRAIN:
-            self.means.add(terms, batch.kind)
+            self.record(terms, batch)
         return (terms["loss"] + self.visible_weight * terms["visible"]).mean()
 
 
 def clip_means(values, mask):
-    """Means over some frames of each clip.
+    """Average the selected frames of each clip.
 
     Arguments
     ---------
     values : torch.Tensor
         ``(batch, frames)``.
     mask : torch.Tensor
-        Which frames, ``(batch, frames)``.
+        True for the selected frames, ``(batch, frames)``.
 
     Returns
     -------
     torch.Tensor
-        ``(batch,)``; 0 for a clip without such frames.
+        ``(batch,)``; 0 for a clip without selected frames.
 
     Example
     -------

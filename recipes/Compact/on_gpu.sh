@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# Trains one stage of the compact model for some minutes on a machine without
-# network (README.md beside this says what to bring there):
+# Train one stage of the compact model for some minutes, offline
+# (README.md in this folder lists what the machine needs):
 #
 #   STAGE=vocoder MINUTES=8 DATA=/tmp/data OUT=out recipes/Compact/on_gpu.sh
 #
-# STAGE    ssl, pa or vocoder; none: only unpack and install
-# MINUTES  of training; starting, the last validation and export come on top
-# DATA     folder for the unpacked data pack
-# OUT      gets what was trained, in half precision: the files of MODEL that are
-#          to be replaced, and log.txt
-# MODEL    what to go on from (default: miipher2/pretrained/compact)
-# PACK     folder with pieces to unpack into DATA
-# WHEELS   folder with packages to install into SITE
-# SITE     (default: /tmp/site)
-# RUN      checkpoints; where they are, the run goes on (default: results/STAGE)
+# STAGE      ssl, pa or vocoder; none: only unpack and install
+# MINUTES    of training; startup, last validation and export come on top
+# DATA       folder of the unpacked data pack
+# OUT        receives the trained files in half precision, which replace those
+#            of MODEL, and log.txt
+# MODEL      model to start from (default: miipher2/pretrained/compact)
+# TRAIN_CSV  manifest of training speech (default: DATA/train.csv)
+# PACK       folder of archives to unpack into DATA
+# WHEELS     folder of packages to install into SITE
+# SITE       (default: /tmp/site)
+# RUN        checkpoints; a run with checkpoints resumes (default: results/STAGE)
 #
-# All else on the command line goes to train.py: --batch_size=32
+# Further arguments go to train.py: --batch_size=32
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 STAGE=${STAGE:-none}
@@ -33,39 +34,37 @@ if [ -n "${WHEELS:-}" ]; then
         --target "$SITE" "$WHEELS"/*.whl
 fi
 export PYTHONPATH="$SITE${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # the workers take all cores
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # one per data loading process
 
 case $STAGE in
 none) exit ;;
-ssl) own=backbone arguments=() ;;
-pa) own=cleaner.safetensors arguments=(--ssl_source="$MODEL/backbone") ;;
+ssl) trained=backbone paths=() ;;
+pa) trained=cleaner.safetensors paths=(--ssl_source="$MODEL/backbone") ;;
 vocoder)
-    own=vocoder.safetensors
-    arguments=(--ssl_source="$MODEL/backbone" --cleaner_folder="$MODEL"
-        --export_half=True)
+    trained=vocoder.safetensors
+    paths=(--ssl_source="$MODEL/backbone" --cleaner_folder="$MODEL")
     ;;
-*) echo "error: STAGE=$STAGE: give ssl, pa, vocoder or none" >&2 && exit 2 ;;
+*) echo "error: STAGE=$STAGE: expected ssl, pa, vocoder or none" >&2 && exit 2 ;;
 esac
 : "${MINUTES:?give MINUTES=NUMBER}" "${OUT:?give OUT=FOLDER}"
-if [ -e "$MODEL/$own" ]; then
-    arguments+=(--start_folder="$MODEL")
-    if [ "$STAGE" = ssl ]; then # its convolutions have learned what they can
-        arguments+=(--front_end_steps=0)
+if [ -e "$MODEL/$trained" ]; then
+    paths+=(--start_folder="$MODEL")
+    if [ "$STAGE" = ssl ]; then # its convolutions are trained already
+        paths+=(--front_end_steps=0)
     fi
 fi
-for name in train valid test noise rir; do
-    arguments+=("--${name}_csv=$DATA/$name.csv")
-done
-python3 train.py "hparams/$STAGE.yaml" "@hparams/compact/$STAGE.args" \
+python3 train.py "hparams/compact/$STAGE.yaml" \
     --data_folder="$DATA" --noise_folder="$DATA" --rir_folder="$DATA" \
-    --skip_prep=True --valid_noise_csv="$DATA/noise_valid.csv" \
-    --valid_rir_csv="$DATA/rir_valid.csv" "${arguments[@]}" \
-    --num_workers="$(nproc)" --minutes="$MINUTES" --output_folder="$RUN" \
-    --noprogressbar "$@"
+    --skip_prep=True --train_csv="${TRAIN_CSV:-$DATA/train.csv}" \
+    --valid_csv="$DATA/valid.csv" --test_csv="$DATA/test.csv" \
+    --noise_csv="$DATA/noise.csv" --valid_noise_csv="$DATA/noise_valid.csv" \
+    --rir_csv="$DATA/rir.csv" --valid_rir_csv="$DATA/rir_valid.csv" \
+    "${paths[@]}" --output_folder="$RUN" --minutes="$MINUTES" \
+    --num_workers="$(nproc)" --noprogressbar "$@"
 
 case $STAGE in
 ssl) mkdir -p "$OUT/backbone" && cp "$RUN"/model/* "$OUT/backbone" ;;
-pa) mkdir -p "$OUT" && cp "$RUN/model/$own" "$OUT" ;;
+pa) mkdir -p "$OUT" && cp "$RUN/model/$trained" "$OUT" ;;
 vocoder) mkdir -p "$OUT" && cp -r "$RUN"/model/. "$OUT" ;;
 esac
 {

@@ -1,4 +1,4 @@
-"""What SpeechBrain's own checks ask of an experiment's YAML.
+"""SpeechBrain's checks of recipes, on all experiments.
 
 Authors
  * The miipher2 authors 2026
@@ -9,16 +9,23 @@ import re
 import pytest
 from tiny_runs import ROOT
 
-YAMLS = sorted((ROOT / "hparams").glob("*.yaml"))
+HPARAMS = ROOT / "hparams"
+YAMLS = sorted([*HPARAMS.glob("*.yaml"), *HPARAMS.glob("compact/*.yaml")])
 RUN_OPTIONS = {
     "ckpt_interval_minutes",
+    "eval_precision",
     "grad_accumulation_factor",
     "max_grad_norm",
+    "precision",
 }
 
 
-@pytest.mark.parametrize("path", YAMLS, ids=lambda path: path.name)
-def test_every_top_level_key_has_a_user(path):
+def name(path):
+    return path.relative_to(HPARAMS).as_posix()
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=name)
+def test_every_top_level_key_is_used(path):
     text = path.read_text("utf-8")
     script = (ROOT / "train.py").read_text("utf-8")
     keys = re.findall(r"^(\w+):(?! !apply:)", text, re.MULTILINE)
@@ -33,10 +40,40 @@ def test_every_top_level_key_has_a_user(path):
     assert unused == []
 
 
-@pytest.mark.parametrize("path", YAMLS, ids=lambda path: path.name)
-def test_only_what_has_to_be_given_is_a_placeholder(path):
+@pytest.mark.parametrize("path", YAMLS, ids=name)
+def test_data_folder_is_the_only_placeholder(path):
     placeholders = re.findall(r"^(\w+): !PLACEHOLDER", path.read_text(), re.M)
     assert set(placeholders) <= {"data_folder"}
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=name)
+def test_every_top_level_key_has_a_comment(path):
+    """Beside it, or above it in its paragraph."""
+    uncommented = [
+        key
+        for paragraph in path.read_text("utf-8").split("\n\n")
+        for key in re.findall(r"^(?!__)\w+(?=:)", paragraph, re.MULTILINE)
+        if "#" not in re.split(rf"^{key}:.*$", paragraph, flags=re.M)[0]
+        and not re.search(rf"^{key}:.*#", paragraph, re.MULTILINE)
+    ]
+    assert uncommented == []
+
+
+def settings(path):
+    """Return the lines of a YAML file without comments."""
+    lines = path.read_text("utf-8").splitlines()
+    lines = [line.partition("#")[0].rstrip() for line in lines]
+    return [line for line in lines if line]
+
+
+def test_the_packaged_chain_has_the_settings_of_the_recipe():
+    packaged = ROOT / "miipher2/degrade/degrade.yaml"
+    recipe = HPARAMS / "models/degrade.yaml"
+    assert settings(packaged) == settings(recipe)
+
+
+def test_hparams_has_no_links():
+    assert not [path for path in HPARAMS.rglob("*") if path.is_symlink()]
 
 
 def test_recipe_folders_show_the_same_files():

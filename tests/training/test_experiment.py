@@ -1,4 +1,4 @@
-"""YAML files, overrides, and what training hands on.
+"""Experiments: overrides, errors in YAML files and exports.
 
 Authors
  * The miipher2 authors 2026
@@ -8,7 +8,11 @@ import pytest
 from hyperpyyaml import load_hyperpyyaml
 
 from miipher2.errors import UserError
-from miipher2.training.experiment import load_cleaner, load_hparams
+from miipher2.training.experiment import (
+    _restore_yaml,
+    load_cleaner,
+    load_hparams,
+)
 
 
 @pytest.fixture(params=["pa", "vocoder"])
@@ -16,12 +20,12 @@ def yaml(request):
     return str(request.config.rootpath / f"hparams/{request.param}.yaml")
 
 
-def test_unknown_override_names_the_nearest_key(yaml):
+def test_an_unknown_override_names_the_closest_key(yaml):
     with pytest.raises(UserError, match="did you mean --batch_size"):
         load_hparams(yaml, "batchsize: 3")
 
 
-def test_what_has_to_be_given_is_named(yaml):
+def test_a_missing_value_is_named(yaml):
     with pytest.raises(UserError, match="--data_folder: has to be given"):
         load_hparams(yaml, "")
 
@@ -41,10 +45,10 @@ def test_missing_files_are_named(yaml):
         ("a: !new:torch.nn.Linear\n  width: 3", "torch.nn.Linear.*width"),
         ("a: !new:torch.nn.Linnear", "torch.nn.Linnear"),
         ("a: !ref <b>", "b"),
-        ("a: [1", "expected"),
+        ("a: [1", "not a valid YAML file.*expected"),
     ],
 )
-def test_a_wrong_yaml_is_one_line(tmp_path, text, word):
+def test_errors_in_a_yaml_are_one_line(tmp_path, text, word):
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(UserError, match=word) as error:
         load_hparams(str(tmp_path / "a.yaml"))
@@ -65,22 +69,17 @@ def test_a_folder_without_adapters_is_refused(tmp_path):
         load_cleaner(None, tmp_path)
 
 
-def test_settings_kept_in_a_file(train_script, tmp_path):
-    kept = tmp_path / "small.args"
-    kept.write_text(
-        "# a comment\n--batch_size=2\n--lr=0.1\n\n--config={a: 1}\n"
-    )
-    given = ["a.yaml", f"@{kept}", "--seed", "2", "--lr=0.2", "--n", "2"]
-    arguments = train_script.last_wins(train_script.from_files(given))
-    assert arguments == [
-        "a.yaml",
-        "--batch_size=2",
-        "--config={a: 1}",
-        "--seed",
-        "2",
-        "--lr=0.2",
-        "--n",
-        "2",
-    ]
-    with pytest.raises(UserError, match="@nowhere: no such file"):
-        list(train_script.from_files(["@nowhere"]))
+def test_an_override_that_is_given_twice_is_refused(yaml):
+    with pytest.raises(UserError, match="--lr: given twice"):
+        load_hparams(yaml, "data_folder: x\nlr: 1\nlr: 2")
+
+
+@pytest.mark.parametrize("name", ["vocoder.yaml", "compact/vocoder.yaml"])
+def test_restore_yaml_is_found_from_every_experiment(request, name):
+    hparams = request.config.rootpath / "hparams"
+    assert _restore_yaml(hparams / name) == hparams / "models/restore.yaml"
+
+
+def test_a_missing_restore_yaml_is_reported(tmp_path):
+    with pytest.raises(UserError, match="models/restore.yaml"):
+        _restore_yaml(tmp_path / "vocoder.yaml")

@@ -1,4 +1,4 @@
-"""The feature loss.
+"""Feature loss and multi-scale STFT loss.
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,7 @@ def test_terms_follow_their_formulas():
     assert torch.allclose(terms["loss"], total)
 
 
-def test_padding_does_not_count():
+def test_padding_is_ignored():
     predicted, target = torch.randn(2, 1, 20, 8)
     alone = FeatureLoss()(predicted[:, :10], target[:, :10])
     predicted[:, 10:] = 1e3
@@ -30,18 +30,20 @@ def test_padding_does_not_count():
         assert torch.allclose(alone[name], padded[name])
 
 
-def test_what_is_heard_counts_more_than_what_is_faint():
+def test_loud_errors_count_more_than_faint_ones():
     torch.manual_seed(0)
     time = torch.arange(16000) / 16000
-    true = 0.1 * torch.sin(2 * torch.pi * 1000 * time)[None]
+    target = 0.1 * torch.sin(2 * torch.pi * 1000 * time)[None]
     faint = 1e-4 * torch.randn(1, 16000)
     loss = MultiScaleSTFTLoss()
-    wrong = sum(loss(true + 0.05 * torch.randn(1, 16000), true))
-    assert sum(loss(true + faint, true)) < 0.3 * wrong
-    assert sum(loss(true, true)) == 0
+    loud = 0.05 * torch.randn(1, 16000)
+    assert sum(loss(target + faint, target)) < 0.3 * sum(
+        loss(target + loud, target)
+    )
+    assert sum(loss(target, target)) == 0
 
 
 def test_silence_has_a_gradient():
-    made = torch.zeros(1, 8000, requires_grad=True)
-    sum(MultiScaleSTFTLoss()(made, torch.zeros(1, 8000))).backward()
-    assert made.grad.isfinite().all()
+    predicted = torch.zeros(1, 8000, requires_grad=True)
+    sum(MultiScaleSTFTLoss()(predicted, torch.zeros(1, 8000))).backward()
+    assert predicted.grad.isfinite().all()

@@ -1,4 +1,4 @@
-"""Both stages from their YAML, interrupted, resumed and in two processes.
+"""Training runs: all stages, resuming, exports and two processes.
 
 Authors
  * The miipher2 authors 2026
@@ -23,18 +23,19 @@ from miipher2.inference.restorer import Restorer
 from miipher2.models.weights import load_weights
 from miipher2.training.vocoder_brain import VocoderBrain
 
-# the adapters learn with the vocoder
 TOGETHER = {"train_adapters": True, "pretrain_steps": 0}
 
 
 def figures(folder, name):
-    """The values of one figure, validation by validation."""
+    """Return the logged values of a statistic."""
     text = (folder / "train_log.txt").read_text()
     return [float(x) for x in re.findall(rf"{name}: ([\d.e+-]+)", text)]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_trains_by_one_override(family, train, tmp_path):
+def test_every_backbone_family_trains_with_one_override(
+    family, train, tmp_path
+):
     folder = save_tiny_backbone(tmp_path / "ssl", family)
     include = tmp_path / "ssl.yaml"
     include.write_text(f"source: {folder}\nlayer: 2\n")
@@ -68,11 +69,11 @@ def test_adapters_learn_and_each_degradation_is_reported(
     assert list((tmp_path / "tensorboard").iterdir())
 
 
-def test_vocoder_changes_phase_and_ends_with_a_model(trained):
+def test_vocoder_changes_phase_and_exports_a_model(trained):
     folder = trained / "vocoder"
     log = (folder / "log.txt").read_text()
     assert "features of clean speech" in log
-    assert len(list((folder / "samples").rglob("*_made.wav"))) == 1
+    assert len(list((folder / "samples").rglob("*_predicted.wav"))) == 1
     names = {p.name for p in (folder / "model").iterdir()}
     assert names == {
         "backbone",
@@ -80,11 +81,11 @@ def test_vocoder_changes_phase_and_ends_with_a_model(trained):
         "hyperparams.yaml",
         "vocoder.safetensors",
     }
-    # the adapters of stage 1 are handed on untouched
-    here, _ = load_weights(folder / "model/cleaner.safetensors")
-    there, _ = load_weights(trained / "pa/model/cleaner.safetensors")
-    assert here.keys() == there.keys()
-    assert all(torch.equal(here[k], there[k]) for k in here)
+    # the adapters of stage 1 are exported unchanged
+    exported, _ = load_weights(folder / "model/cleaner.safetensors")
+    adapters, _ = load_weights(trained / "pa/model/cleaner.safetensors")
+    assert exported.keys() == adapters.keys()
+    assert all(torch.equal(exported[k], adapters[k]) for k in exported)
 
 
 def test_vocoder_learns_and_a_resumed_run_keeps_its_phase(
@@ -110,7 +111,7 @@ def test_vocoder_learns_and_a_resumed_run_keeps_its_phase(
     phases = re.findall(r"features of (\w+) speech", log)
     assert phases == ["clean", "clean", "restored"]
     assert "resumed at step 20 of 60" in log
-    assert log.count("heard no restored features in 20 steps") == 1
+    assert log.count("not trained on restored features in 20 steps") == 1
 
 
 def test_adversarial_steps_change_both_networks(
@@ -135,38 +136,40 @@ def test_adversarial_steps_change_both_networks(
 
 
 @pytest.mark.parametrize("batches", [1, 2])
-def test_each_adversary_learns_from_its_own_loss_alone(
+def test_each_network_gets_gradients_of_its_own_loss_only(
     batches, train, trained, tiny_backbone, tmp_path, monkeypatch
 ):
-    """As if the discriminator judged anew, of detached sound, for its own."""
+    """As with separate passes, of detached waveforms for its own loss."""
     checked = []
 
     class Checked(VocoderBrain):
-        def adversarial_losses(self, made, target):
-            made.retain_grad()
-            self.pairs = [*getattr(self, "pairs", []), (made, target)]
-            return super().adversarial_losses(made, target)
+        def adversarial_losses(self, predicted, target):
+            predicted.retain_grad()
+            self.pairs = [*getattr(self, "pairs", []), (predicted, target)]
+            return super().adversarial_losses(predicted, target)
 
         def optimizers_step(self):
-            judge = self.modules.discriminator
-            parameters = list(judge.parameters())
+            discriminator = self.modules.discriminator
+            parameters = list(discriminator.parameters())
             sums = [torch.zeros_like(p) for p in parameters]
-            for made, target in self.pairs:
-                true, heard = judge(target), judge(made.detach())
-                loss = self.discriminator_loss(heard[0], true[0])["D_loss"]
+            for predicted, target in self.pairs:
+                real = discriminator(target)
+                fake = discriminator(predicted.detach())
+                loss = self.discriminator_loss(fake[0], real[0])["D_loss"]
                 for total, part in zip(
                     sums, torch.autograd.grad(loss, parameters), strict=True
                 ):
                     total += part / batches
-                leaf = made.detach().requires_grad_()
-                scores, features = judge(leaf)
-                given = stage, leaf, target, scores, features, true[1]
-                loss = self.generator_loss(*given)["G_loss"]
-                (wanted,) = torch.autograd.grad(loss / batches, leaf)
-                torch.testing.assert_close(made.grad, wanted)
-                checked.append(made.grad.abs().max())
-            found = [parameter.grad for parameter in parameters]
-            torch.testing.assert_close(found, sums)
+                leaf = predicted.detach().requires_grad_()
+                scores, features = discriminator(leaf)
+                loss = self.generator_loss(
+                    stage, leaf, target, scores, features, real[1]
+                )["G_loss"]
+                (expected,) = torch.autograd.grad(loss / batches, leaf)
+                torch.testing.assert_close(predicted.grad, expected)
+                checked.append(predicted.grad.abs().max())
+            gradients = [parameter.grad for parameter in parameters]
+            torch.testing.assert_close(gradients, sums)
             self.pairs = []
             super().optimizers_step()
 
@@ -186,7 +189,7 @@ def test_each_adversary_learns_from_its_own_loss_alone(
     assert len(checked) == 2 * batches and min(checked) > 0
 
 
-def test_adapters_learn_with_the_vocoder_and_a_resumed_run_has_them(
+def test_adapters_train_with_the_vocoder_and_are_resumed(
     train, trained, tiny_backbone, tmp_path
 ):
     options = {
@@ -205,15 +208,15 @@ def test_adapters_learn_with_the_vocoder_and_a_resumed_run_has_them(
     assert all(torch.equal(learned[name], resumed[name]) for name in learned)
 
 
-@pytest.mark.parametrize("mel_steps, taken", [(100, 2), (0, 4)])
-def test_with_the_adversary_the_last_checkpoint_is_taken(
-    mel_steps, taken, train, trained, tiny_backbone, tmp_path, monkeypatch
+@pytest.mark.parametrize("mel_steps, exported", [(100, 2), (0, 4)])
+def test_adversarial_runs_export_the_last_checkpoint(
+    mel_steps, exported, train, trained, tiny_backbone, tmp_path, monkeypatch
 ):
-    """Where every validation finds a higher mel error than the last one."""
+    """Although the mel error rises with every validation."""
     monkeypatch.setattr(
         VocoderBrain,
-        "figures",
-        lambda brain, means: {brain.best_key: brain.optimizer_step},
+        "stage_stats",
+        lambda brain: {brain.best_key: brain.optimizer_step},
     )
     train(
         "vocoder",
@@ -229,11 +232,11 @@ def test_with_the_adversary_the_last_checkpoint_is_taken(
     assert len(saves) == 2  # after steps 2 and 4
     assert_same_weights(
         tmp_path / "model/vocoder.safetensors",
-        saves[taken // 2 - 1] / "generator.ckpt",
+        saves[exported // 2 - 1] / "generator.ckpt",
     )
 
 
-def test_a_finished_run_is_not_trained_again(train, tiny_backbone, tmp_path):
+def test_a_finished_run_is_a_no_op(train, tiny_backbone, tmp_path):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
     train("pa", tmp_path, **options)
     train("pa", tmp_path, **options)
@@ -244,7 +247,7 @@ def test_a_finished_run_is_not_trained_again(train, tiny_backbone, tmp_path):
     "first,then,steps",
     [((3, 2), (8, 2), [2, 3, 5, 7, 8]), ((4, 4), (6, 1), [4, 5, 6])],
 )
-def test_a_longer_run_goes_on_to_its_last_step(
+def test_a_run_can_be_extended(
     first, then, steps, train, tiny_backbone, tmp_path
 ):
     for max_steps, valid_interval in (first, then):
@@ -257,14 +260,18 @@ def test_a_longer_run_goes_on_to_its_last_step(
             valid_interval=valid_interval,
         )
     lines = (tmp_path / "train_log.txt").read_text().splitlines()
-    seen = [int(re.match(r"step: (\d+)", x)[1]) for x in lines if "valid" in x]
-    assert seen == steps
+    validated = [
+        int(re.match(r"step: (\d+)", line)[1])
+        for line in lines
+        if "valid" in line
+    ]
+    assert validated == steps
 
 
 def test_test_only_evaluates_the_trained_vocoder(
     train_script, corpus, trained, tiny_backbone, tmp_path
 ):
-    given = arguments(
+    command_line = arguments(
         "vocoder",
         corpus,
         tmp_path,
@@ -274,17 +281,17 @@ def test_test_only_evaluates_the_trained_vocoder(
         pretrain_steps=1,
     )
     with pytest.raises(UserError, match="no checkpoint"):
-        train_script.main([*given, "--test_only"])
-    train_script.main(given)
+        train_script.main([*command_line, "--test_only"])
+    train_script.main(command_line)
     weights = tmp_path / "model/vocoder.safetensors"
     before = weights.read_bytes()
-    train_script.main([*given, "--test_only"])
+    train_script.main([*command_line, "--test_only"])
     assert weights.read_bytes() == before
     one, other = figures(tmp_path, "test mel restored")
     assert one == other
 
 
-def test_no_noise_has_to_be_said(train, tiny_backbone, tmp_path):
+def test_training_without_noise_is_explicit(train, tiny_backbone, tmp_path):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
     with pytest.raises(UserError, match="--noise_folder=FOLDER"):
         train("pa", tmp_path, noise_folder="null", **options)
@@ -294,14 +301,16 @@ def test_no_noise_has_to_be_said(train, tiny_backbone, tmp_path):
     assert figures(tmp_path, "valid loss")
 
 
-def test_a_worker_s_error_is_one_line(train, corpus, tiny_backbone, tmp_path):
+def test_an_error_in_a_worker_is_one_line(
+    train, corpus, tiny_backbone, tmp_path
+):
     broken = tmp_path / "speech"
     shutil.copytree(corpus / "speech", broken)
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
     options |= {"data_folder": broken, "valid_interval": 1}
     train("pa", tmp_path / "run", max_steps=1, **options)
     for path in broken.rglob("train*/take1.wav"):
-        path.write_bytes(b"not sound")  # after the headers were read
+        path.write_bytes(b"not audio")  # after preparation
     options |= {"max_steps": 50, "num_workers": 1, "skip_prep": True}
     done = subprocess.run(
         [sys.executable, *command("pa", corpus, tmp_path / "run", **options)],
@@ -325,6 +334,44 @@ def test_accumulated_batches_count_as_one_step(train, tiny_backbone, tmp_path):
     assert figures(tmp_path, "step")[:2] == [2, 4]
 
 
+def test_optimizer_step_limit_ends_a_run_early(
+    train_script, corpus, tiny_backbone, tmp_path
+):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2, "max_steps": 6}
+    command_line = arguments("pa", corpus, tmp_path, **options)
+    train_script.main([*command_line, "--optimizer_step_limit=3"])
+    assert figures(tmp_path, "step") == [2, 3, 3]
+
+
+def test_debug_runs_two_short_epochs_and_exports_nothing(
+    train_script, corpus, tiny_backbone, tmp_path
+):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    options |= {"max_steps": 50, "valid_interval": 10}
+    command_line = arguments("pa", corpus, tmp_path, **options)
+    train_script.main([*command_line, "--debug"])
+    assert figures(tmp_path, "step") == [2, 4, 4]
+    assert not (tmp_path / "model").exists()
+    assert not list((tmp_path / "save").glob("CKPT+*"))
+    train_script.main([*command_line, "--debug", "--debug_persistently"])
+    assert (tmp_path / "model/cleaner.safetensors").exists()
+
+
+@pytest.mark.parametrize("stage", ["ssl", "pa", "vocoder"])
+def test_the_compact_experiments_train_in_bf16(
+    stage, train, trained, tiny_backbone, tmp_path
+):
+    options = {}
+    if stage != "ssl":
+        options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    if stage == "vocoder":
+        pytest.importorskip("swift_f0")
+        options |= {"cleaner_folder": trained / "pa", "vocoder_frames": 12}
+    train(f"compact/{stage}", tmp_path, **options)
+    assert " in bf16, starts" in (tmp_path / "log.txt").read_text()
+    assert (tmp_path / "model").is_dir()
+
+
 def test_batches_by_duration_and_bf16(train, tiny_backbone, tmp_path):
     train(
         "pa",
@@ -338,8 +385,8 @@ def test_batches_by_duration_and_bf16(train, tiny_backbone, tmp_path):
 
 
 def command(stage, corpus, output, **overrides):
-    given = arguments(stage, corpus, output, **overrides)
-    return [str(ROOT / "train.py"), *given]
+    options = arguments(stage, corpus, output, **overrides)
+    return [str(ROOT / "train.py"), *options]
 
 
 LONG = {
@@ -352,14 +399,14 @@ LONG = {
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+def test_a_killed_run_resumes_with_identical_results(
     train, corpus, tiny_backbone, tmp_path
 ):
     options = {"ssl_source": tiny_backbone, **LONG}
     train("pa", tmp_path / "whole", **options)
     run = subprocess.Popen(
         [sys.executable, *command("pa", corpus, tmp_path / "cut", **options)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},  # as here, to the bit
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # for equal rounding
         stderr=subprocess.DEVNULL,
     )
     saves = tmp_path / "cut/save"
@@ -382,15 +429,15 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     assert all(torch.equal(one[k], other[k]) for k in one)
 
 
-def test_half_a_checkpoint_is_not_resumed_from(train, tiny_backbone, tmp_path):
+def test_an_incomplete_checkpoint_is_removed(train, tiny_backbone, tmp_path):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
     train("pa", tmp_path, **options)
-    half = tmp_path / "save/CKPT+2999-01-01+00-00-00+00"
-    half.mkdir()
-    (half / "CKPT.yaml.partial").write_text("unixtime: 1e12\n")
-    (half / "cleaner.ckpt").write_bytes(b"half")
+    incomplete = tmp_path / "save/CKPT+2999-01-01+00-00-00+00"
+    incomplete.mkdir()
+    (incomplete / "CKPT.yaml.partial").write_text("unixtime: 1e12\n")
+    (incomplete / "cleaner.ckpt").write_bytes(b"truncated")
     train("pa", tmp_path, **{**options, "max_steps": 4})
-    assert not half.exists()
+    assert not incomplete.exists()
     assert figures(tmp_path, "valid loss")[1:]
 
 
@@ -422,7 +469,9 @@ def test_two_processes(stage, extra, corpus, trained, tiny_backbone, tmp_path):
     assert len(list((tmp_path / "save").glob("CKPT+*"))) >= 1
 
 
-def test_wrong_data_is_said_in_one_line(train, tiny_backbone, tmp_path):
+def test_wrong_paths_and_names_are_reported_in_one_line(
+    train, tiny_backbone, tmp_path
+):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
     for overrides, word in (
         ({"data_folder": tmp_path / "nowhere"}, "nowhere"),
@@ -454,11 +503,11 @@ def test_a_vocoder_that_does_not_fit_is_refused(train, trained, tmp_path):
 
 def test_from_the_recipe_folder(corpus, tiny_backbone, tmp_path):
     recipe = ROOT / "recipes/LibriTTS/restoration/miipher2"
-    given = arguments(
+    command_line = arguments(
         "pa", corpus, tmp_path, ssl_source=tiny_backbone, ssl_layer=2
     )
     done = subprocess.run(
-        [sys.executable, "train.py", "hparams/pa.yaml", *given[1:]],
+        [sys.executable, "train.py", "hparams/pa.yaml", *command_line[1:]],
         cwd=recipe,
         capture_output=True,
         text=True,
@@ -467,7 +516,9 @@ def test_from_the_recipe_folder(corpus, tiny_backbone, tmp_path):
     assert "hparams/vocoder.yaml --cleaner_folder" in done.stdout
 
 
-def test_a_run_of_some_minutes_ends_in_time(train, tmp_path, tiny_backbone):
+def test_minutes_end_a_run_and_compress_the_schedule(
+    train, tmp_path, tiny_backbone
+):
     train(
         "pa",
         tmp_path,
@@ -481,18 +532,22 @@ def test_a_run_of_some_minutes_ends_in_time(train, tmp_path, tiny_backbone):
     (line,) = (tmp_path / "train_log.txt").read_text().splitlines()[:1]
     steps = int(re.search(r"step: (\d+)", line)[1])
     assert 0 < steps < 100000
-    # the schedule was gone through: the rate has cooled down
+    # the learning rate has cooled down
     assert float(re.search(r"lr: ([\d.e+-]+)", line)[1]) < 0.0002 / 5
     assert (tmp_path / "model/cleaner.safetensors").exists()
 
 
-def test_a_later_run_starts_where_the_earlier_ended(
+def test_start_folder_initialises_a_run(
     train, trained, tmp_path, tiny_backbone
 ):
     backbone = {"ssl_source": tiny_backbone, "ssl_layer": 2}
-    still = {"max_steps": 1, "valid_interval": 1, "lr": 0.0}
+    no_training = {"max_steps": 1, "valid_interval": 1, "lr": 0.0}
     train(
-        "pa", tmp_path / "pa", start_folder=trained / "pa", **backbone, **still
+        "pa",
+        tmp_path / "pa",
+        start_folder=trained / "pa",
+        **backbone,
+        **no_training,
     )
     name = "model/cleaner.safetensors"
     assert_same_weights(trained / "pa" / name, tmp_path / "pa" / name)
@@ -503,7 +558,7 @@ def test_a_later_run_starts_where_the_earlier_ended(
         start_folder=trained / "vocoder/model",
         export_half=True,
         **backbone,
-        **still,
+        **no_training,
     )
     half = tmp_path / "half/model"
     whole = trained / "vocoder/model/vocoder.safetensors"
@@ -514,19 +569,19 @@ def test_a_later_run_starts_where_the_earlier_ended(
         trained / "vocoder/model/backbone/model.safetensors",
         atol=1e-2,
     )
-    # and from half precision on, the discriminator too
+    # half precision models include the discriminator
     train(
         "vocoder",
-        tmp_path / "on",
+        tmp_path / "next",
         cleaner_folder=half,
         start_folder=half,
         export_half=True,
         **backbone,
-        **still,
+        **no_training,
     )
     for name in ("vocoder", "discriminator", "cleaner"):
         file = f"{name}.safetensors"
-        assert_same_weights(half / file, tmp_path / "on/model" / file)
+        assert_same_weights(half / file, tmp_path / "next/model" / file)
     with pytest.raises(UserError, match="no vocoder.safetensors there"):
         train(
             "vocoder",
@@ -538,7 +593,7 @@ def test_a_later_run_starts_where_the_earlier_ended(
 
 
 def assert_same_weights(one, other, atol=0.0):
-    """Compares two files of weights."""
+    """Compare two weight files."""
     one, other = load_weights(one)[0], load_weights(other)[0]
     assert one.keys() == other.keys()
     for name, tensor in one.items():
@@ -547,11 +602,11 @@ def assert_same_weights(one, other, atol=0.0):
         ), name
 
 
-def test_a_harmonic_vocoder_is_taught_pitch_and_averaged(
+def test_a_harmonic_vocoder_trains_with_pitch_and_averaging(
     train, trained, tmp_path, tiny_backbone, monkeypatch
 ):
     pytest.importorskip("swift_f0")
-    monkeypatch.chdir(tmp_path)  # tracks are kept in results/pitch
+    monkeypatch.chdir(tmp_path)  # pitch is cached in results/pitch
     train(
         "vocoder",
         tmp_path,
@@ -566,10 +621,8 @@ def test_a_harmonic_vocoder_is_taught_pitch_and_averaged(
     )
     assert list((tmp_path / "results/pitch").glob("*.npy"))
     (save, *_) = sorted((tmp_path / "save").glob("CKPT+*"))[::-1]
-    trained_now = load_weights(save / "generator.ckpt")[0]
+    latest = load_weights(save / "generator.ckpt")[0]
     exported = load_weights(tmp_path / "model/vocoder.safetensors")[0]
-    assert not torch.equal(
-        exported["pitch.weight"], trained_now["pitch.weight"]
-    )
+    assert not torch.equal(exported["pitch.weight"], latest["pitch.weight"])
     restorer = Restorer.from_hparams(str(tmp_path / "model"))
     assert restorer.restore_batch(torch.randn(1, 8000)).shape == (1, 8000)

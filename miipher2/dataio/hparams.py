@@ -1,0 +1,99 @@
+"""Load HyperPyYAML files with one-line errors.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import contextlib
+import re
+
+import ruamel.yaml
+import yaml
+from hyperpyyaml import load_hyperpyyaml
+
+from miipher2.errors import UserError
+
+
+@contextlib.contextmanager
+def yaml_errors(path):
+    """Turn what HyperPyYAML raises for a wrong file into a ``UserError``.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file that is loaded, for the message.
+
+    Raises
+    ------
+    UserError
+        For a missing or unreadable file, invalid YAML, a placeholder without
+        a value, an unknown class or a wrong argument of one.
+
+    Example
+    -------
+    >>> with yaml_errors("a.yaml"):
+    ...     load_hyperpyyaml("linear: !new:torch.nn.Linnear")
+    Traceback (most recent call last):
+    ...
+    miipher2.errors.UserError: a.yaml: cannot be loaded: ...
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        file = str(error.filename)
+        if file != str(path) and not file.endswith((".yaml", ".yml")):
+            raise  # of a class that the YAML builds
+        included = "" if file == str(path) else f" (included by {path})"
+        raise UserError(
+            f"{file}: cannot be read: {error.strerror}{included}"
+        ) from None
+    except (ruamel.yaml.YAMLError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path}: not a valid YAML file: {one_line(error)}"
+        ) from error
+    except (
+        AttributeError,
+        ImportError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = one_line(error)
+        placeholder = re.match(r"'(.+)' is a !PLACEHOLDER", reason)
+        if placeholder:
+            raise UserError(
+                f"--{placeholder[1]}: has to be given (see {path})"
+            ) from None
+        raise UserError(f"{path}: cannot be loaded: {reason}") from error
+
+
+def load_yaml(path, overrides=None):
+    """Load a HyperPyYAML file.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+    overrides : str or dict
+        Replaces top-level values.
+
+    Returns
+    -------
+    dict
+        The loaded values.
+
+    Raises
+    ------
+    UserError
+        See ``yaml_errors``.
+    """
+    with yaml_errors(path), open(path, encoding="utf-8") as file:
+        return load_hyperpyyaml(file, overrides)
+
+
+def one_line(error):
+    """Return the text of an exception on one line."""
+    text = ": ".join(str(part) for part in error.args if part) or str(error)
+    return " ".join(text.split())
