@@ -10,7 +10,7 @@ import sys
 from miipher2.errors import one_line_errors
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Arguments
@@ -37,9 +37,9 @@ def main(arguments=None):
     restore.add_parser(subparsers)
     degrade.add_parser(subparsers)
     evaluate.add_parser(subparsers)
-    arguments = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     with one_line_errors():
-        return arguments.run(arguments) or 0
+        return parsed.run(parsed) or 0
 
 
 if __name__ == "__main__":

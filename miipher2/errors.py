@@ -10,6 +10,7 @@ Authors
 
 import contextlib
 import sys
+from collections.abc import Iterator
 
 
 class UserError(ValueError):
@@ -25,7 +26,7 @@ class UserError(ValueError):
 
 
 @contextlib.contextmanager
-def one_line_errors():
+def one_line_errors() -> Iterator[None]:
     """Exit with a one-line message on a ``UserError``, ``OSError`` or Ctrl-C.
 
     An ``OSError`` is a missing permission or a full disk, for instance. All

@@ -1,4 +1,4 @@
-"""The command line.
+"""Tests of the command line.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ def test_every_command_has_help(command, capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["restore", "only"]])
-def test_wrong_usage_is_code_2(arguments, capsys):
+def test_wrong_usage_exits_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
     assert exit_.value.code == 2
@@ -26,11 +26,11 @@ def test_wrong_usage_is_code_2(arguments, capsys):
 
 
 @pytest.mark.parametrize("missing", ["input", "model"])
-def test_wrong_paths_are_one_line(tmp_path, missing, capsys):
+def test_wrong_paths_give_a_one_line_error(tmp_path, missing, capsys):
     source = tmp_path / "in.wav"
     if missing == "model":
-        source.write_bytes(b"sound")
-    given = [
+        source.write_bytes(b"audio")
+    arguments = [
         "restore",
         source,
         tmp_path / "out.wav",
@@ -38,7 +38,7 @@ def test_wrong_paths_are_one_line(tmp_path, missing, capsys):
         tmp_path / "no",
     ]
     with pytest.raises(SystemExit) as exit_:
-        main(list(map(str, given)))
+        main(list(map(str, arguments)))
     assert exit_.value.code == 2
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and "\n" not in error

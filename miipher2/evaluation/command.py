@@ -4,12 +4,13 @@ Authors
  * The miipher2 authors 2026
 """
 
+import argparse
 from pathlib import Path
 
 from miipher2.errors import UserError
 
 
-def add_parser(subparsers):
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add ``miipher2 evaluate`` to the command line.
 
     Arguments
@@ -19,7 +20,6 @@ def add_parser(subparsers):
 
     Example
     -------
-    >>> import argparse
     >>> parser = argparse.ArgumentParser()
     >>> add_parser(parser.add_subparsers())
     >>> options = ["evaluate", "--restored", "out", "--output", "report"]
@@ -63,7 +63,7 @@ def add_parser(subparsers):
     parser.set_defaults(run=run)
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Run ``miipher2 evaluate``.
 
     Arguments

@@ -17,6 +17,9 @@ from miipher2.evaluation.metrics import load_metrics
 from miipher2.evaluation.recognition import transcript
 from miipher2.evaluation.report import SIDES, Report, list_files
 
+# By restored file: the file of each side that belongs to it, or None.
+Matches = Mapping[str, Mapping[str, str | None]]
+
 
 class Folder:
     """The recordings of one side, looked up by the name of a restored file.
@@ -159,7 +162,12 @@ def evaluate(
     return report
 
 
-def _matching_transcripts(path, recogniser, restored, matches):
+def _matching_transcripts(
+    path: str | Path,
+    recogniser: str | None,
+    restored: str | Path,
+    matches: Matches,
+) -> Mapping[str, str]:
     """Read the transcripts; at least one must belong to a restored file."""
     if recogniser is None:
         raise UserError(f"{path}: transcripts need --recogniser, too")
@@ -172,9 +180,9 @@ def _matching_transcripts(path, recogniser, restored, matches):
     return texts
 
 
-def _unmatched(folders, matches):
+def _unmatched(folders: Mapping[str, Folder], matches: Matches) -> list[str]:
     """Return remarks on files without a counterpart on another side."""
-    remarks = []
+    remarks: list[str] = []
     for side, folder in folders.items():
         matched = {found[side] for found in matches.values()}
         if matched == {None}:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from speechbrain.utils.edit_distance import accumulatable_wer_stats
 
 from miipher2.errors import UserError
@@ -88,7 +89,9 @@ class CharacterErrors(Metric):
             truth = reference[1]
         return [character_error_rate(truth or "", text)]
 
-    def _recognise(self, wav, language):
+    def _recognise(
+        self, wav: np.ndarray, language: str | None
+    ) -> tuple[str, str]:
         """Return the text and its language, which is detected if None."""
         segments, info = self.model.transcribe(
             wav,

@@ -186,7 +186,9 @@ class Report:
         row["notes"] = "; ".join(notes)
         self.rows.append(row)
 
-    def _enter(self, row, metric, scores):
+    def _enter(
+        self, row: Row, metric: Metric, scores: Mapping[str, Sequence[float]]
+    ) -> list[str]:
         """Enter a metric's scores into a row; return notes on NaN."""
         notes = []
         for index, name in enumerate(metric.columns):
