@@ -21,7 +21,7 @@ from pathlib import Path
 import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
-from miipher2.dataio.manifests import prepare_noise, prepare_rirs
+from miipher2.dataio.prepare import prepare_noise, prepare_rirs
 from miipher2.errors import UserError, one_line_errors
 from miipher2.inference.freed_memory import keep_freed_memory
 from miipher2.training.experiment import load_cleaner, load_hparams, start_from

@@ -27,7 +27,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import torch
-from quality_set import DEGRADED, RATE, make, read_csv, write_csv
+from quality_set import DEGRADED, RATE, make
 from systems import (
     BandLSD,
     CachedRecogniser,
@@ -39,6 +39,7 @@ from tqdm import tqdm
 
 from miipher2.dataio.atomic import write_text
 from miipher2.dataio.audio import read_audio, write_audio
+from miipher2.dataio.tables import read_table, write_table
 from miipher2.errors import UserError, one_line_errors
 from miipher2.evaluation.metrics import load_metrics
 from miipher2.evaluation.report import means
@@ -65,7 +66,9 @@ def score(arguments):
     root = Path(arguments.set)
     report = Path(arguments.output or root / "report")
     needed = ("condition", "clip", "seconds", "cutoff_hz")
-    rows = read_csv(root / "set.csv", needed)
+    rows = [row for _, row in read_table(root / "set.csv", needed)]
+    if not rows:
+        raise UserError(f"{root / 'set.csv'}: expected at least one row")
     folders = {
         "input": (root, "input"),
         "rnnoise": (root / "rnnoise", ""),
@@ -100,7 +103,7 @@ def score(arguments):
     cache = ScoreCache(root / "scores.json")
     columns = score_files(rows, metrics, systems, path, cache)
     names = [f"{system}_{c}" for c in columns for system in systems]
-    write_csv(report / "files.csv", ("condition", "clip", *names), rows)
+    write_table(report / "files.csv", ("condition", "clip", *names), rows)
     text = describe(rows, columns, systems, speed)
     remarks += describe_metrics(metrics)
     text += "".join(f"- {remark}\n" for remark in remarks)

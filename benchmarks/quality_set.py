@@ -5,8 +5,6 @@ Authors
 """
 
 import argparse
-import csv
-import io
 import json
 import operator
 import tempfile
@@ -15,14 +13,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from miipher2.dataio.atomic import write_text
 from miipher2.dataio.audio import (
-    active_samples,
-    mean_power,
     read_audio,
     write_audio,
 )
 from miipher2.dataio.manifests import write_manifest
+from miipher2.dataio.speech_level import active_samples, mean_power
+from miipher2.dataio.tables import read_table, write_table
 from miipher2.degrade import (
     Babble,
     Bandwidth,
@@ -96,9 +93,8 @@ def make(arguments):
     data, output = Path(arguments.data), Path(arguments.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output}: exists already; give a new folder")
-    files = read_csv(
-        data / "manifest.csv", ("path", "seconds", "speaker", "split")
-    )
+    needed = ("path", "seconds", "speaker", "split")
+    files = [row for _, row in read_table(data / "manifest.csv", needed)]
     chosen = choose(files, arguments.clips, arguments.seed, data)
     held_out = [row for row in files if row["split"] == "valid"]
     rows = []
@@ -107,7 +103,7 @@ def make(arguments):
         with tempfile.TemporaryDirectory() as folder:
             chains = conditions(data, held_out, file["speaker"], folder)
             rows += write_clip(output, clean, file, chains, arguments.seed)
-    write_csv(output / "set.csv", COLUMNS, rows)
+    write_table(output / "set.csv", COLUMNS, rows)
     print(
         f"{len(chosen)} clips of {len({r['speaker'] for r in rows})} speakers, "
         f"{len(DEGRADED)} degradations: {output}"
@@ -265,27 +261,3 @@ def conditions(data, held_out, speaker, folder):
     mixed.steps = {name: mixed.steps[name] for name in MIXED}
     mixed.steps["noise"][1].speed = (1.0, 1.0)
     return {**{name: single.only(name) for name in steps}, "mixed": mixed}
-
-
-def read_csv(path, columns):
-    """Read a CSV file and check that it has these columns."""
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    missing = [name for name in columns if not rows or name not in rows[0]]
-    if missing:
-        raise UserError(f"{path}: no rows with {', '.join(missing)}")
-    return rows
-
-
-def write_csv(path, columns, rows):
-    """Write a CSV file atomically."""
-    text = io.StringIO()
-    writer = csv.DictWriter(
-        text, columns, extrasaction="ignore", lineterminator="\n"
-    )
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

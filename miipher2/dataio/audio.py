@@ -6,14 +6,20 @@ Authors
 
 from pathlib import Path
 
-import numpy as np
 import soundfile
 import soxr
 import torch
 
 from miipher2.dataio.atomic import atomic_write
-from miipher2.dataio.speech_level import ACTIVE_RANGE_DB, FRAME_SECONDS
+from miipher2.dataio.formats import output_format
 from miipher2.errors import UserError
+
+# All that libsndfile writes without being told an encoding.
+WRITABLE = [
+    name.lower()
+    for name in soundfile.available_formats()
+    if soundfile.default_subtype(name)
+]
 
 
 def resample(samples, rate, new_rate):
@@ -114,13 +120,7 @@ def write_audio(path, wav, sample_rate):
     2
     """
     path = Path(path)
-    file_format = path.suffix[1:].upper()
-    formats = soundfile.available_formats()
-    if file_format not in formats or not soundfile.default_subtype(file_format):
-        raise UserError(
-            f"{path}: no known format of sound: {path.suffix or 'no suffix'}; "
-            "end it in .wav, .flac or .ogg"
-        )
+    file_format = output_format(path, WRITABLE)
     try:
         with atomic_write(path) as file:
             soundfile.write(
@@ -128,47 +128,3 @@ def write_audio(path, wav, sample_rate):
             )
     except (soundfile.LibsndfileError, OSError) as error:
         raise UserError(f"{path}: cannot be written: {error}") from None
-
-
-def active_samples(samples, sample_rate):
-    """Where speech is active.
-
-    The clip is cut into frames of 25 ms, one after the other (the last may be
-    shorter). A frame is active if its mean power is above zero and at most
-    25 dB below that of the loudest frame.
-
-    Arguments
-    ---------
-    samples : numpy.ndarray
-        Speech of shape (time,).
-    sample_rate : int
-        In Hz.
-
-    Returns
-    -------
-    active : numpy.ndarray
-        bool of shape (time,): True for every sample of an active frame; all
-        False for digital silence.
-
-    Example
-    -------
-    >>> speech = np.concatenate([np.zeros(8000), np.ones(8000)])
-    >>> int(active_samples(speech, 16000).sum())
-    8000
-    """
-    if not len(samples):
-        return np.zeros(0, dtype=bool)
-    frame = max(1, round(FRAME_SECONDS * sample_rate))
-    starts = np.arange(0, len(samples), frame)
-    lengths = np.diff(starts, append=len(samples))
-    energy = np.add.reduceat(samples.astype(np.float64) ** 2, starts)
-    power = energy / lengths
-    floor = power.max() * 10 ** (-ACTIVE_RANGE_DB / 10)
-    return np.repeat((power > 0) & (power >= floor), lengths)
-
-
-def mean_power(samples):
-    """The mean of the squared samples, in double precision; 0 for none."""
-    if samples.size == 0:
-        return 0.0
-    return float(np.mean(samples.astype(np.float64) ** 2))

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import soundfile
 from tqdm import tqdm
 
+from miipher2.dataio.formats import CORPUS_SUFFIXES
 from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
 # What libsndfile says when the header of a stream leaves the length open.
 UNKNOWN_FRAMES = 2**63 - 1
 # Noisy and clean files of a pair may differ by this much, in seconds.
@@ -163,7 +163,7 @@ def contents(folder):
     return ", ".join(names[:6]) + more or "nothing"
 
 
-def list_audio(data_folder, *folders, suffixes=AUDIO_SUFFIXES, unlisted=None):
+def list_audio(data_folder, *folders, suffixes=CORPUS_SUFFIXES, unlisted=None):
     """Lists audio files; hidden files and folders are passed over.
 
     Linked folders are followed, each folder once, so that loops end.

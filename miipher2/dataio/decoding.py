@@ -16,18 +16,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from miipher2.dataio.audio_files import AUDIO_SUFFIXES, UNKNOWN_FRAMES
+from miipher2.dataio.audio_files import UNKNOWN_FRAMES
+from miipher2.dataio.formats import PYAV_SUFFIXES
 from miipher2.errors import UserError
 
-PYAV_SUFFIXES = (
-    *(".m4a", ".m4b", ".aac", ".wma", ".amr", ".ac3", ".mka", ".weba"),
-    *(".webm", ".mp4", ".m4v", ".mov", ".mkv", ".avi", ".3gp", ".ts", ".mpg"),
-)
-SUFFIXES = (
-    *AUDIO_SUFFIXES,
-    *(".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".nist"),
-    *PYAV_SUFFIXES,
-)
 BLOCK = 2**17  # samples of all channels together
 # What libsndfile notes about a wav, aiff or au that is shorter than it says
 CORRECTED = re.compile(

@@ -1,4 +1,4 @@
-"""Remembering that files are done, so that unchanged input is skipped.
+"""Skipping data preparation when nothing has changed.
 
 Authors
  * The miipher2 authors 2026
@@ -11,30 +11,31 @@ from miipher2.dataio.atomic import write_text
 from miipher2.dataio.digest import file_digest
 
 
-class Stamp:
-    """A small JSON file: what was made, and from what.
+class PrepCache:
+    """A JSON file that records which inputs the prepared files belong to.
 
     Arguments
     ---------
     path : str or Path
         The JSON file.
     source : dict
-        What the products depend on, in the types that JSON has.
+        What the prepared files depend on, in JSON types.
     products : dict
-        Path of each product, by name.
+        Path of each prepared file, by name.
 
     Example
     -------
     >>> product = getfixture("tmp_path") / "a.csv"
-    >>> stamp = Stamp(product.with_suffix(".json"), {"share": 1}, {"a": product})
+    >>> path = product.with_suffix(".json")
+    >>> cache = PrepCache(path, {"share": 1}, {"a": product})
     >>> write_text(product, "ID")
-    >>> stamp.fits()
+    >>> cache.is_current()
     False
-    >>> stamp.write(left_out=2)
-    >>> stamp.fits(), stamp.notes
+    >>> cache.save(left_out=2)
+    >>> cache.is_current(), cache.notes
     (True, {'left_out': 2})
-    >>> write_text(product, "changed by hand")
-    >>> stamp.fits()
+    >>> write_text(product, "edited")
+    >>> cache.is_current()
     False
     """
 
@@ -44,32 +45,32 @@ class Stamp:
         self.products = products
         self.notes = {}
 
-    def fits(self):
-        """Whether the products are there as they were made from this source.
+    def is_current(self):
+        """Compare the JSON file with the inputs and the prepared files.
 
         Returns
         -------
         bool
-            If True, ``notes`` are those that ``write`` was given.
+            If True, ``notes`` holds what ``save`` was given.
         """
         try:
-            known = json.loads(self.path.read_text("utf-8"))
-            self.notes = known["notes"]
-            return known == self._content()
+            saved = json.loads(self.path.read_text("utf-8"))
+            self.notes = saved["notes"]
+            return saved == self._content()
         except (OSError, ValueError, KeyError, TypeError):
-            return False  # missing or damaged: made anew
+            return False  # a file is missing or damaged
 
-    def write(self, **notes):
-        """Writes the stamp, once the products are written.
+    def save(self, **notes):
+        """Write the JSON file, after the prepared files.
 
         Arguments
         ---------
         **notes
-            What to know of the products without making them again.
+            Values for the run that skips preparation, in JSON types.
         """
         self.notes = notes
         write_text(self.path, json.dumps(self._content(), indent=1) + "\n")
 
     def _content(self):
-        made = {name: file_digest(path) for name, path in self.products.items()}
-        return {"source": self.source, "made": made, "notes": self.notes}
+        hashes = {n: file_digest(path) for n, path in self.products.items()}
+        return {"source": self.source, "made": hashes, "notes": self.notes}

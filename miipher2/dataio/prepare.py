@@ -1,54 +1,258 @@
-"""Prepare functions as programs of their own.
+"""Data preparation: manifests of a corpus, of noise and of impulse responses.
 
 Authors
  * The miipher2 authors 2026
 """
 
-import argparse
-import inspect
 import logging
-import re
+from collections import Counter
 from pathlib import Path
 
-from miipher2.errors import one_line_errors
+from miipher2.dataio.audio_files import (
+    check_pair,
+    contents,
+    first_folder,
+    list_audio,
+    read_headers,
+)
+from miipher2.dataio.digest import digest
+from miipher2.dataio.manifests import write_manifest
+from miipher2.dataio.prep_cache import PrepCache
+from miipher2.dataio.splits import SPLIT_FOLDERS, Utterance, assign_splits
+from miipher2.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
-def command_line(prepare, argv=None):
-    """Runs a prepare function as a program.
-
-    The options and their help come from its arguments and docstring.
+def check_choices(name, values, choices):
+    """Check that all values of an option are known.
 
     Arguments
     ---------
-    prepare : callable
-        ``prepare(data_folder, train_csv, valid_csv, test_csv, skip_prep,
-        **options)``.
-    argv : list of str
-        What was typed; None: what the program was started with.
+    name : str
+        The option.
+    values : iterable of str
+        Given by the user.
+    choices : iterable of str
+        Allowed values.
+
+    Raises
+    ------
+    UserError
+        If a value is unknown.
+
+    Example
+    -------
+    >>> check_choices("mic", ["mic1"], ["mic1", "mic2"])
     """
-    about, _, rest = inspect.getdoc(prepare).partition("\n\nArguments\n")
-    found = re.findall(r"^(\w+) : .*\n((?: {4}.*\n?)+)", rest, re.MULTILINE)
-    notes = {name: " ".join(note.split()) for name, note in found}
-    parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("data_folder", help=notes["data_folder"])
-    parser.add_argument(
-        "output_folder", help="Where train.csv, valid.csv and test.csv go."
-    )
-    options = list(inspect.signature(prepare).parameters.values())[5:]
-    for option in options:
-        default, several = option.default, isinstance(option.default, tuple)
-        shown = " ".join(default) or "none" if several else default
-        parser.add_argument(
-            f"--{option.name}",
-            default=default,
-            type=str if several else type(default),
-            nargs="+" if several else None,
-            help=f"{notes[option.name]} (default: {shown})",
+    unknown = [value for value in values if value not in choices]
+    if unknown:
+        raise UserError(
+            f"{name}: expected {', '.join(choices)}; found {', '.join(unknown)}"
         )
-    arguments = vars(parser.parse_args(argv))
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    output = Path(arguments.pop("output_folder"))
-    for split in ("train", "valid", "test"):
-        arguments[f"{split}_csv"] = output / f"{split}.csv"
-    with one_line_errors():
-        prepare(**arguments)
+
+
+def prepare_manifests(
+    data_folder,
+    utterances,
+    manifests,
+    layout,
+    valid_share=0.05,
+    test_share=0.05,
+    min_seconds=0.0,
+    repeat_few=False,
+):
+    """Write the manifests of a corpus, unless they are up to date.
+
+    ``train.stamp.json`` beside ``train.csv`` records what they were made from.
+    While it matches the listed files, the arguments and the manifests, no
+    header is read.
+
+    Arguments
+    ---------
+    data_folder : str or Path
+        ``$data_root`` of the manifests.
+    utterances : list of Utterance
+        All files of the corpus.
+    manifests : dict
+        Path of the CSV file of each split, ``train`` first.
+    layout : str
+        Expected files, for the error message if there are none.
+    valid_share, test_share : float
+        Shares to hold out if the corpus has no splits of its own.
+    min_seconds : float
+        Minimum duration.
+    repeat_few : bool
+        Whether to put all files into every split if there are too few.
+
+    Raises
+    ------
+    UserError
+        If no usable file remains, or the two sides of a pair differ.
+    """
+    if not utterances:
+        raise UserError(
+            f"{data_folder}: expected {layout}; found {contents(data_folder)}"
+        )
+    shares = {"valid": valid_share, "test": test_share}
+    shares = {name: shares[name] for name in manifests if name != "train"}
+    cache = _cache(
+        utterances, manifests, {**shares, "min_seconds": min_seconds}
+    )
+    if cache.is_current():
+        logger.info("%s: nothing has changed, skipped", manifests["train"])
+        if cache.notes["left_out"]:
+            logger.warning(
+                "%d unusable files were skipped; delete %s to try them again",
+                cache.notes["left_out"],
+                cache.path,
+            )
+        return
+    rows, failed = _rows(data_folder, utterances, min_seconds)
+    usable = [u for u in utterances if u.audio in rows]
+    splits = assign_splits(usable, shares, repeat_few)
+    for name, path in manifests.items():
+        _write_split(path, [rows[u.audio] for u in splits[name]])
+    cache.save(left_out=failed)
+
+
+def _cache(utterances, manifests, arguments):
+    source = {
+        # Increment when the same files should give different manifests.
+        "format": 1,
+        "arguments": arguments,
+        "files": len(utterances),
+        "listing": digest(repr(sorted(utterances))),
+    }
+    path = Path(manifests["train"]).with_suffix(".stamp.json")
+    return PrepCache(path, source, manifests)
+
+
+def _write_split(path, rows):
+    write_manifest(path, rows)
+    logger.info(
+        "%s: %d files, %d speakers, %.2f h",
+        path,
+        len(rows),
+        len({row["spk_id"] for row in rows}),
+        sum(row["duration"] for row in rows) / 3600,
+    )
+
+
+def _rows(data_folder, utterances, min_seconds):
+    """Return manifest rows by file, and the number of unusable files."""
+    files = [file for u in utterances for file in (u.audio, u.noisy) if file]
+    headers, failed = read_headers(data_folder, files)
+    if not headers:
+        raise UserError(
+            f"{data_folder}: none of {len(files)} audio files can be used; "
+            f"{failed[0][0]}: {failed[0][1]}"
+        )
+    ids = _ids(u.audio for u in utterances)
+    rows, short = {}, 0
+    for u in utterances:
+        sides = [file.path for file in (u.audio, u.noisy) if file]
+        if not all(path in headers for path in sides):
+            continue
+        if headers[u.audio.path].seconds < min_seconds:
+            short += 1
+            continue
+        rows[u.audio] = _row(u, ids[u.audio], headers)
+    if short:
+        logger.info("%d files under %g s skipped", short, min_seconds)
+    if not rows:
+        raise UserError(
+            f"{data_folder}: nothing is left of {len(files)} audio files: "
+            f"{len(failed)} cannot be used, {short} are under {min_seconds:g} s"
+        )
+    return rows, len(failed)
+
+
+def _row(utterance, ID, headers):
+    clean, noisy = utterance.audio, utterance.noisy
+    row = {
+        "ID": ID,
+        "duration": headers[clean.path].seconds,
+        "wav": f"$data_root/{clean.path}",
+        "spk_id": utterance.spk_id.strip().replace("$", "_"),
+    }
+    if noisy:
+        check_pair(
+            headers[clean.path], clean.path, headers[noisy.path], noisy.path
+        )
+        row["noisy_wav"] = f"$data_root/{noisy.path}"
+    return row
+
+
+def _ids(files):
+    """Return IDs made from paths, with a hash where two would be the same."""
+    ids = {file: file.stem.replace("/", "-").strip() for file in files}
+    times = Counter(ids.values())
+    return {
+        file: name if times[name] == 1 else f"{name}-{digest(file.path)[:8]}"
+        for file, name in ids.items()
+    }
+
+
+def prepare_noise(
+    data_folder, csv, valid_csv, valid_share=0.1, skip_prep=False
+):
+    """Write the manifests of all noise recordings below a folder.
+
+    Folders named ``train``, ``valid`` (``val``, ``dev``, ``test``), at any
+    depth, decide which files are held out. Without them, a share is.
+
+    Arguments
+    ---------
+    data_folder : str or Path
+        Folder with noise; ``$data_root`` of the manifests.
+    csv : str or Path
+        Manifest for training.
+    valid_csv : str or Path
+        Manifest for validation.
+    valid_share : float
+        Share to hold out. A single file goes to both manifests.
+    skip_prep : bool
+        Whether to skip preparation.
+
+    Raises
+    ------
+    UserError
+        If the folder is missing or holds no usable audio.
+
+    Example
+    -------
+    >>> import soundfile
+    >>> from miipher2.dataio.manifests import read_manifest
+    >>> folder = getfixture("tmp_path")
+    >>> for name in "abcd":
+    ...     soundfile.write(folder / f"{name}.wav", [0.0] * 4000, 8000)
+    >>> prepare_noise(folder, folder / "noise.csv", folder / "valid.csv")
+    >>> len(read_manifest(folder / "noise.csv", folder))
+    3
+    """
+    if skip_prep:
+        return
+    utterances = []
+    for file in list_audio(data_folder):
+        splits = [SPLIT_FOLDERS.get(name.lower()) for name in file.folders]
+        split = next((name for name in splits if name), None)
+        utterances.append(
+            Utterance(
+                file,
+                spk_id=first_folder(data_folder, file.folders),
+                split="valid" if split == "test" else split,
+            )
+        )
+    prepare_manifests(
+        data_folder,
+        utterances,
+        {"train": csv, "valid": valid_csv},
+        "audio files at any depth",
+        valid_share=valid_share,
+        repeat_few=True,
+    )
+
+
+# Impulse responses are listed in the same way.
+prepare_rirs = prepare_noise

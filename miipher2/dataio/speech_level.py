@@ -18,6 +18,55 @@ TRAINED_DB = -26.0  # level that the models are trained at
 MAX_GAIN_DB = 40.0  # so that what is nearly silence is not blown up
 
 
+def frame_length(sample_rate):
+    """Samples in a frame of 25 ms."""
+    return max(1, round(FRAME_SECONDS * sample_rate))
+
+
+def active_samples(samples, sample_rate):
+    """Where speech is active.
+
+    The clip is cut into frames of 25 ms, one after the other (the last may be
+    shorter). A frame is active if its mean power is above zero and at most
+    25 dB below that of the loudest frame.
+
+    Arguments
+    ---------
+    samples : numpy.ndarray
+        Speech of shape (time,).
+    sample_rate : int
+        In Hz.
+
+    Returns
+    -------
+    active : numpy.ndarray
+        bool of shape (time,): True for every sample of an active frame; all
+        False for digital silence.
+
+    Example
+    -------
+    >>> speech = np.concatenate([np.zeros(8000), np.ones(8000)])
+    >>> int(active_samples(speech, 16000).sum())
+    8000
+    """
+    if not len(samples):
+        return np.zeros(0, dtype=bool)
+    frame = frame_length(sample_rate)
+    starts = np.arange(0, len(samples), frame)
+    lengths = np.diff(starts, append=len(samples))
+    energy = np.add.reduceat(samples.astype(np.float64) ** 2, starts)
+    power = energy / lengths
+    floor = power.max() * 10 ** (-ACTIVE_RANGE_DB / 10)
+    return np.repeat((power > 0) & (power >= floor), lengths)
+
+
+def mean_power(samples):
+    """The mean of the squared samples, in double precision; 0 for none."""
+    if samples.size == 0:
+        return 0.0
+    return float(np.mean(samples.astype(np.float64) ** 2))
+
+
 class PowerHistogram:
     """Powers of blocks of sound, sorted into classes of 0.1 dB.
 
@@ -97,7 +146,7 @@ class SpeechLevel:
     """
 
     def __init__(self, sample_rate):
-        self.frame = max(1, round(FRAME_SECONDS * sample_rate))
+        self.frame = frame_length(sample_rate)
         self.powers = PowerHistogram()
         self.rest = np.zeros(0)
         self.peak = 0.0

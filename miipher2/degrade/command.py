@@ -4,8 +4,6 @@ Authors
  * The miipher2 authors 2026
 """
 
-import csv
-import io
 import json
 import os
 import sys
@@ -15,21 +13,22 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from miipher2.dataio.atomic import write_text
 from miipher2.dataio.audio import read_audio, write_audio
 from miipher2.dataio.audio_files import (
     first_folder,
     list_audio,
     read_headers,
 )
+from miipher2.dataio.formats import LOSSLESS_SUFFIXES
 from miipher2.dataio.hparams import load_yaml
 from miipher2.dataio.manifests import read_manifest, write_manifest
+from miipher2.dataio.output_names import unique_stems
+from miipher2.dataio.tables import write_table
 from miipher2.degrade.base import generator
 from miipher2.errors import UserError
 
 DEFAULT_CHAIN = Path(__file__).with_name("degrade.yaml")
 DEFAULT_ROOMS = Path(__file__).with_name("rooms.yaml")
-WRITTEN = (".wav", ".flac")
 # The corpora that the chain draws from: what the command calls them, and how
 # the keys in the YAML start.
 CORPORA = {
@@ -148,7 +147,7 @@ def degrade(arguments):
                 failed += 1
                 print(f"failed: {error}", file=sys.stderr)
     if clean.is_dir() or arguments.pairs:
-        _write_rows(output / "manifest.csv", rows)
+        write_table(output / "manifest.csv", rows[0] if rows else ["ID"], rows)
     else:
         print(*(row["metadata"] for row in rows))
     print(f"{len(rows)} written, {failed} failed: {output}")
@@ -161,16 +160,13 @@ def _outputs(clean, output, pairs):
         paths = [file.path for file in list_audio(clean)]
         if not paths:
             raise UserError(f"{clean}: no recordings there")
-        stems = [os.path.splitext(path)[0] for path in paths]
         names = {}
-        for path, stem in zip(paths, stems, strict=True):
+        for path, stem in unique_stems(paths).items():
             suffix = os.path.splitext(path)[1].lower()
-            suffix = suffix if suffix in WRITTEN else ".wav"
-            # a.wav and a.mp3 in one folder become a.wav.wav and a.mp3.wav.
-            unique = stem if stems.count(stem) == 1 else path
-            names[clean / path] = unique + suffix
+            suffix = suffix if suffix in LOSSLESS_SUFFIXES else ".wav"
+            names[clean / path] = stem + suffix
     elif clean.is_file():
-        if not pairs and output.suffix.lower() not in WRITTEN:
+        if not pairs and output.suffix.lower() not in LOSSLESS_SUFFIXES:
             raise UserError(f"{output}: give a file that ends in .wav or .flac")
         names = {clean: clean.stem + ".wav" if pairs else output.name}
     else:
@@ -272,17 +268,6 @@ def _degrade_file(chain, source, name, arguments):
     return row
 
 
-def _write_rows(path, rows):
-    """Writes rows that all have the same columns as a CSV file."""
-    text = io.StringIO()
-    writer = csv.DictWriter(
-        text, list(rows[0]) if rows else ["ID"], lineterminator="\n"
-    )
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-
-
 def rooms(arguments):
     """Runs ``miipher2 rooms``.
 
@@ -302,5 +287,5 @@ def rooms(arguments):
         seconds = f"{len(rir) / simulator.sample_rate:.6f}"
         wav = f"$data_root/{path.name}"
         rows.append({"ID": name, "duration": seconds, "wav": wav, **room})
-    _write_rows(output / "rooms.csv", rows)
+    write_table(output / "rooms.csv", rows[0] if rows else ["ID"], rows)
     print(f"{len(rows)} rooms: {output / 'rooms.csv'}")

@@ -6,7 +6,7 @@ Authors
 
 import numpy as np
 
-from miipher2.dataio.audio import active_samples, mean_power
+from miipher2.dataio.speech_level import active_samples, mean_power
 from miipher2.degrade.base import Degradation, uniform
 
 

@@ -7,7 +7,8 @@ Authors
 import numpy as np
 from scipy import fft
 
-from miipher2.dataio.audio import active_samples, mean_power, resample
+from miipher2.dataio.audio import resample
+from miipher2.dataio.speech_level import active_samples, mean_power
 from miipher2.degrade.base import (
     Degradation,
     fit,
@@ -26,7 +27,7 @@ class AdditiveNoise(Degradation):
     """Base class of noise added at a signal-to-noise ratio on active speech.
 
     The SNR is the ratio of the mean powers of speech and noise over the active
-    samples of the speech (see ``miipher2.dataio.audio.active_samples``). The
+    samples of the speech (see ``miipher2.dataio.speech_level.active_samples``). The
     speech is the input of this step, including reverberation from an earlier
     step. Digital silence is not changed and has the SNR None.
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.fft import next_fast_len
 from scipy.signal import stft
 
-from miipher2.dataio.audio import active_samples, mean_power
+from miipher2.dataio.speech_level import active_samples, mean_power
 
 MAX_DELAY_SECONDS = 0.1
 # Smallest ratio of a correlation peak to the root mean square. Over 50
@@ -100,7 +100,7 @@ def log_spectral_distance(
     """Return the log-spectral distance in dB.
 
     Both signals are cut to the shorter one and scaled to the same level of
-    active speech (``miipher2.dataio.audio.active_samples``). Their power
+    active speech (``miipher2.dataio.speech_level.active_samples``). Their power
     spectra come from an STFT with a Hann window of 512 samples and a hop length
     of 128, limited from below to 80 dB under the largest bin of the reference.
     The distance is the root mean square of the differences in dB over the bins

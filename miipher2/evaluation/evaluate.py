@@ -4,7 +4,6 @@ Authors
  * The miipher2 authors 2026
 """
 
-import csv
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from miipher2.dataio.audio_files import list_audio
+from miipher2.dataio.tables import read_table
 from miipher2.errors import UserError
 from miipher2.evaluation.metrics import load_metrics
 from miipher2.evaluation.recognition import transcript
@@ -223,14 +223,7 @@ def read_transcripts(path: str | Path) -> Mapping[str, str]:
     >>> read_transcripts(path)
     {'noise/a': 'Hello there.'}
     """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return {
-                row["ID"]: row["text"] or "" for row in csv.DictReader(file)
-            }
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    except KeyError as error:
-        raise UserError(
-            f"{path}: has no column {error}; expected ID,text"
-        ) from None
+    return {
+        row["ID"]: row["text"] or ""
+        for _, row in read_table(path, ("ID", "text"))
+    }

@@ -12,12 +12,12 @@ import soundfile
 
 from miipher2.dataio.atomic import atomic_write
 from miipher2.dataio.decoding import resampler
+from miipher2.dataio.formats import output_format
 from miipher2.errors import UserError
 from miipher2.inference.loudness import CEILING, Loudness, TruePeak
 from miipher2.inference.silence import hush
 from miipher2.inference.windows import Seams
 
-FORMATS = ("wav", "flac", "ogg")
 BLOCK = 2**16  # samples a channel
 IN_MEMORY = 2**22  # bytes of a channel that wait in memory to be written
 # More than what noise takes of the input's loudness: if hardly anything is left
@@ -198,7 +198,7 @@ class RestoredRecording:
 
     def __init__(self, path, recording, restorer, sample_rate, loudness):
         self.path = path
-        self.format = check_format(path)
+        self.format = output_format(path)
         self.sample_rate = sample_rate
         self.loudness = loudness
         try:
@@ -271,38 +271,6 @@ class RestoredRecording:
         ):
             for block in scaled_blocks(channels, gains):
                 sound.write(block)
-
-
-def check_format(path):
-    """The format that a suffix asks for.
-
-    Arguments
-    ---------
-    path : Path
-        A file's name.
-
-    Returns
-    -------
-    str
-        As soundfile calls it.
-
-    Raises
-    ------
-    UserError
-        If it is none of wav, flac and ogg.
-
-    Example
-    -------
-    >>> import pathlib
-    >>> check_format(pathlib.Path("a.flac"))
-    'FLAC'
-    """
-    if path.suffix[1:].lower() not in FORMATS:
-        raise UserError(
-            f"{path}: no known format of sound: {path.suffix or 'no suffix'}; "
-            f"end it in .{', .'.join(FORMATS[:-1])} or .{FORMATS[-1]}"
-        )
-    return path.suffix[1:].upper()
 
 
 def _failure(path, error):

@@ -20,6 +20,7 @@ import argparse
 import csv
 import fnmatch
 import io
+import operator
 import re
 import tarfile
 import zlib
@@ -31,6 +32,7 @@ from tqdm import tqdm
 
 from miipher2.dataio.audio import read_audio
 from miipher2.dataio.manifests import COLUMNS
+from miipher2.dataio.tables import read_table
 from miipher2.errors import UserError, one_line_errors
 
 RATE = 16000
@@ -97,12 +99,8 @@ def choose(data, patterns=None):
         (kind, split) -> rows, kind being speech, noise or rir.
     """
     chosen, left_out = defaultdict(list), defaultdict(float)
-    with open(data / "manifest.csv", encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        for name in NEEDED:
-            if name not in (reader.fieldnames or ()):
-                raise UserError(f"{file.name}: has no column {name}")
-        rows = sorted(reader, key=lambda row: row["path"])
+    rows = [row for _, row in read_table(data / "manifest.csv", NEEDED)]
+    rows.sort(key=operator.itemgetter("path"))
     for row in rows:
         kind = re.match("speech|noise|rir|", row["path"])[0]
         if (kind, row["split"]) not in MANIFESTS:

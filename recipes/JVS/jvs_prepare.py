@@ -11,8 +11,8 @@ Authors
 """
 
 from miipher2.dataio.audio_files import corpus_root, list_audio
-from miipher2.dataio.manifests import prepare_manifests
-from miipher2.dataio.prepare import command_line
+from miipher2.dataio.prepare import prepare_manifests
+from miipher2.dataio.prepare_cli import command_line
 from miipher2.dataio.splits import Utterance
 from miipher2.errors import UserError
 

@@ -21,8 +21,8 @@ from miipher2.dataio.audio_files import (
     first_folder,
     list_audio,
 )
-from miipher2.dataio.manifests import prepare_manifests
-from miipher2.dataio.prepare import command_line
+from miipher2.dataio.prepare import prepare_manifests
+from miipher2.dataio.prepare_cli import command_line
 from miipher2.dataio.splits import SPLIT_FOLDERS, Utterance
 from miipher2.errors import UserError
 

@@ -19,7 +19,7 @@ import systems
 import torch
 from tiny_voice import voice
 
-from miipher2.dataio.audio import active_samples
+from miipher2.dataio.speech_level import active_samples
 from miipher2.errors import UserError
 from miipher2.evaluation import base, metrics
 

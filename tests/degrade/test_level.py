@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_audio import RATE
 
-from miipher2.dataio.audio import active_samples
+from miipher2.dataio.speech_level import active_samples
 from miipher2.degrade import Level, generator
 
 

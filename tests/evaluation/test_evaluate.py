@@ -73,7 +73,7 @@ def test_read_transcripts(tmp_path, folders):
     with pytest.raises(UserError, match="--recogniser"):
         evaluate.evaluate(folders / "restored", transcripts=path)
     path.write_text("ID,words\na,b\n")
-    with pytest.raises(UserError, match="no column 'text'"):
+    with pytest.raises(UserError, match="expected the columns ID,text"):
         read_transcripts(path)
     path.write_text("ID,text\nother,b\n")
     with pytest.raises(UserError, match="no ID matches"):

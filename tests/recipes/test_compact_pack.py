@@ -160,11 +160,13 @@ def test_files_that_are_not_there(pack, data, capsys):
     (data / "manifest.csv").write_text("path,seconds\n")
     with pytest.raises(SystemExit):
         pack()
-    assert "manifest.csv: has no column speaker" in capsys.readouterr().err
+    assert "speaker,split,licence missing" in capsys.readouterr().err
     (data / "manifest.csv").unlink()
     with pytest.raises(SystemExit):
         pack()
-    assert "manifest.csv: No such file" in capsys.readouterr().err
+    assert (
+        "manifest.csv: cannot be read: No such file" in capsys.readouterr().err
+    )
 
 
 def test_a_stream_number_changes_no_sound(recipe):

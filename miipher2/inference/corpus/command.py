@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from miipher2.dataio.formats import OUTPUT_FORMATS, output_format
 from miipher2.errors import UserError
 from miipher2.inference.corpus import local
 from miipher2.inference.corpus import ray_engine as cluster
@@ -22,7 +23,6 @@ from miipher2.inference.corpus.progress import Progress, logging_to
 from miipher2.inference.corpus.sharding import load, part
 from miipher2.inference.corpus.tars import check_tars, tar_settings
 from miipher2.inference.job import Settings
-from miipher2.inference.writing import FORMATS, check_format
 
 logger = logging.getLogger("miipher2.inference")
 
@@ -71,7 +71,7 @@ def add_parser(subparsers):
     sound = parser.add_argument_group("the outputs")
     sound.add_argument(
         "--format",
-        choices=FORMATS,
+        choices=OUTPUT_FORMATS,
         default="wav",
         help="of what is written to a folder; default: wav",
     )
@@ -259,7 +259,7 @@ def is_single_file(inputs, output):
         return False
     if source.suffix.lower() == ".csv" or is_tar(source):
         return False
-    check_format(output)
+    output_format(output)
     return True
 
 

@@ -4,21 +4,17 @@ Authors
  * The miipher2 authors 2026
 """
 
-import csv
-import functools
-import io
 import os
 import re
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from miipher2.dataio.audio_files import list_audio
-from miipher2.dataio.decoding import SUFFIXES
 from miipher2.dataio.digest import digest
+from miipher2.dataio.formats import RECORDING_SUFFIXES, TAR_SUFFIXES
+from miipher2.dataio.output_names import check_overwriting, unique_stems
+from miipher2.dataio.tables import read_table
 from miipher2.errors import UserError
-
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 
 class Item(NamedTuple):
@@ -124,7 +120,8 @@ def list_items(inputs, output, suffix):
     if not found:
         raise UserError(f"{', '.join(map(str, inputs))}: no recordings there")
     outputs = {name: name for name in found if is_tar(name)}
-    outputs |= name_outputs(found.keys() - outputs.keys(), suffix)
+    stems = unique_stems(found.keys() - outputs.keys())
+    outputs |= {name: stem + suffix for name, stem in stems.items()}
     items = [
         Item(name, file, outputs[name], size)
         for name, (file, size) in sorted(found.items())
@@ -149,7 +146,9 @@ def _of_folder(folder, output, name):
     prefix = f"{folder.resolve().name}/" if name else ""
     errors = []
     files = list_audio(
-        folder, suffixes=SUFFIXES + TAR_SUFFIXES, unlisted=errors.append
+        folder,
+        suffixes=RECORDING_SUFFIXES + TAR_SUFFIXES,
+        unlisted=errors.append,
     )
     files = [(file.path, file.size) for file in files]
     for error in errors:
@@ -171,20 +170,11 @@ def _of_manifest(path):
     Paths are relative to the file's folder, which is also what ``$data_root``
     stands for. Recordings elsewhere go by the column ID.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if "wav" not in (reader.fieldnames or []):
-        raise UserError(
-            f"{path}: expected a manifest with the column 'wav', found "
-            f"{','.join(reader.fieldnames or []) or 'none'}"
-        )
     listed = []
-    for row in reader:
+    # File names that are not valid UTF-8 stay as they are.
+    for line, row in read_table(path, ("wav",), errors="surrogateescape"):
         wav = re.sub(r"^\$\w+/", "", row["wav"] or "")
-        place = f"{path}, line {reader.line_num}"
+        place = f"{path}, line {line}"
         if not wav:
             raise UserError(f"{place}: wav is empty")
         file = path.parent / wav
@@ -209,71 +199,6 @@ def _size(path):
         return path.stat().st_size
     except OSError:  # reading it will tell
         return 0
-
-
-def name_outputs(names, suffix):
-    """Names outputs such that no two are the same.
-
-    Arguments
-    ---------
-    names : iterable of str
-        Names of the inputs.
-    suffix : str
-        Of the outputs.
-
-    Returns
-    -------
-    dict
-        Name of each output by that of the input.
-
-    Example
-    -------
-    >>> name_outputs(["a.wav", "a.mp3", "a.mp3.ogg"], ".wav")
-    {'a.wav': 'a.wav.wav', 'a.mp3': 'a.mp3.wav', 'a.mp3.ogg': 'a.mp3.ogg.wav'}
-    """
-    outputs = {name: os.path.splitext(name)[0] + suffix for name in names}
-    while True:
-        times = Counter(outputs.values())
-        longer = {
-            name: name + suffix
-            for name, output in outputs.items()
-            if times[output] > 1 and output != name + suffix
-        }
-        if not longer:
-            return outputs
-        outputs |= longer
-
-
-def check_overwriting(pairs):
-    """Makes sure that no output is an input.
-
-    Arguments
-    ---------
-    pairs : list of (Path, Path)
-        Input and output.
-
-    Raises
-    ------
-    UserError
-        If one is, through whatever links.
-
-    Example
-    -------
-    >>> check_overwriting([(Path("a.wav"), Path("out/a.wav"))])
-    """
-    real = functools.lru_cache(maxsize=1024)(os.path.realpath)
-
-    def place(path):
-        return os.path.join(real(path.parent), path.name)
-
-    inputs = {place(source) for source, _ in pairs}
-    inputs |= {os.path.realpath(s) for s, _ in pairs if s.is_symlink()}
-    for source, output in pairs:
-        if place(output) in inputs:
-            raise UserError(
-                f"{output}: the output of {source} would overwrite an input; "
-                "give another output"
-            )
 
 
 def shard_of(ID, num_shards):

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from miipher2.dataio.atomic import atomic_write
-from miipher2.dataio.decoding import SUFFIXES
 from miipher2.dataio.digest import digest
+from miipher2.dataio.formats import RECORDING_SUFFIXES
+from miipher2.dataio.output_names import unique_stems
 from miipher2.errors import UserError
-from miipher2.inference.corpus.inputs import Item, name_outputs
+from miipher2.inference.corpus.inputs import Item
 from miipher2.inference.corpus.manifest import Row
 from miipher2.inference.recording import Stopped
 
@@ -135,8 +136,10 @@ class TarJob:
         for key, sample in self._samples():
             if stop.is_set():
                 raise Stopped
-            names = [n for n in sample if n.lower().endswith(SUFFIXES)]
-            for name, output in name_outputs(names, self.suffix).items():
+            names = [
+                n for n in sample if n.lower().endswith(RECORDING_SUFFIXES)
+            ]
+            for name, stem in unique_stems(names).items():
                 if name in self.members:
                     raise ValueError(f"{name} is in it twice")
                 number = len(items)
@@ -144,7 +147,7 @@ class TarJob:
                 with reasons("cannot be written"):
                     source.write_bytes(sample[name])
                 file = restored / f"{number}{self.suffix}"
-                self.members[name] = _Member(key, output, file)
+                self.members[name] = _Member(key, stem + self.suffix, file)
                 items.append(
                     Item(
                         f"{self.item.ID}/{name}",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from miipher2.errors import UserError
-from miipher2.inference.corpus.inputs import list_items, name_outputs, shard_of
+from miipher2.inference.corpus.inputs import list_items, shard_of
 
 
 @pytest.fixture
@@ -52,13 +52,6 @@ def test_a_folder_keeps_its_tree(corpus, tmp_path):
     assert outputs([folder], tmp_path / "out", ".flac")["v.mp4"] == "v.flac"
 
 
-def test_names_are_never_the_same():
-    names = ["a.wav", "a.mp3", "a.wav.flac", "a.wav.wav.ogg", "b.wav"]
-    found = name_outputs(names, ".wav")
-    assert len(set(found.values())) == len(names)
-    assert found["b.wav"] == "b.wav"
-
-
 def test_files_folders_and_manifests(corpus, tmp_path):
     one, two = corpus("x/a.wav", folder="one"), corpus("b.wav", folder="two")
     single = corpus("c.wav", folder="three") / "c.wav"
@@ -80,7 +73,7 @@ def test_files_folders_and_manifests(corpus, tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("path\na.wav\n", "the column 'wav', found path"),
+        ("path\na.wav\n", "the columns wav, found path"),
         ("ID,wav\na,\n", "line 2: wav is empty"),
         ("wav\n../b.wav\n", "add a column ID"),
         ("ID,wav\n../../evil,../b.wav\n", "leads out of the output folder"),

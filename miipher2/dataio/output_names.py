@@ -1,0 +1,76 @@
+"""Names of output files, unique and never those of inputs.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import functools
+import os
+from collections import Counter
+
+from miipher2.errors import UserError
+
+
+def unique_stems(names):
+    """Remove suffixes from file names where the stems stay unique.
+
+    Arguments
+    ---------
+    names : iterable of str
+        Distinct relative paths.
+
+    Returns
+    -------
+    dict
+        By name: its stem, or the name itself if another file has that stem.
+
+    Example
+    -------
+    >>> unique_stems(["a.wav", "a.mp3", "b.wav"])
+    {'a.wav': 'a.wav', 'a.mp3': 'a.mp3', 'b.wav': 'b'}
+    """
+    stems = {name: os.path.splitext(name)[0] for name in names}
+    while True:
+        # Again after each change: "a.mp3" may be the stem of "a.mp3.ogg".
+        times = Counter(stems.values())
+        collisions = {
+            name: name
+            for name, stem in stems.items()
+            if times[stem] > 1 and stem != name
+        }
+        if not collisions:
+            return stems
+        stems |= collisions
+
+
+def check_overwriting(pairs):
+    """Check that no output would overwrite an input.
+
+    Arguments
+    ---------
+    pairs : list of (Path, Path)
+        Input and output. Symbolic links are resolved.
+
+    Raises
+    ------
+    UserError
+        If an output is an input.
+
+    Example
+    -------
+    >>> from pathlib import Path
+    >>> check_overwriting([(Path("a.wav"), Path("out/a.wav"))])
+    """
+    real = functools.lru_cache(maxsize=1024)(os.path.realpath)
+
+    def resolve(path):
+        return os.path.join(real(path.parent), path.name)
+
+    inputs = {resolve(source) for source, _ in pairs}
+    inputs |= {os.path.realpath(s) for s, _ in pairs if s.is_symlink()}
+    for source, output in pairs:
+        if resolve(output) in inputs:
+            raise UserError(
+                f"{output}: the output of {source} would overwrite an input; "
+                "give another output"
+            )

@@ -1,0 +1,100 @@
+"""Reading and writing CSV tables.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import csv
+import io
+from pathlib import Path
+
+from miipher2.dataio.atomic import write_text
+from miipher2.errors import UserError
+
+
+def read_table(path, columns, skipinitialspace=False, errors="strict"):
+    """Read the rows of a CSV file.
+
+    Arguments
+    ---------
+    path : str or Path
+        UTF-8, with a header.
+    columns : tuple of str
+        Required columns; others may be present.
+    skipinitialspace : bool
+        Whether to remove spaces after commas.
+    errors : str
+        How to decode invalid UTF-8; see ``bytes.decode``.
+
+    Yields
+    ------
+    line : int
+        Number of the row's last line, from 1.
+    row : dict
+        Text by column; None where the line is too short.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read or a column is missing.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.csv"
+    >>> _ = path.write_text("ID,text\\n1,Hello.\\n")
+    >>> list(read_table(path, ("ID", "text")))
+    [(2, {'ID': '1', 'text': 'Hello.'})]
+    """
+    try:
+        # utf-8-sig: spreadsheet programs write a byte order mark.
+        text = Path(path).read_bytes().decode("utf-8-sig", errors)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read: {error.strerror}; expected a CSV file "
+            f"with the columns {','.join(columns)}"
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: cannot be read: expected UTF-8") from None
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), skipinitialspace=skipinitialspace
+    )
+    try:
+        found = reader.fieldnames or []
+        missing = [name for name in columns if name not in found]
+        if missing:
+            raise UserError(
+                f"{path}: expected the columns {','.join(columns)}, found "
+                f"{','.join(found) or 'none'}; {','.join(missing)} missing"
+            )
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+
+
+def write_table(path, columns, rows):
+    """Write a CSV file atomically.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file; its folder is created if needed.
+    columns : list of str
+        The header. Other keys of the rows are ignored.
+    rows : list of dict
+        Values by column.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.csv"
+    >>> write_table(path, ["ID", "text"], [{"ID": 1, "text": "Hello."}])
+    >>> path.read_text()
+    'ID,text\\n1,Hello.\\n'
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, columns, extrasaction="ignore", lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
