@@ -65,8 +65,8 @@ class Degradation:
     """Base class of all degradations.
 
     A subclass takes physical parameters and implements ``degrade`` for one
-    clip, a float32 array ``(time,)``. It draws from the given generator only
-    and keeps no state between calls, so that it can be pickled and sent to
+    clip, a float32 array ``(time,)``. It draws only from the generator passed
+    and has no state between calls, so that it can be pickled and sent to
     other processes. ``adds_sound`` is True if it adds noise, voices or
     reverberation.
 

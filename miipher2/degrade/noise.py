@@ -87,7 +87,7 @@ class Noise(AdditiveNoise):
     csv : str or None
         Manifest of the recordings (ID, duration, wav); None for no noise.
     data_root : str or None
-        What ``$data_root`` stands for in the manifest.
+        Value of ``$data_root`` in the manifest.
     snr_db : tuple of float
         Lowest and highest signal-to-noise ratio on active speech, in dB.
     speed : tuple of float
@@ -136,7 +136,7 @@ class Babble(AdditiveNoise):
         Manifest of speech (ID, duration, wav, and spk_id if known); None for
         no babble.
     data_root : str or None
-        What ``$data_root`` stands for in the manifest.
+        Value of ``$data_root`` in the manifest.
     snr_db : tuple of float
         Lowest and highest signal-to-noise ratio on active speech, in dB.
     voices : tuple of int

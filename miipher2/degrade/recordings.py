@@ -14,7 +14,7 @@ from miipher2.degrade.base import pick
 from miipher2.errors import UserError
 
 CACHE_BYTES = 128 * 2**20
-WHOLE_SECONDS = 10.0
+CACHED_SECONDS = 10.0
 
 
 class _Cache(collections.OrderedDict):
@@ -52,7 +52,7 @@ class Recordings:
     csv : str or None
         Manifest with the columns ID, duration (in seconds) and wav.
     data_root : str or None
-        What ``$data_root`` stands for in the column wav.
+        Value of ``$data_root`` in the column wav.
     sample_rate : int
         In Hz, of the audio returned.
     """
@@ -79,7 +79,7 @@ class Recordings:
             self._rows = read_manifest(self.csv, self.data_root)
         return self._rows
 
-    def whole(self, row):
+    def read(self, row):
         """Return all samples of a row's file, read-only, of shape (time,)."""
         return _cache.get_or_read(
             (row["wav"], self.sample_rate),
@@ -107,7 +107,7 @@ class Recordings:
         """
         position = rng.random()  # relative to the latest possible start
         latest = row["duration"] - length / self.sample_rate
-        if row["duration"] > WHOLE_SECONDS and latest > 0:
+        if row["duration"] > CACHED_SECONDS and latest > 0:
             samples = read_audio(
                 row["wav"],
                 self.sample_rate,
@@ -116,7 +116,7 @@ class Recordings:
             ).numpy()
             start = 0
         else:
-            samples = self.whole(row)
+            samples = self.read(row)
             latest = len(samples) - length
             starts = latest + 1 if latest >= 0 else len(samples)
             start = int(position * starts)

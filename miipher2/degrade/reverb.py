@@ -54,7 +54,7 @@ class Reverb(Degradation):
         Manifest of room impulse responses (ID, duration, wav) of any sample
         rate; None for no reverberation.
     data_root : str or None
-        What ``$data_root`` stands for in the manifest.
+        Value of ``$data_root`` in the manifest.
     target : str
         The target of restoration: ``dry``, the input, or ``early``, the input
         convolved with the early part of the same response.
@@ -90,7 +90,7 @@ class Reverb(Degradation):
     def degrade_pair(self, target, samples, rng):
         """As ``degrade``, with the target; see ``Degradation``."""
         row = pick(rng, self.recordings.rows)
-        rir = self.recordings.whole(row)
+        rir = self.recordings.read(row)
         if not np.any(rir):
             raise UserError(
                 f"{row['wav']}: silent; remove its row from "

@@ -149,14 +149,16 @@ def test_yaml_without_corpora():
 
 def test_yaml_through_an_include(corpora, tmp_path):
     """Include the YAML as the training recipes do."""
-    given = "".join(f"    {key}: {value}\n" for key, value in corpora.items())
+    overrides = "".join(
+        f"    {key}: {value}\n" for key, value in corpora.items()
+    )
     recipe = tmp_path / "recipe.yaml"
     (tmp_path / "models").symlink_to(HPARAMS / "models")
     recipe.write_text(
         "rate: 24000\n"
         "degrade: !include:models/degrade.yaml\n"
         "    sample_rate: !ref <rate>\n"
-        f"{given}"
+        f"{overrides}"
         "    clean_share: 0.5\n"
         "copy: !ref <degrade[chain]>\n"
     )

@@ -99,8 +99,8 @@ def test_rows_of_a_batch_are_drawn_in_order(chain, speech, name):
     noisy, metadata = step(speech.repeat(4, 1), generator(0))
     rng = generator(0)
     for row in range(4):
-        alone, drawn = step(speech, rng)
-        assert torch.equal(noisy[row], alone)
+        single, drawn = step(speech, rng)
+        assert torch.equal(noisy[row], single)
         assert metadata[row] == drawn
     assert any(not torch.equal(noisy[0], other) for other in noisy[1:])
 

@@ -105,12 +105,12 @@ def test_noise_and_rooms_from_folders_and_manifests(clean, corpora, tmp_path):
     noise.mkdir()
     shutil.copy(f"{corpora['noise_root']}/short.flac", noise / "short.flac")
     out = tmp_path / "out"
-    given = ["--noise", str(noise), "--rirs", corpora["rir_csv"]]
+    options = ["--noise", str(noise), "--rirs", corpora["rir_csv"]]
     for only, key, value in (
         ("noise", "noise", "short.flac"),
         ("reverb", "rir", "rt"),
     ):
-        main(["degrade", str(clean), str(out), *given, "--only", only])
+        main(["degrade", str(clean), str(out), *options, "--only", only])
         for row in rows_of(out / "manifest.csv"):
             drawn = json.loads(row["metadata"])["steps"][0]
             assert drawn[key].startswith(value)
@@ -139,7 +139,7 @@ def test_unreadable_files_are_counted(clean, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         (["{clean}", "{clean}"], "would be overwritten"),
         (["{clean}/none", "{out}"], "no such file"),
@@ -155,7 +155,7 @@ def test_unreadable_files_are_counted(clean, tmp_path, capsys):
         (["{clean}", "{out}", "--degrade", "{empty_csv}"], "empty.csv"),
     ],
 )
-def test_errors_are_one_line(clean, tmp_path, capsys, given, message):
+def test_errors_are_one_line(clean, tmp_path, capsys, arguments, message):
     paths = {
         "clean": clean,
         "out": tmp_path / "out",
@@ -167,7 +167,7 @@ def test_errors_are_one_line(clean, tmp_path, capsys, given, message):
     paths["empty_csv"].write_text("ID,duration,wav\n")
     paths["bad"].write_text("a: 1\n")
     with pytest.raises(SystemExit) as end:
-        main(["degrade", *(text.format(**paths) for text in given)])
+        main(["degrade", *(text.format(**paths) for text in arguments)])
     assert end.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
@@ -187,5 +187,5 @@ def test_rooms(tmp_path, clean):
         assert measured == pytest.approx(target, rel=0.15)
         assert len(row["room_m"].split("x")) == 3
     out = tmp_path / "wet"
-    given = ["--rirs", str(rooms / "rooms.csv"), "--only", "reverb"]
-    assert main(["degrade", str(clean), str(out), *given]) == 0
+    options = ["--rirs", str(rooms / "rooms.csv"), "--only", "reverb"]
+    assert main(["degrade", str(clean), str(out), *options]) == 0

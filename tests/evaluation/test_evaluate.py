@@ -134,7 +134,7 @@ def test_unusable_files_are_noted_and_not_averaged(folders, toy_metrics):
     )
     (restored / "hiss/text.wav").write_text("not audio")
     write(restored / "hiss/empty.wav", numpy.zeros(0))
-    write(restored / "hiss/lone.wav", speech())
+    write(restored / "hiss/extra.wav", speech())
     write(folders / "clean/gone.wav", speech())
     write(restored / "room/a.wav", speech(2, seconds=0.5))
     report = evaluate.evaluate(**sides(folders))
@@ -143,10 +143,10 @@ def test_unusable_files_are_noted_and_not_averaged(folders, toy_metrics):
     assert "NaN" in found["hiss/nan.wav"]["notes"]
     assert "cannot be read" in found["hiss/text.wav"]["notes"]
     assert "empty" in found["hiss/empty.wav"]["notes"]
-    assert "no clean" in found["hiss/lone.wav"]["notes"]
+    assert "no clean" in found["hiss/extra.wav"]["notes"]
     assert "restored is 0.50 s shorter" in found["room/a.wav"]["notes"]
-    assert found["hiss/lone.wav"]["restored_peak"]
-    assert found["hiss/lone.wav"]["restored_lsd"] == ""
+    assert found["hiss/extra.wav"]["restored_peak"]
+    assert found["hiss/extra.wav"]["restored_lsd"] == ""
     assert report.failed == 4
     for column, names in report.columns.items():
         assert len(complete_scores(report.rows, column, names)) == 4
@@ -154,7 +154,7 @@ def test_unusable_files_are_noted_and_not_averaged(folders, toy_metrics):
     assert "1 of clean without a restored one: gone.wav" in summary
     assert "5 restored without input: " in summary
     assert "4 restored without clean: " in summary
-    assert "lone.wav, " in summary
+    assert "extra.wav, " in summary
     assert "LSD dB: mean over 4 of 9 files" in summary
 
 
