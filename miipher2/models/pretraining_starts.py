@@ -23,7 +23,7 @@ def start_as_filterbank(conv, sample_rate):
     speech: the layer norm above would otherwise take away the level.
 
     Learned filters become like these, but need long for it: measured on the
-    same data and steps, see docs/compact.md.
+    same data and steps, see docs/log/compact.md.
 
     Arguments
     ---------
