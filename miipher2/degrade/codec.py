@@ -74,7 +74,7 @@ def _pcm(subtype):
 
 
 def _pyav(encoder, decoder, **options):
-    """Return a round trip through FFmpeg's codecs, without a container."""
+    """Return a function that encodes and decodes with FFmpeg's codecs."""
 
     def round_trip(samples, rate, kbps):
         encode = av.CodecContext.create(encoder, "w")

@@ -22,15 +22,14 @@ from miipher2.dataio.audio_files import (
 from miipher2.dataio.formats import LOSSLESS_SUFFIXES
 from miipher2.dataio.hparams import load_yaml
 from miipher2.dataio.manifests import read_manifest, write_manifest
-from miipher2.dataio.output_names import unique_stems
+from miipher2.dataio.output_names import check_overwriting, unique_stems
 from miipher2.dataio.tables import write_table
 from miipher2.degrade.base import generator
 from miipher2.errors import UserError
 
 DEFAULT_CHAIN = Path(__file__).with_name("degrade.yaml")
 DEFAULT_ROOMS = Path(__file__).with_name("rooms.yaml")
-# The corpora that the chain draws from: what the command calls them, and how
-# the keys in the YAML start.
+# Options for the chain's corpora, with the prefix of their keys in the YAML.
 CORPORA = {
     "noise": "noise",
     "music": "music",
@@ -40,7 +39,7 @@ CORPORA = {
 
 
 def add_parser(subparsers):
-    """Adds ``miipher2 degrade`` and ``miipher2 rooms``.
+    """Add ``miipher2 degrade`` and ``miipher2 rooms`` to the command line.
 
     Arguments
     ---------
@@ -55,55 +54,79 @@ def add_parser(subparsers):
     >>> parser.parse_args(["degrade", "clean", "noisy", "--only", "codec"]).only
     'codec'
     """
-    parser = subparsers.add_parser(
-        "degrade", help="damage clean speech, and write down how"
+    _add_degrade(
+        subparsers.add_parser("degrade", help="degrade clean recordings")
     )
+    _add_rooms(
+        subparsers.add_parser(
+            "rooms", help="simulate a pool of room impulse responses"
+        )
+    )
+
+
+def _add_degrade(parser):
+    """Add the arguments of ``miipher2 degrade``."""
     parser.add_argument("clean", help="a recording, or a folder of them")
     parser.add_argument(
         "noisy",
-        help="a .wav or .flac file, or a folder: its tree becomes that of the "
-        "input, with a manifest.csv of what was drawn for each file",
+        help="a .wav or .flac file, or a folder: gets the folder tree of the "
+        "input and a manifest.csv with the parameters drawn for each file",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="the same seed, the same damage"
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of all random draws; default: 0",
     )
     parser.add_argument(
         "--degrade",
         metavar="YAML",
         default=DEFAULT_CHAIN,
-        help="degradations and their ranges; default: those of the training",
+        help="the degradations and their ranges; default: those of training",
     )
     parser.add_argument(
-        "--only", metavar="NAME", help="this degradation alone, on every file"
+        "--only",
+        metavar="NAME",
+        help="apply this degradation alone, to every file",
     )
     parser.add_argument(
         "--pairs",
         action="store_true",
-        help="write NOISY/noisy and NOISY/clean with the same names, as "
+        help="write NOISY/noisy and NOISY/clean with the same file names, as "
         "recipes/Paired reads them",
     )
     add_corpora(parser)
     parser.set_defaults(run=degrade)
 
-    parser = subparsers.add_parser(
-        "rooms", help="simulate a pool of room impulse responses"
-    )
+
+def _add_rooms(parser):
+    """Add the arguments of ``miipher2 rooms``."""
     parser.add_argument(
         "output", help="folder for the .flac files and rooms.csv"
     )
-    parser.add_argument("--count", type=int, default=1000, help="how many")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=1000,
+        help="number of rooms; default: 1000",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of all random draws; default: 0",
+    )
     parser.add_argument(
         "--rooms",
         metavar="YAML",
         default=DEFAULT_ROOMS,
-        help="ranges of size, RT60 and distance",
+        help="the ranges of size, RT60 and distance",
     )
     parser.set_defaults(run=rooms)
 
 
 def add_corpora(parser):
-    """Adds the options that name what the chain draws from.
+    """Add the options for the corpora that the chain draws from.
 
     Arguments
     ---------
@@ -120,20 +143,20 @@ def add_corpora(parser):
 
 
 def degrade(arguments):
-    """Runs ``miipher2 degrade``.
+    """Run ``miipher2 degrade``.
 
     Arguments
     ---------
     arguments : argparse.Namespace
-        What the parser read.
+        The parsed arguments.
 
     Returns
     -------
     int
-        0 if all was written, 1 if some recordings failed.
+        0 if all files were written, 1 if some recordings failed.
     """
     clean, output = Path(arguments.clean), Path(arguments.noisy)
-    names = _outputs(clean, output, arguments.pairs)
+    names = _output_names(clean, output, arguments.pairs)
     with tempfile.TemporaryDirectory() as folder:
         chain = load_chain(arguments.degrade, arguments, folder)
         if arguments.only:
@@ -147,41 +170,46 @@ def degrade(arguments):
                 failed += 1
                 print(f"failed: {error}", file=sys.stderr)
     if clean.is_dir() or arguments.pairs:
-        write_table(output / "manifest.csv", rows[0] if rows else ["ID"], rows)
+        _write_rows(output / "manifest.csv", rows)
     else:
         print(*(row["metadata"] for row in rows))
     print(f"{len(rows)} written, {failed} failed: {output}")
     return 1 if failed else 0
 
 
-def _outputs(clean, output, pairs):
-    """The name of each input's output below the output folder."""
+def _output_names(clean, output, pairs):
+    """Return the output's name, relative to its folder, of each input path."""
     if clean.is_dir():
-        paths = [file.path for file in list_audio(clean)]
-        if not paths:
-            raise UserError(f"{clean}: no recordings there")
-        names = {}
-        for path, stem in unique_stems(paths).items():
-            suffix = os.path.splitext(path)[1].lower()
-            suffix = suffix if suffix in LOSSLESS_SUFFIXES else ".wav"
-            names[clean / path] = stem + suffix
-    elif clean.is_file():
-        if not pairs and output.suffix.lower() not in LOSSLESS_SUFFIXES:
-            raise UserError(f"{output}: give a file that ends in .wav or .flac")
-        names = {clean: clean.stem + ".wav" if pairs else output.name}
-    else:
+        names, folder = _names_of_folder(clean), output
+    elif not clean.is_file():
         raise UserError(f"{clean}: no such file or folder")
-    folder = output if clean.is_dir() else output.parent
-    for path, name in names.items():
-        if not pairs and path.resolve() == (folder / name).resolve():
-            raise UserError(
-                f"{path}: would be overwritten; give another output"
-            )
+    elif pairs:
+        names, folder = {clean: f"{clean.stem}.wav"}, output
+    elif output.suffix.lower() not in LOSSLESS_SUFFIXES:
+        raise UserError(f"{output}: expected a file that ends in .wav or .flac")
+    else:
+        names, folder = {clean: output.name}, output.parent
+    if not pairs:
+        check_overwriting([(path, folder / n) for path, n in names.items()])
+    return names
+
+
+def _names_of_folder(clean):
+    """Return the output's name of each recording in a folder."""
+    paths = [file.path for file in list_audio(clean)]
+    if not paths:
+        raise UserError(f"{clean}: contains no recordings")
+    names = {}
+    for path, stem in unique_stems(paths).items():
+        suffix = os.path.splitext(path)[1].lower()
+        if suffix not in LOSSLESS_SUFFIXES:
+            suffix = ".wav"
+        names[clean / path] = stem + suffix
     return names
 
 
 def load_chain(path, arguments, folder):
-    """The chain of a YAML file with the corpora that the user gave.
+    """Load the chain of a YAML file with the corpora of the command line.
 
     Arguments
     ---------
@@ -190,13 +218,13 @@ def load_chain(path, arguments, folder):
     arguments : argparse.Namespace
         With the options of ``add_corpora``.
     folder : str or Path
-        Where the manifests of folders are written; it has to stay while the
+        Gets the manifests of corpora given as folders; must exist while the
         chain is in use.
 
     Returns
     -------
     chain : Chain
-        What the file has under the key ``chain``.
+        The value of the key ``chain``.
 
     Raises
     ------
@@ -212,7 +240,7 @@ def load_chain(path, arguments, folder):
         if manifest.is_dir():
             manifest, root = Path(folder, f"{key}.csv"), manifest
             _list_folder(root, manifest)
-        # Now, so that a manifest that cannot be used is found before any work.
+        # Reports an unusable manifest now rather than at its first use.
         read_manifest(manifest, root)
         overrides[f"{key}_csv"] = str(manifest)
         overrides[f"{key}_root"] = str(root)
@@ -220,10 +248,10 @@ def load_chain(path, arguments, folder):
 
 
 def _list_folder(root, manifest):
-    """Writes a manifest of all recordings below a folder."""
+    """Write a manifest of all recordings in a folder."""
     headers, _ = read_headers(root, list_audio(root))
     if not headers:
-        raise UserError(f"{root}: no recordings there")
+        raise UserError(f"{root}: contains no recordings")
     rows = [
         {
             "ID": path,
@@ -237,7 +265,7 @@ def _list_folder(root, manifest):
 
 
 def _load(path, key, overrides=None):
-    """What a YAML file holds under a key."""
+    """Load a YAML file and return the value of a key."""
     loaded = load_yaml(path, overrides)
     if key not in loaded:
         raise UserError(f"{path}: has no key {key!r}")
@@ -245,9 +273,9 @@ def _load(path, key, overrides=None):
 
 
 def _degrade_file(chain, source, name, arguments):
-    """Damages one recording; returns its row of the manifest."""
+    """Degrade one recording; return its row of the manifest."""
     wav = read_audio(source, chain.sample_rate)
-    # By its name, so that the damage does not depend on the other files.
+    # Seeded by the name, so that a file's draws do not depend on other files.
     rng = generator(arguments.seed, name)
     target, noisy, metadata = chain.pair(wav, rng)
     output = Path(arguments.noisy)
@@ -268,13 +296,18 @@ def _degrade_file(chain, source, name, arguments):
     return row
 
 
+def _write_rows(path, rows):
+    """Write rows that have the same columns as a CSV file."""
+    write_table(path, list(rows[0]) if rows else ["ID"], rows)
+
+
 def rooms(arguments):
-    """Runs ``miipher2 rooms``.
+    """Run ``miipher2 rooms``.
 
     Arguments
     ---------
     arguments : argparse.Namespace
-        What the parser read.
+        The parsed arguments.
     """
     simulator = _load(arguments.rooms, "rooms")
     output = Path(arguments.output)
@@ -287,5 +320,5 @@ def rooms(arguments):
         seconds = f"{len(rir) / simulator.sample_rate:.6f}"
         wav = f"$data_root/{path.name}"
         rows.append({"ID": name, "duration": seconds, "wav": wav, **room})
-    write_table(output / "rooms.csv", rows[0] if rows else ["ID"], rows)
+    _write_rows(output / "rooms.csv", rows)
     print(f"{len(rows)} rooms: {output / 'rooms.csv'}")

@@ -141,7 +141,7 @@ def test_unreadable_files_are_counted(clean, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{clean}", "{clean}"], "would be overwritten"),
+        (["{clean}", "{clean}"], "would overwrite"),
         (["{clean}/none", "{out}"], "no such file"),
         (["{clean}/anna/1.wav", "{out}"], "ends in .wav or .flac"),
         (["{empty}", "{out}"], "no recordings"),
