@@ -99,8 +99,8 @@ def evaluate(
 ) -> Report:
     """Measure restored recordings, and their input and reference.
 
-    Files are matched by their paths relative to the folders, without suffix.
-    All are mixed to mono and resampled to 16 kHz.
+    Files are matched by their relative paths without suffix, mixed to mono and
+    resampled to 16 kHz.
 
     Arguments
     ---------
@@ -114,9 +114,9 @@ def evaluate(
         Whisper model for the character error rate: a folder in CTranslate2
         format, or a name that faster-whisper knows. None for no such rate.
     transcripts : str or Path
-        CSV file with the columns ID,text, where the ID is a restored file's
-        relative path without suffix, or its name. None to use the
-        recogniser's output for the reference.
+        CSV file with the columns ID (a restored file's relative path without
+        suffix, or its name) and text. None to use the recogniser's output for
+        the reference.
 
     Returns
     -------
@@ -135,40 +135,32 @@ def evaluate(
     >>> report.write("report")  # doctest: +SKIP
     """
     paths = dict(zip(SIDES, (source, restored, reference), strict=True))
-    folders = {
-        side: Folder(path) for side, path in paths.items() if path is not None
-    }
+    folders = {s: Folder(p) for s, p in paths.items() if p is not None}
     matches = {
         file: {side: folder.find(file) for side, folder in folders.items()}
         for file in folders["restored"].files
     }
-    texts = None
-    if transcripts is not None:
-        texts = _matching_transcripts(
-            transcripts, recogniser, restored, matches
-        )
+    texts = _read_matching(transcripts, recogniser, restored, matches)
     unmatched = _unmatched(folders, matches)
     metrics, missing = load_metrics(recogniser, texts)
     report = Report(folders, metrics, missing + unmatched)
     for file, found in tqdm(matches.items(), unit="file", disable=None):
         report.add(
             file,
-            {
-                side: folders[side].path / path
-                for side, path in found.items()
-                if path
-            },
+            {s: folders[s].path / path for s, path in found.items() if path},
         )
     return report
 
 
-def _matching_transcripts(
-    path: str | Path,
+def _read_matching(
+    path: str | Path | None,
     recogniser: str | None,
     restored: str | Path,
     matches: Matches,
-) -> Mapping[str, str]:
+) -> Mapping[str, str] | None:
     """Read the transcripts; at least one must belong to a restored file."""
+    if path is None:
+        return None
     if recogniser is None:
         raise UserError(f"{path}: transcripts need --recogniser, too")
     texts = read_transcripts(path)
