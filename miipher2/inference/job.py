@@ -14,7 +14,7 @@ import numpy as np
 
 from miipher2.dataio.decoding import NothingToRestore
 from miipher2.errors import UserError
-from miipher2.inference.corpus.manifest import Row, now
+from miipher2.inference.items import Row, now
 from miipher2.inference.recording import Recording
 from miipher2.inference.writing import RestoredRecording
 
@@ -55,7 +55,7 @@ class Job:
 
     Arguments
     ---------
-    item : miipher2.inference.corpus.inputs.Item
+    item : miipher2.inference.items.Item
         What to restore.
     folder : str or Path
         The output folder.
@@ -68,7 +68,7 @@ class Job:
 
     Attributes
     ----------
-    row : miipher2.inference.corpus.manifest.Row
+    row : miipher2.inference.items.Row
         What became of it, once it is over.
     """
 

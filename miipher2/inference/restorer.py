@@ -17,9 +17,10 @@ from speechbrain.utils.fetching import LocalStrategy
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from miipher2.dataio.output_names import check_overwriting
 from miipher2.errors import UserError
 from miipher2.inference.batching import Engine
-from miipher2.inference.corpus.inputs import Item, check_overwriting
+from miipher2.inference.items import Item
 from miipher2.inference.job import Job, Settings
 from miipher2.inference.model_folder import find_model, model_identity
 from miipher2.inference.recording import Recording
@@ -299,7 +300,7 @@ class Restorer(Pretrained):
 
         Returns
         -------
-        miipher2.inference.corpus.manifest.Row
+        miipher2.inference.items.Row
             What became of it: ``status``, ``seconds``, ``channels``, ...
 
         Raises

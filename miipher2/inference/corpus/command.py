@@ -18,10 +18,10 @@ from miipher2.inference.corpus import local
 from miipher2.inference.corpus import ray_engine as cluster
 from miipher2.inference.corpus.inputs import is_tar, list_items, shard_of
 from miipher2.inference.corpus.journal import Journal
-from miipher2.inference.corpus.manifest import now
 from miipher2.inference.corpus.progress import Progress, logging_to
 from miipher2.inference.corpus.sharding import load, part
 from miipher2.inference.corpus.tars import check_tars, tar_settings
+from miipher2.inference.items import now
 from miipher2.inference.job import Settings
 
 logger = logging.getLogger("miipher2.inference")

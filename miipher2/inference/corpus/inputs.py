@@ -7,7 +7,6 @@ Authors
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 from miipher2.dataio.audio_files import list_audio
 from miipher2.dataio.digest import digest
@@ -15,27 +14,7 @@ from miipher2.dataio.formats import RECORDING_SUFFIXES, TAR_SUFFIXES
 from miipher2.dataio.output_names import check_overwriting, unique_stems
 from miipher2.dataio.tables import read_table
 from miipher2.errors import UserError
-
-
-class Item(NamedTuple):
-    """One recording of a run, or a tar of them.
-
-    Arguments
-    ---------
-    ID : str
-        Its path below the input, with ``/`` on every system.
-    input : Path
-        The file.
-    output : str
-        The file to write, below the output folder.
-    size : int
-        Bytes of the input.
-    """
-
-    ID: str
-    input: Path
-    output: str
-    size: int
+from miipher2.inference.items import Item
 
 
 def is_tar(name):

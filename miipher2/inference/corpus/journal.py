@@ -17,7 +17,8 @@ import threading
 from pathlib import Path
 
 from miipher2.errors import UserError
-from miipher2.inference.corpus.manifest import Row, read_rows, write_rows
+from miipher2.inference.corpus.manifest import read_rows, write_rows
+from miipher2.inference.items import Row
 
 try:
     import fcntl
@@ -129,7 +130,7 @@ class Journal:
 
         Arguments
         ---------
-        item : miipher2.inference.corpus.inputs.Item
+        item : miipher2.inference.items.Item
             What to do.
         model, settings : str
             What is done with others is not done.

@@ -15,7 +15,7 @@ def run(items, settings, report, progress, arguments, restorer):
 
     Arguments
     ---------
-    items : list of miipher2.inference.corpus.inputs.Item
+    items : list of miipher2.inference.items.Item
         What to restore. What goes wrong with one is in its row.
     settings : miipher2.inference.job.Settings
         How outputs are to be.

@@ -6,70 +6,11 @@ Authors
 
 import csv
 import dataclasses
-import datetime
 import io
-from dataclasses import dataclass, field
 
 from miipher2.dataio.atomic import atomic_write
 from miipher2.errors import UserError
-
-
-def now():
-    """The time in UTC, to microseconds; later ones sort after earlier ones."""
-    time = datetime.datetime.now(datetime.timezone.utc)
-    return time.isoformat(timespec="microseconds")
-
-
-@dataclass
-class Row:
-    """What became of one recording.
-
-    Arguments
-    ---------
-    ID : str
-        Its path below the input.
-    input : str
-        The file.
-    output : str
-        The restored file, below the manifest's folder.
-    status : str
-        ``done``; ``silent``: no speech in it, passed through; ``skipped``:
-        nothing there to restore; ``failed``.
-    reason : str
-        Why it failed or was skipped, or what is odd about it.
-    seconds : float
-        Its duration.
-    input_rate, output_rate : int
-        Hz.
-    channels : int
-        Of the output.
-    seconds_spent : float
-        From opening the input until the output was written.
-    bytes : int
-        Size of the output.
-    model : str
-        Identity of the model.
-    settings : str
-        What else decides how the output sounds.
-    finished : str
-        When, in UTC.
-    """
-
-    ID: str
-    input: str
-    output: str
-    status: str = "done"
-    reason: str = ""
-    seconds: float = 0.0
-    input_rate: int = 0
-    output_rate: int = 0
-    channels: int = 0
-    seconds_spent: float = 0.0
-    bytes: int = 0
-    model: str = ""
-    settings: str = ""
-    finished: str = field(default_factory=now)
-
+from miipher2.inference.items import Row
 
 TYPES = {column.name: column.type for column in dataclasses.fields(Row)}
 

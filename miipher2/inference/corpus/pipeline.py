@@ -67,7 +67,7 @@ class Pipeline:
 
         Arguments
         ---------
-        items : iterable of miipher2.inference.corpus.inputs.Item
+        items : iterable of miipher2.inference.items.Item
             What to restore, taken as there is room. What goes wrong with one
             is in its row.
 

@@ -24,7 +24,7 @@ class Progress:
 
     Arguments
     ---------
-    items : list of miipher2.inference.corpus.inputs.Item
+    items : list of miipher2.inference.items.Item
         What is to be done.
     quiet : bool
         Whether to show nothing.
@@ -87,7 +87,7 @@ class Progress:
 
         Arguments
         ---------
-        row : miipher2.inference.corpus.manifest.Row
+        row : miipher2.inference.items.Row
             What became of it.
         """
         with self.lock:

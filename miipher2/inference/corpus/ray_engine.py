@@ -23,10 +23,10 @@ from miipher2.dataio.atomic import partial_path
 from miipher2.errors import UserError
 from miipher2.inference.corpus import local
 from miipher2.inference.corpus.inputs import is_tar
-from miipher2.inference.corpus.manifest import Row, now
 from miipher2.inference.corpus.sharding import load
 from miipher2.inference.corpus.tar_job import TarJob
 from miipher2.inference.corpus.tars import tar_settings
+from miipher2.inference.items import Row, now
 
 logger = logging.getLogger("miipher2.inference")
 
@@ -151,7 +151,7 @@ def run(items, settings, report, progress, arguments, restorer):
 
     Arguments
     ---------
-    items : list of miipher2.inference.corpus.inputs.Item
+    items : list of miipher2.inference.items.Item
         What to restore. What goes wrong with one is in its row.
     settings : miipher2.inference.job.Settings
         How outputs are to be.
@@ -297,7 +297,7 @@ def group(items, size):
 
     Arguments
     ---------
-    items : iterable of miipher2.inference.corpus.inputs.Item
+    items : iterable of miipher2.inference.items.Item
         They stay in order.
     size : float
         Bytes of inputs at which a block is full.

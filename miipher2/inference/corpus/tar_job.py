@@ -18,8 +18,7 @@ from miipher2.dataio.digest import digest
 from miipher2.dataio.formats import RECORDING_SUFFIXES
 from miipher2.dataio.output_names import unique_stems
 from miipher2.errors import UserError
-from miipher2.inference.corpus.inputs import Item
-from miipher2.inference.corpus.manifest import Row
+from miipher2.inference.items import Item, Row
 from miipher2.inference.recording import Stopped
 
 RESTORED = ("done", "silent")
@@ -84,7 +83,7 @@ class TarJob:
 
     Arguments
     ---------
-    item : miipher2.inference.corpus.inputs.Item
+    item : miipher2.inference.items.Item
         The tar.
     folder : str or Path
         The output folder.

@@ -10,13 +10,13 @@ import time
 
 from miipher2.errors import UserError
 from miipher2.inference.corpus.inputs import is_tar
-from miipher2.inference.corpus.manifest import now
 from miipher2.inference.corpus.tar_job import (
     TarFailed,
     TarJob,
     find_webdataset,
     reasons,
 )
+from miipher2.inference.items import now
 
 
 def check_tars(items, output):
@@ -24,7 +24,7 @@ def check_tars(items, output):
 
     Arguments
     ---------
-    items : list of miipher2.inference.corpus.inputs.Item
+    items : list of miipher2.inference.items.Item
         All of the run.
     output : Path
         Where to.
@@ -37,7 +37,7 @@ def check_tars(items, output):
     Example
     -------
     >>> from pathlib import Path
-    >>> from miipher2.inference.corpus.inputs import Item
+    >>> from miipher2.inference.items import Item
     >>> tar = Item("a.tar", Path("in/a.tar"), "a.tar", size=0)
     >>> check_tars([tar], Path("b.tar"))
     Traceback (most recent call last):
@@ -117,14 +117,14 @@ class Tars:
 
         Arguments
         ---------
-        items : iterable of miipher2.inference.corpus.inputs.Item
+        items : iterable of miipher2.inference.items.Item
             Recordings and tars.
         stop : threading.Event
             Once it is set, reading ends with ``Stopped``.
 
         Yields
         ------
-        miipher2.inference.corpus.inputs.Item
+        miipher2.inference.items.Item
             A recording.
 
         Raises
@@ -157,7 +157,7 @@ class Tars:
 
         Arguments
         ---------
-        row : miipher2.inference.corpus.manifest.Row
+        row : miipher2.inference.items.Row
             About it.
         """
         job = self.owners.pop(row.input, None)

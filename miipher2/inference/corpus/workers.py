@@ -23,9 +23,9 @@ from types import SimpleNamespace
 
 from miipher2.dataio.atomic import partial_path
 from miipher2.errors import UserError
-from miipher2.inference.corpus.manifest import Row
 from miipher2.inference.corpus.pipeline import Pipeline
 from miipher2.inference.freed_memory import keep_freed_memory
+from miipher2.inference.items import Row
 from miipher2.inference.job import Job
 
 logger = logging.getLogger("miipher2.inference")
@@ -81,7 +81,7 @@ class Processes:
 
         Arguments
         ---------
-        items : iterable of miipher2.inference.corpus.inputs.Item
+        items : iterable of miipher2.inference.items.Item
             What to restore, taken as there is room. What goes wrong with one
             is in its row.
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from miipher2.errors import UserError
-from miipher2.inference.corpus.inputs import Item
 from miipher2.inference.corpus.journal import Journal
-from miipher2.inference.corpus.manifest import Row, read_rows, write_rows
+from miipher2.inference.corpus.manifest import read_rows, write_rows
+from miipher2.inference.items import Item, Row
 
 
 def row(name, status="done", size=4, **fields):

@@ -17,8 +17,8 @@ import pytest
 from miipher2.cli import main
 from miipher2.dataio.atomic import partial_path
 from miipher2.inference.corpus import ray_engine as cluster
-from miipher2.inference.corpus.inputs import Item
 from miipher2.inference.corpus.manifest import read_rows
+from miipher2.inference.items import Item
 
 STATM = Path("/proc/self/statm")
 
