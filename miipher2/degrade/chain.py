@@ -18,8 +18,8 @@ class Chain(Degradation):
 
     Each degradation is drawn with its own probability. If more than
     ``max_steps`` are drawn, a random subset of that size is used; if none is
-    drawn, one is chosen in proportion to the probabilities, so that exactly
-    ``clean_share`` of the clips stay clean. If the peak exceeds full scale
+    drawn, one is chosen in proportion to the probabilities, so that a clip
+    stays clean with probability ``clean_share``. If the peak exceeds full scale
     after a step, the clip is scaled down to a peak of 1.
 
     Degradations that cannot be used (``Degradation.missing``) are left out and

@@ -27,9 +27,9 @@ class AdditiveNoise(Degradation):
     """Base class of noise added at a signal-to-noise ratio on active speech.
 
     The SNR is the ratio of the mean powers of speech and noise over the active
-    samples of the speech (see ``miipher2.dataio.speech_level.active_samples``). The
-    speech is the input of this step, including reverberation from an earlier
-    step. Digital silence is not changed and has the SNR None.
+    samples of the speech; see ``active_samples``. The speech is the input of
+    this step, including reverberation from an earlier step. Digital silence is
+    not changed and has the SNR None.
 
     Arguments
     ---------

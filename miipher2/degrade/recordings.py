@@ -105,7 +105,7 @@ class Recordings:
         samples : numpy.ndarray
             float32 of shape (length,).
         """
-        position = rng.random()  # relative to the latest possible start
+        position = rng.random()  # relative to the range of possible starts
         latest = row["duration"] - length / self.sample_rate
         if row["duration"] > CACHED_SECONDS and latest > 0:
             samples = read_audio(
