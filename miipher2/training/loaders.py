@@ -169,32 +169,29 @@ def training_loader(
     StepLoader
         For ``Brain.fit``.
     """
-    counts = {
-        "batch_size": batch_size,
-        "max_steps": max_steps,
-        "valid_interval": valid_interval,
-    }
-    for name, value in counts.items():
-        if value < 1:
-            raise UserError(f"--{name}={value}: has to be at least 1")
-    rank, world_size = 0, 1
+    _check_counts(
+        batch_size=batch_size,
+        max_steps=max_steps,
+        valid_interval=valid_interval,
+    )
+    process = ()
     if torch.distributed.is_initialized():
-        rank = torch.distributed.get_rank()
-        world_size = torch.distributed.get_world_size()
+        distributed = torch.distributed
+        process = distributed.get_rank(), distributed.get_world_size()
     batches = EndlessBatches(
-        dataset,
-        seed,
-        batch_size,
-        segment_seconds,
-        batch_seconds,
-        rank,
-        world_size,
+        dataset, seed, batch_size, segment_seconds, batch_seconds, *process
     )
     factor = grad_accumulation_factor
     total = max_steps * factor
     return StepLoader(
         dataset, batches, valid_interval * factor, total, num_workers
     )
+
+
+def _check_counts(**counts):
+    for name, value in counts.items():
+        if value < 1:
+            raise UserError(f"--{name}={value}: has to be at least 1")
 
 
 def validation_loader(dataset, batch_size, num_workers=0):

@@ -14,6 +14,7 @@
 # PACK       folder of archives to unpack into DATA
 # WHEELS     folder of packages to install into SITE
 # SITE       (default: /tmp/site)
+# WORKERS    data loading processes (default: one per core)
 # RUN        checkpoints; a run with checkpoints resumes (default: results/STAGE)
 #
 # Further arguments go to train.py: --batch_size=32
@@ -60,7 +61,7 @@ python3 train.py "hparams/compact/$STAGE.yaml" \
     --noise_csv="$DATA/noise.csv" --valid_noise_csv="$DATA/noise_valid.csv" \
     --rir_csv="$DATA/rir.csv" --valid_rir_csv="$DATA/rir_valid.csv" \
     "${paths[@]}" --output_folder="$RUN" --minutes="$MINUTES" \
-    --num_workers="$(nproc)" --noprogressbar "$@"
+    --num_workers="${WORKERS:-$(nproc)}" --noprogressbar "$@"
 
 case $STAGE in
 ssl) mkdir -p "$OUT/backbone" && cp "$RUN"/model/* "$OUT/backbone" ;;

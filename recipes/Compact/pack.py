@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Packs speech, noise and rooms to train on a machine without network.
+"""Pack speech, noise and room impulse responses into tar archives.
 
     python recipes/Compact/pack.py DATA OUT
 
 DATA has a ``manifest.csv`` (path, seconds, speaker, split, licence), clean
-speech below ``speech*``, noise below ``noise`` and impulse responses below
-``rir``. OUT gets ``piece_0.tar``, ``piece_1.tar``, ...: unpacked into one
-folder, they are what ``--data_folder``, ``--noise_folder`` and ``--rir_folder``
-ask for, with the manifests. The same data and libraries give the same bytes.
+speech in ``speech*``, noise in ``noise`` and room impulse responses in ``rir``.
+OUT receives ``piece_0.tar``, ``piece_1.tar``, ... Unpacked into one folder, they
+are the ``--data_folder``, ``--noise_folder`` and ``--rir_folder`` of training,
+with all manifests. The same data and libraries give the same bytes.
 
-Speech and noise become mono Ogg Opus at 16 kHz; what is Opus already and all
-impulse responses are copied.
+Speech and noise are encoded as mono Ogg Opus at 16 kHz; Opus files and impulse
+responses are copied.
 
 Authors
  * The miipher2 authors 2026
@@ -36,13 +36,15 @@ from miipher2.dataio.tables import read_table
 from miipher2.errors import UserError, one_line_errors
 
 RATE = 16000
-# Below 54 kbit/s libopus takes its codec for telephony, which makes speech
-# duller: -1 dB at 4 kHz and -3 dB at 8 kHz (log-spectral distance at 40 kbit/s
-# 1.3 dB, at 56 1.1 dB without that slope).
+# Below 54 kbit/s libopus uses its speech mode, which attenuates high
+# frequencies: -1 dB at 4 kHz and -3 dB at 8 kHz (log-spectral distance 1.3 dB at
+# 40 kbit/s, 1.1 dB without that slope at 56)
 KBPS = 56
-# What ``times`` goes by
-SEGMENT_SECONDS, LITTLE_SECONDS, LASTING_SECONDS = 3.0, 90.0, 8.0
-NEEDED = ("path", "seconds", "speaker", "split", "licence")
+# Thresholds of ``repetitions``
+SEGMENT_SECONDS = 3.0
+FEW_SECONDS = 90.0  # per speaker
+LONG_SECONDS = 8.0  # per noise recording
+REQUIRED = ("path", "seconds", "speaker", "split", "licence")
 MANIFESTS = {
     ("speech", "train"): ["train"],
     ("speech", "valid"): ["valid", "test"],
@@ -51,24 +53,24 @@ MANIFESTS = {
     ("rir", "train"): ["rir"],
     ("rir", "valid"): ["rir_valid"],
 }
-# Ogg's checksum is that of zlib with the bits of every byte reversed.
-REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+# Ogg's checksum is zlib's with the bits of every byte reversed
+BIT_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def is_allowed(licence, patterns=None):
-    """Whether a model may be trained on a file.
+    """Return whether the licence of a file permits training on it.
 
     Arguments
     ---------
     licence : str
-        As the manifest says.
+        The licence column of the manifest.
     patterns : list of str
-        Those allowed, ``*`` for any text; None: all but the GPL alone.
+        Permitted licences, ``*`` for any text; None: all except GPL only.
 
     Returns
     -------
     bool
-        Whether the file goes into the pack.
+        Whether to pack the file.
 
     Example
     -------
@@ -83,8 +85,8 @@ def is_allowed(licence, patterns=None):
     return any(fnmatch.fnmatchcase(licence, pattern) for pattern in patterns)
 
 
-def choose(data, patterns=None):
-    """Reads the manifest; says what is left out.
+def select(data, patterns=None):
+    """Read the manifest; print what is excluded.
 
     Arguments
     ---------
@@ -96,41 +98,41 @@ def choose(data, patterns=None):
     Returns
     -------
     dict
-        (kind, split) -> rows, kind being speech, noise or rir.
+        (kind, split) -> rows; kinds are speech, noise and rir.
     """
-    chosen, left_out = defaultdict(list), defaultdict(float)
-    rows = [row for _, row in read_table(data / "manifest.csv", NEEDED)]
+    selected, excluded = defaultdict(list), defaultdict(float)
+    rows = [row for _, row in read_table(data / "manifest.csv", REQUIRED)]
     rows.sort(key=operator.itemgetter("path"))
     for row in rows:
         kind = re.match("speech|noise|rir|", row["path"])[0]
         if (kind, row["split"]) not in MANIFESTS:
             continue
         if is_allowed(row["licence"], patterns):
-            chosen[kind, row["split"]].append(row)
+            selected[kind, row["split"]].append(row)
         else:
-            left_out[kind, row["licence"]] += float(row["seconds"])
-    for (kind, licence), seconds in sorted(left_out.items()):
-        print(f"left out: {kind}, {licence}: {seconds / 3600:.2f} h")
+            excluded[kind, row["licence"]] += float(row["seconds"])
+    for (kind, licence), seconds in sorted(excluded.items()):
+        print(f"excluded: {kind}, {licence}: {seconds / 3600:.2f} h")
     for kind, split in MANIFESTS:
-        if not chosen[kind, split]:
+        if not selected[kind, split]:
             raise UserError(
-                f"{data}/manifest.csv: no {kind} for {split} with a licence "
-                "that is allowed (see --licences)"
+                f"{data}/manifest.csv: no {kind} for {split} with a "
+                "permitted licence; see --licences"
             )
-    return chosen
+    return selected
 
 
 def packed_path(path):
-    """Where a file of DATA lies in the pack."""
+    """Return the path of a file of DATA in the pack."""
     return path if path.startswith("rir") else path.rsplit(".", 1)[0] + ".ogg"
 
 
 def packed_bytes(data, path):
-    """A file of DATA as it goes into the pack."""
+    """Return the content of a file of DATA in the pack."""
     content = (data / path).read_bytes()
     if path.startswith("rir"):
         return content
-    samples = read_audio(data / path, RATE).numpy()  # says if it cannot
+    samples = read_audio(data / path, RATE).numpy()  # checks copied files
     info = soundfile.info(io.BytesIO(content))
     if info.subtype == "OPUS" and info.channels == 1:
         return content
@@ -141,19 +143,19 @@ def packed_bytes(data, path):
 
 
 def with_serial(ogg, serial):
-    """Gives an Ogg file another stream number: libsndfile's is a random one.
+    """Replace the stream serial number of an Ogg file; libsndfile's is random.
 
     Arguments
     ---------
     ogg : bytes
-        The file.
+        Content of the file.
     serial : int
         From 0 to 2**32 - 1.
 
     Returns
     -------
     bytes
-        The file with this number, and new checksums, on every page.
+        The file with this number and new checksums on all pages.
     """
     ogg, start = bytearray(ogg), 0
     while start < len(ogg):
@@ -161,7 +163,7 @@ def with_serial(ogg, serial):
         end = start + 27 + len(lacing) + sum(lacing)
         ogg[start + 14 : start + 18] = serial.to_bytes(4, "little")
         ogg[start + 22 : start + 26] = bytes(4)
-        page = ogg[start:end].translate(REVERSED)
+        page = ogg[start:end].translate(BIT_REVERSED)
         crc = zlib.crc32(page, 0xFFFFFFFF) ^ 0xFFFFFFFF
         crc = int(f"{crc:032b}"[::-1], 2)
         ogg[start + 22 : start + 26] = crc.to_bytes(4, "little")
@@ -169,72 +171,78 @@ def with_serial(ogg, serial):
     return bytes(ogg)
 
 
-def times(key, rows):
-    """How often each recording comes in an epoch.
+def repetitions(key, rows):
+    """Return how often each recording is listed in its manifest.
 
-    Only a segment of it is heard at a time, so speech to train on comes once
-    for each 3 s, and twice as often where a speaker has said little: many
-    voices teach more than much of one. Noise that lasts comes as often as
-    short noises, of which there are more.
+    An epoch uses one random segment per row, so training speech has a row for
+    each 3 s, and twice as many if there is little of its speaker, to balance
+    speakers. Long noise has three rows, to balance it with short noises, which
+    are more numerous.
 
     Arguments
     ---------
     key : tuple of str
         Kind and split.
     rows : list of dict
-        Their recordings.
+        The recordings.
 
     Returns
     -------
     list of int
-        One for each row.
+        Repetitions of each row.
 
     Example
     -------
     >>> rows = [{"path": "a", "speaker": "a", "seconds": "9.0"}]
-    >>> times(("speech", "train"), rows), times(("speech", "valid"), rows)
-    ([6], [1])
+    >>> repetitions(("speech", "train"), rows)
+    [6]
+    >>> repetitions(("speech", "valid"), rows)
+    [1]
     """
     if key == ("noise", "train"):
         return [
             3
-            if float(row["seconds"]) >= LASTING_SECONDS
+            if float(row["seconds"]) >= LONG_SECONDS
             and not row["path"].rpartition("/")[2].startswith("music_")
             else 1
             for row in rows
         ]
     if key != ("speech", "train"):
         return [1] * len(rows)
-    said = defaultdict(float)
+    seconds = defaultdict(float)
     for row in rows:
-        said[row["speaker"]] += float(row["seconds"])
+        seconds[row["speaker"]] += float(row["seconds"])
     return [
         max(1, round(float(row["seconds"]) / SEGMENT_SECONDS))
-        * (2 if said[row["speaker"]] < LITTLE_SECONDS else 1)
+        * (2 if seconds[row["speaker"]] < FEW_SECONDS else 1)
         for row in rows
     ]
 
 
-def manifests(chosen):
-    """Yields name and content of every manifest."""
+def manifests(selected):
+    """Yield name and content of every manifest."""
     for key, names in MANIFESTS.items():
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
-        often = times(key, chosen[key])
-        for row, count in zip(chosen[key], often, strict=True):
+        counts = repetitions(key, selected[key])
+        for row, count in zip(selected[key], counts, strict=True):
             wav = packed_path(row["path"])
             name = wav.rsplit(".", 1)[0].replace("/", "-")
-            place = row["seconds"], f"$data_root/{wav}", row["speaker"] or "x"
-            writer.writerow([name, *place])
+            columns = (
+                row["seconds"],
+                f"$data_root/{wav}",
+                row["speaker"] or "x",
+            )
+            writer.writerow([name, *columns])
             for number in range(1, count):
-                writer.writerow([f"{name}-again{number}", *place])
+                writer.writerow([f"{name}-again{number}", *columns])
         for name in names:
             yield f"{name}.csv", text.getvalue().encode()
 
 
 def member(name, content):
-    """A file as it stands in a tar, without owner and time."""
+    """Return the bytes of a file in a tar, without owner and time."""
     info = tarfile.TarInfo(name)
     info.size = len(content)
     padding = bytes(-len(content) % tarfile.BLOCKSIZE)
@@ -242,16 +250,16 @@ def member(name, content):
 
 
 def pieces(head, files, limit):
-    """Yields tars that begin alike and share the files out among them.
+    """Yield tar archives of limited size that share some files.
 
     Arguments
     ---------
     head : iterable of tuple
-        Name and content of what every tar holds.
+        Name and content of the files of every archive.
     files : iterable of tuple
-        Name and content of what one of them holds.
+        Name and content of the files to distribute.
     limit : int
-        Bytes in a tar at most.
+        Largest size of an archive in bytes.
     """
     head = b"".join(member(*file) for file in head)
     piece, end = bytearray(head), bytes(2 * tarfile.BLOCKSIZE)
@@ -260,7 +268,7 @@ def pieces(head, files, limit):
         if len(piece) + len(added) + len(end) > limit:
             if len(piece) == len(head):
                 raise UserError(
-                    f"{name}: does not fit into a piece; give more "
+                    f"{name}: does not fit into an archive; increase "
                     "--piece-megabytes"
                 )
             yield piece + end
@@ -271,35 +279,38 @@ def pieces(head, files, limit):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        description="Packs speech, noise and rooms into tars of Ogg Opus."
+        description="Pack speech, noise and room impulse responses into tar "
+        "archives of Ogg Opus."
     )
-    parser.add_argument("data", type=Path, help="with manifest.csv")
-    parser.add_argument("out", type=Path, help="where piece_0.tar and so on go")
-    parser.add_argument("--piece-megabytes", type=float, default=55.0)
+    parser.add_argument("data", type=Path, help="folder with manifest.csv")
+    parser.add_argument("out", type=Path, help="folder of the archives")
+    parser.add_argument(
+        "--piece-megabytes", type=float, default=55.0, help="largest archive"
+    )
     parser.add_argument(
         "--licences",
         nargs="+",
         metavar="LICENCE",
-        help="those allowed, as the manifest calls them, e.g. 'CC0*' "
-        "(default: all but the GPL alone)",
+        help="permitted licences as in the manifest, e.g. 'CC0*' "
+        "(default: all except GPL only)",
     )
     options = parser.parse_args(argv)
     with one_line_errors():
-        chosen = choose(options.data, options.licences)
-        for (kind, split), rows in chosen.items():
+        selected = select(options.data, options.licences)
+        for (kind, split), rows in selected.items():
             hours = sum(float(row["seconds"]) for row in rows) / 3600
             print(f"{kind} {split}: {len(rows)} files, {hours:.2f} h")
         options.out.mkdir(parents=True, exist_ok=True)
         for old in options.out.glob("piece_*.tar"):
             old.unlink()
         limit = int(1e6 * options.piece_megabytes)
-        paths = [row["path"] for key in MANIFESTS for row in chosen[key]]
+        paths = [row["path"] for key in MANIFESTS for row in selected[key]]
         with tqdm(paths, unit="file", disable=None) as bar:
             files = (
                 (packed_path(path), packed_bytes(options.data, path))
                 for path in bar
             )
-            head = manifests(chosen)
+            head = manifests(selected)
             for number, piece in enumerate(pieces(head, files, limit)):
                 path = options.out / f"piece_{number}.tar"
                 path.write_bytes(piece)

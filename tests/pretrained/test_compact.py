@@ -1,4 +1,4 @@
-"""The model that comes along: loads by name, small files, restores.
+"""The packaged model compact: lookup by name, file sizes, restoration.
 
 Authors
  * The miipher2 authors 2026
@@ -17,31 +17,31 @@ FOLDER = PRETRAINED / "compact"
 
 @pytest.fixture(scope="module")
 def compact():
-    """The model, loaded by its name."""
+    """Load the model by name."""
     return Restorer.from_hparams("compact")
 
 
-def test_its_files_are_small_and_complete():
+def test_files_are_small_and_complete():
     sizes = [p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()]
     assert max(sizes) <= 16e6 and sum(sizes) <= 40e6
     card = (FOLDER / "README.md").read_text()
     assert "FIGURES" not in card and "## Data" in card
 
 
-def test_it_is_found_by_its_name_and_where_none_is_named(tmp_path, monkeypatch):
+def test_it_is_found_by_name_and_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_model("compact") == FOLDER
-    (tmp_path / "compact").mkdir()  # of the user's, for something else
+    (tmp_path / "compact").mkdir()  # does not hide the default
     assert find_model() == FOLDER
 
 
-def test_it_speaks_as_long_as_it_hears(compact):
+def test_the_output_has_the_length_of_the_input(compact):
     wavs = 0.05 * torch.randn(2, 16001)
     assert compact.restore_batch(wavs).shape == wavs.shape
 
 
-def test_a_noisy_voice_gets_less_noise(compact, request):
-    """Between words, the restored recording is quieter than the noisy one."""
+def test_noise_is_reduced_and_speech_is_preserved(compact, request):
+    """Pauses become quieter, and the envelope of the speech stays."""
     folder = request.config.rootpath / "examples"
     path = sorted((folder / "speech/valid").rglob("*.ogg"))[0]
     speech, _ = soundfile.read(path, dtype="float32")
@@ -51,12 +51,11 @@ def test_a_noisy_voice_gets_less_noise(compact, request):
     hiss = rng.standard_normal(len(speech)).astype(np.float32)
     noisy = speech + 0.1 * speech.std() * hiss
     restored = compact.restore_batch(torch.from_numpy(noisy)[None])[0].numpy()
-    quiet = slice(4000, 12000)
-    spoken = slice(16000, len(speech) - 16000)
-    before = noisy[quiet].std() / noisy[spoken].std()
-    after = restored[quiet].std() / restored[spoken].std()
+    silent = slice(4000, 12000)
+    voiced = slice(16000, len(speech) - 16000)
+    before = noisy[silent].std() / noisy[voiced].std()
+    after = restored[silent].std() / restored[voiced].std()
     assert after < 0.5 * before
-    # and the syllables are where they were
     envelopes = [
         np.abs(w[: len(w) // 800 * 800]).reshape(-1, 800).mean(axis=1)
         for w in (speech, restored)

@@ -1,3 +1,9 @@
+"""Data packs, ``recipes/Compact/pack.py``.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
 import csv
 import io
 import tarfile
@@ -61,11 +67,11 @@ def files_in(piece):
         return {m.name: tar.extractfile(m).read() for m in tar}
 
 
-def test_what_is_in_it(pack, data, tmp_path, capsys):
+def test_contents(pack, data, tmp_path, capsys):
     (piece,) = pack()
-    assert "left out: noise, GPL-2+: 0.00 h" in capsys.readouterr().out
-    found = files_in(piece)
-    assert set(found) - CSVS == {
+    assert "excluded: noise, GPL-2+: 0.00 h" in capsys.readouterr().out
+    files = files_in(piece)
+    assert set(files) - CSVS == {
         "speech/train/anna/1.ogg",
         "speech24/x/train/bo/1.ogg",
         "speech24/x/valid/cy/1.ogg",
@@ -74,16 +80,17 @@ def test_what_is_in_it(pack, data, tmp_path, capsys):
         "rir/x/train/room.flac",
         "rir/x/valid/hall.flac",
     }
-    for name, content in found.items():
+    for name, content in files.items():
         if (data / name).exists():
             assert content == (data / name).read_bytes()
         elif name not in CSVS:
-            made = soundfile.info(io.BytesIO(content))
-            assert (made.subtype, made.samplerate) == ("OPUS", 16000)
-            assert (made.channels, made.frames) == (1, 16000)
+            info = soundfile.info(io.BytesIO(content))
+            assert (info.subtype, info.samplerate) == ("OPUS", 16000)
+            assert (info.channels, info.frames) == (1, 16000)
     with tarfile.open(piece) as tar:
-        tar.extractall(tmp_path / "there", filter="data")
-    rows = read_manifest(tmp_path / "there/train.csv", tmp_path / "there")
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    unpacked = tmp_path / "unpacked"
+    rows = read_manifest(unpacked / "train.csv", unpacked)
     assert [(row["ID"], row["spk_id"]) for row in rows] == [
         ("speech-train-anna-1", "anna"),
         ("speech-train-anna-1-again1", "anna"),
@@ -91,44 +98,44 @@ def test_what_is_in_it(pack, data, tmp_path, capsys):
         ("speech24-x-train-bo-1-again1", "bo"),
     ]
     assert all(soundfile.info(row["wav"]).duration == 1 for row in rows)
-    assert found["valid.csv"] == found["test.csv"]
+    assert files["valid.csv"] == files["test.csv"]
 
 
-def test_many_voices_and_lasting_noise_come_more_often(recipe):
-    times = recipe("Compact/pack.py").times
-    spoken = [("a", 2.0), ("a", 14.0), ("b", 80.0), ("b", 9.0), ("b", 1.1)]
+def test_rare_speakers_and_long_noise_are_repeated(recipe):
+    repetitions = recipe("Compact/pack.py").repetitions
+    speech = [("a", 2.0), ("a", 14.0), ("b", 80.0), ("b", 9.0), ("b", 1.1)]
     rows = [
-        {"path": "x.ogg", "speaker": who, "seconds": str(seconds)}
-        for who, seconds in spoken
+        {"path": "x.ogg", "speaker": speaker, "seconds": str(seconds)}
+        for speaker, seconds in speech
     ]
-    assert times(("speech", "train"), rows) == [2, 10, 27, 3, 1]
-    assert times(("speech", "valid"), rows) == [1] * 5
-    heard = [("x/rain", 8.0), ("x/knock", 7.9), ("x/music_a", 20.0)]
+    assert repetitions(("speech", "train"), rows) == [2, 10, 27, 3, 1]
+    assert repetitions(("speech", "valid"), rows) == [1] * 5
+    noise = [("x/rain", 8.0), ("x/knock", 7.9), ("x/music_a", 20.0)]
     rows = [
         {"path": f"{path}.ogg", "speaker": "", "seconds": str(seconds)}
-        for path, seconds in heard
+        for path, seconds in noise
     ]
-    assert times(("noise", "train"), rows) == [3, 1, 1]
-    assert times(("rir", "train"), rows) == [1] * 3
+    assert repetitions(("noise", "train"), rows) == [3, 1, 1]
+    assert repetitions(("rir", "train"), rows) == [1] * 3
 
 
-def test_the_same_bytes_again(pack):
-    (first,), (second,) = pack(), pack(out="again")
+def test_the_same_data_gives_the_same_bytes(pack):
+    (first,), (second,) = pack(), pack(out="second")
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_pieces(pack, tmp_path):
+def test_archives_are_limited_in_size(pack, tmp_path):
     (tmp_path / "pack").mkdir()
     stale = tmp_path / "pack/piece_9.tar"
     stale.touch()
-    whole = files_in(pack(out="whole")[0])
+    all_files = files_in(pack(out="one")[0])
     pieces = pack("--piece-megabytes", "0.04")
     assert len(pieces) > 1 and stale not in pieces
     assert all(piece.stat().st_size <= 40000 for piece in pieces)
     names = [name for piece in pieces for name in set(files_in(piece)) - CSVS]
-    assert len(names) == len(set(names)) == len(whole) - len(CSVS)
+    assert len(names) == len(set(names)) == len(all_files) - len(CSVS)
     for piece in pieces:
-        assert files_in(piece).items() <= whole.items()
+        assert files_in(piece).items() <= all_files.items()
         assert set(files_in(piece)) >= CSVS
 
 
@@ -141,18 +148,21 @@ def test_licences(pack):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--licences", "CC BY*"], "no speech for valid with a licence"),
-        (["--piece-megabytes", "0.01"], "does not fit into a piece"),
+        (
+            ["--licences", "CC BY*"],
+            "no speech for valid with a permitted licence",
+        ),
+        (["--piece-megabytes", "0.01"], "does not fit into an archive"),
     ],
 )
-def test_what_cannot_be_packed(pack, capsys, options, message):
+def test_impossible_packs_are_refused(pack, capsys, options, message):
     with pytest.raises(SystemExit):
         pack(*options)
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and message in error
 
 
-def test_files_that_are_not_there(pack, data, capsys):
+def test_missing_files_are_named(pack, data, capsys):
     (data / "noise/x/train/hiss.flac").unlink()
     with pytest.raises(SystemExit):
         pack()
@@ -169,7 +179,7 @@ def test_files_that_are_not_there(pack, data, capsys):
     )
 
 
-def test_a_stream_number_changes_no_sound(recipe):
+def test_a_serial_number_changes_no_audio(recipe):
     script = recipe("Compact/pack.py")
     samples = 0.1 * numpy.random.default_rng(0).standard_normal(48000)
     ogg = io.BytesIO()
@@ -177,8 +187,8 @@ def test_a_stream_number_changes_no_sound(recipe):
     other = script.with_serial(ogg.getvalue(), 7)
     assert other != ogg.getvalue()
     assert other == script.with_serial(other, 7)
-    heard = [
+    decoded = [
         soundfile.read(io.BytesIO(content))[0]
         for content in (ogg.getvalue(), other)
     ]
-    assert numpy.array_equal(*heard)
+    assert numpy.array_equal(*decoded)
