@@ -57,7 +57,7 @@ def imported_names(source):
 
 
 def all_imports():
-    """Return (file and line, importing module, imported name) of each import."""
+    """Return (file:line, importing module, imported name) of each import."""
     return [
         (
             f"{path.relative_to(ROOT)}:{line}",

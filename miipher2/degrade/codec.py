@@ -149,8 +149,8 @@ TELEPHONE = (8000,)
 MPEG = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OPUS = (8000, 12000, 16000, 24000, 48000)
 AMR = "libopencore_amrnb"
-# For codecs that both libraries have, the faster one is used: soundfile for MP3,
-# PyAV for Opus. Opus runs at complexity 5, as on mobile phones.
+# The faster library is used where both have a codec: soundfile for MP3, PyAV for
+# Opus. Opus runs at complexity 5, as on mobile phones.
 CODERS = {
     "mp3": Coder(_mp3, MPEG),
     "vorbis": Coder(_vorbis, MPEG, unit="quality"),

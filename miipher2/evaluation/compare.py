@@ -100,9 +100,9 @@ def log_spectral_distance(
     """Return the log-spectral distance in dB.
 
     Both signals are cut to the shorter one and scaled to the same level of
-    active speech (see ``active_samples``). Their power
-    spectra come from an STFT with a Hann window of 512 samples and a hop length
-    of 128, limited from below to 80 dB under the largest bin of the reference.
+    active speech (see ``active_samples``). Their power spectra come from an
+    STFT with a Hann window of 512 samples and a hop length of 128, limited from
+    below to 80 dB under the largest bin of the reference.
     The distance is the root mean square of the differences in dB over the bins
     from ``lowest`` to half the sample rate, averaged over all frames, including
     pauses.
