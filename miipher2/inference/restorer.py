@@ -56,6 +56,7 @@ class Restorer(Pretrained):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        self.mods.cleaner.prepare_inference()
         self.mods.generator.prepare_inference()
         self._cast_weights()
         self.input_rate = self.mods.cleaner.sample_rate

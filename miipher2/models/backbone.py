@@ -1,35 +1,35 @@
-"""Frozen speech encoders of transformers, up to the layer asked for.
+"""Frozen speech encoders from transformers, up to a given layer.
 
-SpeechBrain's own wrappers of these models run every layer, extract features on
-the CPU, and normalise a clip together with its padding; what is wanted here is
-the lower part of a model, on the model's device, with clips that do not notice
-each other. So the models are taken from transformers directly.
+SpeechBrain's wrappers of these models run every layer, extract features on the
+CPU and normalise a clip together with its padding, so they are not used here.
 
 Authors
  * The miipher2 authors 2026
 """
 
-import contextlib
 import copy
 import hashlib
 import math
 from pathlib import Path
 
 import torch
-import transformers
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoFeatureExtractor
 
 from miipher2.errors import UserError
+from miipher2.models.encoder_loading import (
+    build_encoder,
+    from_pretrained,
+    load_encoder,
+)
 from miipher2.models.frontends import FRONT_ENDS
 
-# The number of layers of the model that a truncated one was cut from.
+# Config key: number of layers of the complete model
 FULL_LAYERS_KEY = "miipher2_full_layers"
 
-# Parts above the layers and parts for training only: not built.
+# Config of parts above the layers and for training, which are not built
 UNUSED_PARTS = {
     "add_adapter": False,
     "use_intermediate_ffn_before_adapter": False,
@@ -40,16 +40,15 @@ UNUSED_PARTS = {
 
 
 class SSLBackbone(nn.Module):
-    """A speech encoder cut off above one layer, frozen, in eval mode.
+    """The layers of a speech encoder up to one, frozen, in eval mode.
 
-    The features are the whole model's ``hidden_states[layer]`` and, if
-    ``layer`` is its last, its ``last_hidden_state`` (in pre-norm models those
-    have been through one more norm). The layers above are never built.
+    The features are the complete model's ``hidden_states[layer]``, or its
+    ``last_hidden_state`` if ``layer`` is its last (pre-norm models have a
+    final norm there). The layers above are not built.
 
-    ``n`` samples give ``ceil(n / hop_length)`` frames, and a clip gives the
-    same frames alone and padded inside a batch: whatever looks at a clip as a
-    whole (input normalisation, group norm, positions) is computed without its
-    padding, and attention does not see it.
+    ``n`` samples give ``ceil(n / hop_length)`` frames. A clip has the same
+    features alone and padded in a batch: input normalisation, group norm and
+    positions are computed without padding, and attention masks it.
 
     Arguments
     ---------
@@ -57,32 +56,33 @@ class SSLBackbone(nn.Module):
         Name on the Hugging Face hub or a local folder. A config builds the
         model with random weights, the same ones every time.
     layer : int
-        Layer whose output is wanted, counted from 1.
+        Layer whose output is returned, counted from 1.
 
     Attributes
     ----------
     width : int
         Features per frame.
     sample_rate : int
-        Of the waves, in Hz.
+        Hz of the waveforms.
     hop_length : int
         Samples per frame.
     frame_rate : float
         Frames per second.
     max_seconds : float or None
-        Longest clip that the model takes.
+        Longest clip that the model accepts.
     fingerprint : str
-        Tells these frozen weights from others, in fp32 and fp16 alike.
+        Hash of the frozen weights, the same in fp32 and fp16.
 
     Raises
     ------
     UserError
-        When the source cannot be read, is of another family, has missing
-        weights or fewer layers.
+        If the source cannot be read, is of another family, or lacks weights
+        or layers.
 
     Example
     -------
-    >>> config = transformers.HubertConfig(
+    >>> from transformers import HubertConfig
+    >>> config = HubertConfig(
     ...     hidden_size=32,
     ...     num_hidden_layers=4,
     ...     num_attention_heads=2,
@@ -100,48 +100,28 @@ class SSLBackbone(nn.Module):
 
     def __init__(self, source, layer):
         super().__init__()
-        given_config = not isinstance(source, (str, Path))
-        if given_config:
+        self.layer = layer
+        from_config = not isinstance(source, (str, Path))
+        if from_config:
             self.source = f"{type(source).__name__} (random weights)"
             config = copy.deepcopy(source)
         else:
             self.source = str(source)
-            config = self._read(AutoConfig)
-
+            config = from_pretrained(AutoConfig, self.source)
         self.model_type = config.model_type
-        if self.model_type not in FRONT_ENDS:
-            raise UserError(
-                f"{self.source}: a model of type {self.model_type!r} is not"
-                f" supported; expected one of {', '.join(FRONT_ENDS)}"
-            )
-        family = FRONT_ENDS[self.model_type]
-        n_layers = getattr(config, family.layers_key)
-        if not 1 <= layer <= n_layers:
-            raise UserError(
-                f"{self.source}: layer {layer} was asked for, the model has"
-                f" layers 1 to {n_layers}; change ssl_layer"
-            )
-        self.layer = layer
-        full_layers = getattr(config, FULL_LAYERS_KEY, n_layers)
-        setattr(config, FULL_LAYERS_KEY, full_layers)
-        setattr(config, family.layers_key, layer)
-        for key, value in UNUSED_PARTS.items():
-            if hasattr(config, key):
-                setattr(config, key, value)
-        final_norm = family.final_norm(config)
-        norm_is_above = final_norm is not None and layer < full_layers
-
-        if given_config:
-            self.extractor = family.default_extractor(config)
-            self.model = _build(family.model_class, config)
+        family = self._family()
+        unused_norm = self._truncate(config, family)
+        if from_config:
+            extractor = family.default_extractor(config)
+            self.model = build_encoder(family, config)
         else:
-            self.extractor = self._read(AutoFeatureExtractor)
-            self.model = self._load(
-                family, config, final_norm if norm_is_above else None
-            )
-        if norm_is_above:
-            _replace(self.model, final_norm, nn.Identity())
-        self.front_end = family(config, self.extractor)
+            extractor = from_pretrained(AutoFeatureExtractor, self.source)
+            self.model = load_encoder(family, self.source, config, unused_norm)
+        if unused_norm is not None:
+            parent, _, child = unused_norm.rpartition(".")
+            setattr(self.model.get_submodule(parent), child, nn.Identity())
+        self.extractor = extractor
+        self.front_end = family(config, extractor)
         self.front_end.adopt(self.model)
         self.model.requires_grad_(False)
         self.eval()
@@ -153,13 +133,44 @@ class SSLBackbone(nn.Module):
         self.max_seconds = self.front_end.max_seconds
         self.fingerprint = _fingerprint(self.model)
 
+    def _family(self):
+        """Return the front-end class of the model's family."""
+        if self.model_type not in FRONT_ENDS:
+            raise UserError(
+                f"{self.source}: a model of type {self.model_type!r} is not"
+                f" supported; expected one of {', '.join(FRONT_ENDS)}"
+            )
+        return FRONT_ENDS[self.model_type]
+
+    def _truncate(self, config, family):
+        """Remove the layers above from a config.
+
+        Returns
+        -------
+        str or None
+            Name of the final norm if it belongs to the layers above.
+        """
+        layers = getattr(config, family.layers_key)
+        if not 1 <= self.layer <= layers:
+            raise UserError(
+                f"{self.source}: layer {self.layer} does not exist, the model"
+                f" has layers 1 to {layers}; change ssl_layer"
+            )
+        full_layers = getattr(config, FULL_LAYERS_KEY, layers)
+        setattr(config, FULL_LAYERS_KEY, full_layers)
+        setattr(config, family.layers_key, self.layer)
+        for key, value in UNUSED_PARTS.items():
+            if hasattr(config, key):
+                setattr(config, key, value)
+        return family.final_norm(config) if self.layer < full_layers else None
+
     def forward(self, wavs, lengths=None):
-        """Features of a batch of clips.
+        """Return the features of a batch of clips.
 
         Arguments
         ---------
         wavs : torch.Tensor
-            Waves (batch, time) at ``sample_rate``, in [-1, 1].
+            Waveforms (batch, time) at ``sample_rate``, in [-1, 1].
         lengths : torch.Tensor, optional
             Relative lengths (batch,) in (0, 1].
 
@@ -172,17 +183,17 @@ class SSLBackbone(nn.Module):
         Raises
         ------
         UserError
-            When a clip is longer than ``max_seconds``.
+            If a clip is longer than ``max_seconds``.
         """
         return self.encode(*self.embed(wavs, lengths))
 
     def embed(self, wavs, lengths=None):
-        """The part below the layers, which no adapter changes.
+        """Run the part below the layers, which has no adapters.
 
         Arguments
         ---------
         wavs : torch.Tensor
-            Waves (batch, time).
+            Waveforms (batch, time).
         lengths : torch.Tensor, optional
             Relative lengths (batch,) in (0, 1].
 
@@ -191,7 +202,7 @@ class SSLBackbone(nn.Module):
         hidden : torch.Tensor
             Hidden states (batch, frames, width), zero in the padding.
         mask : torch.Tensor or None
-            True for valid frames (batch, frames); None if all are.
+            True for valid frames (batch, frames); None: all are.
         """
         batch, time = wavs.shape
         frames = math.ceil(time / self.hop_length)
@@ -216,7 +227,7 @@ class SSLBackbone(nn.Module):
         return hidden, mask
 
     def encode(self, hidden, mask=None):
-        """The layers, which adapters change.
+        """Run the layers, which may have adapters.
 
         Arguments
         ---------
@@ -236,25 +247,25 @@ class SSLBackbone(nn.Module):
         return features
 
     def layer_sites(self):
-        """Names, inside this module, of the layers.
+        """Return the names of the layers inside this module.
 
         Returns
         -------
         list of str
-            One for each layer. A layer returns its hidden states or a tuple
-            that begins with them.
+            One for each layer. A layer returns hidden states or a tuple that
+            begins with them.
         """
         return [
             f"model.{self.front_end.layers_name}.{i}" for i in range(self.layer)
         ]
 
     def feed_forward_sites(self):
-        """Names, inside this module, of the layers' feed-forward blocks.
+        """Return the names of the layers' feed-forward blocks.
 
         Returns
         -------
         list of str
-            One for each layer (the second block of a conformer). Each maps
+            One for each layer, a conformer's second block. A block maps
             (batch, frames, width) to the same shape and is added to its
             input, a conformer's with a weight of one half.
         """
@@ -262,7 +273,7 @@ class SSLBackbone(nn.Module):
         return [f"{site}.{block}" for site in self.layer_sites()]
 
     def train(self, mode=True):
-        """Stays in eval mode: no dropout, no layer drop, no masking.
+        """Stay in eval mode: no dropout, no layer drop, no masking.
 
         Arguments
         ---------
@@ -272,18 +283,22 @@ class SSLBackbone(nn.Module):
         Returns
         -------
         SSLBackbone
-            Itself.
+            This module.
         """
         return super().train(False)
 
+    def prepare_inference(self):
+        """Speed up a model that will not be trained or saved any more."""
+        self.front_end.prepare_inference(self.model)
+
     def save(self, folder):
-        """Writes a folder that loads as ``source``, without adapters.
+        """Save the model without adapters, as a folder to be a ``source``.
 
         Arguments
         ---------
         folder : str
-            Is made if need be; gets ``model.safetensors``, ``config.json``
-            and ``preprocessor_config.json``.
+            Created if missing; ``model.safetensors``, ``config.json`` and
+            ``preprocessor_config.json`` are written to it.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -296,24 +311,24 @@ class SSLBackbone(nn.Module):
         )
 
     def _frozen_tensors(self):
-        """The model's tensors under transformers' names for them.
+        """Return the model's tensors under transformers' names.
 
-        AdaptedModel puts a wrapper around a module and holds the module as
-        ``pretrained_module``; what else the wrapper holds is the adapter's.
+        Adapters wrap a module and hold it as ``pretrained_module``; their
+        other tensors are left out.
         """
-        held = "pretrained_module."
+        wrapped = "pretrained_module."
         wrappers = [
             f"{name}."
             for name, module in self.model.named_modules()
             if hasattr(module, "pretrained_module")
         ]
         return {
-            self.front_end.original_name(name.replace(held, "")): (
+            self.front_end.original_name(name.replace(wrapped, "")): (
                 tensor.contiguous()
             )
             for name, tensor in self.model.state_dict().items()
             if all(
-                name.startswith(wrapper + held)
+                name.startswith(wrapper + wrapped)
                 for wrapper in wrappers
                 if name.startswith(wrapper)
             )
@@ -321,66 +336,14 @@ class SSLBackbone(nn.Module):
 
     def _stem(self, wavs):
         """Clips of one length -> hidden states (batch, frames, width)."""
-        # Statistics and spectra need fp32.
+        # Normalisation and spectra need fp32.
         with torch.autocast(wavs.device.type, enabled=False):
             inputs = self.front_end.prepare(wavs.float())
         return self.front_end.stem(self.model, inputs.to(self.model.dtype))
 
-    def _read(self, auto_class, **kwargs):
-        """``auto_class.from_pretrained(source)`` with errors for users."""
-        try:
-            with _quiet():
-                return auto_class.from_pretrained(self.source, **kwargs)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = (str(error).strip() or repr(error)).splitlines()[0]
-            raise UserError(
-                f"{self.source}: no speech encoder could be loaded; give a"
-                " model's name on the Hugging Face hub or, without"
-                " network, a folder with its config.json,"
-                " preprocessor_config.json and model.safetensors"
-                f" (transformers: {reason})"
-            ) from error
-
-    def _load(self, family, config, norm_above):
-        """The model with its weights, all of them found."""
-        model, report = self._read(
-            family.model_class,
-            config=config,
-            dtype=torch.float32,
-            key_mapping=family.key_mapping,
-            output_loading_info=True,
-        )
-        missing = sorted(
-            name
-            for name in report["missing_keys"]
-            # A folder written by ``save`` has no norm that it does not use.
-            if norm_above is None or not name.startswith(f"{norm_above}.")
-        )
-        if missing:
-            raise UserError(
-                f"{self.source}: {len(missing)} weights are missing"
-                f" ({', '.join(missing[:3])}, ...); is it a complete"
-                f" {self.model_type} model? Download it again"
-            )
-        return model
-
-
-def _build(model_class, config):
-    """A model with random weights that are the same in every process."""
-    build = getattr(model_class, "from_config", model_class)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        return build(config).float()
-
-
-def _replace(model, name, module):
-    """Puts a module in the place of the one of that name."""
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, module)
-
 
 def _fingerprint(model):
-    """Short hash of parts of about eight tensors from all over the model."""
+    """Return a short hash of parts of about eight tensors of the model."""
     tensors = [
         (name, tensor)
         for name, tensor in sorted(model.state_dict().items())
@@ -392,18 +355,3 @@ def _fingerprint(model):
         digest.update(name.encode())
         digest.update(values.numpy().tobytes())
     return digest.hexdigest()[:12]
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Keeps transformers from listing the upper layers as unexpected."""
-    logging = transformers.utils.logging
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

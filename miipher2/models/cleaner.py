@@ -5,6 +5,7 @@ Authors
 """
 
 import contextlib
+from pathlib import Path
 
 import torch
 from speechbrain.nnet.adapters import AdaptedModel
@@ -24,19 +25,17 @@ from miipher2.models.weights import fill, load_weights, save_weights
 class FeatureCleaner(AdaptedModel):
     """Predicts the features of clean speech from degraded speech.
 
-    The backbone stays frozen; one adapter a layer is trained beside it
-    (Miipher-2, section 2). Checkpoints hold the adapters alone, together with
-    a word about the backbone that they belong to.
+    The backbone is frozen; one adapter a layer is trained (Miipher-2, section
+    2). Checkpoints hold the adapters only, and the identity of their backbone.
 
     Arguments
     ---------
     backbone : miipher2.models.backbone.SSLBackbone
-        The frozen speech encoder. It is changed in place: the modules at the
-        sites of the adapters are wrapped.
+        The frozen speech encoder. Changed in place: adapters wrap its modules.
     adapter : class
-        Called as ``adapter(module, width=...)`` for every site; has an
-        attribute ``enabled`` that switches it off. Like the backbone it is
-        always in eval mode.
+        Called as ``adapter(module, width=...)`` for every layer; its attribute
+        ``enabled`` switches it off. Like the backbone it is always in eval
+        mode.
     placement : str
         ``feed_forward``: parallel to the feed-forward of every used layer, as
         in the paper; ``layer``: around every used layer.
@@ -64,8 +63,8 @@ class FeatureCleaner(AdaptedModel):
             sites = backbone.layer_sites()
         else:
             raise UserError(
-                f"placement: {placement!r} is neither 'feed_forward' nor "
-                "'layer'"
+                f"placement: {placement!r} is not supported; expected "
+                "'feed_forward' or 'layer'"
             )
         super().__init__(
             backbone,
@@ -76,10 +75,10 @@ class FeatureCleaner(AdaptedModel):
         self.adapters = [
             self.get_submodule(f"adapted_model.{s}") for s in sites
         ]
-        if not all(hasattr(one, "enabled") for one in self.adapters):
+        if not hasattr(self.adapters[0], "enabled"):
             raise UserError(
                 f"adapter: {type(self.adapters[0]).__name__} has no attribute "
-                "'enabled', by which it is switched off for the target"
+                "'enabled'; the target is computed with adapters switched off"
             )
         self.placement = placement
         self.trained = [
@@ -87,23 +86,23 @@ class FeatureCleaner(AdaptedModel):
         ]
 
     def forward(self, noisy, lengths=None, clean=None):
-        """Predicts clean features and, in training, gives the target too.
+        """Predict clean features; in training, also compute the target.
 
         Arguments
         ---------
         noisy : torch.Tensor
             Degraded speech ``(batch, time)`` at the backbone's rate.
         lengths : torch.Tensor
-            Relative lengths ``(batch,)``; None: all are full.
+            Relative lengths ``(batch,)``; None: no padding.
         clean : torch.Tensor
-            Clean speech ``(batch, time)``. The front-end, which is frozen and
-            below every adapter, then runs once for both.
+            Clean speech ``(batch, time)``. The part below the layers then runs
+            once for both.
 
         Returns
         -------
         torch.Tensor or tuple
             Predicted features ``(batch, frames, width)``; with ``clean`` a
-            pair (predicted, target), the target without a gradient.
+            pair (predicted, target), the target without gradient.
         """
         if clean is None:
             return self.adapted_model(noisy, lengths)
@@ -121,14 +120,14 @@ class FeatureCleaner(AdaptedModel):
 
     @torch.no_grad()
     def target(self, wavs, lengths=None):
-        """Features of the frozen backbone, as if there were no adapters.
+        """Return the features of the backbone without adapters.
 
         Arguments
         ---------
         wavs : torch.Tensor
             Speech ``(batch, time)``.
         lengths : torch.Tensor
-            Relative lengths ``(batch,)``; None: all are full.
+            Relative lengths ``(batch,)``; None: no padding.
 
         Returns
         -------
@@ -140,7 +139,7 @@ class FeatureCleaner(AdaptedModel):
 
     @contextlib.contextmanager
     def adapters_off(self):
-        """Switches the adapters off for the length of a ``with`` block."""
+        """Switch the adapters off inside a ``with`` block."""
         for adapter in self.adapters:
             adapter.enabled = False
         try:
@@ -149,11 +148,19 @@ class FeatureCleaner(AdaptedModel):
             for adapter in self.adapters:
                 adapter.enabled = True
 
+    def prepare_inference(self):
+        """Speed up a model that will not be trained or saved any more."""
+        self.adapted_model.prepare_inference()
+
     def identity(self):
-        """What the adapters belong to: model, layer, width and weights."""
+        """Return what identifies the backbone that the adapters belong to.
+
+        The source is left out if it is a local folder.
+        """
         backbone = self.adapted_model
+        is_folder = Path(backbone.source).exists()
         return {
-            "source": str(backbone.source),
+            "source": None if is_folder else backbone.source,
             "model_type": backbone.model_type,
             "layer": backbone.layer,
             "width": backbone.width,
@@ -163,7 +170,7 @@ class FeatureCleaner(AdaptedModel):
 
     @mark_as_saver
     def saver(self, path):
-        """Saves the adapters alone.
+        """Save the adapters only.
 
         Arguments
         ---------
@@ -176,7 +183,7 @@ class FeatureCleaner(AdaptedModel):
 
     @mark_as_loader
     def loader(self, path, end_of_epoch=True):
-        """Loads adapters, if they were trained on this backbone.
+        """Load adapters that were trained on this backbone.
 
         Arguments
         ---------
@@ -190,21 +197,22 @@ class FeatureCleaner(AdaptedModel):
         UserError
             If they belong to another backbone, layer or placement.
         """
-        tensors, there = load_weights(path)
-        here = self.identity()
+        tensors, saved = load_weights(path)
+        own = self.identity()
+        source = saved.get("source") or "a local folder"
         for key in ("model_type", "layer", "width", "placement", "fingerprint"):
-            if there.get(key) != here[key]:
+            if saved.get(key) != own[key]:
                 raise UserError(
                     f"{path}: these adapters were trained on {key} "
-                    f"{there.get(key)} (source {there.get('source')}), this "
-                    f"cleaner has {key} {here[key]} (source {here['source']}); "
+                    f"{saved.get(key)} (source: {source}), this cleaner has "
+                    f"{key} {own[key]} (source: {self.adapted_model.source}); "
                     "give the ssl_source, ssl_layer and adapter of that run"
                 )
         fill(self, tensors, path, self.trained)
 
     @mark_as_transfer
     def parameter_transfer(self, path):
-        """Loads adapters for inference or for the second stage.
+        """Load adapters for inference or for stage 2.
 
         Arguments
         ---------

@@ -1,11 +1,8 @@
-"""What the families of speech encoders do differently, one class for each.
+"""The parts of a speech encoder that depend on its family, one class each.
 
-transformers gives every model the same outside and leaves the inside to the
-family: what goes in (raw wave, Kaldi filter banks, log-mel), how frames are
-laid over the samples, where the layers are. :class:`miipher2.models.backbone.SSLBackbone`
-holds one of these and never asks which.
-
-In all of them ``n`` samples give ``ceil(n / hop_length)`` frames.
+A family has its own input (waveform, Kaldi filter banks, log-mel), alignment of
+frames and samples, and names of layers. In all of them ``n`` samples give
+``ceil(n / hop_length)`` frames.
 
 Authors
  * The miipher2 authors 2026
@@ -25,28 +22,41 @@ from transformers import (
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from miipher2.errors import UserError
+from miipher2.models.channels_last import ChannelsLastCNN
 
 
 class FrontEnd:
-    """The contract: how waves become hidden states, and those features.
+    """Base class: waveforms to hidden states, and those to features.
 
     Arguments
     ---------
     config : transformers.PretrainedConfig
         The model's config.
     extractor : transformers.FeatureExtractionMixin
-        The model's own feature extractor, for its tables and habits.
+        The model's feature extractor, for its rate and tables.
+
+    Attributes
+    ----------
+    model_class : class
+        Loads or builds the model.
+    key_mapping : dict
+        Renames the tensors of a checkpoint, see ``from_pretrained``.
+    layers_key : str
+        Number of layers in the config.
+    layers_name : str
+        Name of the layers inside the model.
+    feed_forward_name : str
+        Name of the feed-forward block inside a layer.
+    hop_length : int
+        Samples per frame.
+    max_seconds : float
+        Longest clip; None: any length.
     """
 
-    #: The class that loads or builds the model.
     model_class = AutoModel
-    #: Renames the tensors of a checkpoint, as ``from_pretrained`` takes it.
     key_mapping = None
-    #: The config's name for the number of layers.
     layers_key = "num_hidden_layers"
-    #: Where the layers are, inside the model.
     layers_name = "encoder.layers"
-    #: The feed-forward block, inside a layer.
     feed_forward_name = "feed_forward"
     hop_length = 320
     max_seconds = None
@@ -56,43 +66,46 @@ class FrontEnd:
 
     @staticmethod
     def default_extractor(config):
-        """The family's feature extractor for a model without one."""
+        """Return the feature extractor of a model built from a config."""
         raise NotImplementedError
 
     @staticmethod
     def final_norm(config):
-        """Name of the norm after the last layer of all, or None."""
+        """Return the name of the norm after the last layer, or None."""
         return None
 
     def adopt(self, model):
-        """Rearranges a model that has just been loaded."""
+        """Modify a model that was just loaded, so that adapters fit."""
+
+    def prepare_inference(self, model):
+        """Speed up a model for inference, see ``SSLBackbone``."""
 
     def prepare(self, wavs):
-        """Waves (batch, time) of one length -> the model's own input."""
+        """Waveforms (batch, time) of one length -> inputs of the model."""
         raise NotImplementedError
 
     def stem(self, model, inputs):
-        """The model's input -> hidden states (batch, frames, width)."""
-        return _first(model.feature_projection(inputs))
+        """Inputs of the model -> hidden states (batch, frames, width)."""
+        return _hidden_states(model.feature_projection(inputs))
 
     def encode(self, model, hidden, mask):
         """Hidden states -> features, both (batch, frames, width)."""
         if mask is not None:
-            # Encoders write zeros into the padding of what they are given.
+            # transformers' encoders write zeros into the padding in place.
             hidden = hidden.clone()
         return model.encoder(hidden, attention_mask=mask).last_hidden_state
 
     def original_name(self, name):
-        """Undoes in a tensor's name what ``adopt`` did to it."""
+        """Return the name of a tensor before ``adopt``."""
         return name
 
 
 class RawWave(FrontEnd):
-    """HuBERT, wav2vec 2.0, WavLM, data2vec-audio: a CNN on the wave itself.
+    """HuBERT, wav2vec 2.0, WavLM, data2vec-audio: a CNN on the waveform.
 
-    The CNN sees R samples (400) every hop H (320). With (R - H) / 2 zeros in
-    front, the middle of frame i is the middle of samples [H i, H i + H),
-    which are those that a vocoder makes of it.
+    The CNN's receptive field is R samples (400), its hop H (320). With
+    (R - H) / 2 zeros in front, frame i is centred on samples [H i, H i + H),
+    which are those that a vocoder synthesises from it.
 
     Example
     -------
@@ -101,7 +114,7 @@ class RawWave(FrontEnd):
     >>> front_end = RawWave(config, RawWave.default_extractor(config))
     >>> front_end.hop_length, front_end.receptive_field
     (320, 400)
-    >>> front_end.prepare(torch.randn(1, 641)).shape  # two hops more than one
+    >>> front_end.prepare(torch.randn(1, 641)).shape  # 3 frames
     torch.Size([1, 1040])
     """
 
@@ -119,8 +132,8 @@ class RawWave(FrontEnd):
 
     @staticmethod
     def default_extractor(config):
-        # Models with a group norm take the wave as it is, the others were
-        # trained on normalised waves; data2vec has layer norms throughout.
+        # Models with a group norm were trained on plain waveforms, the others
+        # on normalised ones; data2vec has layer norms throughout.
         norm = getattr(config, "feat_extract_norm", "layer")
         return Wav2Vec2FeatureExtractor(do_normalize=norm == "layer")
 
@@ -144,51 +157,29 @@ class RawWave(FrontEnd):
         left = (self.receptive_field - self.hop_length) // 2
         return F.pad(wavs, (left, total - left - wavs.shape[-1]))
 
+    def prepare_inference(self, model):
+        cnn = model.feature_extractor
+        on_cpu = next(model.parameters()).device.type == "cpu"
+        if on_cpu and all(
+            isinstance(getattr(layer, "layer_norm", None), nn.LayerNorm)
+            for layer in cnn.conv_layers
+        ):
+            model.feature_extractor = ChannelsLastCNN(cnn)
+
     def stem(self, model, inputs):
-        hidden = self.convolve(model.feature_extractor, inputs)
-        hidden = _first(model.feature_projection(hidden))
+        hidden = model.feature_extractor(inputs).transpose(1, 2)
+        hidden = _hidden_states(model.feature_projection(hidden))
         positions = model.encoder.pos_conv_embed.pretrained_module
         return hidden + positions(hidden)
 
-    @staticmethod
-    def convolve(cnn, inputs):
-        """The CNN: waves (batch, time) -> (batch, frames, channels).
-
-        With layer norms, which look at the channels of a frame, the model
-        transposes all there is twice a layer. A CPU is faster where channels
-        stay together, as PyTorch's convolution of images can have them.
-        """
-        layers = cnn.conv_layers
-        if inputs.device.type != "cpu" or not all(
-            isinstance(getattr(layer, "layer_norm", None), nn.LayerNorm)
-            for layer in layers
-        ):
-            return cnn(inputs).transpose(1, 2)
-        hidden = inputs[..., None]
-        for layer in layers:
-            conv = layer.conv
-            (size,), (step,) = conv.kernel_size, conv.stride
-            if conv.in_channels == 1:
-                pieces = hidden[..., 0].unfold(1, size, step)
-                hidden = F.linear(pieces, conv.weight[:, 0], conv.bias)
-            else:
-                weight = conv.weight[:, :, None].contiguous(
-                    memory_format=torch.channels_last
-                )
-                image = hidden.transpose(1, 2)[:, :, None]
-                image = F.conv2d(image, weight, conv.bias, (1, step))
-                hidden = image[:, :, 0].transpose(1, 2)
-            hidden = layer.activation(layer.layer_norm(hidden))
-        return hidden
-
 
 class PositionsInStem(nn.Module):
-    """Stands where the encoder has its positional convolution; adds nothing.
+    """Replaces the encoder's positional convolution and adds nothing.
 
-    The stem has already added the positions, clip by clip: the encoder would
-    let what data2vec's stacked convolutions (or a batch norm) make of the
-    padding leak into the last frames of a padded clip. It also spares the
-    second of two passes over the same hidden states most of a layer's time.
+    The stem adds the positions clip by clip, before padding: data2vec's
+    stacked convolutions (or a batch norm) turn padding into values that leak
+    into the last frames of a padded clip. The convolution also runs only once
+    for two passes over the same hidden states.
 
     Arguments
     ---------
@@ -201,17 +192,17 @@ class PositionsInStem(nn.Module):
         self.pretrained_module = pretrained_module
 
     def forward(self, hidden):
-        """Returns a zero that broadcasts."""
+        """Return a zero that broadcasts."""
         return hidden.new_zeros(())
 
 
 class KaldiFbank(FrontEnd):
     """w2v-BERT 2.0: pairs of Kaldi's filter banks, normalised per clip.
 
-    Windows of 25 ms every 10 ms; frame i is windows 2i and 2i + 1, and with
-    120 samples in front its middle is that of samples [320 i, 320 i + 320).
-    The edges are mirrored, as Kaldi does without ``snip_edges``: windows of
-    zeros would weigh on the clip's mean and variance.
+    Windows of 25 ms every 10 ms. Frame i consists of windows 2i and 2i + 1,
+    and with 120 samples in front it is centred on samples
+    [320 i, 320 i + 320). The edges are mirrored, as in Kaldi without
+    ``snip_edges``: windows of zeros would bias the clip's mean and variance.
 
     Example
     -------
@@ -241,7 +232,7 @@ class KaldiFbank(FrontEnd):
         )
 
     def pad(self, wavs):
-        """Mirrors both edges so that the windows come out whole."""
+        """Mirror both edges so that every window is complete."""
         time = wavs.shape[-1]
         overlap = self.window_length - self.window_shift
         total = math.ceil(time / self.hop_length) * self.hop_length + overlap
@@ -250,7 +241,7 @@ class KaldiFbank(FrontEnd):
         return wavs[:, torch.minimum(index, 2 * time - 1 - index)]
 
     def prepare(self, wavs):
-        # Kaldi counts in 16-bit integers.
+        # Kaldi uses the range of 16-bit integers.
         windows = (self.pad(wavs) * 2**15).unfold(
             -1, self.window_length, self.window_shift
         )
@@ -268,21 +259,21 @@ class KaldiFbank(FrontEnd):
 class LogMel(FrontEnd):
     """Whisper's encoder on log-mel, for clips of any length up to 30 s.
 
-    transformers' encoder takes 30 s and nothing else, so its stem, positions
-    and layers are run here. Frame i is centred on sample 320 i, 10 ms before
-    the middle of the samples that a vocoder makes of it.
+    transformers' encoder accepts 30 s only, so its stem, positions and layers
+    are run here. Frame i is centred on sample 320 i, 10 ms before the middle
+    of the samples that a vocoder synthesises from it.
 
     Example
     -------
     >>> from transformers import WhisperConfig
     >>> config = WhisperConfig()
     >>> front_end = LogMel(config, LogMel.default_extractor(config))
-    >>> front_end.prepare(torch.randn(1, 641)).shape  # halved by the stem
+    >>> front_end.prepare(torch.randn(1, 641)).shape  # stride 2 follows
     torch.Size([1, 80, 6])
     """
 
     model_class = WhisperEncoder
-    # Of the whole Whisper only the encoder is read.
+    # Reads the encoder of a complete Whisper.
     key_mapping = {r"^(model\.)?encoder\.": ""}
     layers_key = "encoder_layers"
     layers_name = "layers"
@@ -306,9 +297,8 @@ class LogMel(FrontEnd):
         return "layer_norm"
 
     def adopt(self, model):
-        # A layer calls fc1, activation_fn and fc2 one by one. Put into one
-        # module, with nothing left for the other two to do, they compute
-        # the same and can be wrapped by an adapter.
+        # A layer calls fc1, activation_fn and fc2 one after the other. As one
+        # module in place of fc1 they can be wrapped by an adapter.
         for layer in model.layers:
             layer.fc1 = nn.Sequential(layer.fc1, layer.activation_fn, layer.fc2)
             layer.activation_fn = nn.Identity()
@@ -318,7 +308,7 @@ class LogMel(FrontEnd):
         return name.replace("fc1.0.", "fc1.").replace("fc1.2.", "fc2.")
 
     def pad(self, wavs):
-        """Zeros up to a whole number of frames."""
+        """Pad with zeros to a whole number of frames."""
         return F.pad(wavs, (0, -wavs.shape[-1] % self.hop_length))
 
     def prepare(self, wavs):
@@ -349,16 +339,16 @@ class LogMel(FrontEnd):
 
     def encode(self, model, hidden, mask):
         if mask is not None:
-            # Added to the attention scores.
+            # Whisper's layers add the mask to the attention scores.
             lowest = torch.finfo(hidden.dtype).min
             mask = (~mask)[:, None, None] * lowest
             mask = mask.to(hidden.dtype)
         for layer in model.layers:
-            hidden = _first(layer(hidden, mask))
+            hidden = _hidden_states(layer(hidden, mask))
         return model.layer_norm(hidden)
 
 
-#: ``model_type`` of a config -> how that family works.
+# model_type of a config -> its family
 FRONT_ENDS = {
     "hubert": RawWave,
     "wav2vec2": RawWave,
@@ -369,11 +359,11 @@ FRONT_ENDS = {
 }
 
 
-def _first(output):
-    """The hidden states of a module that returns them alone or in front."""
+def _hidden_states(output):
+    """Return hidden states that a module returns alone or first of a tuple."""
     return output[0] if isinstance(output, tuple) else output
 
 
 def _table(values):
-    """An extractor's table, kept in fp32 whatever becomes of the model."""
+    """Return a table of the extractor in fp32, whatever the model's dtype."""
     return torch.as_tensor(values, dtype=torch.float32)

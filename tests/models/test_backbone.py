@@ -216,6 +216,16 @@ def test_bf16_autocast(folders, family):
 
 
 @torch.no_grad()
+def test_prepared_for_inference_the_features_do_not_change(folders, family):
+    backbone = SSLBackbone(folders[family], 2)
+    wavs, lengths = speechlike(2, 8000), torch.tensor([1.0, 0.6])
+    expected = backbone(wavs, lengths)
+    backbone.prepare_inference()
+    got = backbone(wavs, lengths)
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
 def test_model_in_bf16(folders, family):
     """Half the memory; the tables of the front-ends stay exact."""
     backbone = SSLBackbone(folders[family], 2)
@@ -512,7 +522,9 @@ def test_loading_is_quiet(folders, family, capfd):
 
 def test_wrong_folder(tmp_path):
     missing = str(tmp_path / "missing")
-    with pytest.raises(UserError, match="missing: no speech encoder") as info:
+    with pytest.raises(
+        UserError, match="missing: cannot load a speech"
+    ) as info:
         SSLBackbone(missing, 2)
     assert len(str(info.value).splitlines()) == 1
 
@@ -521,7 +533,9 @@ def test_wrong_folder(tmp_path):
 def test_folder_without_a_file(tmp_path, name):
     folder = save_tiny_backbone(tmp_path, "hubert")
     (tmp_path / f"{name}.json").unlink()
-    with pytest.raises(UserError, match=f"(?s)no speech encoder.*{name}.json"):
+    with pytest.raises(
+        UserError, match=f"(?s)cannot load a speech encoder.*{name}.json"
+    ):
         SSLBackbone(folder, 2)
 
 
@@ -529,7 +543,7 @@ def test_broken_weights(tmp_path):
     folder = save_tiny_backbone(tmp_path, "hubert")
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(UserError, match="no speech encoder could be loaded"):
+    with pytest.raises(UserError, match="cannot load a speech encoder"):
         SSLBackbone(folder, 2)
 
 
@@ -575,7 +589,7 @@ def test_no_code_from_strangers(tmp_path):
     config = {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "mine.py").write_text("raise SystemExit(9)")
-    with pytest.raises(UserError, match="no speech encoder could be loaded"):
+    with pytest.raises(UserError, match="cannot load a speech encoder"):
         SSLBackbone(str(tmp_path), 2)
 
 

@@ -130,6 +130,15 @@ def test_same_shape_but_other_weights_are_refused(tiny_backbone, tmp_path):
         cleaner_on(str(tmp_path / "other")).loader(tmp_path / "a.ckpt")
 
 
+def test_files_hold_no_local_path(tiny_backbone, tmp_path):
+    cleaner = cleaner_on(tiny_backbone)
+    cleaner.saver(tmp_path / "a.ckpt")
+    assert b"source" in (tmp_path / "a.ckpt").read_bytes()
+    assert str(tiny_backbone).encode() not in (tmp_path / "a.ckpt").read_bytes()
+    cleaner.adapted_model.source = "facebook/hubert-base-ls960"
+    assert cleaner.identity()["source"] == "facebook/hubert-base-ls960"
+
+
 def test_broken_files_are_named(tiny_backbone, tmp_path):
     cleaner = cleaner_on(tiny_backbone)
     path = tmp_path / "a.ckpt"
@@ -139,5 +148,5 @@ def test_broken_files_are_named(tiny_backbone, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match="not a complete"):
         cleaner.loader(path)
-    with pytest.raises(UserError, match="neither"):
+    with pytest.raises(UserError, match="expected 'feed_forward' or"):
         cleaner_on(tiny_backbone, placement="beside")

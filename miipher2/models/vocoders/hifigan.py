@@ -5,32 +5,30 @@ Authors
 """
 
 import math
-from contextlib import nullcontext
 from pickle import UnpicklingError
 
 import torch
 from speechbrain.lobes.models.HifiGAN import HifiganGenerator
 from speechbrain.utils.fetching import LocalStrategy, fetch
 from speechbrain.utils.logger import get_logger
-from torch import nn
 from torch.nn import functional as F
 
 from miipher2.errors import UserError
+from miipher2.models.channels_last import use_channels_last
 from miipher2.models.vocoders.base import Vocoder
-from miipher2.models.vocoders.channels_last import ChannelsLast, last
 
 logger = get_logger(__name__)
 
 
 class HiFiGAN(Vocoder):
-    """SpeechBrain's HiFi-GAN generator: features in, no units.
+    """SpeechBrain's HiFi-GAN generator, with features instead of units.
 
     Arguments
     ---------
     width : int
         Size of a feature vector.
     sample_rate : int
-        Hz of the sound that it gives.
+        Hz of the output.
     upsample_factors : list of int
         Their product is the number of samples a frame.
     upsample_kernel_sizes : list of int
@@ -79,22 +77,22 @@ class HiFiGAN(Vocoder):
         """Synthesise waveforms, see ``Vocoder.forward``."""
         features = features.transpose(1, 2)
         own_loss = features.new_zeros(())
-        if self.training:  # segments of some length, from inside a clip
-            return self._sound(features), own_loss
-        # The ends are repeated and cut off again: the generator's own
-        # ``inference`` leaves them in the output, and its reflecting
-        # convolutions need some frames to reflect.
-        pad = self.generator.inference_padding
-        features = F.pad(features, (pad, pad), "replicate")
-        wav = self._sound(features)
-        wav = wav[:, pad * self.hop_length : -pad * self.hop_length]
-        return wav, own_loss
+        if self.training:  # segments from inside a clip
+            return self.generator(features).squeeze(1), own_loss
+        # Replicate the edges and cut the padding off again: the generator's
+        # own ``inference`` leaves it in the output, and its convolutions need
+        # some frames to reflect.
+        padding = self.generator.inference_padding
+        features = F.pad(features, (padding, padding), "replicate")
+        wav = self.generator(features).squeeze(1)
+        cut = padding * self.hop_length
+        return wav[:, cut:-cut], own_loss
 
-    def _sound(self, features):
-        """Sound ``(batch, time)`` of features ``(batch, width, frames)``."""
-        on_cpu = features.device.type == "cpu"
-        with ChannelsLast() if on_cpu else nullcontext():
-            return self.generator(features).squeeze(1)
+    def prepare_inference(self):
+        """Fold weight norms into weights; on a CPU use channels-last layout."""
+        self.generator.remove_weight_norm()
+        if next(self.parameters()).device.type == "cpu":
+            use_channels_last(self.generator)
 
     def warm_start(self, source):
         """Load every tensor of another generator that fits.
@@ -107,21 +105,9 @@ class HiFiGAN(Vocoder):
         """
         load_matching(self.generator, source)
 
-    def prepare_inference(self):
-        """Folds the weight normalisation into the weights.
-
-        On a CPU they are also laid out as ``ChannelsLast`` wants them.
-        """
-        self.generator.remove_weight_norm()
-        if next(self.parameters()).device.type != "cpu":
-            return
-        for module in self.generator.modules():
-            if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
-                module.weight.data = last(module.weight.data)
-
 
 def load_matching(generator, source):
-    """Takes every tensor of a checkpoint that fits a generator.
+    """Load every tensor of a checkpoint that fits a generator.
 
     Meant for SpeechBrain's unit HiFi-GAN, whose upsampling stack is the same
     and whose input is not.
@@ -136,8 +122,8 @@ def load_matching(generator, source):
     Returns
     -------
     dict
-        Names under ``taken``, ``new`` (kept as they were initialised) and
-        ``left_out`` (in the checkpoint only); the same is logged.
+        Names of tensors that are ``loaded``, ``new`` (not in the checkpoint)
+        and ``unused`` (in the checkpoint only); the same is logged.
 
     Raises
     ------
@@ -156,7 +142,7 @@ def load_matching(generator, source):
             f"warm_start: cannot read {source} ({type(error).__name__}); "
             "expected FILE or REPOSITORY:FILE of a generator's state dict"
         ) from None
-    # torch's older weight_norm called magnitude and direction otherwise
+    # names of torch's older weight_norm
     tensors = {
         name.replace("weight_g", "parametrizations.weight.original0").replace(
             "weight_v", "parametrizations.weight.original1"
@@ -164,22 +150,22 @@ def load_matching(generator, source):
         for name, tensor in tensors.items()
     }
     own = generator.state_dict()
-    taken = {
+    fitting = {
         name: tensor
         for name, tensor in tensors.items()
         if name in own and own[name].shape == tensor.shape
     }
-    if not taken:
+    if not fitting:
         raise UserError(
             f"warm_start: nothing in {source} fits this generator; expected "
             "SpeechBrain's HiFi-GAN or unit HiFi-GAN"
         )
-    generator.load_state_dict(taken, strict=False)
+    generator.load_state_dict(fitting, strict=False)
     report = {
-        "taken": sorted(taken),
-        "new": sorted(own.keys() - taken.keys()),
-        "left_out": sorted(tensors.keys() - taken.keys()),
+        "loaded": sorted(fitting),
+        "new": sorted(own.keys() - fitting.keys()),
+        "unused": sorted(tensors.keys() - fitting.keys()),
     }
-    for what, names in report.items():
-        logger.info(f"warm start, {what}: {len(names)}: {', '.join(names)}")
+    for status, names in report.items():
+        logger.info(f"warm start, {status}: {len(names)}: {', '.join(names)}")
     return report

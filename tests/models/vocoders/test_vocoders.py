@@ -131,11 +131,11 @@ def test_warm_start_takes_what_fits(unit_checkpoint):
     vocoder.warm_start(str(path))
     report = load_matching(vocoder.generator, str(path))
     own, there = vocoder.generator.state_dict(), unit.state_dict()
-    assert len(report["taken"]) > 20
-    for name in report["taken"]:
+    assert len(report["loaded"]) > 20
+    for name in report["loaded"]:
         assert torch.equal(own[name], there[name])
     assert all(name.startswith("conv_pre") for name in report["new"])
-    left = {name.split(".")[0] for name in report["left_out"]}
+    left = {name.split(".")[0] for name in report["unused"]}
     assert left == {"conv_pre", "unit_embedding", "attn_pooling"}
 
 

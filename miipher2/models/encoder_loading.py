@@ -1,0 +1,131 @@
+"""Loading and building of transformers' speech encoders.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import contextlib
+
+import torch
+import transformers
+from safetensors import SafetensorError
+
+from miipher2.errors import UserError
+
+
+def from_pretrained(auto_class, source, **options):
+    """Return ``auto_class.from_pretrained(source)``.
+
+    Arguments
+    ---------
+    auto_class : class
+        Of transformers.
+    source : str
+        Name on the Hugging Face hub or a local folder.
+    **options : dict
+        Further arguments.
+
+    Returns
+    -------
+    object
+        What transformers returns.
+
+    Raises
+    ------
+    UserError
+        If the source cannot be read.
+    """
+    try:
+        with _quiet():
+            return auto_class.from_pretrained(source, **options)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise UserError(
+            f"{source}: cannot load a speech encoder; give its name on the"
+            " Hugging Face hub or, without network, a folder with its"
+            " config.json, preprocessor_config.json and model.safetensors"
+            f" (transformers: {reason})"
+        ) from error
+
+
+def load_encoder(family, source, config, unused_norm=None):
+    """Load a model and check that no weight is missing.
+
+    Arguments
+    ---------
+    family : class
+        A ``FrontEnd``.
+    source : str
+        Name on the Hugging Face hub or a local folder.
+    config : transformers.PretrainedConfig
+        The model to build; weights of other layers are ignored.
+    unused_norm : str
+        Name of a norm that may be missing.
+
+    Returns
+    -------
+    transformers.PreTrainedModel
+        In fp32.
+
+    Raises
+    ------
+    UserError
+        If the source cannot be read or lacks weights.
+    """
+    model, report = from_pretrained(
+        family.model_class,
+        source,
+        config=config,
+        dtype=torch.float32,
+        key_mapping=family.key_mapping,
+        output_loading_info=True,
+    )
+    missing = sorted(
+        name
+        for name in report["missing_keys"]
+        if unused_norm is None or not name.startswith(f"{unused_norm}.")
+    )
+    if missing:
+        raise UserError(
+            f"{source}: {len(missing)} weights are missing"
+            f" ({', '.join(missing[:3])}, ...); is it a complete"
+            f" {config.model_type} model? Download it again"
+        )
+    return model
+
+
+def build_encoder(family, config):
+    """Build a model with random weights, the same in every process.
+
+    Arguments
+    ---------
+    family : class
+        A ``FrontEnd``.
+    config : transformers.PretrainedConfig
+        The model to build.
+
+    Returns
+    -------
+    transformers.PreTrainedModel
+        In fp32.
+    """
+    model_class = family.model_class
+    build = getattr(model_class, "from_config", model_class)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        return build(config).float()
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Silence transformers, which lists weights of other layers as unexpected."""
+    logging = transformers.utils.logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
