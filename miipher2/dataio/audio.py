@@ -1,4 +1,4 @@
-"""Sound: reading it, writing it, and how loud the speech in it is.
+"""Reading, writing and resampling audio.
 
 Authors
  * The miipher2 authors 2026
@@ -14,7 +14,7 @@ from miipher2.dataio.atomic import atomic_write
 from miipher2.dataio.formats import output_format
 from miipher2.errors import UserError
 
-# All that libsndfile writes without being told an encoding.
+# The formats for which libsndfile has a default encoding.
 WRITABLE = [
     name.lower()
     for name in soundfile.available_formats()
@@ -23,21 +23,21 @@ WRITABLE = [
 
 
 def resample(samples, rate, new_rate):
-    """Resamples with soxr, along the first dimension.
+    """Resample along the first dimension, with soxr.
 
     Arguments
     ---------
     samples : numpy.ndarray
         ``(time,)`` or ``(time, channels)``.
     rate : int
-        Hz of the samples.
+        Sample rate in Hz.
     new_rate : int
-        Hz wanted.
+        Sample rate of the output in Hz.
 
     Returns
     -------
     numpy.ndarray
-        The samples at the new rate.
+        The resampled signal.
     """
     if rate == new_rate or not len(samples):
         return samples
@@ -45,28 +45,28 @@ def resample(samples, rate, new_rate):
 
 
 def read_audio(path, sample_rate, start=0.0, seconds=None):
-    """Reads a file or a part of it, mixed down to mono.
+    """Read an audio file or a segment of it, mixed to mono.
 
     Arguments
     ---------
     path : str or Path
         A file in a format that soundfile reads.
     sample_rate : int
-        Hz of what is returned.
+        Sample rate of the output in Hz.
     start : float
-        Seconds to skip.
+        Start of the segment in seconds.
     seconds : float
-        How much to read at most; None: to the end.
+        Maximum duration; None: up to the end of the file.
 
     Returns
     -------
     torch.Tensor
-        ``(time,)`` float32 at ``sample_rate``.
+        ``(time,)`` float32.
 
     Raises
     ------
     UserError
-        If the file is missing, unreadable or holds NaN or Inf.
+        If the file is missing, unreadable or contains NaN or Inf.
 
     Example
     -------
@@ -84,33 +84,32 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
             samples = file.read(frames, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         raise UserError(
-            f"{path}: cannot be read as sound ({error}); repair it or leave it "
-            "out"
+            f"{path}: cannot be read as audio ({error}); repair or remove it"
         ) from None
     samples = torch.from_numpy(
         resample(samples.mean(axis=1), rate, sample_rate)
     )
     if not torch.isfinite(samples).all():
-        raise UserError(f"{path}: holds samples that are NaN or infinite")
+        raise UserError(f"{path}: contains samples that are NaN or infinite")
     return samples.float()
 
 
 def write_audio(path, wav, sample_rate):
-    """Writes 16-bit sound that is whole whenever it can be seen.
+    """Write an audio file atomically, with 16 bits where the format has them.
 
     Arguments
     ---------
     path : str or Path
-        The file, in the format of its suffix; its folder is made if need be.
+        The file; its suffix names the format. Its folder is created if needed.
     wav : torch.Tensor
         ``(time,)`` or ``(channels, time)`` in [-1, 1].
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
 
     Raises
     ------
     UserError
-        If the suffix names no format, or the file cannot be written.
+        If the format is unknown or the file cannot be written.
 
     Example
     -------

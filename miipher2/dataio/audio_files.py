@@ -1,4 +1,4 @@
-"""Finding audio files below a folder and reading their headers.
+"""Finding audio files below a folder.
 
 Authors
  * The miipher2 authors 2026
@@ -6,35 +6,26 @@ Authors
 
 import logging
 import os
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
-
-import soundfile
-from tqdm import tqdm
 
 from miipher2.dataio.formats import CORPUS_SUFFIXES
 from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# What libsndfile says when the header of a stream leaves the length open.
-UNKNOWN_FRAMES = 2**63 - 1
-# Noisy and clean files of a pair may differ by this much, in seconds.
-PAIR_TOLERANCE = 0.05
-
 
 class AudioFile(NamedTuple):
-    """A listed file: nothing of it was read yet.
+    """A file in a folder, which has not been opened yet.
 
     Arguments
     ---------
     path : str
-        Relative to the listed folder, with ``/`` on every system.
+        Path relative to the folder, with ``/`` on every system.
     size : int
-        Bytes.
+        Size in bytes.
     mtime_ns : int
-        When it was last written.
+        Time of the last change.
     """
 
     path: str
@@ -43,48 +34,40 @@ class AudioFile(NamedTuple):
 
     @property
     def folders(self):
-        """Names of the folders above the file."""
+        """Names of the folders in the path."""
         return self.path.split("/")[:-1]
 
     @property
     def stem(self):
-        """The path without the suffix."""
+        """Path without the suffix."""
         return os.path.splitext(self.path)[0]
 
     @property
     def name(self):
-        """The file's name without folders and suffix."""
+        """File name without the suffix."""
         return self.stem.rsplit("/", 1)[-1]
 
 
-class Header(NamedTuple):
-    """What the header of an audio file says."""
-
-    seconds: float
-    sample_rate: int
-    channels: int
-
-
 def corpus_root(data_folder, *names):
-    """Finds the corpus in the folder given, or one level below it.
+    """Find a corpus in a folder or one level below it.
 
     Arguments
     ---------
     data_folder : str or Path
-        What the user gave.
+        The folder given by the user.
     *names : str
-        What the corpus's own folder is called when it is unpacked.
+        Names of the folder to which the corpus is unpacked.
 
     Returns
     -------
     Path
-        ``data_folder`` or the folder of that name in it.
+        ``data_folder``, or the folder in it that has one of the names.
 
     Raises
     ------
     UserError
-        If ``data_folder`` is not a folder, or several of the names are in it:
-        they hold the same speech.
+        If ``data_folder`` is not a folder, or contains several of the names:
+        these are versions of one corpus.
 
     Example
     -------
@@ -96,8 +79,8 @@ def corpus_root(data_folder, *names):
     inside = [name for name in names if (data_folder / name).is_dir()]
     if len(inside) > 1:
         raise UserError(
-            f"{data_folder}: expected one corpus, found {' and '.join(inside)};"
-            " give the folder of one of them"
+            f"{data_folder}: expected one version of the corpus, found "
+            f"{' and '.join(inside)}; give the folder of one of them"
         )
     return data_folder / inside[0] if inside else data_folder
 
@@ -107,25 +90,25 @@ def _folder(path):
     if not path.is_dir():
         raise UserError(
             f"{path}: expected a folder with audio, found "
-            f"{'a file' if path.exists() else 'nothing there'}"
+            f"{'a file' if path.exists() else 'no such folder'}"
         )
     return path
 
 
 def first_folder(data_folder, folders):
-    """Names who speaks by the first folder above a file.
+    """Return the first folder of a path, which names the speaker.
 
     Arguments
     ---------
     data_folder : str or Path
-        Its name is taken for files that lie in no folder below it.
+        Its name is the default.
     folders : list of str
-        Folders from there on down to the file.
+        Folders between ``data_folder`` and a file; may be empty.
 
     Returns
     -------
     str
-        The name.
+        The folder's name.
 
     Example
     -------
@@ -138,7 +121,7 @@ def first_folder(data_folder, folders):
 
 
 def contents(folder):
-    """Says in a few words what a folder holds, for error messages.
+    """Summarise what a folder contains, for error messages.
 
     Arguments
     ---------
@@ -148,7 +131,7 @@ def contents(folder):
     Returns
     -------
     str
-        The first names and how many more there are.
+        The first six names, and the number of the others.
 
     Example
     -------
@@ -163,28 +146,29 @@ def contents(folder):
     return ", ".join(names[:6]) + more or "nothing"
 
 
-def list_audio(data_folder, *folders, suffixes=CORPUS_SUFFIXES, unlisted=None):
-    """Lists audio files; hidden files and folders are passed over.
+def list_audio(data_folder, *folders, suffixes=CORPUS_SUFFIXES, on_error=None):
+    """List the audio files below a folder, except hidden ones.
 
-    Linked folders are followed, each folder once, so that loops end.
+    Links to folders are followed, but no folder is visited twice, so that
+    loops end.
 
     Arguments
     ---------
     data_folder : str or Path
-        What the paths are relative to.
+        The folder that paths are relative to.
     *folders : Path
-        Where to look, if not in all of ``data_folder``. They lie in it; those
-        that do not exist are passed over.
+        Folders in ``data_folder`` to search; default: all. Missing ones are
+        skipped.
     suffixes : tuple of str
-        How names of recordings end, in lower case.
-    unlisted : callable
-        Gets an ``OSError`` for each folder that cannot be listed; None: the
-        log names them.
+        Suffixes of audio files, in lower case.
+    on_error : callable
+        Called with an ``OSError`` for each unreadable folder; None: log a
+        warning.
 
     Returns
     -------
     list of AudioFile
-        Sorted by path.
+        Files sorted by path.
 
     Raises
     ------
@@ -200,152 +184,34 @@ def list_audio(data_folder, *folders, suffixes=CORPUS_SUFFIXES, unlisted=None):
     ['anna/1.WAV']
     """
     data_folder = _folder(data_folder)
-    files, seen = [], set()
+    files, visited = [], set()
     for start in folders or [data_folder]:
-        told = unlisted or _unreadable_folder
-        walk = os.walk(start, followlinks=True, onerror=told)
+        walk = os.walk(
+            start, followlinks=True, onerror=on_error or _warn_unreadable
+        )
         for folder, subfolders, names in walk:
             status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in seen:
+            if (status.st_dev, status.st_ino) in visited:
                 subfolders.clear()
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            visited.add((status.st_dev, status.st_ino))
             subfolders[:] = sorted(s for s in subfolders if s[0] != ".")
             for name in names:
                 if name[0] != "." and name.lower().endswith(suffixes):
-                    files.append(_listed(data_folder, folder, name))
+                    files.append(_audio_file(data_folder, folder, name))
     return sorted(files)
 
 
-def _listed(data_folder, folder, name):
+def _audio_file(data_folder, folder, name):
     path = os.path.join(folder, name)
     relative = os.path.relpath(path, data_folder).replace(os.sep, "/")
     try:
         status = os.stat(path)
-    except OSError:  # a broken link: read_headers names it
+    except OSError:  # a broken link; read_headers reports it
         return AudioFile(relative, 0, 0)
     return AudioFile(relative, status.st_size, status.st_mtime_ns)
 
 
-def _unreadable_folder(error):
+def _warn_unreadable(error):
     if not isinstance(error, FileNotFoundError):
-        logger.warning("%s: left out: %s", error.filename, error.strerror)
-
-
-def read_headers(data_folder, files):
-    """Reads the headers of many files in parallel.
-
-    A bar shows the progress on a terminal. What cannot be used is logged by
-    name, and counted at the end.
-
-    Arguments
-    ---------
-    data_folder : str or Path
-        What the paths are relative to.
-    files : list of AudioFile
-        What to read.
-
-    Returns
-    -------
-    headers : dict
-        ``Header`` by path, for the files that can be used.
-    failed : list of tuple
-        ``(path, reason)`` of the others.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> soundfile.write(folder / "a.wav", [0.0] * 4000, 8000)
-    >>> _ = (folder / "b.wav").write_bytes(b"noise")
-    >>> headers, failed = read_headers(folder, list_audio(folder))
-    >>> headers
-    {'a.wav': Header(seconds=0.5, sample_rate=8000, channels=1)}
-    >>> [path for path, _ in failed]
-    ['b.wav']
-    """
-
-    def read(file):
-        if "$" in file.path:
-            return "'$' in the name, which manifests keep for $data_root"
-        return _read_header(os.path.join(data_folder, file.path))
-
-    headers, failed = {}, []
-    # Many threads for few cores: on network drives the time goes in waiting.
-    with ThreadPool(min(32, 4 * (os.cpu_count() or 1))) as pool:
-        results = pool.imap(read, files, chunksize=16)
-        # disable=None: a bar on a terminal, none in a log file.
-        bar = tqdm(results, "headers", len(files), unit="file", disable=None)
-        for file, result in zip(files, bar, strict=True):
-            if isinstance(result, Header):
-                headers[file.path] = result
-            else:
-                failed.append((file.path, result))
-    for path, reason in failed:
-        shown = path.encode("utf-8", "backslashreplace").decode("utf-8")
-        logger.warning("%s: left out: %s", shown, reason)
-    if failed:
-        logger.warning(
-            "%d of %d files left out: they cannot be used",
-            len(failed),
-            len(files),
-        )
-    return headers, failed
-
-
-def _read_header(path):
-    """A ``Header``, or a string that says why there is none."""
-    try:
-        path.encode("utf-8")
-        info = soundfile.info(path)
-    except UnicodeEncodeError:
-        return "the name is not valid UTF-8"
-    except (soundfile.SoundFileError, OSError) as error:
-        return _why(path) or getattr(error, "error_string", str(error))
-    if info.frames <= 0:
-        return "holds no samples"
-    if info.frames == UNKNOWN_FRAMES:
-        return "its header does not give a length"
-    return Header(info.frames / info.samplerate, info.samplerate, info.channels)
-
-
-def _why(path):
-    """Reasons that libsndfile's messages do not tell."""
-    try:
-        with open(path, "rb") as file:
-            return "" if file.read(1) else "an empty file (0 bytes)"
-    except OSError as error:
-        return error.strerror
-
-
-def check_pair(clean, clean_path, noisy, noisy_path):
-    """Makes sure that two files can be the two sides of a pair.
-
-    Arguments
-    ---------
-    clean, noisy : Header
-        What their headers say.
-    clean_path, noisy_path : str
-        How the message is to call them.
-
-    Raises
-    ------
-    UserError
-        If rates or channels differ, or durations by over 50 ms.
-
-    Example
-    -------
-    >>> header = Header(seconds=1.0, sample_rate=16000, channels=1)
-    >>> check_pair(header, "clean/a.wav", header._replace(seconds=1.04), "-")
-    """
-    for field, unit in (
-        ("sample_rate", " Hz"),
-        ("channels", ""),
-        ("seconds", " s"),
-    ):
-        a, b = getattr(clean, field), getattr(noisy, field)
-        if abs(a - b) > (PAIR_TOLERANCE if field == "seconds" else 0):
-            raise UserError(
-                f"expected the same {field.replace('_', ' ')} in both files of "
-                f"a pair, found {b:g}{unit} in {noisy_path} and {a:g}{unit} "
-                f"in {clean_path}"
-            )
+        logger.warning("%s: skipped: %s", error.filename, error.strerror)

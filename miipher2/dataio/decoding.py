@@ -1,7 +1,7 @@
-"""Recordings of every format as blocks of samples.
+"""Decoding recordings of all formats, block by block.
 
-soundfile reads what it can; what phones and the web bring (m4a, aac, webm,
-the sound of videos) goes through PyAV.
+soundfile decodes the formats that it knows. PyAV decodes those of phones and
+the web (m4a, aac, webm, ...) and the audio tracks of videos.
 
 Authors
  * The miipher2 authors 2026
@@ -16,51 +16,55 @@ import numpy as np
 import soundfile
 import soxr
 
-from miipher2.dataio.audio_files import UNKNOWN_FRAMES
 from miipher2.dataio.formats import PYAV_SUFFIXES
+from miipher2.dataio.headers import UNKNOWN_FRAMES
 from miipher2.errors import UserError
 
-BLOCK = 2**17  # samples of all channels together
-# What libsndfile notes about a wav, aiff or au that is shorter than it says
+BLOCK = 2**17  # samples of all channels
+# libsndfile's note on a wav, aiff or au file that is shorter than its header
+# says: bytes by the header, and bytes in the file.
 CORRECTED = re.compile(
     r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE
 )
-OGG_PAGE = 2**16  # bytes; no page is longer
-STREAMED = 2**32 - 2**16  # bytes that wav says which was written to a pipe
+OGG_PAGE = 2**16  # bytes; the largest page
+# Sizes from this one on mean "unknown" in a wav file written to a pipe, bytes.
+STREAMED = 2**32 - 2**16
 
 
-class NothingToRestore(UserError):
-    """A file without sound, which is no fault of it."""
+class NoAudioStream(UserError):
+    """A video without an audio track; not a failure."""
 
 
-class Sound:
-    """An opened file, read once from its start to its end.
+class AudioStream:
+    """An open file that can be read once, from start to end.
 
     Arguments
     ---------
     rate : int
-        Hz.
+        Sample rate in Hz.
     channels : int
-        How many.
+        Number of channels.
     blocks : iterable of numpy.ndarray
         ``(time, channels)`` float32.
-    promised : int
-        Samples a channel by the header; None where it does not say.
-    cut_off : bool
-        Whether the file's end is known to be missing.
+    header_length : int
+        Samples per channel according to the header; None if unknown.
+    truncated : bool
+        Whether the end of the file is known to be missing.
     """
 
-    def __init__(self, rate, channels, blocks, promised=None, cut_off=False):
+    def __init__(
+        self, rate, channels, blocks, header_length=None, truncated=False
+    ):
         self.rate = rate
         self.channels = channels
         self.blocks = blocks
-        self.promised = promised
-        self.cut_off = cut_off
+        self.header_length = header_length
+        self.truncated = truncated
 
 
 @contextlib.contextmanager
-def open_sound(path):
-    """Opens a file of any format.
+def open_audio(path):
+    """Open an audio or video file of any supported format.
 
     Arguments
     ---------
@@ -69,31 +73,31 @@ def open_sound(path):
 
     Yields
     ------
-    Sound
-        Its blocks can be read inside of the ``with`` block.
+    AudioStream
+        Its blocks must be read inside the ``with`` block.
 
     Raises
     ------
     UserError
-        If it is missing, empty or cannot be read as sound, here or in the
-        middle.
+        If the file is missing, empty or cannot be decoded, on opening or while
+        blocks are read.
 
     Example
     -------
     >>> path = getfixture("tmp_path") / "tone.flac"
     >>> soundfile.write(path, np.zeros((800, 2)), 8000)
-    >>> with open_sound(path) as sound:
-    ...     sound.rate, sum(len(block) for block in sound.blocks)
+    >>> with open_audio(path) as audio:
+    ...     audio.rate, sum(len(block) for block in audio.blocks)
     (8000, 800)
     """
     try:
-        # Reasons that the libraries do not tell: rights, loops of links, ...
+        # Raises errors that the libraries hide: permissions, loops of links.
         with open(path, "rb") as file:
             if not file.read(1):
                 raise UserError(f"{path}: an empty file (0 bytes)")
         pyav = str(path).lower().endswith(PYAV_SUFFIXES)
-        with (_open_pyav if pyav else _open_soundfile)(path) as sound:
-            yield sound
+        with (_open_pyav if pyav else _open_soundfile)(path) as audio:
+            yield audio
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
 
@@ -102,41 +106,41 @@ def open_sound(path):
 def _open_soundfile(path):
     try:
         try:
-            # as bytes: names need not be valid UTF-8
+            # As bytes: file names need not be valid UTF-8.
             file = soundfile.SoundFile(os.fsencode(path))
-        except TypeError:  # soundfile's answer to formats without a header
+        except TypeError:  # soundfile, for formats without a header
             raise UserError(
-                f"{path}: cannot be read as sound: its format has no header"
+                f"{path}: cannot be read as audio: its format has no header"
             ) from None
         with file:
-            yield Sound(
+            yield AudioStream(
                 file.samplerate,
                 file.channels,
                 _soundfile_blocks(file),
-                _promised(file),
-                file.format == "OGG" and not _ogg_ends(path),
+                _header_length(file),
+                file.format == "OGG" and not _has_last_ogg_page(path),
             )
     except soundfile.LibsndfileError as error:
         reason = error.error_string.strip(" .\n")
-        raise UserError(f"{path}: cannot be read as sound: {reason}") from None
+        raise UserError(f"{path}: cannot be read as audio: {reason}") from None
 
 
-def _promised(file):
-    """Frames by the header, also where libsndfile has corrected them."""
+def _header_length(file):
+    """Return the header's length, even if libsndfile has corrected it."""
     if file.frames >= UNKNOWN_FRAMES:
         return None
     corrected = CORRECTED.search(file.extra_info)
     if corrected:
-        promised, there = map(int, corrected.groups())
-        if promised < STREAMED and there:
-            return round(file.frames * promised / there)
+        header_bytes, file_bytes = map(int, corrected.groups())
+        if header_bytes < STREAMED and file_bytes:
+            return round(file.frames * header_bytes / file_bytes)
     return file.frames
 
 
-def _ogg_ends(path):
-    """Whether the last page of an ogg file says that it is the last one.
+def _has_last_ogg_page(path):
+    """Check for the end-of-stream flag in the last page of an Ogg file.
 
-    Its header tells no length, so that nothing else shows what is missing.
+    The header gives no length, so this is the only sign of a truncated file.
     """
     with open(path, "rb") as file:
         file.seek(max(0, os.path.getsize(path) - OGG_PAGE))
@@ -165,18 +169,18 @@ def _open_pyav(path):
             av.open(file, metadata_errors="ignore") as container,
         ):
             if not container.streams.audio:
-                raise NothingToRestore(f"{path}: a video without sound")
+                raise NoAudioStream(f"{path}: a video without an audio track")
             stream = container.streams.audio[0]
             codec = stream.codec_context
             if codec is None or not codec.rate or not codec.channels:
                 raise UserError(
-                    f"{path}: cannot be read as sound: unknown codec"
+                    f"{path}: cannot be read as audio: unknown codec"
                 )
             blocks = _pyav_blocks(path, container, stream)
-            yield Sound(codec.rate, codec.channels, blocks)
+            yield AudioStream(codec.rate, codec.channels, blocks)
     except av.FFmpegError as error:
         raise UserError(
-            f"{path}: cannot be read as sound: {error.strerror}"
+            f"{path}: cannot be read as audio: {error.strerror}"
         ) from None
 
 
@@ -184,7 +188,7 @@ def _pyav_blocks(path, container, stream):
     import av
 
     codec = stream.codec_context
-    # It changes the type of the samples only; None ends it.
+    # Converts the sample type only; a frame of None flushes it.
     converted = av.AudioResampler("flt", codec.layout, codec.rate)
     for frame in itertools.chain(container.decode(stream), [None]):
         try:
@@ -193,34 +197,34 @@ def _pyav_blocks(path, container, stream):
             raise
         except ValueError:
             raise UserError(
-                f"{path}: cannot be read as sound: its rate or channels change "
-                "on the way"
+                f"{path}: cannot be read as audio: its sample rate or "
+                "channels change within the file"
             ) from None
         for part in parts:
             yield part.to_ndarray().reshape(-1, codec.channels)
 
 
 def resampler(rate, new_rate, channels=1):
-    """Resamples sound that comes in blocks, with soxr.
+    """Return a function that resamples a signal block by block, with soxr.
 
     Arguments
     ---------
     rate, new_rate : int
-        Hz.
+        Sample rates of input and output in Hz.
     channels : int
-        How many.
+        Number of channels.
 
     Returns
     -------
     callable
-        ``resampled(block, last=False)``: float32 blocks in and out, of
-        ``(time,)`` or ``(time, channels)``; after the last one it is done.
+        ``resample(block, last=False)`` takes and returns float32 blocks of
+        ``(time,)`` or ``(time, channels)``. ``last=True`` flushes the filter.
 
     Example
     -------
-    >>> resampled = resampler(8000, 16000)
+    >>> resample = resampler(8000, 16000)
     >>> block = np.zeros(800, dtype=np.float32)
-    >>> len(resampled(block)) + len(resampled(block, last=True))
+    >>> len(resample(block)) + len(resample(block, last=True))
     3200
     """
     if rate == new_rate:

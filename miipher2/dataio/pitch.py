@@ -1,4 +1,4 @@
-"""The pitch of clean speech, which a harmonic vocoder is taught with.
+"""Pitch of clean speech, the target of the harmonic vocoder.
 
 Authors
  * The miipher2 authors 2026
@@ -16,23 +16,24 @@ from miipher2.dataio.digest import digest
 from miipher2.errors import UserError
 
 RATE = 16000
-UNKNOWN = 120.0  # Hz, where a clip has no voice at all
+DEFAULT_HZ = 120.0  # pitch of recordings without any voiced frame
 
 
 class PitchTracks:
-    """Pitch tracks of recordings, made once each and kept in a folder.
+    """Pitch tracks of recordings, cached in a folder.
 
-    SwiftF0 hears them (package swift-f0): a small network, right to a few
-    cents on clean speech, about 100 times faster than real time on one core.
+    They come from SwiftF0 (package swift-f0), a small network that is accurate
+    to a few cents on clean speech and about 100 times faster than real time on
+    one core.
 
     Arguments
     ---------
     folder : str or Path
-        Where tracks are kept; a file for each recording.
+        The cache, with one file per recording.
     frame_seconds : float
-        From one value to the next.
+        Hop between values in seconds.
     lowest, highest : float
-        Hz.
+        Range of the pitch in Hz.
 
     Example
     -------
@@ -47,38 +48,38 @@ class PitchTracks:
         self.frame_seconds = frame_seconds
         self.lowest = lowest
         self.highest = highest
-        self.detector = None  # made in the worker that needs it
+        self.detector = None  # loaded by the worker that needs it
 
     def __call__(self, path, start, frames):
-        """Gives the pitch of a part of a recording.
+        """Return the pitch of a segment of a recording.
 
         Arguments
         ---------
         path : str or Path
             The recording.
         start : float
-            Seconds into it.
+            Start of the segment in seconds.
         frames : int
-            How many values.
+            Number of values.
 
         Returns
         -------
         torch.Tensor
-            ``(frames, 2)``: Hz, interpolated where there is no voice, and 1
-            where there is voice, else 0.
+            ``(frames, 2)``: pitch in Hz, interpolated in unvoiced frames, and
+            1 for voiced and 0 for unvoiced frames.
         """
         times, hz, voiced = self.track(path)
-        wanted = start + (np.arange(frames) + 0.5) * self.frame_seconds
+        centres = start + (np.arange(frames) + 0.5) * self.frame_seconds
         if not voiced.any():
-            values = np.full(frames, UNKNOWN), np.zeros(frames)
+            values = np.full(frames, DEFAULT_HZ), np.zeros(frames)
         else:
-            log_hz = np.interp(wanted, times[voiced], np.log(hz[voiced]))
-            nearest = np.interp(wanted, times, voiced.astype(float)) > 0.5
+            log_hz = np.interp(centres, times[voiced], np.log(hz[voiced]))
+            nearest = np.interp(centres, times, voiced.astype(float)) > 0.5
             values = np.exp(log_hz), nearest
         return torch.from_numpy(np.stack(values, axis=-1)).float()
 
     def track(self, path):
-        """The whole recording's track, from the folder if it is there.
+        """Return the pitch track of a recording, from the cache if possible.
 
         Arguments
         ---------
@@ -88,18 +89,17 @@ class PitchTracks:
         Returns
         -------
         tuple of numpy.ndarray
-            Seconds, Hz, and whether there is voice, one value a frame.
+            Time in seconds, pitch in Hz and a voiced flag, one per frame.
         """
         file = os.stat(path)
         name = f"{os.path.abspath(path)} {file.st_size} {file.st_mtime_ns}"
-        name = digest(name)[:20]
-        kept = self.folder / f"{name}.npy"
-        if not kept.exists():
+        cached = self.folder / f"{digest(name)[:20]}.npy"
+        if not cached.exists():
             track = self._detect(path)
-            # several loader workers may write the same track
-            with atomic_write(kept, writer=str(os.getpid())) as file:
+            # Several loader workers may write the same track.
+            with atomic_write(cached, writer=str(os.getpid())) as file:
                 np.save(file, track)
-        times, hz, confidence = np.load(kept)
+        times, hz, confidence = np.load(cached)
         return times, hz, confidence > 0.5
 
     def _detect(self, path):

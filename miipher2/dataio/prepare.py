@@ -8,14 +8,9 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from miipher2.dataio.audio_files import (
-    check_pair,
-    contents,
-    first_folder,
-    list_audio,
-    read_headers,
-)
+from miipher2.dataio.audio_files import contents, first_folder, list_audio
 from miipher2.dataio.digest import digest
+from miipher2.dataio.headers import check_pair, read_headers
 from miipher2.dataio.manifests import write_manifest
 from miipher2.dataio.prep_cache import PrepCache
 from miipher2.dataio.splits import SPLIT_FOLDERS, Utterance, assign_splits

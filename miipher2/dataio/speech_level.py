@@ -1,7 +1,11 @@
-"""How loud the speech in a recording is, measured while it streams by.
+"""The level of active speech.
 
-Recordings may last for days: what is kept of them here has a fixed size.
-Training brings speech to the same level by the same measure.
+Both measures use frames of 25 ms and count those at most 25 dB below the
+loudest one. ``active_samples`` returns the exact samples of a clip in memory,
+as the degradations and metrics need them. ``SpeechLevel`` measures recordings
+of any length in constant memory, in steps of 0.1 dB and without the offset of
+each frame, so that it gives slightly different values; it sets the input level
+of the models.
 
 Authors
  * The miipher2 authors 2026
@@ -12,36 +16,35 @@ import math
 import numpy as np
 
 FRAME_SECONDS = 0.025
-ACTIVE_RANGE_DB = 25.0  # of the frames that are speech, below the loudest one
-SILENCE_DB = -80.0  # level below which a recording holds no speech
-TRAINED_DB = -26.0  # level that the models are trained at
-MAX_GAIN_DB = 40.0  # so that what is nearly silence is not blown up
+ACTIVE_RANGE_DB = 25.0  # range of active frames below the loudest one
+SILENCE_DB = -80.0  # recordings below this level contain no speech
+INPUT_LEVEL_DB = -26.0  # level of speech in training and inference
+MAX_GAIN_DB = 40.0  # limit that keeps near silence from being amplified
 
 
 def frame_length(sample_rate):
-    """Samples in a frame of 25 ms."""
+    """Return the number of samples in a frame of 25 ms."""
     return max(1, round(FRAME_SECONDS * sample_rate))
 
 
 def active_samples(samples, sample_rate):
-    """Where speech is active.
+    """Return a mask of active speech.
 
-    The clip is cut into frames of 25 ms, one after the other (the last may be
-    shorter). A frame is active if its mean power is above zero and at most
-    25 dB below that of the loudest frame.
+    Frames do not overlap; the last one may be shorter. A frame is active if its
+    mean power is above zero and at most 25 dB below that of the loudest frame.
 
     Arguments
     ---------
     samples : numpy.ndarray
-        Speech of shape (time,).
+        Speech ``(time,)``.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Returns
     -------
-    active : numpy.ndarray
-        bool of shape (time,): True for every sample of an active frame; all
-        False for digital silence.
+    numpy.ndarray
+        bool ``(time,)``, True for all samples of active frames; all False for
+        digital silence.
 
     Example
     -------
@@ -51,24 +54,23 @@ def active_samples(samples, sample_rate):
     """
     if not len(samples):
         return np.zeros(0, dtype=bool)
-    frame = frame_length(sample_rate)
-    starts = np.arange(0, len(samples), frame)
+    starts = np.arange(0, len(samples), frame_length(sample_rate))
     lengths = np.diff(starts, append=len(samples))
     energy = np.add.reduceat(samples.astype(np.float64) ** 2, starts)
     power = energy / lengths
-    floor = power.max() * 10 ** (-ACTIVE_RANGE_DB / 10)
-    return np.repeat((power > 0) & (power >= floor), lengths)
+    threshold = power.max() * 10 ** (-ACTIVE_RANGE_DB / 10)
+    return np.repeat((power > 0) & (power >= threshold), lengths)
 
 
 def mean_power(samples):
-    """The mean of the squared samples, in double precision; 0 for none."""
+    """Return the mean of the squared samples in float64; 0 without samples."""
     if samples.size == 0:
         return 0.0
     return float(np.mean(samples.astype(np.float64) ** 2))
 
 
 class PowerHistogram:
-    """Powers of blocks of sound, sorted into classes of 0.1 dB.
+    """A histogram of block powers with bins of 0.1 dB.
 
     Example
     -------
@@ -81,43 +83,43 @@ class PowerHistogram:
     LOWEST_DB, HIGHEST_DB, STEP_DB = -140.0, 60.0, 0.1
 
     def __init__(self):
-        classes = round((self.HIGHEST_DB - self.LOWEST_DB) / self.STEP_DB)
-        self.counts = np.zeros(classes, dtype=np.int64)
-        self.sums = np.zeros(classes)
+        bins = round((self.HIGHEST_DB - self.LOWEST_DB) / self.STEP_DB)
+        self.counts = np.zeros(bins, dtype=np.int64)
+        self.sums = np.zeros(bins)
 
     def add(self, powers):
-        """Counts blocks.
+        """Add blocks.
 
         Arguments
         ---------
         powers : numpy.ndarray
-            Mean squares ``(blocks,)``; zeros are left out.
+            Mean squares ``(blocks,)``; zeros are ignored.
         """
         powers = powers[powers > 0]
-        classes = (10 * np.log10(powers) - self.LOWEST_DB) / self.STEP_DB
-        classes = np.clip(classes, 0, len(self.counts) - 1).astype(int)
-        np.add.at(self.counts, classes, 1)
-        np.add.at(self.sums, classes, powers)
+        bins = (10 * np.log10(powers) - self.LOWEST_DB) / self.STEP_DB
+        bins = np.clip(bins, 0, len(self.counts) - 1).astype(int)
+        np.add.at(self.counts, bins, 1)
+        np.add.at(self.sums, bins, powers)
 
     def loudest_db(self):
-        """Level of the loudest class in dB; -inf if nothing was counted."""
+        """Return the level of the loudest bin in dB; -inf without blocks."""
         used = np.flatnonzero(self.counts)
         if not len(used):
             return -math.inf
         return self.LOWEST_DB + self.STEP_DB * int(used[-1])
 
     def mean(self, above_db=-math.inf):
-        """Mean power of the blocks above a level.
+        """Return the mean power of the blocks above a level.
 
         Arguments
         ---------
         above_db : float
-            In dB; rounded to a class.
+            Level in dB, rounded to a bin.
 
         Returns
         -------
         float
-            0 if there are none.
+            Mean power; 0 without blocks.
         """
         first = 0
         if above_db > self.LOWEST_DB:
@@ -127,14 +129,14 @@ class PowerHistogram:
 
 
 class SpeechLevel:
-    """Level of the frames of 25 ms at most 25 dB below the loudest one.
+    """Streaming measure of the level of active speech and of the peak.
 
-    An offset is no level: each frame counts without its own mean.
+    The power of a frame is its variance, so that an offset does not count.
 
     Arguments
     ---------
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
 
     Example
     -------
@@ -153,26 +155,26 @@ class SpeechLevel:
 
     @classmethod
     def of(cls, wav, sample_rate):
-        """Measures a whole recording.
+        """Measure a complete recording.
 
         Arguments
         ---------
         wav : torch.Tensor or numpy.ndarray
             ``(time,)``.
         sample_rate : int
-            Hz.
+            Sample rate in Hz.
 
         Returns
         -------
         SpeechLevel
-            That has heard it.
+            The finished measurement.
         """
         level = cls(sample_rate)
         level.add(np.asarray(wav))
         return level
 
     def add(self, samples):
-        """Measures the next samples.
+        """Add the next samples of the recording.
 
         Arguments
         ---------
@@ -183,25 +185,38 @@ class SpeechLevel:
             return
         self.peak = max(self.peak, float(np.abs(samples).max()))
         samples = np.concatenate([self.rest, samples])
-        whole = len(samples) // self.frame * self.frame
-        self.powers.add(samples[:whole].reshape(-1, self.frame).var(axis=1))
-        self.rest = samples[whole:]
+        complete = len(samples) // self.frame * self.frame
+        self.powers.add(samples[:complete].reshape(-1, self.frame).var(axis=1))
+        self.rest = samples[complete:]
 
     def value(self):
-        """Root mean square of the active frames; 0 for digital silence."""
+        """Return the RMS of the active frames; 0 for digital silence."""
         if not self.powers.counts.any() and len(self.rest):
             return float(self.rest.std())  # shorter than a frame
         loudest = self.powers.loudest_db()
         return self.powers.mean(loudest - ACTIVE_RANGE_DB) ** 0.5
 
     def is_silence(self):
-        """Whether there is no speech in what was measured."""
+        """Return whether the level is below that of any speech."""
         return self.value() < 10 ** (SILENCE_DB / 20)
 
-    def gain(self):
-        """Factor that brings speech to the level that models are trained at."""
-        wanted = 10 ** (TRAINED_DB / 20)
-        quietest = wanted / 10 ** (MAX_GAIN_DB / 20)
+    def gain(self, level_db=INPUT_LEVEL_DB, max_gain_db=MAX_GAIN_DB):
+        """Return the factor that scales speech to the models' input level.
+
+        Arguments
+        ---------
+        level_db : float
+            Level of active speech after scaling, in dB of full scale.
+        max_gain_db : float
+            Largest gain in dB.
+
+        Returns
+        -------
+        float
+            The factor, limited so that the peak stays at or below 1.
+        """
+        target = 10 ** (level_db / 20)
+        quietest = target / 10 ** (max_gain_db / 20)
         return min(
-            wanted / max(self.value(), quietest), 1 / max(self.peak, 1e-6)
+            target / max(self.value(), quietest), 1 / max(self.peak, 1e-6)
         )

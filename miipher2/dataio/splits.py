@@ -1,7 +1,7 @@
-"""Which files are for training, which for validation and test.
+"""Splits of a corpus into training, validation and test.
 
-Where a corpus does not say so itself, a hash of the name decides, never the
-place in a list: files that are added do not move others across.
+Where a corpus has no splits of its own, a hash of the name decides, not the
+order of the files: adding files does not move others to a different split.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# What folders are called in the wild.
+# Common folder names.
 SPLIT_FOLDERS = {
     "train": "train",
     "valid": "valid",
@@ -27,20 +27,20 @@ SPLIT_FOLDERS = {
 
 
 class Utterance(NamedTuple):
-    """What a corpus says about a file.
+    """A file of a corpus with its labels.
 
     Arguments
     ---------
     audio : AudioFile
         The file.
     spk_id : str
-        Who speaks.
+        The speaker.
     group : str
-        Files of one group go to the same split; None: each file by itself.
+        Files of one group go to the same split; None: a group of its own.
     split : str
-        ``train``, ``valid`` or ``test``; None: the group's hash decides.
+        ``train``, ``valid`` or ``test``; None: decided by a hash of the group.
     noisy : AudioFile
-        The degraded partner, for pairs.
+        The degraded file, for pairs.
     """
 
     audio: AudioFile
@@ -49,29 +49,33 @@ class Utterance(NamedTuple):
     split: str | None = None
     noisy: AudioFile | None = None
 
+    @property
+    def group_name(self):
+        """Name that is hashed: the group, or the file's path without one."""
+        return self.group or self.audio.path
+
 
 def assign_splits(utterances, shares, repeat_few=False):
-    """Shares utterances out among training and the held-out splits.
+    """Divide utterances into training and held-out splits.
 
     Arguments
     ---------
     utterances : list of Utterance
         At least one.
     shares : dict
-        Of each held-out split, the share to hold out, e.g.
-        ``{"valid": 0.05, "test": 0.05}``.
+        Share of each held-out split, e.g. ``{"valid": 0.05, "test": 0.05}``.
     repeat_few : bool
-        Whether too few files all go to every split; else it is an error.
+        Whether to put all files into every split if there are too few.
 
     Returns
     -------
     dict
-        Utterances by split, each split with at least one.
+        Utterances by split, at least one in each.
 
     Raises
     ------
     UserError
-        If the shares do not fit, or there is too little to share out.
+        If the shares are invalid or there are too few files.
 
     Example
     -------
@@ -83,56 +87,40 @@ def assign_splits(utterances, shares, repeat_few=False):
     >>> {split: len(members) for split, members in splits.items()}
     {'train': 4, 'valid': 1, 'test': 1}
     """
-    if min(shares.values()) <= 0 or sum(shares.values()) >= 1:
-        given = ", ".join(f"{name}_share={s:g}" for name, s in shares.items())
-        raise UserError(
-            f"{given}: expected shares above 0 that come to less than 1"
-        )
+    _check_shares(shares)
     if all(utterance.split == "train" for utterance in utterances):
-        logger.info("All files are for training: a share of them is held out.")
+        logger.info("All files are for training; a share of them is held out.")
         utterances = [u._replace(split=None) for u in utterances]
     splits = {name: [] for name in ("train", *shares)}
     undecided = []
     for u in utterances:
         (undecided if u.split is None else splits[u.split]).append(u)
     if undecided:
-        least = _least(splits)
-        groups = {u.group or u.audio.path for u in undecided}
-        if len(groups) < sum(least.values()):
-            # With the few files that remain, unseen speakers cannot be had.
-            logger.info(
-                "Too few speakers to hold some out (%d): files are held out.",
-                len(groups),
+        minimum = _minimum(splits)
+        undecided = _split_groups(undecided, sum(minimum.values()))
+        groups = {u.group_name for u in undecided}
+        if len(groups) < sum(minimum.values()):
+            if repeat_few:
+                return {name: list(utterances) for name in splits}
+            raise UserError(
+                f"expected at least {sum(minimum.values())} audio files, one "
+                f"for each of {', '.join(splits)}; found {len(groups)}: "
+                f"{', '.join(sorted(groups))}"
             )
-            undecided = [u._replace(group=None) for u in undecided]
-            groups = {u.audio.path for u in undecided}
-        if len(groups) < sum(least.values()):
-            if not repeat_few:
-                raise UserError(
-                    f"expected at least {sum(least.values())} audio files, to "
-                    f"have one in each of {', '.join(splits)}; found "
-                    f"{len(groups)}: {', '.join(sorted(groups))}"
-                )
-            return {name: list(utterances) for name in splits}
-        split_of = split_by_hash(groups, shares, least)
+        split_of = split_by_hash(groups, shares, minimum)
         for u in undecided:
-            splits[split_of[u.group or u.audio.path]].append(u)
-    if not splits["train"]:
-        raise UserError(
-            "expected audio for training, found only "
-            + " and ".join(f"{len(m)} {n}" for n, m in splits.items() if m)
-            + " files"
-        )
-    held_out = next(name for name in shares if splits[name])
-    for name in shares:
-        if not splits[name]:
-            logger.info("No %s files: those of %s are taken.", name, held_out)
-            splits[name] = splits[held_out]
-    return splits
+            splits[split_of[u.group_name]].append(u)
+    return _fill_empty_splits(splits, shares)
 
 
-def _least(splits):
-    """How many groups each split needs beyond what the corpus gave it."""
+def _check_shares(shares):
+    if min(shares.values()) <= 0 or sum(shares.values()) >= 1:
+        given = ", ".join(f"{name}_share={s:g}" for name, s in shares.items())
+        raise UserError(f"{given}: expected shares above 0 with a sum below 1")
+
+
+def _minimum(splits):
+    """Return the number of groups that each split still needs."""
     held_out = any(members for n, members in splits.items() if n != "train")
     return {
         name: int(not members and (name == "train" or not held_out))
@@ -140,8 +128,36 @@ def _least(splits):
     }
 
 
-def split_by_hash(groups, shares, least):
-    """Decides for each group by a hash of its name.
+def _split_groups(utterances, minimum):
+    """Use files instead of groups if there are fewer groups than splits."""
+    groups = {u.group_name for u in utterances}
+    if len(groups) >= minimum:
+        return utterances
+    logger.info(
+        "Too few speakers to hold some out (%d): files are held out.",
+        len(groups),
+    )
+    return [u._replace(group=None) for u in utterances]
+
+
+def _fill_empty_splits(splits, shares):
+    """Use one held-out split for another one that the corpus lacks."""
+    if not splits["train"]:
+        found = [f"{len(m)} {name}" for name, m in splits.items() if m]
+        raise UserError(
+            f"expected audio for training, found only {' and '.join(found)} "
+            "files"
+        )
+    held_out = next(name for name in shares if splits[name])
+    for name in shares:
+        if not splits[name]:
+            logger.info("No %s files; those of %s are used.", name, held_out)
+            splits[name] = splits[held_out]
+    return splits
+
+
+def split_by_hash(groups, shares, minimum):
+    """Choose the split of each group by a hash of its name.
 
     Arguments
     ---------
@@ -149,8 +165,8 @@ def split_by_hash(groups, shares, least):
         Names.
     shares : dict
         Share of each held-out split.
-    least : dict
-        Fewest groups for each split, ``train`` among them.
+    minimum : dict
+        Minimum number of groups in each split, including ``train``.
 
     Returns
     -------
@@ -163,23 +179,22 @@ def split_by_hash(groups, shares, least):
     >>> sorted(split.values())
     ['train', 'valid']
     """
-    place = {name: _place(name) for name in groups}
-    order = sorted(groups, key=lambda name: (place[name], name))
-    spare = len(order) - sum(least.values())
+    hashes = {name: _hash(name) for name in groups}
+    order = sorted(groups, key=lambda name: (hashes[name], name))
+    # Groups that may be moved without taking a split below its minimum.
+    available = len(order) - sum(minimum.values())
     split, end = dict.fromkeys(groups, "train"), 0.0
     for name, share in shares.items():
         start, end = end, end + share
-        wanted = sum(start <= place[group] < end for group in order)
-        extra = max(0, min(wanted - least[name], spare))
-        spare -= extra
-        taken, order = (
-            order[: least[name] + extra],
-            order[least[name] + extra :],
-        )
-        split.update(dict.fromkeys(taken, name))
+        in_range = sum(start <= hashes[group] < end for group in order)
+        extra = max(0, min(in_range - minimum[name], available))
+        available -= extra
+        count = minimum[name] + extra
+        split.update(dict.fromkeys(order[:count], name))
+        order = order[count:]
     return split
 
 
-def _place(name):
-    """A number in [0, 1) that the name alone decides."""
+def _hash(name):
+    """Map a name to a number in [0, 1)."""
     return int(digest(name)[:12], 16) / 16**12

@@ -14,12 +14,9 @@ import torch
 from tqdm import tqdm
 
 from miipher2.dataio.audio import read_audio, write_audio
-from miipher2.dataio.audio_files import (
-    first_folder,
-    list_audio,
-    read_headers,
-)
+from miipher2.dataio.audio_files import first_folder, list_audio
 from miipher2.dataio.formats import LOSSLESS_SUFFIXES
+from miipher2.dataio.headers import read_headers
 from miipher2.dataio.hparams import load_yaml
 from miipher2.dataio.manifests import read_manifest, write_manifest
 from miipher2.dataio.output_names import check_overwriting, unique_stems

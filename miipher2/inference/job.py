@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from miipher2.dataio.decoding import NothingToRestore
+from miipher2.dataio.decoding import NoAudioStream
 from miipher2.errors import UserError
 from miipher2.inference.items import Row, now
 from miipher2.inference.recording import Recording
@@ -177,7 +177,7 @@ class Job:
         error : UserError
             Why.
         """
-        skipped = isinstance(error, NothingToRestore)
+        skipped = isinstance(error, NoAudioStream)
         self.row.status = "skipped" if skipped else "failed"
         reason = str(error).removeprefix(f"{self.item.input}: ")
         self.row.reason = reason.removeprefix(f"{self.path}: ")

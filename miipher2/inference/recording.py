@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 
-from miipher2.dataio.decoding import Sound, open_sound, resampler
+from miipher2.dataio.decoding import AudioStream, open_audio, resampler
 from miipher2.dataio.speech_level import SpeechLevel
 from miipher2.errors import UserError
 from miipher2.inference.loudness import Loudness
@@ -98,7 +98,7 @@ class Recording:
             Measured.
         """
         recording = cls("the clip", sample_rate)
-        recording._measure(Sound(sample_rate, 1, [wav[:, None]]))
+        recording._measure(AudioStream(sample_rate, 1, [wav[:, None]]))
         recording.kept = [wav[:, None]]
         return recording
 
@@ -116,10 +116,10 @@ class Recording:
             If it cannot be read, holds nothing or something that is no
             sound.
         """
-        with open_sound(self.path) as sound:
+        with open_audio(self.path) as sound:
             self._check(sound)
             self._measure(sound)
-            promised, cut_off = sound.promised, sound.cut_off
+            promised, cut_off = sound.header_length, sound.truncated
         if promised is not None and self.frames < promised:
             self.note = (
                 f"ends after {self.seconds:.3f} s; its header promises "
@@ -206,7 +206,7 @@ class Recording:
         if self.kept:
             yield from self._cut(self.kept, plan, owner)
             return
-        with open_sound(self.path) as sound:
+        with open_audio(self.path) as sound:
             frames = self.frames
             yield from self._cut(self._blocks(sound), plan, owner)
             if self.frames != frames:

@@ -16,7 +16,7 @@ from speechbrain.utils.data_pipeline import provides, takes
 from torch.nn.functional import pad
 
 from miipher2.dataio.audio import read_audio, resample
-from miipher2.dataio.audio_files import PAIR_TOLERANCE
+from miipher2.dataio.headers import PAIR_TOLERANCE
 from miipher2.dataio.manifests import read_manifest
 from miipher2.dataio.speech_level import SpeechLevel
 from miipher2.degrade import generator

@@ -50,7 +50,7 @@ def test_an_unreadable_folder_is_named(tmp_path, monkeypatch, caplog):
 
     monkeypatch.setattr(os, "scandir", locked)
     assert paths(list_audio(tmp_path)) == ["1.wav"]
-    assert "locked: left out: Permission denied" in caplog.text
+    assert "locked: skipped: Permission denied" in caplog.text
 
 
 def test_a_file_instead_of_a_folder(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from miipher2.dataio.pitch import UNKNOWN, PitchTracks
+from miipher2.dataio.pitch import DEFAULT_HZ, PitchTracks
 from miipher2.errors import UserError
 
 swift_f0 = pytest.importorskip("swift_f0")
@@ -53,7 +53,7 @@ def test_silence_has_no_pitch(tmp_path):
     path = tmp_path / "silence.wav"
     soundfile.write(path, np.zeros(16000), 16000)
     track = PitchTracks(tmp_path / "kept")(path, 0.0, 100)
-    assert (track[:, 0] == UNKNOWN).all() and (track[:, 1] == 0).all()
+    assert (track[:, 0] == DEFAULT_HZ).all() and (track[:, 1] == 0).all()
 
 
 def test_the_package_is_named_where_it_is_missing(tmp_path, monkeypatch):

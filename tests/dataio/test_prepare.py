@@ -164,13 +164,13 @@ def test_what_cannot_be_used_is_named_and_left_out(corpus, csvs, caplog):
     rows = [r for path in csvs.values() for r in read_manifest(path, corpus)]
     assert len(rows) == 6
     for line in (
-        "a/text.wav: left out: Format not recognised",
-        "a/zero bytes.flac: left out: an empty file",
-        "a/no samples.wav: left out: holds no samples",
-        "a/$HOME.wav: left out: '$' in the name",
-        "a/link.wav: left out: No such file",
-        "a/cut.wav: left out: ",
-        "6 of 12 files left out",
+        "a/text.wav: skipped: Format not recognised",
+        "a/zero bytes.flac: skipped: an empty file",
+        "a/no samples.wav: skipped: contains no samples",
+        "a/$HOME.wav: skipped: '$' in the name",
+        "a/link.wav: skipped: No such file",
+        "a/cut.wav: skipped: ",
+        "6 of 12 files are unusable",
     ):
         assert line in caplog.text
     caplog.clear()
@@ -186,7 +186,7 @@ def test_names_that_are_not_utf8(corpus, csvs, caplog):
         pytest.skip("this file system takes no such names")
     files = [Utterance(file, "anna") for file in list_audio(corpus)]
     prepare_manifests(corpus, files, csvs, "audio")
-    assert "\\udcff.wav: left out: the name is not valid" in caplog.text
+    assert "\\udcff.wav: skipped: its name is not valid" in caplog.text
 
 
 def test_nothing_but_broken_files(tmp_path, csvs):
@@ -275,5 +275,5 @@ def test_noise_is_skipped_too(noise, read, tmp_path):
 def test_noise_that_is_not_there(noise, tmp_path):
     with pytest.raises(UserError, match="audio files at any depth; found noth"):
         noise()
-    with pytest.raises(UserError, match="absent: .*nothing there"):
+    with pytest.raises(UserError, match="absent: .*no such folder"):
         prepare_noise(tmp_path / "absent", "x.csv", "y.csv")

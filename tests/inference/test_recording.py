@@ -13,7 +13,7 @@ import soundfile
 import soxr
 from tiny_restorer import voice
 
-from miipher2.dataio.decoding import NothingToRestore, open_sound
+from miipher2.dataio.decoding import NoAudioStream, open_audio
 from miipher2.errors import UserError
 from miipher2.inference import recording as module
 from miipher2.inference.recording import Recording
@@ -142,7 +142,7 @@ def test_formats_of_pyav(tmp_path, name, codec, pictures):
 
 def test_a_video_without_sound_is_nothing_to_restore(tmp_path):
     encode(tmp_path / "a.mp4", None, [], pictures=True)
-    with pytest.raises(NothingToRestore, match="a video without sound"):
+    with pytest.raises(NoAudioStream, match="a video without an audio track"):
         measured(tmp_path / "a.mp4")
 
 
@@ -175,7 +175,7 @@ def test_a_disk_that_cannot_be_read_fails_one_file(tmp_path, monkeypatch):
     def broken(path):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("miipher2.dataio.decoding._ogg_ends", broken)
+    monkeypatch.setattr("miipher2.dataio.decoding._has_last_ogg_page", broken)
     with pytest.raises(UserError, match="a.ogg: Input/output error"):
         measured(path)
 
@@ -247,13 +247,13 @@ def broken(folder, what):
         ("64 channels", "64 channels; expected at most 8"),
         ("1 Hz", "a sample rate of 1 Hz"),
         ("768 kHz", "a sample rate of 768000 Hz"),
-        ("text", "cannot be read as sound"),
+        ("text", "cannot be read as audio"),
         ("empty", "an empty file"),
         ("no samples", "holds no samples"),
         ("vanished", "No such file"),
         ("loop", "symbolic links"),
         ("folder", "Is a directory"),
-        ("other format", "cannot be read as sound|holds no samples"),
+        ("other format", "cannot be read as audio|holds no samples"),
     ],
 )
 def test_what_cannot_be_restored_is_named(tmp_path, what, reason):
@@ -337,5 +337,5 @@ def test_names_need_not_be_valid(tmp_path):
     path = tmp_path / name
     with open(path, "wb") as file:
         soundfile.write(file, voice(1), 16000, format="WAV")
-    with open_sound(path) as sound:
+    with open_audio(path) as sound:
         assert sum(map(len, sound.blocks)) == 16000

@@ -52,6 +52,6 @@ def test_wrong_roots(corpus, prepare):
     (corpus.root / "en_us/audio/train.tar.gz").touch()
     with pytest.raises(UserError, match="en_us/audio/train/.*found en_us/"):
         corpus.run(prepare)
-    with pytest.raises(UserError, match="nothing there"):
+    with pytest.raises(UserError, match="no such folder"):
         prepare(corpus.root / "absent", *corpus.csvs)
     prepare(corpus.root / "absent", *corpus.csvs, skip_prep=True)

@@ -138,7 +138,7 @@ def test_empty_and_wrong_roots(corpus, prepare):
     (corpus.root / "texts").mkdir()
     with pytest.raises(UserError, match="found texts/"):
         corpus.run(prepare)
-    with pytest.raises(UserError, match="nothing there"):
+    with pytest.raises(UserError, match="no such folder"):
         prepare(corpus.root / "absent", *corpus.csvs)
     assert not corpus.out.exists()
 

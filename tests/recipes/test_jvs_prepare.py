@@ -54,6 +54,6 @@ def test_wrong_roots(corpus, prepare):
     (corpus.root / "jsut").mkdir()
     with pytest.raises(UserError, match="jvs001/parallel100/.*found jsut/"):
         corpus.run(prepare)
-    with pytest.raises(UserError, match="nothing there"):
+    with pytest.raises(UserError, match="no such folder"):
         prepare(corpus.root / "absent", *corpus.csvs)
     prepare(corpus.root / "absent", *corpus.csvs, skip_prep=True)

@@ -69,7 +69,7 @@ def test_wrong_roots(corpus, prepare):
     corpus.tree(*("LibriTTS_R/" + path for path in TREE))
     with pytest.raises(UserError, match="LibriTTS and LibriTTS_R"):
         corpus.run(prepare)
-    with pytest.raises(UserError, match="nothing there"):
+    with pytest.raises(UserError, match="no such folder"):
         prepare(corpus.root / "absent", *corpus.csvs)
     prepare(corpus.root / "absent", *corpus.csvs, skip_prep=True)
 

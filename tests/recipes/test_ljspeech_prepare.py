@@ -38,6 +38,6 @@ def test_wrong_roots(corpus, prepare):
     message = "expected wavs/LJ001-0001.wav.*found metadata.csv"
     with pytest.raises(UserError, match=message):
         corpus.run(prepare)
-    with pytest.raises(UserError, match="nothing there"):
+    with pytest.raises(UserError, match="no such folder"):
         prepare(corpus.root / "absent", *corpus.csvs)
     prepare(corpus.root / "absent", *corpus.csvs, skip_prep=True)

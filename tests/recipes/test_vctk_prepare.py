@@ -56,6 +56,6 @@ def test_wrong_roots(corpus, prepare):
         corpus.run(prepare)
     with pytest.raises(UserError, match="mic: .*found 'mic3'"):
         corpus.run(prepare, mic="mic3")
-    with pytest.raises(UserError, match="nothing there"):
+    with pytest.raises(UserError, match="no such folder"):
         prepare(corpus.root / "absent", *corpus.csvs)
     prepare(corpus.root / "absent", *corpus.csvs, skip_prep=True)

@@ -127,7 +127,7 @@ def _of_folder(folder, output, name):
     files = list_audio(
         folder,
         suffixes=RECORDING_SUFFIXES + TAR_SUFFIXES,
-        unlisted=errors.append,
+        on_error=errors.append,
     )
     files = [(file.path, file.size) for file in files]
     for error in errors:

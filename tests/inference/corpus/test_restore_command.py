@@ -63,7 +63,7 @@ def test_a_folder_with_all_that_there_is(recordings, restore, tmp_path, capsys):
     for row in rows:
         assert row.input == str(folder / row.ID) and row.seconds_spent >= 0
         if row.status == "failed":
-            assert "cannot be read as sound" in row.reason
+            assert "cannot be read as audio" in row.reason
             continue
         info = soundfile.info(tmp_path / "out" / row.output)
         expected = soundfile.info(row.input)

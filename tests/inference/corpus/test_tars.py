@@ -283,7 +283,7 @@ def test_samples_that_fail_are_left_out_and_named(restore, tmp_path, capsys):
     assert {ID: (row.status, row.reason) for ID, row in rest.items()} == {
         "in.tar/bad.flac": (
             "failed",
-            "cannot be read as sound: Format not recognised",
+            "cannot be read as audio: Format not recognised",
         ),
         "in.tar/pair.a.wav": ("failed", "an empty file (0 bytes)"),
         "in.tar/pair.b.flac": (

@@ -1,0 +1,149 @@
+"""Reading the headers of many audio files.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import logging
+import os
+from multiprocessing.pool import ThreadPool
+from typing import NamedTuple
+
+import soundfile
+from tqdm import tqdm
+
+from miipher2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+# libsndfile's number of frames if the header of a stream does not give one.
+UNKNOWN_FRAMES = 2**63 - 1
+# Largest difference in duration between the two sides of a pair, in seconds.
+PAIR_TOLERANCE = 0.05
+
+
+class Header(NamedTuple):
+    """Properties of an audio file."""
+
+    seconds: float
+    sample_rate: int
+    channels: int
+
+
+def read_headers(data_folder, files):
+    """Read the headers of many files in parallel, with a progress bar.
+
+    Unusable files are logged.
+
+    Arguments
+    ---------
+    data_folder : str or Path
+        The folder that paths are relative to.
+    files : list of AudioFile
+        Files to open.
+
+    Returns
+    -------
+    headers : dict
+        ``Header`` by path, for the usable files.
+    failed : list of tuple
+        ``(path, reason)`` of the others.
+
+    Example
+    -------
+    >>> from miipher2.dataio.audio_files import list_audio
+    >>> folder = getfixture("tmp_path")
+    >>> soundfile.write(folder / "a.wav", [0.0] * 4000, 8000)
+    >>> _ = (folder / "b.wav").write_bytes(b"noise")
+    >>> headers, failed = read_headers(folder, list_audio(folder))
+    >>> headers
+    {'a.wav': Header(seconds=0.5, sample_rate=8000, channels=1)}
+    >>> [path for path, _ in failed]
+    ['b.wav']
+    """
+
+    def read(file):
+        if "$" in file.path:
+            return "'$' in the name, which manifests reserve for $data_root"
+        return _read_header(os.path.join(data_folder, file.path))
+
+    headers, failed = {}, []
+    # More threads than cores: on network drives, most of the time is latency.
+    with ThreadPool(min(32, 4 * (os.cpu_count() or 1))) as pool:
+        results = pool.imap(read, files, chunksize=16)
+        # disable=None: only on a terminal, not in a log file.
+        bar = tqdm(results, "headers", len(files), unit="file", disable=None)
+        for file, result in zip(files, bar, strict=True):
+            if isinstance(result, Header):
+                headers[file.path] = result
+            else:
+                failed.append((file.path, result))
+    for path, reason in failed:
+        shown = path.encode("utf-8", "backslashreplace").decode("utf-8")
+        logger.warning("%s: skipped: %s", shown, reason)
+    if failed:
+        logger.warning(
+            "%d of %d files are unusable and were skipped",
+            len(failed),
+            len(files),
+        )
+    return headers, failed
+
+
+def _read_header(path):
+    """Return a ``Header``, or the reason why the file is unusable."""
+    try:
+        path.encode("utf-8")
+        info = soundfile.info(path)
+    except UnicodeEncodeError:
+        return "its name is not valid UTF-8"
+    except (soundfile.SoundFileError, OSError) as error:
+        return _system_error(path) or getattr(error, "error_string", str(error))
+    if info.frames <= 0:
+        return "contains no samples"
+    if info.frames == UNKNOWN_FRAMES:
+        return "its header does not give a length"
+    return Header(info.frames / info.samplerate, info.samplerate, info.channels)
+
+
+def _system_error(path):
+    """Return errors of the file system, which libsndfile does not report."""
+    try:
+        with open(path, "rb") as file:
+            return "" if file.read(1) else "an empty file (0 bytes)"
+    except OSError as error:
+        return error.strerror
+
+
+def check_pair(clean, clean_path, noisy, noisy_path):
+    """Check that two files can form a pair.
+
+    Arguments
+    ---------
+    clean, noisy : Header
+        Their headers.
+    clean_path, noisy_path : str
+        Their names in the error message.
+
+    Raises
+    ------
+    UserError
+        If sample rates or channels differ, or durations by more than 50 ms.
+
+    Example
+    -------
+    >>> header = Header(seconds=1.0, sample_rate=16000, channels=1)
+    >>> check_pair(header, "clean/a.wav", header._replace(seconds=1.04), "-")
+    """
+    for field, unit in (
+        ("sample_rate", " Hz"),
+        ("channels", ""),
+        ("seconds", " s"),
+    ):
+        a, b = getattr(clean, field), getattr(noisy, field)
+        if abs(a - b) > (PAIR_TOLERANCE if field == "seconds" else 0):
+            raise UserError(
+                f"expected the same {field.replace('_', ' ')} in both files of "
+                f"a pair, found {b:g}{unit} in {noisy_path} and {a:g}{unit} "
+                f"in {clean_path}"
+            )
