@@ -43,7 +43,8 @@ def check_choices(name, values, choices):
     unknown = [value for value in values if value not in choices]
     if unknown:
         raise UserError(
-            f"{name}: expected {', '.join(choices)}; found {', '.join(unknown)}"
+            f"{name}: expected one of {', '.join(choices)}; found "
+            f"{', '.join(unknown)}"
         )
 
 
@@ -59,9 +60,8 @@ def prepare_manifests(
 ):
     """Write the manifests of a corpus, unless they are up to date.
 
-    ``train.stamp.json`` beside ``train.csv`` records what they were made from.
-    While it matches the listed files, the arguments and the manifests, no
-    header is read.
+    ``train.stamp.json`` beside ``train.csv`` records the listed files, the
+    arguments and the manifests. While it matches, no header is read.
 
     Arguments
     ---------
@@ -90,7 +90,7 @@ def prepare_manifests(
             f"{data_folder}: expected {layout}; found {contents(data_folder)}"
         )
     shares = {"valid": valid_share, "test": test_share}
-    shares = {name: shares[name] for name in manifests if name != "train"}
+    shares = {name: shares[name] for name in manifests if name in shares}
     cache = _cache(
         utterances, manifests, {**shares, "min_seconds": min_seconds}
     )
@@ -99,8 +99,7 @@ def prepare_manifests(
         if cache.notes["left_out"]:
             logger.warning(
                 "%d unusable files were skipped; delete %s to try them again",
-                cache.notes["left_out"],
-                cache.path,
+                *(cache.notes["left_out"], cache.path),
             )
         return
     rows, failed = _rows(data_folder, utterances, min_seconds)

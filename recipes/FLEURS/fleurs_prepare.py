@@ -1,10 +1,11 @@
-"""Manifests of FLEURS and FLEURS-R, with their own splits.
+"""Data preparation: FLEURS and FLEURS-R, with the splits of the corpus.
 
     en_us/audio/train/1234567890.wav   (or en_us/train/1234567890.wav)
 
-The archives of https://huggingface.co/datasets/google/fleurs and
-https://huggingface.co/datasets/google/fleurs-r have to be unpacked. The corpus
-does not say who speaks: ``spk_id`` is the language.
+The corpus has no speaker labels: ``spk_id`` is the language.
+
+Download https://huggingface.co/datasets/google/fleurs or
+https://huggingface.co/datasets/google/fleurs-r and unpack the archives.
 
     python fleurs_prepare.py DATA_FOLDER OUTPUT_FOLDER
 
@@ -24,23 +25,23 @@ SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 def prepare_fleurs(
     data_folder, train_csv, valid_csv, test_csv, skip_prep=False, languages=()
 ):
-    """Writes the manifests of FLEURS or FLEURS-R.
+    """Prepare the manifests of FLEURS or FLEURS-R.
 
     Arguments
     ---------
     data_folder : str
-        Folder with a folder for each language; $data_root in the manifests.
+        Folder with one folder per language; $data_root of the manifests.
     train_csv, valid_csv, test_csv : str
-        The manifests to write.
+        Manifests to write.
     skip_prep : bool
-        Whether to do nothing.
+        Whether to skip preparation.
     languages : list of str
-        Languages to take, such as en_us; none: all that are there.
+        Languages to use, such as en_us; none: all in the folder.
 
     Raises
     ------
     UserError
-        If the corpus or one of the languages is not there.
+        If the corpus or one of the languages is not found.
 
     Example
     -------
@@ -58,33 +59,34 @@ def prepare_fleurs(
     if skip_prep:
         return
     root = corpus_root(data_folder)
+    prepare_manifests(
+        data_folder,
+        [
+            Utterance(file, language, split=SPLITS[folder.name])
+            for language, folder in _split_folders(root, languages)
+            for file in list_audio(root, folder)
+        ],
+        {"train": train_csv, "valid": valid_csv, "test": test_csv},
+        "en_us/audio/train/NUMBER.wav, unpacked",
+    )
+
+
+def _split_folders(root, languages):
+    """Return ``(language, folder)`` of each split of the languages."""
     folders = [
-        folder
+        (folder.relative_to(root).parts[0], folder)
         for pattern in ("*/audio/", "*/")
         for split in SPLITS
         for folder in sorted(root.glob(pattern + split))
     ]
-    found = {folder.relative_to(root).parts[0] for folder in folders}
+    found = {language for language, _ in folders}
     missing = [name for name in languages if name not in found]
     if missing:
         raise UserError(
-            f"{data_folder}: expected {', '.join(missing)}/audio/train and so "
-            f"on, found {', '.join(sorted(found)) or contents(root)}"
+            f"{root}: expected {', '.join(f'{n}/audio/train' for n in missing)}"
+            f"; found {', '.join(sorted(found)) or contents(root)}"
         )
-    utterances = []
-    for folder in folders:
-        language = folder.relative_to(root).parts[0]
-        if not languages or language in languages:
-            utterances += [
-                Utterance(file, language, split=SPLITS[folder.name])
-                for file in list_audio(root, folder)
-            ]
-    prepare_manifests(
-        data_folder,
-        utterances,
-        {"train": train_csv, "valid": valid_csv, "test": test_csv},
-        "en_us/audio/train/NUMBER.wav and so on, unpacked",
-    )
+    return [pair for pair in folders if not languages or pair[0] in languages]
 
 
 if __name__ == "__main__":

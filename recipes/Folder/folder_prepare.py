@@ -1,8 +1,8 @@
-"""Manifests of any tree of audio files.
+"""Data preparation: any folder of audio files.
 
-The first folder level names the speaker. If the top folders are called
-``train``, ``valid`` (``val``, ``dev``) and ``test``, these are the splits, and
-the speaker is the next level.
+The top folder names the speaker. If the top folders are called ``train``,
+``valid`` (``val``, ``dev``) and ``test``, they are the splits, and the folders
+in them name the speakers.
 
     python folder_prepare.py DATA_FOLDER OUTPUT_FOLDER
 
@@ -13,10 +13,10 @@ Authors
 import logging
 
 from miipher2.dataio.audio_files import first_folder, list_audio
-from miipher2.dataio.prepare import prepare_manifests
+from miipher2.dataio.formats import CORPUS_SUFFIXES
+from miipher2.dataio.prepare import check_choices, prepare_manifests
 from miipher2.dataio.prepare_cli import command_line
 from miipher2.dataio.splits import SPLIT_FOLDERS, Utterance
-from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -32,30 +32,30 @@ def prepare_folder(
     test_share=0.05,
     min_seconds=0.0,
 ):
-    """Writes the manifests of a folder with speech.
+    """Prepare the manifests of a folder of speech.
 
     Arguments
     ---------
     data_folder : str
-        Folder with audio files; $data_root in the manifests.
+        Folder with audio files; $data_root of the manifests.
     train_csv, valid_csv, test_csv : str
-        The manifests to write.
+        Manifests to write.
     skip_prep : bool
-        Whether to do nothing.
+        Whether to skip preparation.
     split_by : str
-        What is held out: each "speaker" as a whole (with under 3 of them,
-        files), or a "share" of the files whoever speaks.
+        Hold out whole speakers ("speaker"; files, if there are fewer than 3
+        speakers), or a share of all files ("share").
     valid_share : float
-        Share that is held out for validation.
+        Share of the validation split.
     test_share : float
-        Share that is held out for testing.
+        Share of the test split.
     min_seconds : float
-        Files under this many seconds are left out.
+        Minimum duration of a file in seconds.
 
     Raises
     ------
     UserError
-        If there are fewer than 3 files, or an argument does not fit.
+        If there are fewer than 3 files or an argument is invalid.
 
     Example
     -------
@@ -71,16 +71,25 @@ def prepare_folder(
     """
     if skip_prep:
         return
-    if split_by not in ("speaker", "share"):
-        raise UserError(
-            f"split_by: expected 'speaker' or 'share', found {split_by!r}"
-        )
+    check_choices("split_by", [split_by], ("speaker", "share"))
+    prepare_manifests(
+        data_folder,
+        _utterances(data_folder, split_by),
+        {"train": train_csv, "valid": valid_csv, "test": test_csv},
+        f"audio files ({', '.join(CORPUS_SUFFIXES)}) at any depth",
+        valid_share,
+        test_share,
+        min_seconds,
+    )
+
+
+def _utterances(data_folder, split_by):
     files = list_audio(data_folder)
-    tops = {file.folders[0].lower() for file in files if file.folders}
+    top_folders = {file.folders[0].lower() for file in files if file.folders}
     utterances = []
     for file in files:
         folders, split = file.folders, None
-        if "train" in tops:
+        if "train" in top_folders:
             split = SPLIT_FOLDERS.get(folders.pop(0).lower() if folders else "")
             if split is None:
                 continue
@@ -89,18 +98,10 @@ def prepare_folder(
         utterances.append(Utterance(file, speaker, group, split))
     if len(utterances) < len(files):
         logger.warning(
-            "%d files outside train, valid and test are left out",
+            "%d files outside train, valid and test are skipped",
             len(files) - len(utterances),
         )
-    prepare_manifests(
-        data_folder,
-        utterances,
-        {"train": train_csv, "valid": valid_csv, "test": test_csv},
-        "audio files (.wav, .flac, .ogg, .opus, .mp3, .aiff) at any depth",
-        valid_share,
-        test_share,
-        min_seconds,
-    )
+    return utterances
 
 
 if __name__ == "__main__":

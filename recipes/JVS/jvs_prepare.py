@@ -1,7 +1,8 @@
-"""Manifests of JVS, 100 Japanese speakers; some of them are held out.
+"""Data preparation: JVS, 100 Japanese speakers, with some of them held out.
 
     jvs_ver1/jvs001/parallel100/wav24kHz16bit/VOICEACTRESS100_001.wav
 
+Download:
 https://sites.google.com/site/shinnosuketakamichi/research-topics/jvs_corpus
 
     python jvs_prepare.py DATA_FOLDER OUTPUT_FOLDER
@@ -11,10 +12,9 @@ Authors
 """
 
 from miipher2.dataio.audio_files import corpus_root, list_audio
-from miipher2.dataio.prepare import prepare_manifests
+from miipher2.dataio.prepare import check_choices, prepare_manifests
 from miipher2.dataio.prepare_cli import command_line
 from miipher2.dataio.splits import Utterance
-from miipher2.errors import UserError
 
 STYLES = ("parallel100", "nonpara30", "whisper10", "falset10")
 
@@ -27,24 +27,24 @@ def prepare_jvs(
     skip_prep=False,
     styles=("parallel100", "nonpara30"),
 ):
-    """Writes the manifests of JVS.
+    """Prepare the manifests of JVS.
 
     Arguments
     ---------
     data_folder : str
-        Folder with jvs001 and so on, or with jvs_ver1; $data_root in the
+        Folder with jvs001 and so on, or with jvs_ver1; $data_root of the
         manifests.
     train_csv, valid_csv, test_csv : str
-        The manifests to write.
+        Manifests to write.
     skip_prep : bool
-        Whether to do nothing.
+        Whether to skip preparation.
     styles : list of str
-        Some of parallel100, nonpara30, whisper10 and falset10.
+        Speaking styles: parallel100, nonpara30, whisper10, falset10.
 
     Raises
     ------
     UserError
-        If the corpus is not there, or a style is not one of them.
+        If the corpus is not found or a style is unknown.
 
     Example
     -------
@@ -61,26 +61,21 @@ def prepare_jvs(
     """
     if skip_prep:
         return
-    unknown = [style for style in styles if style not in STYLES]
-    if unknown:
-        raise UserError(
-            f"styles: expected some of {', '.join(STYLES)}; "
-            f"found {', '.join(unknown)}"
-        )
-    root = corpus_root(data_folder, "jvs_ver1")
-    utterances = []
-    for speaker in sorted(root.glob("jvs[0-9]*")):
-        folders = [speaker / style / "wav24kHz16bit" for style in styles]
-        utterances += [
-            Utterance(file, spk_id=speaker.name, group=speaker.name)
-            for file in list_audio(data_folder, *folders)
-        ]
+    check_choices("styles", styles, STYLES)
     prepare_manifests(
         data_folder,
-        utterances,
+        list(_utterances(data_folder, styles)),
         {"train": train_csv, "valid": valid_csv, "test": test_csv},
-        "jvs001/parallel100/wav24kHz16bit/VOICEACTRESS100_001.wav and so on",
+        "jvs001/parallel100/wav24kHz16bit/VOICEACTRESS100_001.wav",
     )
+
+
+def _utterances(data_folder, styles):
+    root = corpus_root(data_folder, "jvs_ver1")
+    for speaker in sorted(root.glob("jvs[0-9]*")):
+        folders = [speaker / style / "wav24kHz16bit" for style in styles]
+        for file in list_audio(data_folder, *folders):
+            yield Utterance(file, spk_id=speaker.name, group=speaker.name)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Manifests of LJ Speech; some chapters are held out.
+"""Data preparation: LJ Speech, with some chapters held out.
 
     LJSpeech-1.1/wavs/LJ001-0001.wav
 
-https://keithito.com/LJ-Speech-Dataset
+Download: https://keithito.com/LJ-Speech-Dataset
 
     python ljspeech_prepare.py DATA_FOLDER OUTPUT_FOLDER
 
@@ -19,21 +19,21 @@ from miipher2.dataio.splits import Utterance
 def prepare_ljspeech(
     data_folder, train_csv, valid_csv, test_csv, skip_prep=False
 ):
-    """Writes the manifests of LJ Speech.
+    """Prepare the manifests of LJ Speech.
 
     Arguments
     ---------
     data_folder : str
-        Folder with wavs, or with LJSpeech-1.1; $data_root in the manifests.
+        Folder with wavs, or with LJSpeech-1.1; $data_root of the manifests.
     train_csv, valid_csv, test_csv : str
-        The manifests to write.
+        Manifests to write.
     skip_prep : bool
-        Whether to do nothing.
+        Whether to skip preparation.
 
     Raises
     ------
     UserError
-        If the corpus is not there.
+        If the corpus is not found.
 
     Example
     -------
@@ -51,7 +51,7 @@ def prepare_ljspeech(
         return
     root = corpus_root(data_folder, "LJSpeech-1.1")
     utterances = [
-        # The chapter is held out as a whole: its sentences belong together.
+        # Hold out whole chapters: consecutive sentences are alike.
         Utterance(file, spk_id="LJ", group=file.name.split("-")[0])
         for file in list_audio(data_folder, root / "wavs")
     ]
@@ -59,7 +59,7 @@ def prepare_ljspeech(
         data_folder,
         utterances,
         {"train": train_csv, "valid": valid_csv, "test": test_csv},
-        "wavs/LJ001-0001.wav and so on",
+        "wavs/LJ001-0001.wav",
     )
 
 

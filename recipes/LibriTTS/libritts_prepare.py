@@ -1,8 +1,8 @@
-"""Manifests of LibriTTS and LibriTTS-R, with their own splits.
+"""Data preparation: LibriTTS and LibriTTS-R, with the splits of the corpus.
 
     LibriTTS_R/train-clean-100/SPEAKER/CHAPTER/UTTERANCE.wav
 
-https://www.openslr.org/60 and https://www.openslr.org/141
+Download: https://www.openslr.org/60 and https://www.openslr.org/141
 
     python libritts_prepare.py DATA_FOLDER OUTPUT_FOLDER
 
@@ -11,10 +11,9 @@ Authors
 """
 
 from miipher2.dataio.audio_files import corpus_root, list_audio
-from miipher2.dataio.prepare import prepare_manifests
+from miipher2.dataio.prepare import check_choices, prepare_manifests
 from miipher2.dataio.prepare_cli import command_line
 from miipher2.dataio.splits import Utterance
-from miipher2.errors import UserError
 
 SUBSETS = {
     "train-clean-100": "train",
@@ -35,24 +34,24 @@ def prepare_libritts(
     skip_prep=False,
     subsets=tuple(SUBSETS),
 ):
-    """Writes the manifests of LibriTTS or LibriTTS-R.
+    """Prepare the manifests of LibriTTS or LibriTTS-R.
 
     Arguments
     ---------
     data_folder : str
-        Folder with the subsets, or with LibriTTS or LibriTTS_R; $data_root in
+        Folder with the subsets, or with LibriTTS or LibriTTS_R; $data_root of
         the manifests.
     train_csv, valid_csv, test_csv : str
-        The manifests to write.
+        Manifests to write.
     skip_prep : bool
-        Whether to do nothing.
+        Whether to skip preparation.
     subsets : list of str
-        The subsets to take; those that are not there are passed over.
+        Subsets to use; missing ones are skipped.
 
     Raises
     ------
     UserError
-        If none of the subsets is there, or a name is not one of them.
+        If no subset is found or a name is unknown.
 
     Example
     -------
@@ -69,25 +68,22 @@ def prepare_libritts(
     """
     if skip_prep:
         return
-    unknown = [name for name in subsets if name not in SUBSETS]
-    if unknown:
-        raise UserError(
-            f"subsets: expected some of {', '.join(SUBSETS)}; "
-            f"found {', '.join(unknown)}"
-        )
+    check_choices("subsets", subsets, SUBSETS)
+    prepare_manifests(
+        data_folder,
+        list(_utterances(data_folder, subsets)),
+        {"train": train_csv, "valid": valid_csv, "test": test_csv},
+        "train-clean-100/SPEAKER/CHAPTER/UTTERANCE.wav",
+    )
+
+
+def _utterances(data_folder, subsets):
     root = corpus_root(data_folder, "LibriTTS", "LibriTTS_R")
-    utterances = []
     for subset in subsets:
         for file in list_audio(data_folder, root / subset):
             if file.folders[-3:-2] == [subset]:
-                speaker, split = file.folders[-2], SUBSETS[subset]
-                utterances.append(Utterance(file, speaker, speaker, split))
-    prepare_manifests(
-        data_folder,
-        utterances,
-        {"train": train_csv, "valid": valid_csv, "test": test_csv},
-        "train-clean-100/SPEAKER/CHAPTER/UTTERANCE.wav and so on",
-    )
+                speaker = file.folders[-2]
+                yield Utterance(file, speaker, speaker, SUBSETS[subset])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Manifests of noisy speech and the clean speech that belongs to it.
+"""Data preparation: pairs of noisy and clean speech.
 
     train/noisy/NAME.wav   val/noisy/NAME.wav   test/noisy/NAME.wav
     train/clean/NAME.wav   val/clean/NAME.wav   test/clean/NAME.wav
 
-``valid`` is as good as ``val``, and ``test`` may be absent. There may be
-folders below ``noisy`` and ``clean``, the same in both; the first names the
-speaker. The suffixes of the two files need not be the same.
+``val`` may be called ``valid`` or ``dev``; ``test`` is optional. ``noisy`` and
+``clean`` may have the same subfolders, the first of which names the speaker.
+The suffixes of a pair may differ.
 
     python paired_prepare.py DATA_FOLDER OUTPUT_FOLDER
 
@@ -30,23 +30,23 @@ from miipher2.errors import UserError
 def prepare_paired(
     data_folder, train_csv, valid_csv, test_csv, skip_prep=False
 ):
-    """Writes the manifests of a folder with pairs.
+    """Prepare the manifests of a folder of pairs.
 
     Arguments
     ---------
     data_folder : str
-        Folder with train/{noisy,clean} and val/{noisy,clean}; $data_root in
+        Folder with train/{noisy,clean} and val/{noisy,clean}; $data_root of
         the manifests.
     train_csv, valid_csv, test_csv : str
-        The manifests to write.
+        Manifests to write.
     skip_prep : bool
-        Whether to do nothing.
+        Whether to skip preparation.
 
     Raises
     ------
     UserError
-        If a file has no partner, or the two differ in rate, channels or
-        duration.
+        If a file has no partner, or the sample rate, channels or duration of
+        a pair differ.
 
     Example
     -------
@@ -77,25 +77,31 @@ def prepare_paired(
 
 
 def _pairs(root, folder):
-    sides = {side: _by_name(root, folder / side) for side in ("clean", "noisy")}
-    clean, noisy = sides["clean"], sides["noisy"]
-    alone = [f"noisy/{name}" for name in sorted(noisy.keys() - clean.keys())]
-    alone += [f"clean/{name}" for name in sorted(clean.keys() - noisy.keys())]
-    if alone:
+    """Return the pairs of a split."""
+    clean = _files_by_stem(root, folder / "clean")
+    noisy = _files_by_stem(root, folder / "noisy")
+    single = [f"noisy/{name}" for name in sorted(noisy.keys() - clean.keys())]
+    single += [f"clean/{name}" for name in sorted(clean.keys() - noisy.keys())]
+    if single:
         raise UserError(
             f"{folder}: expected each name in both noisy and clean, found "
-            f"{len(alone)} without partner: {', '.join(alone[:5])}"
-            f"{' ...' if len(alone) > 5 else ''}; give both sides the same "
-            "names, or move the single files away"
+            f"{len(single)} without a partner: {', '.join(single[:5])}"
+            f"{' ...' if len(single) > 5 else ''}; rename or remove them"
         )
     split = SPLIT_FOLDERS[folder.name.lower()]
-    for name, audio in clean.items():
-        speaker = first_folder(root, name.split("/")[:-1])
-        yield Utterance(audio, speaker, split=split, noisy=noisy[name])
+    return [
+        Utterance(
+            audio,
+            spk_id=first_folder(root, name.split("/")[:-1]),
+            split=split,
+            noisy=noisy[name],
+        )
+        for name, audio in clean.items()
+    ]
 
 
-def _by_name(root, side):
-    """Files of one side by their path below it, without the suffix."""
+def _files_by_stem(root, side):
+    """Return the files of a side by relative path without suffix."""
     if not side.is_dir():
         raise UserError(
             f"{side.parent}: expected the folders noisy and clean, found "
@@ -106,8 +112,8 @@ def _by_name(root, side):
         name = Path(root, file.stem).relative_to(side).as_posix()
         if name in files:
             raise UserError(
-                f"{root}: expected one file of a name, found {file.path} and "
-                f"{files[name].path}; move one of them away"
+                f"{root}: expected unique names, found {file.path} and "
+                f"{files[name].path}; remove one of them"
             )
         files[name] = file
     return files

@@ -1,9 +1,9 @@
-"""Manifests of VCTK; some speakers are held out.
+"""Data preparation: VCTK, with some speakers held out.
 
     wav48_silence_trimmed/p225/p225_001_mic1.flac   (version 0.92)
-    wav48/p225/p225_001.wav                         (before)
+    wav48/p225/p225_001.wav                         (earlier versions)
 
-https://datashare.ed.ac.uk/handle/10283/3443
+Download: https://datashare.ed.ac.uk/handle/10283/3443
 
     python vctk_prepare.py DATA_FOLDER OUTPUT_FOLDER
 
@@ -12,34 +12,33 @@ Authors
 """
 
 from miipher2.dataio.audio_files import corpus_root, list_audio
-from miipher2.dataio.prepare import prepare_manifests
+from miipher2.dataio.prepare import check_choices, prepare_manifests
 from miipher2.dataio.prepare_cli import command_line
 from miipher2.dataio.splits import Utterance
-from miipher2.errors import UserError
 
 
 def prepare_vctk(
     data_folder, train_csv, valid_csv, test_csv, skip_prep=False, mic="mic1"
 ):
-    """Writes the manifests of VCTK.
+    """Prepare the manifests of VCTK.
 
     Arguments
     ---------
     data_folder : str
-        Folder with wav48_silence_trimmed or wav48; $data_root in the
+        Folder with wav48_silence_trimmed or wav48; $data_root of the
         manifests.
     train_csv, valid_csv, test_csv : str
-        The manifests to write.
+        Manifests to write.
     skip_prep : bool
-        Whether to do nothing.
+        Whether to skip preparation.
     mic : str
-        The microphone of version 0.92, mic1 or mic2; where its file is
-        missing (mic2 of p280 and p315), the other's is taken.
+        Microphone of version 0.92, mic1 or mic2. The other one is used for
+        files that lack it (mic2 of p280 and p315).
 
     Raises
     ------
     UserError
-        If the corpus is not there, or there is no such microphone.
+        If the corpus is not found or the microphone is unknown.
 
     Example
     -------
@@ -56,28 +55,31 @@ def prepare_vctk(
     """
     if skip_prep:
         return
-    if mic not in ("mic1", "mic2"):
-        raise UserError(f"mic: expected 'mic1' or 'mic2', found {mic!r}")
+    check_choices("mic", [mic], ("mic1", "mic2"))
+    prepare_manifests(
+        data_folder,
+        [
+            Utterance(file, spk_id=file.folders[-1], group=file.folders[-1])
+            for file in _files(data_folder, mic)
+        ],
+        {"train": train_csv, "valid": valid_csv, "test": test_csv},
+        "wav48_silence_trimmed/p225/p225_001_mic1.flac or "
+        "wav48/p225/p225_001.wav",
+    )
+
+
+def _files(data_folder, mic):
+    """Return one file per utterance, of ``mic`` if possible."""
     root = corpus_root(data_folder, "VCTK-Corpus-0.92", "VCTK-Corpus")
     audio = corpus_root(root, "wav48_silence_trimmed")
     if audio == root:
         audio = root / "wav48"
-    chosen = {}
+    files = {}
     for file in list_audio(data_folder, audio):
         utterance = file.stem.removesuffix("_mic1").removesuffix("_mic2")
-        if utterance not in chosen or file.name.endswith(mic):
-            chosen[utterance] = file
-    utterances = [
-        Utterance(file, spk_id=file.folders[-1], group=file.folders[-1])
-        for file in chosen.values()
-    ]
-    prepare_manifests(
-        data_folder,
-        utterances,
-        {"train": train_csv, "valid": valid_csv, "test": test_csv},
-        "wav48_silence_trimmed/p225/p225_001_mic1.flac or "
-        "wav48/p225/p225_001.wav and so on",
-    )
+        if utterance not in files or file.name.endswith(mic):
+            files[utterance] = file
+    return files.values()
 
 
 if __name__ == "__main__":

@@ -108,7 +108,10 @@ def test_min_seconds(corpus, prepare):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"split_by": "speakers"}, "split_by: .*found 'speakers'"),
+        (
+            {"split_by": "speakers"},
+            "split_by: expected one of speaker, share; found speakers",
+        ),
         ({"valid_share": 0.5, "test_share": 0.5}, "valid_share=0.5, test_sh"),
         ({"valid_share": 0.0}, "above 0"),
     ],
