@@ -72,7 +72,7 @@ def main(arguments):
     """Prepare the data, train, evaluate and export the model."""
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
     hparams = load_hparams(hparams_file, overrides)
-    load_weights(hparams)  # first, so that a wrong path is found at once
+    load_weights(hparams)  # first, to report a wrong path before preparing data
     sb.utils.distributed.ddp_init_group(run_opts)
     sb.create_experiment_directory(
         experiment_directory=hparams["output_folder"],

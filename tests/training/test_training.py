@@ -201,11 +201,11 @@ def test_adapters_train_with_the_vocoder_and_are_resumed(
     train("vocoder", tmp_path, max_steps=2, **options)
     file = "model/cleaner.safetensors"
     before, _ = load_weights(trained / "pa" / file)
-    learned, _ = load_weights(tmp_path / file)
-    assert not any(torch.equal(before[name], learned[name]) for name in before)
+    after, _ = load_weights(tmp_path / file)
+    assert not any(torch.equal(before[name], after[name]) for name in before)
     train("vocoder", tmp_path, max_steps=3, lr=0.0, **options)
     resumed, _ = load_weights(tmp_path / file)
-    assert all(torch.equal(learned[name], resumed[name]) for name in learned)
+    assert all(torch.equal(after[name], resumed[name]) for name in after)
 
 
 @pytest.mark.parametrize("mel_steps, exported", [(100, 2), (0, 4)])
@@ -403,28 +403,31 @@ def test_a_killed_run_resumes_with_identical_results(
     train, corpus, tiny_backbone, tmp_path
 ):
     options = {"ssl_source": tiny_backbone, **LONG}
-    train("pa", tmp_path / "whole", **options)
+    train("pa", tmp_path / "uninterrupted", **options)
     run = subprocess.Popen(
-        [sys.executable, *command("pa", corpus, tmp_path / "cut", **options)],
+        [
+            sys.executable,
+            *command("pa", corpus, tmp_path / "killed", **options),
+        ],
         env={**os.environ, "OMP_NUM_THREADS": "1"},  # for equal rounding
         stderr=subprocess.DEVNULL,
     )
-    saves = tmp_path / "cut/save"
+    saves = tmp_path / "killed/save"
     deadline = time.time() + 120
     while time.time() < deadline and not list(saves.glob("*/CKPT.yaml")):
         time.sleep(0.02)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    assert not (tmp_path / "cut/model").exists()
-    train("pa", tmp_path / "cut", **options)
-    log = (tmp_path / "cut/log.txt").read_text()
+    assert not (tmp_path / "killed/model").exists()
+    train("pa", tmp_path / "killed", **options)
+    log = (tmp_path / "killed/log.txt").read_text()
     assert re.search(r"resumed at step \d+ of 24", log)
     for name in ("train loss", "valid loss", "test loss"):
-        whole = figures(tmp_path / "whole", name)
-        assert figures(tmp_path / "cut", name)[-len(whole) :][-1] == whole[-1]
+        expected = figures(tmp_path / "uninterrupted", name)
+        assert figures(tmp_path / "killed", name)[-1] == expected[-1]
     one, other = (
         load_weights(tmp_path / name / "model/cleaner.safetensors")[0]
-        for name in ("whole", "cut")
+        for name in ("uninterrupted", "killed")
     )
     assert all(torch.equal(one[k], other[k]) for k in one)
 
@@ -561,9 +564,9 @@ def test_start_folder_initialises_a_run(
         **no_training,
     )
     half = tmp_path / "half/model"
-    whole = trained / "vocoder/model/vocoder.safetensors"
-    assert (half / whole.name).stat().st_size < 0.6 * whole.stat().st_size
-    assert_same_weights(half / whole.name, whole, atol=1e-2)
+    full = trained / "vocoder/model/vocoder.safetensors"
+    assert (half / full.name).stat().st_size < 0.6 * full.stat().st_size
+    assert_same_weights(half / full.name, full, atol=1e-2)
     assert_same_weights(
         half / "backbone/model.safetensors",
         trained / "vocoder/model/backbone/model.safetensors",
