@@ -1,4 +1,4 @@
-"""Parallel adapters: the only part of the feature cleaner that is trained.
+"""Parallel adapters, the trained part of the feature cleaner.
 
 Authors
  * The miipher2 authors 2026
@@ -8,18 +8,18 @@ from torch import nn
 
 
 class ParallelAdapter(nn.Module):
-    """A bottleneck beside a frozen module, added to what the module gives.
+    """A bottleneck parallel to a frozen module.
 
     ``y = module(x) + scale * up(activation(down(x)))``, parallel to the
-    feed-forward of a transformer layer (Miipher-2, section 2; He et al.,
-    arXiv 2110.04366). The up-projection starts at zero, so that training
-    starts exactly at the frozen model.
+    feed-forward block of a transformer layer (Miipher-2, section 2; He et al.,
+    arXiv 2110.04366). The up-projection is initialised with zeros, so training
+    starts at the frozen model.
 
     Arguments
     ---------
     target_module : torch.nn.Module
-        The frozen module. Its first argument is ``x`` and its output has the
-        shape of ``x``, or is a tuple that begins with such a tensor.
+        The frozen module. Its output has the shape of its first argument, or
+        is a tuple that begins with such a tensor.
     width : int
         Size of the last dimension of ``x``.
     bottleneck : int
@@ -58,7 +58,7 @@ class ParallelAdapter(nn.Module):
         nn.init.zeros_(self.adapter_up_proj.bias)
 
     def forward(self, x, *args, **kwargs):
-        """Runs the module and, unless ``enabled`` is off, the adapter.
+        """Run the module and, if ``enabled``, the adapter.
 
         Arguments
         ---------
@@ -72,8 +72,8 @@ class ParallelAdapter(nn.Module):
         Returns
         -------
         torch.Tensor or tuple
-            As the module's, with the adapter's output added to its tensor, or
-            to the first item of its tuple.
+            The module's output, with the adapter's output added to the tensor
+            or to the first item of the tuple.
         """
         output = self.pretrained_module(x, *args, **kwargs)
         if not self.enabled:

@@ -1,10 +1,7 @@
-"""A discriminator that a CPU can afford.
+"""A small discriminator for training on a CPU.
 
-SpeechBrain's HiFi-GAN discriminators have 70 M parameters, and their 2-D
-convolutions take most of a training step. Here everything is a 1-D
-convolution: over the waveform folded by a period, as in HiFi-GAN's
-multi-period discriminator (arXiv 2010.05646), and over spectral frames with
-the frequencies as channels.
+The 2-D convolutions of SpeechBrain's HiFi-GAN discriminators, of 70 M
+parameters, take most of a training step there.
 
 Authors
  * The miipher2 authors 2026
@@ -23,14 +20,14 @@ SLOPE = 0.1
 
 
 class ConvStack(nn.Module):
-    """Convolutions whose outputs are the features, then one for the score.
+    """Convolutions that return a score and the features of each layer.
 
     Arguments
     ---------
     channels : list of int
-        Of the input and of each layer.
+        Channels of the input and of each layer.
     stride : int
-        Of each layer.
+        Stride of each layer.
     """
 
     def __init__(self, channels, stride):
@@ -42,12 +39,12 @@ class ConvStack(nn.Module):
         self.score = weight_norm(nn.Conv1d(channels[-1], 1, 3, padding=1))
 
     def forward(self, x):
-        """Judges ``(batch, channels, time)``.
+        """Discriminate.
 
         Arguments
         ---------
         x : torch.Tensor
-            What to judge.
+            ``(batch, channels, time)``.
 
         Returns
         -------
@@ -64,16 +61,20 @@ class ConvStack(nn.Module):
 
 
 class FrameDiscriminator(SavedModule):
-    """Judges folded waveforms and spectral frames with 1-D convolutions.
+    """Discriminates folded waveforms and spectra by 1-D convolutions.
+
+    Waveforms are folded by a period, as in HiFi-GAN's multi-period
+    discriminator (arXiv 2010.05646); the frequencies of spectra are channels.
 
     Arguments
     ---------
     channels : int
-        Of the first layer over waveforms; frames have 4 times as many.
+        Channels of the first layer over waveforms; spectra have 4 times as
+        many.
     periods : list of int
-        The waveform is folded by each of these.
+        Periods by which the waveform is folded.
     n_ffts : list of int
-        Sizes of the spectra, in samples; hops are a quarter.
+        Samples of the spectra; the hop is a quarter.
 
     Example
     -------
@@ -99,7 +100,7 @@ class FrameDiscriminator(SavedModule):
         )
 
     def forward(self, wav):
-        """Judges sound.
+        """Discriminate waveforms.
 
         Arguments
         ---------
@@ -112,22 +113,22 @@ class FrameDiscriminator(SavedModule):
             One for each period and each spectrum; the first dimension is the
             batch.
         features : list of list of torch.Tensor
-            Those of their layers.
+            Features of their layers.
         """
-        judged = [
+        outputs = [
             self._fold(stack, wav, period)
             for stack, period in zip(self.folded, self.periods, strict=True)
         ]
-        judged += [
+        outputs += [
             stack(self._spectrum(wav, n_fft))
             for stack, n_fft in zip(self.spectral, self.n_ffts, strict=True)
         ]
-        scores, features = zip(*judged, strict=True)
+        scores, features = zip(*outputs, strict=True)
         return list(scores), list(features)
 
     @staticmethod
     def _fold(stack, wav, period):
-        """Judges every period-th sample; the phases come back as one row."""
+        """Discriminate each phase of a period; return them as one row."""
         batch, _, time = wav.shape
         folded = pad(wav, (0, -time % period)).view(batch, -1, period)
         folded = folded.transpose(1, 2).reshape(batch * period, 1, -1)
@@ -137,7 +138,7 @@ class FrameDiscriminator(SavedModule):
 
     @staticmethod
     def _spectrum(wav, n_fft):
-        """Compressed magnitudes ``(batch, n_fft // 2 + 1, frames)``."""
+        """Return log power ``(batch, n_fft // 2 + 1, frames)``."""
         with torch.autocast(wav.device.type, enabled=False):
             spectrum = torch.stft(
                 wav[:, 0].float(),
@@ -147,4 +148,4 @@ class FrameDiscriminator(SavedModule):
                 return_complex=True,
             )
             power = torch.view_as_real(spectrum).square().sum(dim=-1)
-            return (power + 1e-6).log()  # the floor is for its gradient
+            return (power + 1e-6).log()  # bounds the gradient

@@ -1,9 +1,8 @@
-"""Stage 0: pretraining a backbone of one's own by masked prediction.
+"""Stage 0: pretraining of a backbone by masked prediction.
 
-Spans of frames are hidden from the model; it has to say what was there: codes
-that random projections give to the frames (BEST-RQ, arXiv 2202.01855), or
-their spectra. It hears degraded speech and predicts the clean one, so that its
-features already lean towards what the adapters of stage 1 are to predict.
+Spans of frames are masked; the model predicts codes of the frames by random
+projection (BEST-RQ, arXiv 2202.01855), or their spectra. As later in stage 1,
+the input is degraded speech and the targets are those of clean speech.
 
 Authors
  * The miipher2 authors 2026
@@ -20,9 +19,9 @@ from transformers import HubertModel
 
 from miipher2.errors import UserError
 from miipher2.models.frontends import RawWave
-from miipher2.models.pretraining_starts import (
-    start_as_filterbank,
-    start_as_identity,
+from miipher2.models.pretraining_init import (
+    init_as_filterbank,
+    init_as_identity,
 )
 from miipher2.models.pretraining_targets import SpectralTargets
 from miipher2.models.weights import (
@@ -36,21 +35,20 @@ HEAD = "head.safetensors"
 
 
 class MaskedPrediction(SavedModule):
-    """A HuBERT with a head that predicts frames, also those hidden from it.
+    """A HuBERT with a head that predicts masked and visible frames.
 
-    How much is hidden, and in how long spans, the model's own config says:
-    ``mask_time_prob`` and ``mask_time_length``.
+    The config's ``mask_time_prob`` and ``mask_time_length`` are the share of
+    masked frames and the length of a span.
 
     Arguments
     ---------
     config : transformers.HubertConfig
-        The backbone to build. It must have ``feat_extract_norm="layer"``: a
-        group norm would look at a clip together with its padding.
+        The backbone to build, with ``feat_extract_norm="layer"``: a group norm
+        would be computed over the padding, too.
     targets : RandomTargets or SpectralTargets
-        What is to be predicted.
+        The targets to predict.
     filterbank : bool
-        Whether the first convolution starts as a bank of filters, see
-        ``start_as_filterbank``.
+        Whether to initialise the first convolution by ``init_as_filterbank``.
 
     Raises
     ------
@@ -70,8 +68,8 @@ class MaskedPrediction(SavedModule):
     >>> pretraining = MaskedPrediction(config, targets)
     >>> wavs, lengths = torch.randn(2, 16000), torch.tensor([1.0, 0.5])
     >>> masks = torch.arange(50).expand(2, 50) < 20
-    >>> outputs, truth = pretraining(wavs, wavs, lengths, masks)
-    >>> outputs.shape, truth.shape
+    >>> outputs, codes = pretraining(wavs, wavs, lengths, masks)
+    >>> outputs.shape, codes.shape
     (torch.Size([2, 50, 16]), torch.Size([2, 50, 2]))
     """
 
@@ -81,27 +79,27 @@ class MaskedPrediction(SavedModule):
         self.front_end = RawWave(config, self.extractor)
         if config.feat_extract_norm != "layer":
             raise UserError(
-                f"feat_extract_norm: {config.feat_extract_norm!r} cannot be "
-                "pretrained here; take 'layer'"
+                f"feat_extract_norm: {config.feat_extract_norm!r} is not "
+                "supported for pretraining; choose 'layer'"
             )
         if self.front_end.hop_length != targets.hop_length:
             raise UserError(
-                f"conv_stride: {list(config.conv_stride)} makes frames of "
-                f"{self.front_end.hop_length} samples, the targets have "
-                f"{targets.hop_length}; choose strides with that product"
+                f"conv_stride: {list(config.conv_stride)} gives frames of "
+                f"{self.front_end.hop_length} samples, the targets have frames "
+                f"of {targets.hop_length}; choose strides with that product"
             )
         self.config = config
         self.model = HubertModel(config)
         if filterbank:
             first = self.model.feature_extractor.conv_layers[0].conv
-            start_as_filterbank(first, self.front_end.sample_rate)
+            init_as_filterbank(first, self.front_end.sample_rate)
         if config.do_stable_layer_norm:
-            start_as_identity(self.model.encoder)
+            init_as_identity(self.model.encoder)
         self.targets = targets
         self.head = nn.Linear(config.hidden_size, targets.outputs)
 
     def forward(self, noisy, clean, lengths, masks):
-        """Predicts the frames of the clean speech.
+        """Predict the frames of the clean speech.
 
         Arguments
         ---------
@@ -112,38 +110,41 @@ class MaskedPrediction(SavedModule):
         lengths : torch.Tensor
             Relative lengths ``(batch,)``.
         masks : torch.Tensor
-            True for what is hidden ``(batch, frames)``, False in the padding.
-            None: the convolutions predict alone, without the layers, and
-            learn to let everything pass in a fifth of the time that it takes
-            them below the layers.
+            True for masked frames ``(batch, frames)``, False in the padding.
+            None: skip the layers and predict from the convolutions, which
+            then learn to pass on the spectra in a fifth of the time.
 
         Returns
         -------
         outputs : torch.Tensor
             ``(batch, frames, targets.outputs)``.
-        truth : torch.Tensor
-            The targets ``(batch, frames, ...)``, zero beyond a clip's end.
+        targets : torch.Tensor
+            ``(batch, frames, ...)``, zero in the padding.
         """
         if masks is None:
             hidden = self._convolve(noisy, lengths)
             features = self.model.encoder.layer_norm(hidden)
         else:
             features = self.features(noisy, lengths, masks)
-        return self.head(features), self._truth(clean, lengths)
+        targets = pad_sequence(
+            [self.targets(clip) for clip in self._clips(clean, lengths)],
+            batch_first=True,
+        )
+        return self.head(features), targets
 
     def freeze_front_end(self, frozen):
-        """Lets the convolutions and the projection above them learn, or not.
+        """Freeze or unfreeze the convolutions and the projection above them.
 
         Arguments
         ---------
         frozen : bool
-            Whether they stay as they are.
+            Whether to freeze them.
         """
         self.model.feature_extractor.requires_grad_(not frozen)
         self.model.feature_projection.requires_grad_(not frozen)
 
     def features(self, wavs, lengths, masks):
-        """The model's last hidden states; it sees neither masks nor padding.
+        """Return the model's last hidden states.
 
         Arguments
         ---------
@@ -160,7 +161,7 @@ class MaskedPrediction(SavedModule):
             ``(batch, frames, width)``.
         """
         hidden = self._convolve(wavs, lengths)
-        # before the positional convolution, which would let neighbours tell
+        # before the positional convolution, which leaks into neighbours
         mask_vector = self.model.masked_spec_embed.to(hidden.dtype)
         hidden = torch.where(masks[..., None], mask_vector, hidden)
         clips = self._clips(wavs, lengths)
@@ -171,49 +172,54 @@ class MaskedPrediction(SavedModule):
         ).last_hidden_state
 
     def frames(self, samples):
-        """Frames that a clip of so many samples gives."""
+        """Return the number of frames of a clip of ``samples``."""
         return -(-samples // self.front_end.hop_length)
 
     def start_from(self, folder):
-        """Takes the backbone of an earlier run, and its head.
+        """Load the backbone of an earlier run, and its head.
 
         Arguments
         ---------
         folder : str or Path
-            What ``export`` wrote. Without a head there, or with one of other
-            targets, the head starts anew.
+            Written by ``export``. The head is optional and not loaded if it
+            predicts other targets.
+
+        Raises
+        ------
+        UserError
+            If there is no backbone, or it does not fit the config.
         """
         try:
-            found = HubertModel.from_pretrained(folder).state_dict()
+            tensors = HubertModel.from_pretrained(folder).state_dict()
         except OSError as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(
                 f"--start_folder={folder}: no backbone of an earlier stage 0 "
-                f"({reason})"
+                f"({reason}); give the folder 'model' of a finished run"
             ) from None
-        # exported for inference, it has no vector for what is hidden
-        found.setdefault(
+        # a backbone that was cut for inference has no mask vector
+        tensors.setdefault(
             "masked_spec_embed", self.model.masked_spec_embed.detach()
         )
-        fill(self.model, found, folder)
-        head = Path(folder, HEAD)
-        if head.exists():
-            tensors, identity = load_weights(head)
+        fill(self.model, tensors, folder)
+        path = Path(folder, HEAD)
+        if path.exists():
+            head, identity = load_weights(path)
             if identity == self.identity():
-                fill(self.head, tensors, head)
+                fill(self.head, head, path)
 
     def identity(self):
-        """What the head predicts."""
+        """Return what the head predicts."""
         return {"targets": type(self.targets).__name__}
 
     def export(self, folder):
-        """Writes the backbone as a folder that ``SSLBackbone`` loads.
+        """Write the backbone as a folder that ``SSLBackbone`` loads.
 
         Arguments
         ---------
         folder : str or Path
-            Gets ``config.json``, ``model.safetensors`` and
-            ``preprocessor_config.json``, and the head for ``start_from``.
+            ``config.json``, ``model.safetensors``,
+            ``preprocessor_config.json`` and the head are written to it.
         """
         self.model.save_pretrained(folder)
         self.extractor.save_pretrained(folder)
@@ -221,49 +227,42 @@ class MaskedPrediction(SavedModule):
         save_weights(Path(folder, HEAD), head, self.identity())
 
     def _convolve(self, wavs, lengths):
-        """What enters the encoder ``(batch, frames, width)``."""
+        """Return the inputs of the encoder ``(batch, frames, width)``."""
         clips = self._clips(wavs, lengths)
         inputs = pad_sequence(
             [self.front_end.prepare(clip[None].float())[0] for clip in clips],
             batch_first=True,
         )
         first, *others = self.model.feature_extractor.conv_layers
-        # bf16 would drown weak bands in the rounding of strong ones, and the
-        # gradient of long filters takes a CPU several times as long in it
+        # In bf16 the rounding of strong bands would drown weak ones, and a
+        # CPU computes the gradient of long filters several times slower.
         with torch.autocast(wavs.device.type, enabled=False):
             hidden = first(inputs[:, None])
         for layer in others:
             hidden = layer(hidden)
         return self.model.feature_projection(hidden.mT)
 
-    def _truth(self, clean, lengths):
-        """The targets of a batch, zero beyond a clip's end."""
-        return pad_sequence(
-            [self.targets(clip) for clip in self._clips(clean, lengths)],
-            batch_first=True,
-        )
-
     @staticmethod
     def _clips(wavs, lengths):
-        """The clips of a batch without their padding."""
+        """Return the clips of a batch without padding."""
         time = wavs.shape[1]
         samples = (lengths * time).round().long().clamp(1, time).tolist()
         return [wav[:n] for wav, n in zip(wavs, samples, strict=True)]
 
 
 def read_spectra(folder):
-    """Reads what the head of stage 0 says of the spectra of speech.
+    """Read the head of stage 0 as a map from features to spectra.
 
     Arguments
     ---------
     folder : str or Path
-        The backbone's, as ``export`` wrote it.
+        Written by ``MaskedPrediction.export``.
 
     Returns
     -------
     callable
-        Features of the last layer ``(..., width)`` and frequencies in Hz
-        ``(bins,)`` to what ``SpectralTargets.gains`` gives.
+        Maps features of the last layer ``(..., width)`` and frequencies in Hz
+        ``(bins,)`` to the gains of ``SpectralTargets.gains``.
 
     Raises
     ------
@@ -279,8 +278,8 @@ def read_spectra(folder):
     tensors, identity = load_weights(path)
     if identity != {"targets": SpectralTargets.__name__}:
         raise UserError(
-            f"{path}: made for {identity.get('targets')}; what a vocoder can "
-            "start from is a head of SpectralTargets"
+            f"{path}: a head of {identity.get('targets')}; a vocoder can only "
+            "start from a head of SpectralTargets"
         )
     targets = SpectralTargets()
     weight, bias = (tensors[name].float() for name in ("weight", "bias"))
@@ -293,67 +292,38 @@ def read_spectra(folder):
 
 
 def draw_mask(frames, share, span, rng):
-    """Draws the frames of one clip that are hidden: spans that may overlap.
+    """Draw the mask of one clip: spans that may overlap.
 
-    SpeechBrain's and transformers' masking draw from global generators, which
-    a resumed run does not find where it left them.
+    SpeechBrain and transformers draw masks from global generators, which would
+    differ in a resumed run.
 
     Arguments
     ---------
     frames : int
         Frames of the clip.
     share : float
-        Frames in all spans together, as a share of the clip's.
+        Frames of all spans together as a share of the clip.
     span : int
         Frames of a span.
     rng : numpy.random.Generator
-        Decides.
+        Source of randomness.
 
     Returns
     -------
     torch.Tensor
-        ``(frames,)``, True for what is hidden; at least one span, or all of a
-        clip that is shorter.
+        True for masked frames ``(frames,)``: at least one span, or all frames
+        of a shorter clip.
 
     Example
     -------
-    >>> from miipher2.degrade import generator
-    >>> mask = draw_mask(50, 0.6, 10, generator(1234))
+    >>> mask = draw_mask(50, 0.6, 10, np.random.default_rng(0))
     >>> mask.shape, 10 <= mask.sum() <= 40
     (torch.Size([50]), tensor(True))
     """
     span = min(span, frames)
-    places = frames - span + 1
+    positions = frames - span + 1
     count = max(1, int(share * frames / span + rng.random()))
-    starts = rng.choice(places, min(count, places), replace=False)
+    starts = rng.choice(positions, min(count, positions), replace=False)
     mask = torch.zeros(frames, dtype=torch.bool)
     mask[(starts[:, None] + np.arange(span)).ravel()] = True
     return mask
-
-
-def export_backbone(hparams, hparams_file, overrides):
-    """Writes the folder that stage 1 takes as its backbone.
-
-    Arguments
-    ---------
-    hparams : dict
-        The experiment of stage 0, its backbone trained.
-    hparams_file : str
-        Not used.
-    overrides : str or dict
-        Not used.
-
-    Returns
-    -------
-    str
-        What to do next, for the last line of the training.
-    """
-    folder = Path(hparams["output_folder"], "model")
-    pretraining = hparams["pretraining"]
-    pretraining.export(folder)
-    layers = pretraining.config.num_hidden_layers
-    return (
-        f"The backbone is in {folder}, with layers 1 to {layers}. Train "
-        "adapters on it with: python train.py hparams/pa.yaml "
-        f"--ssl_source={folder} --ssl_layer={-(-layers * 2 // 3)} ..."
-    )

@@ -1,4 +1,4 @@
-"""What stage 0 has a backbone predict of the clean speech.
+"""Targets of pretraining, computed from clean speech.
 
 Authors
  * The miipher2 authors 2026
@@ -16,17 +16,17 @@ from miipher2.models.vocoders.stft import FrameSTFT
 
 
 class RandomTargets(nn.Module):
-    """Numbers log-mel frames by random projections to random codebooks.
+    """Codes of log-mel frames by random projections and random codebooks.
 
-    The frames are those of w2v-BERT 2.0: 80 Kaldi filter banks every 10 ms,
-    normalised per clip, in pairs, so that they lie over the samples as the
-    backbone's own frames do. Several codebooks are USM's multi-softmax
-    (arXiv 2303.01037): the targets depend less on the luck of one draw.
+    The frames are those of w2v-BERT 2.0: pairs of 80 Kaldi filter banks every
+    10 ms, normalised per clip, aligned with the backbone's frames. Several
+    codebooks are USM's multi-softmax (arXiv 2303.01037): the targets depend
+    less on a single draw.
 
     Arguments
     ---------
     codebooks : int
-        Number of codebooks, each with a projection of its own.
+        Number of codebooks and projections.
     codes : int
         Codes in a codebook.
     code_dim : int
@@ -35,7 +35,7 @@ class RandomTargets(nn.Module):
     Attributes
     ----------
     outputs : int
-        What the model has to give for a frame: a score for every code.
+        Size of the model's output for a frame: a logit for every code.
 
     Example
     -------
@@ -59,7 +59,7 @@ class RandomTargets(nn.Module):
 
     @torch.no_grad()
     def forward(self, wav):
-        """Numbers the frames of one clip.
+        """Return the codes of one clip.
 
         Arguments
         ---------
@@ -78,12 +78,12 @@ class RandomTargets(nn.Module):
             )
 
     def compare(self, outputs, codes):
-        """Cross-entropy in nats, and how many codes are named rightly.
+        """Return the cross-entropy in nats and the accuracy.
 
         Arguments
         ---------
         outputs : torch.Tensor
-            The model's ``(batch, frames, outputs)``.
+            The model's logits ``(batch, frames, outputs)``.
         codes : torch.Tensor
             ``(batch, frames, codebooks)``.
 
@@ -93,22 +93,22 @@ class RandomTargets(nn.Module):
             ``loss`` and ``accuracy``, means over the codebooks ``(batch,
             frames)``.
         """
-        scores = outputs.float().unflatten(-1, (self.codebooks, -1))
+        logits = outputs.float().unflatten(-1, (self.codebooks, -1))
         entropy = F.cross_entropy(
-            scores.flatten(0, 2), codes.flatten(), reduction="none"
+            logits.flatten(0, 2), codes.flatten(), reduction="none"
         )
-        right = (scores.argmax(dim=-1) == codes).float()
+        correct = (logits.argmax(dim=-1) == codes).float()
         return {
             "loss": entropy.view_as(codes).mean(dim=-1),
-            "accuracy": right.mean(dim=-1),
+            "accuracy": correct.mean(dim=-1),
         }
 
 
 def nearest_code(frames, quantizer):
-    """Does what the quantizer does, several times faster.
+    """Return the same codes as a quantizer, several times faster.
 
-    Frames and codes are unit vectors, so the nearest code is the one of the
-    largest product; the quantizer itself takes the norm of every difference.
+    Projected frames and codes are unit vectors, so the nearest code has the
+    largest product; the quantizer computes the norm of every difference.
 
     Arguments
     ---------
@@ -134,12 +134,12 @@ def nearest_code(frames, quantizer):
 
 
 class SpectralTargets(nn.Module):
-    """The clean speech's own spectra, to be given back from degraded speech.
+    """Spectra of the clean speech.
 
-    A frame's target is two columns of a log-mel spectrogram, of 25 ms every
-    10 ms, and a longer spectrum up to 1.25 kHz in which the harmonics stand
-    apart, for the pitch. Where speech and compute are few, features that know
-    these serve a vocoder sooner than those of BEST-RQ.
+    The target of a frame is two columns of a log-mel spectrogram (25 ms every
+    10 ms) and a longer spectrum up to 1.25 kHz that resolves the harmonics,
+    for the pitch. With little data and compute, such features train a vocoder
+    faster than those of BEST-RQ.
 
     Arguments
     ---------
@@ -168,7 +168,7 @@ class SpectralTargets(nn.Module):
 
     @torch.no_grad()
     def forward(self, wav):
-        """Gives the targets of one clip.
+        """Return the targets of one clip.
 
         Arguments
         ---------
@@ -178,7 +178,7 @@ class SpectralTargets(nn.Module):
         Returns
         -------
         torch.Tensor
-            ``(frames, outputs)``, about in [-1, 1].
+            ``(frames, outputs)``, roughly in [-1, 1].
         """
         with torch.autocast(wav.device.type, enabled=False):
             wav = wav[None].float()
@@ -196,12 +196,12 @@ class SpectralTargets(nn.Module):
             return frames[0] / 4 + 0.5
 
     def gains(self, frames, hz):
-        """What white noise of power 1 has to be filtered by to sound so.
+        """Return the filter that gives white noise of power 1 these spectra.
 
         Arguments
         ---------
         frames : torch.Tensor
-            Targets, or what a model says of them ``(..., outputs)``.
+            Targets, or predictions of them ``(..., outputs)``.
         hz : torch.Tensor
             Frequencies ``(bins,)``.
 
@@ -213,31 +213,31 @@ class SpectralTargets(nn.Module):
         """
         mel = (frames[..., : -self.harmonic_bins] - 0.5) * 4
         mel = mel.unflatten(-1, (2, -1)) - self.mel.sum(dim=0).log()
-        # between the centres of the bands
+        # interpolate between the centres of the bands
         centres = self.mel.mT @ torch.linspace(0, 8000, len(self.mel))
         centres = centres / self.mel.sum(dim=0)
         above = torch.searchsorted(centres, hz).clamp(1, len(centres) - 1)
         low, high = centres[above - 1], centres[above]
         share = ((hz - low) / (high - low)).clamp(0, 1)
         level = mel[..., above - 1] * (1 - share) + mel[..., above] * share
-        # the mean magnitude of noise, whose bins have Rayleigh's distribution
+        # mean magnitude of white noise: bins are Rayleigh distributed
         power = self.columns.window.square().sum()
         return level - (power * torch.pi / 4).sqrt().log()
 
     @staticmethod
     def compare(outputs, targets):
-        """The mean absolute error.
+        """Return the mean absolute error.
 
         Arguments
         ---------
         outputs : torch.Tensor
-            The model's ``(batch, frames, outputs)``.
+            Predictions ``(batch, frames, outputs)``.
         targets : torch.Tensor
             The same shape.
 
         Returns
         -------
         dict
-            ``loss``, means over a frame ``(batch, frames)``; one is 4 nats.
+            ``loss``, means over a frame ``(batch, frames)``; 1 is 4 nats.
         """
         return {"loss": (outputs.float() - targets).abs().mean(dim=-1)}

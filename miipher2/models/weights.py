@@ -1,8 +1,6 @@
-"""Weights on disk: safetensors with a word about what they belong to.
+"""Weights on disk: safetensors with the identity of their model.
 
-Every checkpoint and every released file of this package goes through the
-functions here, so that loading never runs foreign code and a file of another
-model is refused with one line instead of a list of shapes.
+Loading runs no code, and weights of another model are an error of one line.
 
 Authors
  * The miipher2 authors 2026
@@ -26,7 +24,7 @@ from miipher2.errors import UserError
 
 
 def save_weights(path, tensors, identity):
-    """Writes tensors with their identity, whole or not at all.
+    """Write tensors with their identity to a file, atomically.
 
     Arguments
     ---------
@@ -35,7 +33,7 @@ def save_weights(path, tensors, identity):
     tensors : dict
         Name -> tensor.
     identity : dict
-        What the tensors belong to: plain values, checked by the loader.
+        What identifies their model: plain values, checked when loading.
     """
     tensors = {
         name: tensor.detach().cpu().contiguous()
@@ -46,7 +44,7 @@ def save_weights(path, tensors, identity):
 
 
 def load_weights(path):
-    """Reads what ``save_weights`` wrote.
+    """Read a file written by ``save_weights``.
 
     Arguments
     ---------
@@ -58,7 +56,7 @@ def load_weights(path):
     tensors : dict
         Name -> tensor, on the CPU.
     identity : dict
-        As given to ``save_weights``; empty for a file without it.
+        As passed to ``save_weights``; empty for a file without it.
 
     Raises
     ------
@@ -79,7 +77,7 @@ def load_weights(path):
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             metadata = file.metadata() or {}
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file of weights") from None
+        raise UserError(f"{path}: file of weights not found") from None
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"{path}: not a complete safetensors file ({error}); "
@@ -89,35 +87,35 @@ def load_weights(path):
 
 
 def fill(module, tensors, path, names=None):
-    """Loads tensors into a module, or says in one line what differs.
+    """Load tensors into a module and check names and shapes.
 
     Arguments
     ---------
     module : torch.nn.Module
         Its parameters are overwritten.
     tensors : dict
-        Name -> tensor; exactly these names, in the module's shapes.
+        Name -> tensor.
     path : str or Path
-        Named in the error.
+        Their file, for the error.
     names : list of str
-        What is to be loaded of the module's ``state_dict``; None: all of it.
+        Names of the tensors to load; None: all of the module.
 
     Raises
     ------
     UserError
-        If a tensor is missing, left over or of another shape: the first one
-        is named with both shapes.
+        If a tensor is missing, unexpected or of another shape; names the
+        first one with both shapes.
     """
     own = module.state_dict()
     names = own.keys() if names is None else set(names)
     for name in sorted(names | tensors.keys()):
-        here = tuple(own[name].shape) if name in names else "not there"
-        there = tuple(tensors[name].shape) if name in tensors else "not there"
-        if here != there:
+        expected = tuple(own[name].shape) if name in names else "missing"
+        found = tuple(tensors[name].shape) if name in tensors else "missing"
+        if expected != found:
             raise UserError(
-                f"{path}: made with other settings: {name} is {there} in the "
-                f"file and {here} in the {type(module).__name__} of this YAML; "
-                "use the YAML it was trained with"
+                f"{path}: trained with other settings: {name} is {found} in "
+                f"the file and {expected} in the {type(module).__name__} of "
+                "this YAML; use the YAML it was trained with"
             )
     module.load_state_dict({**own, **tensors})
 
@@ -142,29 +140,29 @@ class SavedModule(nn.Module):
     renamed_tensors = {}
 
     def identity(self):
-        """What the weights belong to: plain values.
+        """Return what identifies the model.
 
         Returns
         -------
         dict
-            Written into the file.
+            Plain values, written to the file.
         """
         return {}
 
     def check(self, identity, path):
-        """Refuses weights that belong to something else.
+        """Raise a UserError if weights belong to another model.
 
         Arguments
         ---------
         identity : dict
-            Of the weights.
+            Identity in the file.
         path : str or Path
-            For the error.
+            The file, for the error.
         """
 
     @mark_as_saver
     def save(self, path):
-        """Writes the weights.
+        """Write the weights.
 
         Arguments
         ---------
@@ -175,7 +173,7 @@ class SavedModule(nn.Module):
 
     @mark_as_loader
     def load(self, path, end_of_epoch=True):
-        """Reads weights that ``save`` wrote.
+        """Read weights written by ``save``.
 
         Arguments
         ---------
@@ -187,7 +185,7 @@ class SavedModule(nn.Module):
         Raises
         ------
         UserError
-            If they belong to something else.
+            If they belong to another model.
         """
         tensors, identity = load_weights(path)
         self.check(identity, path)
@@ -200,7 +198,7 @@ class SavedModule(nn.Module):
 
     @mark_as_transfer
     def transfer(self, path):
-        """Reads weights for inference, or to go on from.
+        """Read weights for inference or further training.
 
         Arguments
         ---------
@@ -211,12 +209,12 @@ class SavedModule(nn.Module):
 
 
 def halve(folder):
-    """Rewrites a model's weights in half precision.
+    """Rewrite a model's weights in half precision.
 
     Arguments
     ---------
     folder : str or Path
-        Every ``*.safetensors`` in it and below becomes half as large.
+        Searched for ``*.safetensors``, subfolders included.
     """
     for path in sorted(Path(folder).rglob("*.safetensors")):
         with safe_open(str(path), "pt") as file:

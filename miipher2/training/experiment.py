@@ -143,6 +143,34 @@ def start_from(hparams, folder):
         hparams["discriminator"].load(folder / DISCRIMINATOR)
 
 
+def export_backbone(hparams, hparams_file, overrides):
+    """Write the ``model`` folder of stage 0.
+
+    Arguments
+    ---------
+    hparams : dict
+        The experiment of stage 0, after training.
+    hparams_file : str
+        Not used.
+    overrides : str or dict
+        Not used.
+
+    Returns
+    -------
+    str
+        The last line that training prints: what to run next.
+    """
+    folder = _model_folder(hparams)
+    pretraining = hparams["pretraining"]
+    pretraining.export(folder)
+    layers = pretraining.config.num_hidden_layers
+    return (
+        f"The backbone is in {folder}, with layers 1 to {layers}. Train "
+        "adapters on it with: python train.py hparams/pa.yaml "
+        f"--ssl_source={folder} --ssl_layer={-(-layers * 2 // 3)} ..."
+    )
+
+
 def export_cleaner(hparams, hparams_file, overrides):
     """Write the ``model`` folder of stage 1.
 

@@ -1,0 +1,99 @@
+"""Initialisation of a backbone for pretraining.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import math
+
+import torch
+
+LOWEST_HZ = 40.0
+HIGHEST = 0.4875  # share of the sample rate
+PHASES = 4
+
+
+@torch.no_grad()
+def init_as_filterbank(conv, sample_rate):
+    """Initialise a convolution with windowed cosines.
+
+    The frequencies are equally spaced on the mel scale, each in four phases,
+    whose rectified sum is the magnitude. High frequencies have larger weights,
+    as speech spectra fall. The biases are random, with a deviation like that
+    of the outputs for normalised speech: the layer norm above would otherwise
+    remove the level.
+
+    Learned filters become similar after many more steps, see
+    docs/log/compact.md.
+
+    Arguments
+    ---------
+    conv : torch.nn.Conv1d
+        One channel in, a multiple of 4 out, with a bias and a kernel of about
+        25 ms, the usual window of a spectrum. Changed in place.
+    sample_rate : int
+        Hz.
+
+    Example
+    -------
+    >>> conv = torch.nn.Conv1d(1, 512, 400, 160)
+    >>> init_as_filterbank(conv, 16000)
+    >>> tone = torch.sin(2 * math.pi * 1000 / 16000 * torch.arange(400))
+    >>> outputs = conv(tone[None, None])[0, :, 0] - conv.bias
+    >>> int(outputs.view(128, 4).relu().sum(dim=1).argmax())  # about 1 kHz
+    43
+    """
+    channels, _, kernel = conv.weight.shape
+    mel = torch.linspace(
+        _mel(LOWEST_HZ), _mel(HIGHEST * sample_rate), channels // PHASES
+    )
+    hz = 700 * (10 ** (mel / 2595) - 1)
+    time = (torch.arange(kernel) - kernel / 2) / sample_rate
+    phases = torch.arange(PHASES) * 2 * math.pi / PHASES
+    waves = torch.cos(2 * math.pi * hz[:, None, None] * time + phases[:, None])
+    gains = 0.05 * (hz / 1000).sqrt()[:, None, None]
+    filters = gains * torch.hann_window(kernel) * waves
+    conv.weight.copy_(filters.view_as(conv.weight))
+    conv.bias.normal_(std=0.3)
+
+
+@torch.no_grad()
+def init_as_identity(encoder):
+    """Initialise an encoder close to the identity, up to its last norm.
+
+    The last layers of all branches and the positional convolution are scaled
+    by 0.01; zero would stop the gradient of the weights below.
+
+    Arguments
+    ---------
+    encoder : torch.nn.Module
+        transformers' HuBERT encoder with ``do_stable_layer_norm``. Changed in
+        place.
+
+    Example
+    -------
+    >>> from transformers import HubertConfig, HubertModel
+    >>> config = HubertConfig(
+    ...     hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+    ...     intermediate_size=32, conv_dim=[8] * 7, do_stable_layer_norm=True,
+    ...     num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2,
+    ... )
+    >>> encoder = HubertModel(config).encoder.eval()
+    >>> init_as_identity(encoder)
+    >>> hidden = torch.randn(1, 5, 16)
+    >>> output = encoder(hidden).last_hidden_state
+    >>> torch.allclose(output, encoder.layer_norm(hidden), atol=0.05)
+    True
+    """
+    for layer in encoder.layers:
+        for last in (layer.attention.out_proj, layer.feed_forward.output_dense):
+            last.weight.mul_(0.01)
+            last.bias.mul_(0.01)
+    positions = encoder.pos_conv_embed.conv
+    positions.bias.mul_(0.01)
+    # the magnitude of its weight norm
+    positions.parametrizations.weight.original0.mul_(0.01)
+
+
+def _mel(hz):
+    return 2595 * math.log10(1 + hz / 700)
