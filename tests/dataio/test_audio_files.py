@@ -1,4 +1,4 @@
-"""Listing audio files and comparing their headers.
+"""Listing audio files.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ def paths(files):
     return [file.path for file in files]
 
 
-def test_linked_folders_are_followed_once(tmp_path):
+def test_each_linked_folder_is_visited_once(tmp_path):
     (tmp_path / "corpus/a").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "corpus/a/1.wav").touch()
@@ -27,7 +27,7 @@ def test_linked_folders_are_followed_once(tmp_path):
     assert paths(list_audio(tmp_path / "corpus")) == ["a/1.wav", "b/2.wav"]
 
 
-def test_only_some_folders(tmp_path):
+def test_search_in_some_folders(tmp_path):
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.wav").write_bytes(b"12345")
@@ -38,7 +38,7 @@ def test_only_some_folders(tmp_path):
     assert files[0].mtime_ns == (tmp_path / "a/1.wav").stat().st_mtime_ns
 
 
-def test_an_unreadable_folder_is_named(tmp_path, monkeypatch, caplog):
+def test_unreadable_folder_is_logged(tmp_path, monkeypatch, caplog):
     (tmp_path / "locked").mkdir()
     (tmp_path / "1.wav").touch()
     scandir = os.scandir
@@ -53,13 +53,13 @@ def test_an_unreadable_folder_is_named(tmp_path, monkeypatch, caplog):
     assert "locked: skipped: Permission denied" in caplog.text
 
 
-def test_a_file_instead_of_a_folder(tmp_path):
+def test_file_instead_of_folder(tmp_path):
     (tmp_path / "a.wav").touch()
     with pytest.raises(UserError, match="expected a folder.*found a file"):
         list_audio(tmp_path / "a.wav")
 
 
-def test_contents_of_a_full_folder(tmp_path):
+def test_summary_of_a_folder(tmp_path):
     assert contents(tmp_path) == "nothing"
     for number in range(9):
         (tmp_path / str(number)).touch()

@@ -35,7 +35,7 @@ def test_speechbrain_reads_what_is_written(tmp_path):
     assert theirs["plain"]["duration"] == 1.5
 
 
-def test_sorted_whatever_the_order(tmp_path):
+def test_rows_are_sorted(tmp_path):
     path = tmp_path / "a.csv"
     write_manifest(path, [row("b"), row("a", duration=1 / 3)])
     assert path.read_text() == (
@@ -46,7 +46,7 @@ def test_sorted_whatever_the_order(tmp_path):
 
 
 @pytest.mark.parametrize("fails", ["fsync", "replace"])
-def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch, fails):
+def test_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch, fails):
     path = tmp_path / "a.csv"
     write_manifest(path, [row("old")])
 
@@ -90,7 +90,7 @@ def test_speechbrains_own_samples(tmp_path):
         (b"ID,duration,wav\na\xff,1,a\n", "UTF-8"),
     ],
 )
-def test_manifests_that_cannot_be_used(tmp_path, text, message):
+def test_invalid_manifests(tmp_path, text, message):
     path = tmp_path / "bad.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=message) as caught:
@@ -99,7 +99,7 @@ def test_manifests_that_cannot_be_used(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_manifest_and_missing_noisy_side(tmp_path):
+def test_missing_manifest_and_missing_column(tmp_path):
     with pytest.raises(UserError, match="absent.csv: .*No such file"):
         read_manifest(tmp_path / "absent.csv", "")
     write_manifest(tmp_path / "a.csv", [row("a")])

@@ -44,7 +44,7 @@ def csvs(tmp_path):
 
 @pytest.fixture
 def read(monkeypatch):
-    """The files whose headers were read."""
+    """Record the files whose headers are read."""
     names, info = [], soundfile.info
 
     def counting(path):
@@ -64,7 +64,7 @@ def contents(csvs):
     return [path.read_bytes() for path in csvs.values()]
 
 
-def test_movable_and_the_same_bytes_everywhere(corpus, csvs, tmp_path):
+def test_manifests_do_not_depend_on_the_location(corpus, csvs, tmp_path):
     prepare(corpus, csvs)
     moved = corpus.rename(tmp_path / "moved")
     elsewhere = {s: tmp_path / f"elsewhere/{s}.csv" for s in SPLITS}
@@ -99,19 +99,19 @@ CHANGES = {
     "renamed": lambda corpus, csvs: next(corpus.glob("*")).rename(
         corpus / "renamed"
     ),
-    "manifest gone": lambda corpus, csvs: csvs["test"].unlink(),
+    "manifest missing": lambda corpus, csvs: csvs["test"].unlink(),
     "manifest edited": lambda corpus, csvs: csvs["valid"].write_text("ID\n"),
-    "stamp gone": lambda corpus, csvs: stamp(csvs).unlink(),
-    "stamp damaged": lambda corpus, csvs: stamp(csvs).write_text("[]"),
+    "record missing": lambda corpus, csvs: record_of(csvs).unlink(),
+    "record damaged": lambda corpus, csvs: record_of(csvs).write_text("[]"),
 }
 
 
-def stamp(csvs):
+def record_of(csvs):
     return csvs["train"].with_name("train.stamp.json")
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_changes_are_seen(corpus, csvs, read, change):
+def test_changed_files_are_detected(corpus, csvs, read, change):
     prepare(corpus, csvs)
     change(corpus, csvs)
     read.clear()
@@ -126,7 +126,7 @@ def test_changes_are_seen(corpus, csvs, read, change):
     )
 
 
-def test_changed_arguments_are_seen(corpus, csvs, read):
+def test_changed_arguments_are_detected(corpus, csvs, read):
     prepare(corpus, csvs)
     prepare(corpus, csvs, valid_share=0.3)
     assert len(read) == 12
@@ -151,15 +151,15 @@ def test_interrupted_between_two_manifests(corpus, csvs, read, monkeypatch):
     assert total == 7
 
 
-def test_what_cannot_be_used_is_named_and_left_out(corpus, csvs, caplog):
+def test_unusable_files_are_logged_and_skipped(corpus, csvs, caplog):
     (corpus / "a").mkdir()
-    (corpus / "a/text.wav").write_text("this is no sound")
+    (corpus / "a/text.wav").write_text("not audio")
     (corpus / "a/zero bytes.flac").touch()
     audio(corpus / "a/no samples.wav", seconds=0.0)
     audio(corpus / "a/$HOME.wav")
-    os.symlink("gone.wav", corpus / "a/link.wav")
-    whole = (corpus / "話者 0/ä, 1.wav").read_bytes()
-    (corpus / "a/cut.wav").write_bytes(whole[:20])
+    os.symlink("missing.wav", corpus / "a/link.wav")
+    complete = (corpus / "話者 0/ä, 1.wav").read_bytes()
+    (corpus / "a/cut.wav").write_bytes(complete[:20])
     prepare(corpus, csvs)
     rows = [r for path in csvs.values() for r in read_manifest(path, corpus)]
     assert len(rows) == 6
@@ -189,10 +189,10 @@ def test_names_that_are_not_utf8(corpus, csvs, caplog):
     assert "\\udcff.wav: skipped: its name is not valid" in caplog.text
 
 
-def test_nothing_but_broken_files(tmp_path, csvs):
+def test_only_unusable_files(tmp_path, csvs):
     for name in "abc":
         (tmp_path / name).mkdir()
-        (tmp_path / name / "1.wav").write_text("this is no sound")
+        (tmp_path / name / "1.wav").write_text("not audio")
     with pytest.raises(UserError, match="none of 3 .*a/1.wav: Format not"):
         prepare(tmp_path, csvs)
     assert not csvs["train"].parent.exists()
@@ -252,7 +252,7 @@ def test_noise_is_held_out_by_hash(noise):
 
 
 @pytest.mark.parametrize("prepare", [prepare_noise, prepare_rirs])
-def test_little_noise(noise, prepare):
+def test_few_noise_files(noise, prepare):
     assert noise("1.wav", prepare=prepare) == [["1.wav"], ["1.wav"]]
     train, valid = noise("2.wav", prepare=prepare)
     assert sorted(train + valid) == ["1.wav", "2.wav"] and train and valid
@@ -263,7 +263,7 @@ def test_noise_train_folder_alone(noise):
     assert len(train) == len(valid) == 1
 
 
-def test_noise_is_skipped_too(noise, read, tmp_path):
+def test_unchanged_noise_is_skipped(noise, read, tmp_path):
     noise("a/1.wav", "a/2.wav")
     noise()
     assert len(read) == 2
@@ -272,7 +272,7 @@ def test_noise_is_skipped_too(noise, read, tmp_path):
     prepare_rirs(tmp_path / "absent", "x.csv", "y.csv", skip_prep=True)
 
 
-def test_noise_that_is_not_there(noise, tmp_path):
+def test_missing_noise(noise, tmp_path):
     with pytest.raises(UserError, match="audio files at any depth; found noth"):
         noise()
     with pytest.raises(UserError, match="absent: .*no such folder"):

@@ -1,4 +1,4 @@
-"""How loud speech is.
+"""The level of active speech.
 
 Authors
  * The miipher2 authors 2026
@@ -13,34 +13,34 @@ from miipher2.dataio.speech_level import SpeechLevel
 
 
 def in_blocks(wav, sizes=(1, 399, 1600, 7, 20000)):
-    """The level of a wave that comes in uneven blocks."""
-    level, at = SpeechLevel(16000), 0
-    while at < len(wav):
+    """Measure a wave in blocks of different sizes."""
+    level, start = SpeechLevel(16000), 0
+    while start < len(wav):
         for size in sizes:
-            level.add(wav[at : at + size])
-            at += size
+            level.add(wav[start : start + size])
+            start += size
     return level
 
 
-def by_hand(wav):
+def expected_level(wav):
     powers = wav[: len(wav) // 400 * 400].reshape(-1, 400).var(axis=1)
     return powers[powers >= powers.max() * 10**-2.5].mean() ** 0.5
 
 
 @pytest.mark.parametrize("gain", [1e-3, 1.0])
-def test_it_is_that_of_the_loud_frames(gain):
+def test_level_of_the_loud_frames(gain):
     wav = gain * voice(numpy.random.default_rng(0), 7.03)
-    expected = by_hand(wav)
-    whole = SpeechLevel.of(torch.from_numpy(wav), 16000)
-    assert whole.value() == pytest.approx(expected, rel=0.01)
+    expected = expected_level(wav)
+    level = SpeechLevel.of(torch.from_numpy(wav), 16000)
+    assert level.value() == pytest.approx(expected, rel=0.01)
     assert in_blocks(wav).value() == pytest.approx(expected, rel=0.01)
-    # an offset is no level, and silence around speech does not count
+    # An offset and silence around speech do not change the level.
     quiet = numpy.zeros(50000, dtype="float32")
     padded = numpy.concatenate([quiet, wav, quiet]) + gain * 0.3
     assert in_blocks(padded).value() == pytest.approx(expected, rel=0.02)
 
 
-def test_silence_has_none():
+def test_silence():
     level = in_blocks(numpy.zeros(20000, dtype="float32"))
     assert level.value() == 0 and level.is_silence() and level.gain() <= 100
     assert SpeechLevel.of(numpy.zeros(0), 16000).is_silence()

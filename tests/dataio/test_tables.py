@@ -10,7 +10,7 @@ from miipher2.dataio.tables import read_table, write_table
 from miipher2.errors import UserError
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_round_trip(tmp_path):
     path, rows = tmp_path / "a.csv", [{"ID": 'x, "y"', "text": "two\nlines"}]
     write_table(path, ("ID", "text"), [{**rows[0], "other": 1}])
     assert list(read_table(path, ("text",))) == [(3, rows[0])]
@@ -33,7 +33,7 @@ def test_names_that_are_not_utf8(tmp_path):
         ("ID,text\na," + "x" * 200_000, "a.csv: cannot be read: field"),
     ],
 )
-def test_tables_that_cannot_be_used(tmp_path, text, message):
+def test_invalid_tables(tmp_path, text, message):
     path = tmp_path / "a.csv"
     path.write_text(text)
     with pytest.raises(UserError, match=message):

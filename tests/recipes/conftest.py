@@ -16,14 +16,14 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def audio(path, seconds=0.1, rate=8000, channels=1):
-    """Writes a quiet audio file and the folders above it."""
+    """Write a silent audio file, with its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = numpy.zeros((round(seconds * rate), channels))
     soundfile.write(path, samples, rate)
 
 
 def load(script):
-    """The module of a prepare script, e.g. ``Folder/folder_prepare.py``."""
+    """Import a prepare script, e.g. ``Folder/folder_prepare.py``."""
     path = RECIPES / script
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
@@ -32,7 +32,7 @@ def load(script):
 
 
 class Prepared:
-    """Runs a prepare function on ``root`` and reads what it wrote."""
+    """Run a prepare function on ``root`` and read its manifests."""
 
     def __init__(self, folder):
         self.root = folder / "corpus"

@@ -1,3 +1,9 @@
+"""Data preparation of FLEURS.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
 import pytest
 
 from miipher2.errors import UserError
@@ -20,7 +26,7 @@ def fleurs(corpus):
     return corpus
 
 
-def test_its_own_splits(fleurs, prepare):
+def test_splits_of_the_corpus(fleurs, prepare):
     for rows, split in zip(
         fleurs.run(prepare), ("train", "dev", "test"), strict=True
     ):
@@ -47,7 +53,7 @@ def test_languages(fleurs, prepare):
         fleurs.run(prepare, languages=["ja_jp", "de_de"])
 
 
-def test_wrong_roots(corpus, prepare):
+def test_wrong_data_folders(corpus, prepare):
     (corpus.root / "en_us/audio").mkdir(parents=True)
     (corpus.root / "en_us/audio/train.tar.gz").touch()
     with pytest.raises(UserError, match="en_us/audio/train/.*found en_us/"):

@@ -1,3 +1,9 @@
+"""Data preparation of a folder of audio files.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
 import logging
 import subprocess
 import sys
@@ -13,7 +19,7 @@ def prepare(recipe):
     return recipe("Folder/folder_prepare.py").prepare_folder
 
 
-def test_speakers_are_held_out_whole(corpus, prepare):
+def test_whole_speakers_are_held_out(corpus, prepare):
     names = [f"speaker {number}" for number in range(30)]
     corpus.tree(*(f"{name}/a/{i}.wav" for name in names for i in range(2)))
     train, valid, test = corpus.run(prepare, valid_share=0.1, test_share=0.2)
@@ -24,7 +30,7 @@ def test_speakers_are_held_out_whole(corpus, prepare):
     assert len(train) == 2 * len(sides[0])
 
 
-def test_adding_speakers_moves_nobody(corpus, prepare):
+def test_adding_speakers_keeps_the_splits(corpus, prepare):
     corpus.tree(*(f"s{number}/a.wav" for number in range(40)))
     before = [set(corpus.wavs(rows)) for rows in corpus.run(prepare)]
     corpus.tree(*(f"added{number}/a.wav" for number in range(10)))
@@ -69,7 +75,7 @@ def test_test_folder_and_dev_folder(corpus, prepare):
     ]
 
 
-def test_only_a_train_folder_is_shared_out(corpus, prepare):
+def test_train_folder_alone_is_split(corpus, prepare):
     corpus.tree("train/a/1.wav", "train/b/1.wav", "train/c/1.wav")
     assert [len(rows) for rows in corpus.run(prepare)] == [1, 1, 1]
 
@@ -77,7 +83,7 @@ def test_only_a_train_folder_is_shared_out(corpus, prepare):
 def test_formats_names_and_hidden_files(corpus, prepare):
     names = ["a.WAV", "b.flac", "c.ogg", "d.mp3", "e.AIFF"]
     corpus.tree(*names, rate=16000)
-    # soundfile does not guess the format from these two suffixes.
+    # soundfile does not infer the format from these two suffixes.
     tone = [0.0] * 4800
     soundfile.write(corpus.root / "f.aif", tone, 48000, format="AIFF")
     opus = corpus.root / "g.opus"
@@ -135,7 +141,7 @@ def test_held_out_folders_without_train(corpus, prepare):
         corpus.run(prepare)
 
 
-def test_empty_and_wrong_roots(corpus, prepare):
+def test_empty_and_wrong_data_folders(corpus, prepare):
     with pytest.raises(UserError, match="expected audio files.*found nothing"):
         corpus.run(prepare)
     (corpus.root / "texts").mkdir()
@@ -146,12 +152,12 @@ def test_empty_and_wrong_roots(corpus, prepare):
     assert not corpus.out.exists()
 
 
-def test_skip_prep_looks_at_nothing(corpus, prepare):
+def test_skip_prep(corpus, prepare):
     prepare(corpus.root / "absent", *corpus.csvs, skip_prep=True)
     assert not corpus.out.exists()
 
 
-def test_as_a_program(corpus, recipe):
+def test_command_line(corpus, recipe):
     corpus.tree("a/1.wav", "b/1.wav", "c/1.wav")
     script = recipe("Folder/folder_prepare.py").__file__
     run = [sys.executable, script, str(corpus.root), str(corpus.out)]

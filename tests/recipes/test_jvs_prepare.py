@@ -1,3 +1,9 @@
+"""Data preparation of JVS.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
 import pytest
 
 from miipher2.errors import UserError
@@ -30,7 +36,7 @@ def jvs(corpus):
 def test_speakers_are_held_out(jvs, prepare):
     sides = jvs.run(prepare)
     assert [len(rows) for rows in sides] == [18, 4, 2]
-    # The names alone decide: it must never change between versions.
+    # Only the names decide, so this must not change between versions.
     assert jvs.speakers(sides[1]) == {"jvs003", "jvs011"}
     assert jvs.speakers(sides[2]) == {"jvs002"}
     styles = {w.split("/")[2] for rows in sides for w in jvs.wavs(rows)}
@@ -50,7 +56,7 @@ def test_the_corpus_folder_itself(jvs, prepare):
     assert jvs.wavs(jvs.run(prepare)[0])[0].startswith("jvs001/nonpara30/")
 
 
-def test_wrong_roots(corpus, prepare):
+def test_wrong_data_folders(corpus, prepare):
     (corpus.root / "jsut").mkdir()
     with pytest.raises(UserError, match="jvs001/parallel100/.*found jsut/"):
         corpus.run(prepare)

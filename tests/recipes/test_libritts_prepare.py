@@ -1,3 +1,9 @@
+"""Data preparation of LibriTTS.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
 import logging
 
 import pytest
@@ -27,7 +33,7 @@ TREE = [
 
 
 @pytest.mark.parametrize("inside", ["", "LibriTTS/", "LibriTTS_R/"])
-def test_its_own_splits(corpus, prepare, inside):
+def test_splits_of_the_corpus(corpus, prepare, inside):
     corpus.tree(*(inside + path for path in TREE), rate=24000)
     text = corpus.root / inside / TREE[0].replace(".wav", ".normalized.txt")
     text.write_text("A text.")
@@ -37,7 +43,7 @@ def test_its_own_splits(corpus, prepare, inside):
     assert corpus.speakers(test) == {"61", "367"}
 
 
-def test_subsets_that_exist(corpus, prepare):
+def test_missing_subsets_are_skipped(corpus, prepare):
     corpus.tree(TREE[0], TREE[3], TREE[5])
     assert [len(rows) for rows in corpus.run(prepare)] == [1, 1, 1]
 
@@ -61,7 +67,7 @@ def test_train_alone_holds_out_speakers(corpus, prepare, caplog):
     assert sum(len(corpus.speakers(rows)) for rows in sides) == 10
 
 
-def test_wrong_roots(corpus, prepare):
+def test_wrong_data_folders(corpus, prepare):
     (corpus.root / "VCTK").mkdir()
     with pytest.raises(UserError, match="train-clean-100/.*found VCTK/"):
         corpus.run(prepare)

@@ -1,3 +1,9 @@
+"""Data preparation of LJ Speech.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
 import pytest
 
 from miipher2.errors import UserError
@@ -33,7 +39,7 @@ def test_chapters_are_held_out(corpus, prepare, inside):
     assert corpus.speakers(sum(sides, [])) == {"LJ"}
 
 
-def test_wrong_roots(corpus, prepare):
+def test_wrong_data_folders(corpus, prepare):
     (corpus.root / "metadata.csv").write_text("LJ001-0001|A.|A.\n")
     message = "expected wavs/LJ001-0001.wav.*found metadata.csv"
     with pytest.raises(UserError, match=message):

@@ -1,3 +1,9 @@
+"""Data preparation of pairs.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
 import pytest
 
 from miipher2.errors import UserError
@@ -34,7 +40,7 @@ def test_valid_and_test_folders(pairs, prepare):
     assert pairs.wavs(test) == ["test/clean/1.wav"]
 
 
-def test_folders_below_and_other_suffixes(pairs, prepare):
+def test_subfolders_and_different_suffixes(pairs, prepare):
     pairs.tree("train/noisy/話者 1/ä b.wav", "train/clean/話者 1/ä b.flac")
     row = pairs.run(prepare)[0][-1]
     assert row["spk_id"] == "話者 1"
@@ -52,7 +58,7 @@ def test_no_partner(pairs, prepare):
     assert "extra5" not in message and "..." in message
 
 
-def test_two_files_of_a_name(pairs, prepare):
+def test_duplicate_names(pairs, prepare):
     pairs.tree("train/clean/1.flac")
     with pytest.raises(UserError, match="clean/1.wav and train/clean/1.flac"):
         pairs.run(prepare)
@@ -66,7 +72,7 @@ def test_two_files_of_a_name(pairs, prepare):
         ({"seconds": 0.16}, "seconds.*0.16 s in .*0.1 s in"),
     ],
 )
-def test_sides_that_do_not_fit(pairs, prepare, properties, message):
+def test_sides_that_differ(pairs, prepare, properties, message):
     pairs.tree("val/noisy/2.wav", **properties)
     with pytest.raises(UserError, match=message) as caught:
         pairs.run(prepare)
@@ -75,19 +81,19 @@ def test_sides_that_do_not_fit(pairs, prepare, properties, message):
     assert not pairs.out.exists()
 
 
-def test_sides_that_nearly_fit(pairs, prepare):
+def test_durations_within_tolerance(pairs, prepare):
     pairs.tree("val/noisy/2.wav", seconds=0.14)
     assert len(pairs.run(prepare)[1]) == 2
 
 
-def test_an_unreadable_side_leaves_out_the_pair(pairs, prepare, caplog):
+def test_unreadable_side_skips_the_pair(pairs, prepare, caplog):
     (pairs.root / "train/noisy/1.wav").write_bytes(b"broken")
     train, _, _ = pairs.run(prepare)
     assert pairs.wavs(train) == ["train/clean/2.wav"]
     assert "train/noisy/1.wav: skipped" in caplog.text
 
 
-def test_wrong_roots(corpus, prepare):
+def test_wrong_data_folders(corpus, prepare):
     corpus.tree("speech/1.wav")
     with pytest.raises(UserError, match="train/noisy, .*found speech/"):
         corpus.run(prepare)

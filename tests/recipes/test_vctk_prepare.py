@@ -1,3 +1,9 @@
+"""Data preparation of VCTK.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
 import pytest
 
 from miipher2.errors import UserError
@@ -12,7 +18,7 @@ def prepare(recipe):
 
 @pytest.fixture
 def vctk(corpus):
-    """The layout of version 0.92; p280 has no mic2, as in the corpus."""
+    """Create the layout of version 0.92; p280 has no mic2."""
     root = "wav48_silence_trimmed"
     for speaker in SPEAKERS:
         for mic in ("mic1", "mic2"):
@@ -35,7 +41,7 @@ def test_one_microphone(vctk, prepare, mic):
 
 def test_speakers_are_held_out(vctk, prepare):
     sides = [vctk.speakers(rows) for rows in vctk.run(prepare)]
-    # The names alone decide: it must never change between versions.
+    # Only the names decide, so this must not change between versions.
     assert sides[1] == {"p238", "p249"}
     assert sides[2] == {"p225", "p230", "p251"}
     assert sides[0] == {*SPEAKERS, "p280"} - sides[1] - sides[2]
@@ -50,7 +56,7 @@ def test_older_layout(corpus, prepare, inside):
     assert corpus.speakers(rows) == set(SPEAKERS[:5])
 
 
-def test_wrong_roots(corpus, prepare):
+def test_wrong_data_folders(corpus, prepare):
     (corpus.root / "wav16").mkdir()
     with pytest.raises(UserError, match="wav48_silence_trimmed/p225.*wav16/"):
         corpus.run(prepare)
