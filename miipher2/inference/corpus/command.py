@@ -14,23 +14,20 @@ import torch
 
 from miipher2.dataio.formats import OUTPUT_FORMATS, output_format
 from miipher2.errors import UserError
-from miipher2.inference.corpus import local
-from miipher2.inference.corpus import ray_engine as cluster
+from miipher2.inference.corpus import local, ray_engine
 from miipher2.inference.corpus.inputs import is_tar, list_items, shard_of
 from miipher2.inference.corpus.journal import Journal
 from miipher2.inference.corpus.progress import Progress, logging_to
-from miipher2.inference.corpus.sharding import load, part
+from miipher2.inference.corpus.sharding import load_restorer, shard_assignment
 from miipher2.inference.corpus.tars import check_tars, tar_settings
 from miipher2.inference.items import now
 from miipher2.inference.job import Settings
 
 logger = logging.getLogger("miipher2.inference")
 
-RATES = range(8000, 192001)
-
 
 def add_parser(subparsers):
-    """Adds ``miipher2 restore``.
+    """Add ``miipher2 restore`` to the command line.
 
     Arguments
     ---------
@@ -45,167 +42,179 @@ def add_parser(subparsers):
     ['a', 'b']
     """
     parser = subparsers.add_parser(
-        "restore", help="restore recordings, up to whole corpora"
+        "restore", help="restore recordings, up to entire corpora"
     )
     parser.add_argument(
         "input",
         nargs="+",
-        help="recordings, WebDataset tars, folders of them, CSV manifests "
+        help="recordings, WebDataset tars, folders of them, or CSV manifests "
         "with a column wav",
     )
     parser.add_argument(
         "output",
-        help="a file for a recording; else a folder, which gets the inputs' "
-        "tree and a manifest.csv. Run again, it goes on where it was",
+        help="a file for a single recording; else a folder: gets the folder "
+        "tree of the input and a manifest.csv. Run the same command again to "
+        "resume",
     )
     parser.add_argument(
         "--model",
-        help="the folder 'model' that training has written, or a repository on "
-        "the Hugging Face hub; default: compact, which comes along",
+        help="a model folder written by training, or a repository on the "
+        "Hugging Face hub; default: the bundled model compact",
     )
     parser.add_argument(
         "--trust-model",
         action="store_true",
-        help="let the model's YAML name any code to run",
+        help="allow the model's YAML to run any code",
     )
-    sound = parser.add_argument_group("the outputs")
-    sound.add_argument(
-        "--format",
-        choices=OUTPUT_FORMATS,
-        default="wav",
-        help="of what is written to a folder; default: wav",
+    _add_outputs(parser.add_argument_group("outputs"))
+    _add_engine(parser.add_argument_group("engine"))
+    log = parser.add_argument_group("log")
+    log.add_argument(
+        "--quiet", action="store_true", help="show warnings and errors only"
     )
-    sound.add_argument(
-        "--sample-rate",
-        type=int,
-        choices=RATES,
-        metavar="HZ",
-        help=f"{RATES[0]} to {RATES[-1]}; default: the model's",
-    )
-    sound.add_argument(
-        "--channels",
-        choices=["each", "mono"],
-        default="each",
-        help="restore each channel, which is the default, or their mean",
-    )
-    sound.add_argument(
-        "--loudness",
-        type=_loudness,
-        default="input",
-        metavar="input|LUFS|off",
-        help="as loud as the input, which is the default; or a number like "
-        "-23; or as the model speaks",
-    )
-    sound.add_argument(
-        "--parquet",
-        action="store_true",
-        help="write manifest.parquet instead of manifest.csv",
-    )
-    engine = parser.add_argument_group("the engine")
-    engine.add_argument("--device", help="cpu, cuda, cuda:1; default: the best")
-    engine.add_argument(
-        "--precision",
-        choices=["fp32", "bf16", "fp16"],
-        help="default: the fastest that the device has units for",
-    )
-    engine.add_argument(
-        "--batch-seconds",
-        type=_seconds,
-        metavar="S",
-        help="sound in a batch; default: by the device",
-    )
-    engine.add_argument(
-        "--workers",
-        type=_at_least_one,
-        default=min(8, os.cpu_count() or 1),
-        metavar="N",
-        help="threads that read, and as many that write; on a GPU processes "
-        "that do both; default: %(default)s",
-    )
-    engine.add_argument(
-        "--num-shards",
-        type=_at_least_one,
-        default=1,
-        metavar="N",
-        help="split the work into N parts, one for each machine",
-    )
-    engine.add_argument(
-        "--shard-index",
-        type=int,
-        default=0,
-        metavar="I",
-        help="the part to do, from 0",
-    )
-    engine.add_argument(
-        "--engine",
-        choices=["local", "ray"],
-        default="local",
-        help="ray: actors all over the Ray cluster that RAY_ADDRESS names, or "
-        "on this machine, do the work; every node must see the inputs, the "
-        "model and the output folder at the same paths; default: local",
-    )
-    engine.add_argument(
-        "--actors",
-        type=_at_least_one,
-        metavar="N",
-        help="actors on the Ray cluster; default: one for each GPU or, where "
-        "there are none, for each two CPUs",
-    )
-    told = parser.add_argument_group("what is told")
-    told.add_argument("--quiet", action="store_true", help="errors only")
-    told.add_argument(
-        "--log-file", metavar="FILE", help="write down there what is told"
+    log.add_argument(
+        "--log-file", metavar="FILE", help="append the log to this file, too"
     )
     parser.set_defaults(run=restore)
 
 
-def _at_least_one(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected 1 or more")
-    return int(text)
+def _add_outputs(group):
+    """Add the options that change the outputs."""
+    group.add_argument(
+        "--format",
+        choices=OUTPUT_FORMATS,
+        default="wav",
+        help="format of the files in an output folder; default: wav",
+    )
+    group.add_argument(
+        "--sample-rate",
+        type=_number(int, 8000, 192000),
+        metavar="HZ",
+        help="8000 to 192000; default: the model's",
+    )
+    group.add_argument(
+        "--channels",
+        choices=["each", "mono"],
+        default="each",
+        help="restore each channel (default), or their mean",
+    )
+    group.add_argument(
+        "--loudness",
+        type=_loudness,
+        default="input",
+        metavar="input|LUFS|off",
+        help="match the input (default), a level such as -23, or the model's "
+        "own level",
+    )
+    group.add_argument(
+        "--parquet",
+        action="store_true",
+        help="write manifest.parquet instead of manifest.csv",
+    )
 
 
-def _seconds(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds above 0")
-    return value
+def _add_engine(group):
+    """Add the options that change where and how fast the model runs."""
+    group.add_argument(
+        "--device", help="cpu, cuda, cuda:1; default: a GPU if there is one"
+    )
+    group.add_argument(
+        "--precision",
+        choices=["fp32", "bf16", "fp16"],
+        help="default: the fastest that the device supports in hardware",
+    )
+    group.add_argument(
+        "--batch-seconds",
+        type=_number(float, 0.001),
+        metavar="S",
+        help="seconds of audio in a batch; default: depends on the device",
+    )
+    group.add_argument(
+        "--workers",
+        type=_number(int, 1),
+        default=min(8, os.cpu_count() or 1),
+        metavar="N",
+        help="number of reader threads and of writer threads; with a GPU, of "
+        "worker processes that do both; default: %(default)s",
+    )
+    group.add_argument(
+        "--num-shards",
+        type=_number(int, 1),
+        default=1,
+        metavar="N",
+        help="number of shards of the run, e.g. one for each machine",
+    )
+    group.add_argument(
+        "--shard-index",
+        type=int,
+        default=0,
+        metavar="I",
+        help="the shard to restore, from 0",
+    )
+    group.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="ray: use actors on the Ray cluster of RAY_ADDRESS, or on this "
+        "machine; every node needs the inputs, the model and the output "
+        "folder at the same paths; default: local",
+    )
+    group.add_argument(
+        "--actors",
+        type=_number(int, 1),
+        metavar="N",
+        help="number of Ray actors; default: one for each GPU or, without "
+        "GPUs, for every two CPUs",
+    )
+
+
+def _number(kind, lowest, highest=math.inf):
+    """Return an argparse type for numbers in a range."""
+    expected = f"{lowest} or more"
+    if highest < math.inf:
+        expected = f"{lowest} to {highest}"
+
+    def parse(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not lowest <= value <= highest or value == math.inf:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
+        return value
+
+    return parse
 
 
 def _loudness(text):
+    """Parse ``--loudness``."""
     if text in ("input", "off"):
         return text
     try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not -70 <= value <= -5:
+        return _number(float, -70, -5)(text)
+    except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r}: expected 'input', 'off' or LUFS from -70 to -5"
-        )
-    return value
+            f"{error} LUFS, 'input' or 'off'"
+        ) from None
 
 
 def restore(arguments):
-    """Runs ``miipher2 restore``.
+    """Run ``miipher2 restore``.
 
     Arguments
     ---------
     arguments : argparse.Namespace
-        What the parser read.
+        The parsed command line.
 
     Returns
     -------
     int
-        0 if all was restored, 1 if some recordings failed, 130 after Ctrl-C.
+        0 if no recording failed, 1 if some failed, 130 after Ctrl-C.
     """
-    shard, num_shards = part(arguments)
+    shard, num_shards = shard_assignment(arguments)
     started = now()
     if arguments.engine == "ray":
-        cluster.check_cluster(arguments)
+        ray_engine.check_ray(arguments)
     output = Path(arguments.output)
     items = None
     if not is_single_file(arguments.input, output):
@@ -215,8 +224,10 @@ def restore(arguments):
         try:
             if items is None:
                 return _restore_file(arguments) if shard == 0 else 0
-            look = cluster.look if arguments.engine == "ray" else load
-            restorer = look(arguments)
+            load = load_restorer
+            if arguments.engine == "ray":
+                load = ray_engine.load_on_cpu
+            restorer = load(arguments)
             items = [i for i in items if shard_of(i.ID, num_shards) == shard]
             with Journal(
                 output, shard, num_shards, arguments.parquet
@@ -225,19 +236,19 @@ def restore(arguments):
                     restorer, items, journal, arguments, started
                 )
         except KeyboardInterrupt:
-            logger.error("interrupted; the same command again goes on")
+            logger.error("interrupted; run the same command again to resume")
             return 130
 
 
 def is_single_file(inputs, output):
-    """Whether a recording is to become a file of a given name.
+    """Return whether the output is a file for a single recording.
 
     Arguments
     ---------
     inputs : list of str
-        What to restore.
+        The inputs.
     output : Path
-        Where to.
+        The output.
 
     Returns
     -------
@@ -247,7 +258,7 @@ def is_single_file(inputs, output):
     Raises
     ------
     UserError
-        If a file's format is not known.
+        If the suffix of the output file is not supported.
 
     Example
     -------
@@ -264,9 +275,10 @@ def is_single_file(inputs, output):
 
 
 def _restore_file(arguments):
+    """Restore a single recording; return the exit code."""
     source, output = Path(arguments.input[0]), Path(arguments.output)
-    restorer = load(arguments)
-    logger.info("1 recording, %s", _how(restorer, arguments))
+    restorer = load_restorer(arguments)
+    logger.info("1 recording, %s", _describe(restorer, arguments))
     try:
         row = restorer.restore_file(
             source,
@@ -279,12 +291,13 @@ def _restore_file(arguments):
     except UserError as error:
         logger.error("failed: %s", error)
         return 1
-    told = f", {row.reason}" if row.reason else ""
-    logger.info("%s: %s, %.1f s%s", output, row.status, row.seconds, told)
+    reason = f", {row.reason}" if row.reason else ""
+    logger.info("%s: %s, %.1f s%s", output, row.status, row.seconds, reason)
     return 0
 
 
 def _restore_items(restorer, items, journal, arguments, started):
+    """Restore the items that are not done; return the exit code."""
     settings = Settings(
         arguments.sample_rate or restorer.sample_rate,
         arguments.channels,
@@ -293,20 +306,20 @@ def _restore_items(restorer, items, journal, arguments, started):
     suffix = f".{arguments.format}"
 
     def is_done(item):
-        told = str(settings)
+        used = str(settings)
         if is_tar(item.ID):
-            told = tar_settings(settings, suffix)
-        return journal.is_done(item, restorer.identity, told)
+            used = tar_settings(settings, suffix)
+        return journal.is_done(item, restorer.identity, used)
 
     missing = [item for item in items if not is_done(item)]
-    before = len(items) - len(missing)
+    num_done = len(items) - len(missing)
     tars = sum(is_tar(item.ID) for item in items)
     logger.info(
         "%d recordings%s%s, %s",
         len(items) - tars,
         f" and {tars} tars" if tars else "",
-        f" ({before} of them done before)" if before else "",
-        _how(restorer, arguments),
+        f" ({num_done} already done)" if num_done else "",
+        _describe(restorer, arguments),
     )
     journal.known.clear()
     with Progress(missing, arguments.quiet) as progress:
@@ -316,35 +329,36 @@ def _restore_items(restorer, items, journal, arguments, started):
             if not (is_tar(row.ID) and row.status == "done"):
                 progress.end(row)
 
-        engine = cluster if arguments.engine == "ray" else local
+        engine = ray_engine if arguments.engine == "ray" else local
         engine.run(
             missing, settings, report, progress.advance, arguments, restorer
         )
     rows = journal.finish()
-    # what has failed in this run, whichever process was at it
+    # Includes the failures of the run's other processes.
     failed = any(
         row.status == "failed" and row.finished >= started for row in rows or ()
     )
-    return _summary(progress, failed, arguments.output)
+    return _summarise(progress, failed, arguments.output)
 
 
-def _summary(progress, failed, output):
-    """Tells how it went; returns the exit code."""
+def _summarise(progress, failed, output):
+    """Log the summary; return the exit code."""
     counts = progress.counts
-    told = [f"{counts['done']} restored", f"{counts['failed']} failed"]
+    parts = [f"{counts['done']} restored", f"{counts['failed']} failed"]
     for status in ("silent", "skipped"):
         if counts[status]:
-            told.append(f"{counts[status]} {status}")
-    told.append(f"in {output}")
-    logger.info("%s; %s", ", ".join(told), progress.speed())
+            parts.append(f"{counts[status]} {status}")
+    parts.append(f"in {output}")
+    logger.info("%s; %s", ", ".join(parts), progress.speed())
     if "WORLD_SIZE" not in os.environ:
         return 1 if counts["failed"] else 0
-    # torchrun ends all processes when one reports a failure: the last one to
-    # end does it for all.
+    # torchrun kills all processes when one exits with an error. Hence only
+    # the last process to finish, which writes the manifest, reports failures.
     return 1 if failed else 0
 
 
-def _how(restorer, arguments):
+def _describe(restorer, arguments):
+    """Return device, precision and sample rate as text."""
     rate = arguments.sample_rate or restorer.sample_rate
     if arguments.engine == "ray":
         return f"on Ray, to {rate} Hz"

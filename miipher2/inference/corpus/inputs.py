@@ -1,4 +1,4 @@
-"""What is to be restored, and where the result goes.
+"""The inputs of a run, the names of their outputs, and their shards.
 
 Authors
  * The miipher2 authors 2026
@@ -18,17 +18,17 @@ from miipher2.inference.items import Item
 
 
 def is_tar(name):
-    """Whether a file is a tar, by its name.
+    """Return whether a file name is that of a tar, plain or gzipped.
 
     Arguments
     ---------
     name : str or Path
-        Of the file.
+        The file name.
 
     Returns
     -------
     bool
-        Also true if it is compressed with gzip.
+        True for ``.tar``, ``.tar.gz`` and ``.tgz``.
 
     Example
     -------
@@ -39,10 +39,10 @@ def is_tar(name):
 
 
 def list_items(inputs, output, suffix):
-    """Lists all recordings of a run, and all tars, unopened.
+    """List the recordings and tars of a run. Tars are not opened.
 
-    Of a folder, the output folder is left out if it lies in it. Several
-    folders keep their own names below the output, as ``cp -r`` does it.
+    An output folder inside an input folder is left out. With several input
+    folders, each keeps its own name below the output, as with ``cp -r``.
 
     Arguments
     ---------
@@ -51,20 +51,20 @@ def list_items(inputs, output, suffix):
     output : str or Path
         The output folder.
     suffix : str
-        Of the files to write: ``.wav``, ``.flac``, ``.ogg``.
+        Suffix of the restored recordings: ``.wav``, ``.flac`` or ``.ogg``.
 
     Returns
     -------
     list of Item
-        Sorted by ID. Their outputs are ``<stem><suffix>``, and
-        ``<stem>.<old suffix><suffix>`` where two would be the same; those of
-        tars are named as they are.
+        Sorted by ID. The output of a recording is ``<stem><suffix>``, or
+        ``<stem>.<old suffix><suffix>`` if names would collide. Tars keep
+        their names.
 
     Raises
     ------
     UserError
-        If there is nothing to restore, two outputs would be the same, or one
-        would be an input.
+        If there is nothing to restore, two outputs would have the same name,
+        or an output would overwrite an input.
 
     Example
     -------
@@ -77,14 +77,28 @@ def list_items(inputs, output, suffix):
      ('a/c.flac', 'a/c.flac.wav'),
      ('a/c.mp3', 'a/c.mp3.wav')]
     """
+    found = _find(inputs, Path(output))
+    outputs = {name: name for name in found if is_tar(name)}
+    stems = unique_stems(found.keys() - outputs.keys())
+    outputs |= {name: stem + suffix for name, stem in stems.items()}
+    items = [
+        Item(name, file, outputs[name], size)
+        for name, (file, size) in sorted(found.items())
+    ]
+    check_overwriting([(i.input, Path(output, i.output)) for i in items])
+    return items
+
+
+def _find(inputs, output):
+    """Return ``{ID: (path, size)}`` of all recordings and tars."""
     folders = [Path(path).is_dir() for path in inputs]
     found = {}
     for path, is_folder in zip(inputs, folders, strict=True):
         path = Path(path)
         if is_folder:
-            listed = _of_folder(path, Path(output), name=sum(folders) > 1)
+            listed = _list_folder(path, output, keep_name=sum(folders) > 1)
         elif path.suffix.lower() == ".csv" and path.is_file():
-            listed = _of_manifest(path)
+            listed = _list_manifest(path)
         elif path.is_file():
             listed = [(path.name, path, _size(path))]
         else:
@@ -97,32 +111,29 @@ def list_items(inputs, output, suffix):
                 )
             found[name] = file, size
     if not found:
-        raise UserError(f"{', '.join(map(str, inputs))}: no recordings there")
-    outputs = {name: name for name in found if is_tar(name)}
-    stems = unique_stems(found.keys() - outputs.keys())
-    outputs |= {name: stem + suffix for name, stem in stems.items()}
-    items = [
-        Item(name, file, outputs[name], size)
-        for name, (file, size) in sorted(found.items())
-    ]
-    check_overwriting([(i.input, Path(output, i.output)) for i in items])
-    return items
+        raise UserError(
+            f"{', '.join(map(str, inputs))}: no recordings found; expected "
+            "audio files, tars, folders of them or CSV manifests"
+        )
+    return found
 
 
-def _of_folder(folder, output, name):
-    """``(ID, path, size)`` of the recordings and tars below a folder.
+def _list_folder(folder, output, keep_name):
+    """Return ``(ID, path, size)`` of the recordings and tars below a folder.
 
-    A folder that cannot be listed is there, too: reading it will tell.
+    A subfolder that cannot be listed becomes an item, so that reading it
+    fails and is reported in the manifest.
     """
     if folder.resolve() == output.resolve():
         raise UserError(
-            f"{output}: is the input; its recordings would be overwritten; "
-            "give another output"
+            f"{output}: is the input folder; its recordings would be "
+            "overwritten; give another output"
         )
-    below = None
+    excluded = None
     if output.resolve().is_relative_to(folder.resolve()):
-        below = f"{output.resolve().relative_to(folder.resolve()).as_posix()}/"
-    prefix = f"{folder.resolve().name}/" if name else ""
+        relative = output.resolve().relative_to(folder.resolve())
+        excluded = f"{relative.as_posix()}/"
+    prefix = f"{folder.resolve().name}/" if keep_name else ""
     errors = []
     files = list_audio(
         folder,
@@ -134,40 +145,40 @@ def _of_folder(folder, output, name):
         path = os.path.relpath(error.filename, folder)
         if path == os.curdir:
             raise UserError(f"{folder}: cannot be listed: {error.strerror}")
-        if path != "lost+found":  # of the disk, not of the corpus
+        if path != "lost+found":  # belongs to the file system
             files.append((path.replace(os.sep, "/"), 0))
     return [
         (prefix + path, folder / path, size)
         for path, size in files
-        if below is None or not path.startswith(below)
+        if excluded is None or not path.startswith(excluded)
     ]
 
 
-def _of_manifest(path):
-    """``(ID, path, size)`` of the recordings of a CSV file.
+def _list_manifest(path):
+    """Return ``(ID, path, size)`` of the recordings of a CSV manifest.
 
-    Paths are relative to the file's folder, which is also what ``$data_root``
-    stands for. Recordings elsewhere go by the column ID.
+    Paths are relative to the manifest's folder, as is ``$data_root``.
+    Recordings outside that folder are named by the column ID.
     """
     listed = []
-    # File names that are not valid UTF-8 stay as they are.
+    # surrogateescape: file names need not be valid UTF-8.
     for line, row in read_table(path, ("wav",), errors="surrogateescape"):
         wav = re.sub(r"^\$\w+/", "", row["wav"] or "")
-        place = f"{path}, line {line}"
+        where = f"{path}, line {line}"
         if not wav:
-            raise UserError(f"{place}: wav is empty")
+            raise UserError(f"{where}: wav is empty; expected a path")
         file = path.parent / wav
         name = os.path.normpath(os.path.relpath(file, path.parent))
         if name.startswith(os.pardir):
             if not row.get("ID"):
                 raise UserError(
-                    f"{place}: {wav} does not lie in the manifest's folder; "
-                    "add a column ID, which names the output"
+                    f"{where}: {wav} is outside the manifest's folder; "
+                    "add a column ID to name its output"
                 )
             name = os.path.normpath(row["ID"].lstrip("/") + file.suffix)
             if name.startswith(os.pardir):
                 raise UserError(
-                    f"{place}: ID {row['ID']} leads out of the output folder"
+                    f"{where}: ID {row['ID']} leads out of the output folder"
                 )
         listed.append((name.replace(os.sep, "/"), file, _size(file)))
     return listed
@@ -176,24 +187,24 @@ def _of_manifest(path):
 def _size(path):
     try:
         return path.stat().st_size
-    except OSError:  # reading it will tell
+    except OSError:  # reported when it is read
         return 0
 
 
 def shard_of(ID, num_shards):
-    """The shard that an item is in, whoever else is.
+    """Return the shard of an item, which depends on its ID alone.
 
     Arguments
     ---------
     ID : str
-        Of the item.
+        ID of the item.
     num_shards : int
-        How many there are.
+        Number of shards.
 
     Returns
     -------
     int
-        Below ``num_shards``.
+        From 0 to ``num_shards - 1``.
 
     Example
     -------

@@ -1,8 +1,8 @@
-"""What is done stays done: rows that survive a kill, and resuming by them.
+"""Journals, from which an interrupted run resumes.
 
-While a process works, it appends a line of JSON for every recording to a
-journal of its own beside the outputs. The last process of a run to finish
-makes the manifest out of the journals.
+Each process appends a line of JSON for every recording to its own journal in
+the output folder. The last process of a run to finish merges the journals into
+the manifest.
 
 Authors
  * The miipher2 authors 2026
@@ -22,36 +22,36 @@ from miipher2.inference.items import Row
 
 try:
     import fcntl
-except ImportError:  # not on Windows, where nothing keeps two runs apart
+except ImportError:  # Windows: two runs in one folder are not detected
     fcntl = None
 
 NAME = re.compile(r"manifest\.\d+-of-\d+(\.done)?\.jsonl")
 
 
 class Journal:
-    """The rows of one process of a run, on the disk as they come.
+    """The rows of one shard of a run.
 
     Arguments
     ---------
     folder : str or Path
-        The output folder; it is made.
+        The output folder; created if needed.
     shard : int
-        Which part of the run the process does.
+        Index of the shard.
     num_shards : int
-        How many parts there are.
+        Number of shards.
     parquet : bool
-        Whether the manifest is to be ``manifest.parquet`` instead of
-        ``manifest.csv``.
+        Whether to write ``manifest.parquet`` instead of ``manifest.csv``.
 
     Attributes
     ----------
     known : dict
-        Row by ID of all that was done before, by whatever process.
+        Row by ID of all items that earlier runs and other shards have
+        finished.
 
     Raises
     ------
     UserError
-        If the folder cannot be written to, or another run is at work in it.
+        If the folder cannot be written to or is in use by another run.
 
     Example
     -------
@@ -69,18 +69,18 @@ class Journal:
 
     def __init__(self, folder, shard=0, num_shards=1, parquet=False):
         self.folder = Path(folder)
-        working, self.parts = (
+        running, self.finished = (
             [
-                self.folder / f"manifest.{part}-of-{num_shards}{state}.jsonl"
-                for part in range(num_shards)
+                self.folder / f"manifest.{index}-of-{num_shards}{state}.jsonl"
+                for index in range(num_shards)
             ]
             for state in ("", ".done")
         )
-        self.path, self.done = working[shard], self.parts[shard]
-        self.of_this_run = set(working)
+        self.path, self.done = running[shard], self.finished[shard]
+        self.running = set(running)
         names = ["manifest.csv", "manifest.parquet"]
         self.manifest = self.folder / names.pop(parquet)
-        self.other = self.folder / names.pop()
+        self.other_manifest = self.folder / names.pop()
         self.lock = threading.Lock()
         self.known = {}
 
@@ -90,8 +90,8 @@ class Journal:
             if self.done.exists():
                 os.replace(self.done, self.path)
             self.file = open(self.path, "a+b", buffering=0)
-            self._keep_others_out()
-            self._drop_torn_line()
+            self._lock()
+            self._drop_partial_line()
             self.known = self._read()
         except OSError as error:
             raise UserError(
@@ -103,19 +103,20 @@ class Journal:
     def __exit__(self, *_):
         self.file.close()
 
-    def _keep_others_out(self):
-        """Claims this part; refuses to share the folder with another run."""
-        with contextlib.ExitStack() as closing:
-            closing.enter_context(self.file)
-            others = self._journals() - self.of_this_run - set(self.parts)
-            if not _claim(self.file) or any(map(_is_claimed, others)):
+    def _lock(self):
+        """Lock the journal, unless another run uses the folder."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.file)
+            others = self._journals() - self.running - set(self.finished)
+            if not _try_lock(self.file) or any(map(_is_locked, others)):
                 raise UserError(
-                    f"{self.folder}: another run is at work there; wait until "
-                    "it has ended, or give another output folder"
+                    f"{self.folder}: in use by another run; wait until it has "
+                    "ended, or give another output folder"
                 )
-            closing.pop_all()
+            stack.pop_all()  # keep the file open
 
-    def _drop_torn_line(self):
+    def _drop_partial_line(self):
+        """Truncate an incomplete last line, which a killed run has left."""
         end = self.file.seek(0, os.SEEK_END)
         while end:
             start = max(0, end - 2**16)
@@ -126,24 +127,27 @@ class Journal:
         self.file.truncate(end)
 
     def is_done(self, item, model, settings):
-        """Whether an earlier run has done an item, and its output is there.
+        """Return whether an earlier run has restored an item.
 
         Arguments
         ---------
         item : miipher2.inference.items.Item
-            What to do.
-        model, settings : str
-            What is done with others is not done.
+            The item.
+        model : str
+            Identity of the model. An item restored by another model is not
+            done.
+        settings : str
+            Settings of the output; likewise.
 
         Returns
         -------
         bool
-            The size of the output counts, too.
+            True if the output exists, too, and has the size in the journal.
 
         Raises
         ------
         UserError
-            If the output is that of another recording that is still there.
+            If the output was restored from another file that still exists.
         """
         row = self.known.get(item.ID)
         if (
@@ -157,25 +161,26 @@ class Journal:
             size = (self.folder / row.output).stat().st_size
         except OSError:
             return False
-        if _differ(row.input, item.input):
+        if _are_different(row.input, item.input):
             raise UserError(
-                f"{item.input}: {self.folder / row.output} is there, restored "
-                f"from {row.input}; give another output folder"
+                f"{item.input}: its output {self.folder / row.output} exists "
+                f"and was restored from {row.input}; give another output "
+                "folder"
             )
         return size == row.bytes
 
     def append(self, row):
-        """Remembers what became of a recording.
+        """Append the row of an item.
 
         Arguments
         ---------
         row : Row
-            About it.
+            The row.
 
         Raises
         ------
         UserError
-            If there is no room for it.
+            If it cannot be written.
         """
         line = memoryview(json.dumps(dataclasses.asdict(row)).encode() + b"\n")
         with self.lock:
@@ -184,80 +189,82 @@ class Journal:
                     line = line[self.file.write(line) :]
             except OSError as error:
                 raise UserError(
-                    f"{self.path}: cannot be written: {error.strerror}; make "
-                    "room and run the same command again"
+                    f"{self.path}: cannot be written: {error.strerror}; "
+                    "free some space and run the same command again"
                 ) from None
 
     def finish(self):
-        """Ends this part of the run; the last one to end makes the manifest.
+        """Finish this shard; the last shard to finish writes the manifest.
 
         Returns
         -------
         list of Row
-            The manifest's rows; None while other parts have not ended.
+            The rows of the manifest; None while other shards are running.
         """
         os.fsync(self.file.fileno())
-        if fcntl is None:  # Windows does not rename what is open
+        if fcntl is None:  # Windows does not rename open files
             self.file.close()
         os.replace(self.path, self.done)
-        if not self._all_ended():
+        if not self._all_finished():
             return None
         rows = list(self._read().values())
-        # Two processes may come here at once. As long as all parts are there,
-        # both have read the same; when they are not, the other one is done.
-        if not self._all_ended():
+        # Two processes may get here at once. If all journals still exist, both
+        # have read the same rows; if not, the other has written the manifest.
+        if not self._all_finished():
             return None
         write_rows(self.manifest, rows, writer=self.path.name)
-        self.other.unlink(missing_ok=True)
-        # Who works now has come since, and will add to the manifest.
-        for journal in self._journals() - self.of_this_run:
+        self.other_manifest.unlink(missing_ok=True)
+        # Keep journals of this run's shards that have been started again.
+        for journal in self._journals() - self.running:
             journal.unlink(missing_ok=True)
         return rows
 
-    def _all_ended(self):
-        return all(part.exists() for part in self.parts)
+    def _all_finished(self):
+        return all(path.exists() for path in self.finished)
 
     def _journals(self):
-        """All of them, also those that killed runs have left."""
+        """Return all journals, including those of killed runs."""
         paths = self.folder.glob("manifest.*.jsonl")
         return {path for path in paths if NAME.fullmatch(path.name)}
 
     def _read(self):
-        """The latest row about each recording, by ID, sorted."""
+        """Return the latest row of each item, by ID, sorted."""
         rows = [row for path in self._journals() for row in _lines(path)]
-        rows += read_rows(self.manifest) + read_rows(self.other)
+        rows += read_rows(self.manifest) + read_rows(self.other_manifest)
         rows.sort(key=lambda row: (row.ID, row.finished))
         return {row.ID: row for row in rows}
 
 
-def _claim(file):
-    """Locks an open file as long as this process has it open.
+def _try_lock(file):
+    """Lock a file until it is closed.
 
     Returns
     -------
     bool
-        False if another process has. True also where there are no locks.
+        False if another process has locked it. True if the file system has
+        no locks.
     """
     try:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without them
+    except OSError:  # no locks
         pass
     return True
 
 
-def _is_claimed(path):
+def _is_locked(path):
+    """Return whether another process has locked a file."""
     try:
         with open(path, "r+b") as file:
-            return not _claim(file)
-    except FileNotFoundError:  # another process has just ended the run
+            return not _try_lock(file)
+    except FileNotFoundError:  # the last shard has just removed it
         return False
 
 
-def _differ(one, other):
-    """Whether two paths are of two files; False if one is not there."""
+def _are_different(one, other):
+    """Return whether two paths are of two existing, different files."""
     if not os.path.isabs(one) or one == os.path.abspath(other):
         return False
     try:
@@ -267,10 +274,10 @@ def _differ(one, other):
 
 
 def _lines(path):
-    """Rows of a journal; what a kill has torn is left out."""
+    """Yield the rows of a journal, without incomplete lines."""
     try:
         lines = path.read_bytes().splitlines()
-    except FileNotFoundError:  # another process has just ended the run
+    except FileNotFoundError:  # the last shard has just removed it
         return
     for line in lines:
         try:

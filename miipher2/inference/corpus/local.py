@@ -1,4 +1,4 @@
-"""This process as the engine: recordings and tars through one pipeline.
+"""The local engine: recordings and tars through one pipeline.
 
 Authors
  * The miipher2 authors 2026
@@ -6,35 +6,35 @@ Authors
 
 from miipher2.inference.batching import Engine
 from miipher2.inference.corpus.pipeline import Pipeline
-from miipher2.inference.corpus.tars import Tars
-from miipher2.inference.corpus.workers import Processes
+from miipher2.inference.corpus.tars import TarJobs
+from miipher2.inference.corpus.workers import WorkerPool
 
 
 def run(items, settings, report, progress, arguments, restorer):
-    """Restores items here.
+    """Restore items on this machine.
 
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
-        What to restore. What goes wrong with one is in its row.
+        The items. The error of an item is in its row.
     settings : miipher2.inference.job.Settings
-        How outputs are to be.
+        Settings of the outputs.
     report : callable
-        Called with the row of every recording and of every tar.
+        Called with the row of every recording and every tar.
     progress : callable
-        Called with the bytes of input and the seconds of sound that were just
-        restored.
+        Called with the bytes of input and the seconds of audio of each
+        restored window.
     arguments : argparse.Namespace
-        Those of ``miipher2 restore``.
+        Arguments of ``miipher2 restore``.
     restorer : miipher2.inference.restorer.Restorer
         The model.
 
     Raises
     ------
     UserError
-        If the model or the report cannot go on.
+        If the model cannot run or a row cannot be reported.
     """
-    tars = Tars(
+    tars = TarJobs(
         arguments.output, f".{arguments.format}", settings, restorer, report
     )
     try:
@@ -42,7 +42,7 @@ def run(items, settings, report, progress, arguments, restorer):
             Engine(restorer, arguments.batch_seconds),
             arguments.output,
             settings,
-            tars.take,
+            tars.collect,
             progress,
             arguments.workers,
         )
@@ -52,22 +52,22 @@ def run(items, settings, report, progress, arguments, restorer):
 
 
 def pipeline_for(device):
-    """What reads and writes beside a device.
+    """Return the class that reads and writes for a device.
 
     Arguments
     ---------
     device : str or torch.device
-        Where the model is.
+        Device of the model.
 
     Returns
     -------
     class
-        ``Pipeline``, whose threads are enough where the CPU restores, or
-        ``Processes``.
+        ``Pipeline`` (threads) for a CPU, ``WorkerPool`` (processes) for a
+        GPU.
 
     Example
     -------
     >>> pipeline_for("cpu").__name__, pipeline_for("cuda:0").__name__
-    ('Pipeline', 'Processes')
+    ('Pipeline', 'WorkerPool')
     """
-    return Pipeline if str(device).startswith("cpu") else Processes
+    return Pipeline if str(device).startswith("cpu") else WorkerPool

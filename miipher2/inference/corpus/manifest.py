@@ -1,4 +1,4 @@
-"""The output manifest: what became of every recording of a run.
+"""The output manifest: one row for every recording of a run.
 
 Authors
  * The miipher2 authors 2026
@@ -9,6 +9,7 @@ import dataclasses
 import io
 
 from miipher2.dataio.atomic import atomic_write
+from miipher2.dataio.tables import read_table
 from miipher2.errors import UserError
 from miipher2.inference.items import Row
 
@@ -16,16 +17,16 @@ TYPES = {column.name: column.type for column in dataclasses.fields(Row)}
 
 
 def write_rows(path, rows, writer=""):
-    """Writes a manifest, whole or not at all.
+    """Write a manifest atomically.
 
     Arguments
     ---------
     path : Path
         ``.csv`` or ``.parquet``.
     rows : list of Row
-        What it is to hold.
+        The rows.
     writer : str
-        Who writes it, where several may do so at once.
+        Distinguishes processes that may write the file at once.
 
     Example
     -------
@@ -37,45 +38,47 @@ def write_rows(path, rows, writer=""):
     """
     with atomic_write(path, writer) as file:
         if path.suffix == ".parquet":
-            parquet, table = _parquet(path), {}
-            for name in TYPES:
-                table[name] = [_valid(getattr(row, name)) for row in rows]
-            parquet.write_table(_arrow_table(table), file)
+            pyarrow = _import_pyarrow(path)
+            columns = {
+                name: [_valid(getattr(row, name)) for row in rows]
+                for name in TYPES
+            }
+            pyarrow.parquet.write_table(pyarrow.table(columns), file)
             return
-        # Names that are no valid UTF-8 stay as they are.
+        # surrogateescape: file names need not be valid UTF-8.
         text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
-        writer = csv.DictWriter(text, TYPES, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(dataclasses.asdict, rows))
+        table = csv.DictWriter(text, TYPES, lineterminator="\n")
+        table.writeheader()
+        table.writerows(map(dataclasses.asdict, rows))
         text.flush()
         text.detach()
 
 
 def read_rows(path):
-    """Reads a manifest.
+    """Read a manifest.
 
     Arguments
     ---------
     path : Path
-        ``.csv`` or ``.parquet``. If there is none, it has no rows.
+        ``.csv`` or ``.parquet``.
 
     Returns
     -------
     list of Row
-        In the order of the file.
+        In the order of the file; empty if there is no file.
 
     Raises
     ------
     UserError
-        If it is something else.
+        If the file is not a manifest of restored recordings.
     """
     if not path.exists():
         return []
     if path.suffix == ".parquet":
-        found = _parquet(path).read_table(path).to_pylist()
+        found = _import_pyarrow(path).parquet.read_table(path).to_pylist()
     else:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
-        found = list(csv.DictReader(io.StringIO(text, newline="")))
+        table = read_table(path, ("ID",), errors="surrogateescape")
+        found = [row for _, row in table]
     try:
         return [
             Row(**{name: kind(row[name]) for name, kind in TYPES.items()})
@@ -88,24 +91,19 @@ def read_rows(path):
         ) from None
 
 
-def _parquet(path):
+def _import_pyarrow(path):
+    """Import pyarrow, which is an optional dependency."""
     try:
         import pyarrow.parquet
     except ImportError:
         raise UserError(
             f"{path}: Parquet needs pyarrow: pip install miipher2[parquet]"
         ) from None
-    return pyarrow.parquet
-
-
-def _arrow_table(columns):
-    import pyarrow
-
-    return pyarrow.table(columns)
+    return pyarrow
 
 
 def _valid(value):
-    """Parquet takes valid UTF-8 only."""
+    """Escape what is not valid UTF-8, which Parquet does not accept."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     return value

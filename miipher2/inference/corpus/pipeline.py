@@ -1,8 +1,9 @@
-"""Reading ahead, restoring and writing behind, side by side.
+"""Reading, inference and writing in parallel threads.
 
-Readers measure and cut recordings and put their windows into a queue; the
-thread that calls runs the model; writers join, level and write. All that is
-between them is bounded, so that memory depends on no recording's length.
+Reader threads measure recordings, cut them into windows and put these into a
+queue. The calling thread runs the model. Writer threads join the restored
+windows, set the level and write the outputs. Every queue is bounded, so that
+memory use does not depend on the length of a recording.
 
 Authors
  * The miipher2 authors 2026
@@ -17,11 +18,11 @@ from miipher2.errors import UserError
 from miipher2.inference.job import Job
 from miipher2.inference.recording import Stopped
 
-_END = object()  # what a reader says last
+_END = object()  # put into the queue by a reader that has finished
 
 
 class Pipeline:
-    """Restores items, many at a time.
+    """Restore items with reader and writer threads.
 
     Arguments
     ---------
@@ -30,14 +31,14 @@ class Pipeline:
     folder : str or Path
         The output folder.
     settings : miipher2.inference.job.Settings
-        How outputs are to be.
+        Settings of the outputs.
     report : callable
-        Called with the row of every item, by several threads.
+        Called with the row of every item, from several threads.
     progress : callable
-        Called with the bytes of input and the seconds of sound that were just
-        restored.
+        Called with the bytes of input and the seconds of audio of each
+        restored window.
     workers : int
-        Threads that read, and as many that write.
+        Number of reader threads, and of writer threads.
     """
 
     def __init__(
@@ -56,29 +57,29 @@ class Pipeline:
         self.progress = progress
         self.workers = workers
         self.windows = queue.Queue(engine.ahead)
-        self.room = threading.Semaphore(engine.ahead)  # for what is restored
-        self.reading = threading.Lock()  # for the items
-        self.lock = threading.Lock()  # for the pieces of jobs
+        self.slots = threading.Semaphore(engine.ahead)  # bounds the writers
+        self.reading = threading.Lock()  # guards the items
+        self.lock = threading.Lock()  # guards the chunks of jobs
         self.stop = threading.Event()
         self.failure = None
 
     def run(self, items):
-        """Restores items.
+        """Restore items.
 
         Arguments
         ---------
         items : iterable of miipher2.inference.items.Item
-            What to restore, taken as there is room. What goes wrong with one
-            is in its row.
+            The items, consumed as capacity allows. The error of an item is
+            in its row.
 
         Raises
         ------
         UserError
-            If the model or the report cannot go on.
+            If the model cannot run or a row cannot be reported.
         """
         items = iter(items)
         readers = [
-            # daemons, so that a second Ctrl-C ends everything
+            # Daemons, so that a second Ctrl-C ends the process.
             threading.Thread(target=self._read, args=(items,), daemon=True)
             for _ in range(self.workers)
         ]
@@ -86,16 +87,17 @@ class Pipeline:
             for reader in readers:
                 reader.start()
             try:
-                for window, wav in self.engine.run(self._arriving()):
+                for window, wav in self.engine.run(self._read_windows()):
                     job = window.owner
                     seconds = job.seconds(window)
                     share = seconds / job.row.seconds
                     self.progress(job.item.size * share, seconds)
-                    self._hand_over(job, (window, wav))
-            except BaseException:  # Ctrl-C included
+                    self._submit(job, (window, wav))
+            except BaseException:  # includes KeyboardInterrupt
                 self.stop.set()
                 raise
-            finally:  # nobody waits to put something into a full queue
+            finally:
+                # Drain the queue: a reader may be blocked on it.
                 while any(reader.is_alive() for reader in readers):
                     with contextlib.suppress(queue.Empty):
                         self.windows.get(timeout=0.05)
@@ -103,7 +105,7 @@ class Pipeline:
             raise self.failure
 
     def _read(self, items):
-        """A reader: takes items until there are no more."""
+        """Read items until there are none left (a reader thread)."""
         try:
             while item := self._next(items):
                 job = Job(
@@ -118,21 +120,21 @@ class Pipeline:
                     for window in job.windows():
                         self.windows.put(window)
                 except UserError as error:
-                    self._hand_over(job, error)
-        except Stopped:  # the run is over
+                    self._submit(job, error)
+        except Stopped:
             pass
-        except Exception as error:  # a fault of the program: run() raises it
-            self._break(error)
+        except Exception as error:  # a bug: run() raises it
+            self._abort(error)
         finally:
             self.windows.put(_END)
 
     def _next(self, items):
-        """The next item; None if there are no more or the run is over."""
+        """Return the next item, or None at the end or after a stop."""
         with self.reading:
             return None if self.stop.is_set() else next(items, None)
 
-    def _arriving(self):
-        """The windows that the readers cut, as they come."""
+    def _read_windows(self):
+        """Yield the windows of all readers in order of arrival."""
         reading = self.workers
         while reading:
             window = self.windows.get()
@@ -143,42 +145,44 @@ class Pipeline:
         if self.failure:
             raise self.failure
 
-    def _hand_over(self, job, piece):
-        """Gives a restored window or an error to the writers."""
-        self.room.acquire()
+    def _submit(self, job, chunk):
+        """Pass a restored window, or an error, of a job to the writers."""
+        self.slots.acquire()
         with self.lock:
-            job.pieces.append(piece)
-            if job.busy:  # a writer is at it: pieces of a job stay in order
+            job.pieces.append(chunk)
+            if job.busy:  # one writer per job keeps its chunks in order
                 return
             job.busy = True
         self.writers.submit(self._write, job)
 
     def _write(self, job):
-        """A writer: takes the pieces of a job until there are no more."""
+        """Write the chunks of a job until there are none left."""
         while True:
             with self.lock:
                 if not job.pieces:
                     job.busy = False
                     return
-                piece = job.pieces.popleft()
+                chunk = job.pieces.popleft()
             try:
                 if not job.over and not self.stop.is_set():
-                    self._finish(job, piece)
-            except Exception as error:
-                self._break(error)
+                    self._write_chunk(job, chunk)
+            except Exception as error:  # a bug: run() raises it
+                self._abort(error)
             finally:
-                self.room.release()
+                self.slots.release()
 
-    def _finish(self, job, piece):
+    def _write_chunk(self, job, chunk):
+        """Write one chunk; report the row when the job has finished."""
         try:
-            if isinstance(piece, UserError):
-                raise piece
-            job.add(*piece)
+            if isinstance(chunk, UserError):
+                raise chunk
+            job.add(*chunk)
         except UserError as error:
             job.fail(error)
         if job.over:
             self.report(job.row)
 
-    def _break(self, error):
+    def _abort(self, error):
+        """Stop the run; the first error is raised by ``run``."""
         self.failure = self.failure or error
         self.stop.set()

@@ -1,4 +1,4 @@
-"""What a run tells: hours done, speed, time left, and what went wrong.
+"""Progress bar and log lines of a run.
 
 Authors
  * The miipher2 authors 2026
@@ -11,28 +11,30 @@ import threading
 import time
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 logger = logging.getLogger("miipher2.inference")
 
-LINE_SECONDS = 60.0  # between two lines where there is no terminal for a bar
+LINE_SECONDS = 60.0  # between log lines where there is no terminal for a bar
 
 
 class Progress:
-    """A bar on a terminal, a line a minute elsewhere.
+    """Show a bar on a terminal, or log a line a minute elsewhere.
 
-    It counts bytes of the inputs, which are known without opening them.
+    Progress is measured in bytes of the inputs, which are known without
+    opening them.
 
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
-        What is to be done.
+        The items to restore.
     quiet : bool
         Whether to show nothing.
 
     Attributes
     ----------
     counts : dict
-        Number of recordings by what became of them.
+        Number of recordings by status.
 
     Example
     -------
@@ -46,49 +48,53 @@ class Progress:
         self.seconds = self.size = 0.0
         self.total = max(1, sum(item.size for item in items))
         self.lock = threading.Lock()
+        self.stack = contextlib.ExitStack()
         self.started = self.last_line = time.monotonic()
-        terminal = sys.stderr.isatty()
-        self.lines = not terminal
+        self.terminal = sys.stderr.isatty()
         self.bar = tqdm(
             total=self.total,
             unit_scale=True,
-            disable=quiet or not terminal,
+            disable=quiet or not self.terminal,
             bar_format="{percentage:3.0f}%|{bar:20}| {desc}, {remaining} left",
         )
 
     def __enter__(self):
+        self.stack.enter_context(self.bar)
+        if not self.bar.disable:
+            self.stack.enter_context(logging_redirect_tqdm([logger]))
         return self
 
     def __exit__(self, *_):
-        self.bar.close()
+        self.stack.close()
 
     def advance(self, size, seconds):
-        """Counts sound that was restored.
+        """Count restored audio.
 
         Arguments
         ---------
         size : float
-            Bytes of input, of those that the items have.
+            Bytes of input, as a part of the items' sizes.
         seconds : float
-            Of sound.
+            Duration of the audio.
         """
         with self.lock:
             self.seconds += seconds
             self.size += size
-            told = f"{self.speed()}, {self.counts['failed']} failed"
-            self.bar.set_description_str(told, refresh=False)
+            status = f"{self.speed()}, {self.counts['failed']} failed"
+            self.bar.set_description_str(status, refresh=False)
             self.bar.update(size)
-            if self.lines and time.monotonic() - self.last_line > LINE_SECONDS:
+            elapsed = time.monotonic() - self.last_line
+            if not self.terminal and elapsed > LINE_SECONDS:
                 self.last_line = time.monotonic()
-                logger.info("%d %%, %s", 100 * self.size // self.total, told)
+                logger.info("%d %%, %s", 100 * self.size // self.total, status)
 
     def end(self, row):
-        """Counts a recording and tells if it failed.
+        """Count a recording, and log an error if it failed.
 
         Arguments
         ---------
         row : miipher2.inference.items.Row
-            What became of it.
+            Its result.
         """
         with self.lock:
             self.counts[row.status] += 1
@@ -96,12 +102,12 @@ class Progress:
             logger.error("failed: %s: %s", row.input, row.reason)
 
     def speed(self):
-        """Says in a few words how much is done and how fast.
+        """Return the hours of audio done and the speed as text.
 
         Returns
         -------
         str
-            Hours of sound, and hours of sound an hour.
+            Hours of audio, and hours of audio per hour.
         """
         elapsed = max(1e-3, time.monotonic() - self.started)
         return (
@@ -110,38 +116,50 @@ class Progress:
         )
 
 
-class Console(logging.Handler):
-    """Writes above the bar: errors to stderr, the rest to stdout."""
+class _OneLine(logging.Formatter):
+    """Format a record as one line that the stream can encode.
 
-    def emit(self, record):
-        """Writes a record as one line.
+    File names may contain line breaks and need not be valid text.
+    """
 
-        Arguments
-        ---------
-        record : logging.LogRecord
-            What to write.
-        """
-        stream = sys.stdout if record.levelno < logging.WARNING else sys.stderr
-        line = self.format(record).replace("\n", "\\n")
-        # names need not be valid, nor known to the terminal
-        encoding = stream.encoding or "utf-8"
-        line = line.encode(encoding, "backslashreplace").decode(encoding)
-        tqdm.write(line, file=stream)
+    def __init__(self, stream):
+        super().__init__()
+        self.encoding = stream.encoding or "utf-8"
+
+    def format(self, record):
+        line = super().format(record).replace("\n", "\\n")
+        line = line.encode(self.encoding, "backslashreplace")
+        return line.decode(self.encoding)
+
+
+def _console():
+    """Return handlers that write errors to stderr and the rest to stdout."""
+    errors, rest = (
+        logging.StreamHandler(stream) for stream in (sys.stderr, sys.stdout)
+    )
+    errors.setLevel(logging.WARNING)
+    rest.addFilter(lambda record: record.levelno < logging.WARNING)
+    for handler in (errors, rest):
+        handler.setFormatter(_OneLine(handler.stream))
+    # stderr first: while the bar is shown, logging_redirect_tqdm writes all
+    # lines to the stream of the first handler, above the bar.
+    return [errors, rest]
 
 
 @contextlib.contextmanager
 def logging_to(log_file=None, quiet=False):
-    """Shows what a run tells, for the length of a ``with`` block.
+    """Show the log of a run on the console.
 
     Arguments
     ---------
     log_file : str or Path
-        Gets it, too, with the time; None: there is none.
+        Gets all lines, too, with their times.
     quiet : bool
-        Whether to show errors only.
+        Whether to show warnings and errors only.
     """
-    console = Console(logging.WARNING if quiet else logging.INFO)
-    handlers = [console]
+    handlers = _console()
+    if quiet:
+        handlers = handlers[:1]
     if log_file:
         file = logging.FileHandler(
             log_file, encoding="utf-8", errors="backslashreplace"

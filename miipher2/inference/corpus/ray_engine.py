@@ -1,10 +1,9 @@
-"""Ray Data as the engine: actors all over a cluster restore side by side.
+"""The Ray engine: actors on a cluster restore blocks of items in parallel.
 
-Items go out in blocks, and what became of them comes back. A block whose
-actor is lost goes to another one, or to the same one started anew, and is done
-again as a whole: outputs appear whole or not at all, so nothing is lost. Items
-of a block that is lost again and again are tried one by one, so that the one
-that ends its actors fails alone.
+Items are sent in blocks, and their rows come back. When an actor dies, its
+block is retried as a whole on another actor; as outputs are written atomically,
+this is safe. The items of a block that has failed too often are retried one by
+one, so that only an item that kills its actors fails.
 
 Authors
  * The miipher2 authors 2026
@@ -23,37 +22,36 @@ from miipher2.dataio.atomic import partial_path
 from miipher2.errors import UserError
 from miipher2.inference.corpus import local
 from miipher2.inference.corpus.inputs import is_tar
-from miipher2.inference.corpus.sharding import load
+from miipher2.inference.corpus.sharding import load_restorer
 from miipher2.inference.corpus.tar_job import TarJob
 from miipher2.inference.corpus.tars import tar_settings
 from miipher2.inference.items import Row, now
 
 logger = logging.getLogger("miipher2.inference")
 
-# At most so many bytes of inputs are in a block: hours of sound on a GPU,
-# whose last batches are never full, minutes on CPUs, which are slow.
+# Largest size of a block in bytes of input: hours of audio on a GPU, as the
+# last batches of a block are not full; minutes on CPUs, which are slow.
 BLOCK_BYTES = {"GPU": 2**30, "CPU": 2**26}
-BLOCKS_PER_ACTOR = 4  # at least, so that all end at about the same time
-TRIES = 3  # of a block, and then of each item in it
+BLOCKS_PER_ACTOR = 4  # at least, so that actors finish at about one time
+TRIES = 3  # for a block, and then for each of its items
 DATA_CONTEXT = {
     "enable_progress_bars": False,
     "print_on_execution_start": False,
-    "max_errored_blocks": -1,  # those whose actors were lost
-    # a block may take longer than the 10 minutes without any sign after which
-    # Ray gives up
+    "max_errored_blocks": -1,  # blocks whose actors died are retried below
+    # By default, Ray gives up when no block has finished for 10 minutes.
     "execution_no_progress_timeout_s": 24 * 3600.0,
 }
 
 
-class Worker:
-    """An actor: holds the model and restores one block after the other.
+class Actor:
+    """A Ray actor: holds the model and restores one block after another.
 
     Arguments
     ---------
     settings : miipher2.inference.job.Settings
-        How outputs are to be.
+        Settings of the outputs.
     arguments : argparse.Namespace
-        Those of ``miipher2 restore``.
+        Arguments of ``miipher2 restore``.
     """
 
     def __init__(self, settings, arguments):
@@ -62,23 +60,23 @@ class Worker:
 
     @functools.cached_property
     def restorer(self):
-        """The model; what is wrong with it, a block tells."""
-        return load(self.arguments)
+        """The model, loaded by the first block, which returns its errors."""
+        return load_restorer(self.arguments)
 
     def __call__(self, batch):
-        """Restores the items of a block.
+        """Restore the items of a block.
 
         Arguments
         ---------
         batch : dict
-            ``block``: one block, pickled, as names need not be valid UTF-8,
-            which Arrow wants.
+            ``block``: a single block, pickled, because Arrow accepts valid
+            UTF-8 only.
 
         Returns
         -------
         dict
-            ``rows``: those of the block, pickled; or an exception, which ends
-            the run. Ray takes those that it sees for a lost block.
+            ``rows``: the rows of the block, pickled; or an exception that ends
+            the run. If it were raised, Ray would retry the block.
         """
         (block,), rows = batch["block"], []
         try:
@@ -92,13 +90,13 @@ class Worker:
             )
         except UserError as error:
             rows = error
-        except Exception:  # a fault of the program: no use in trying again
+        except Exception:  # a bug: retrying does not help
             rows = RuntimeError(traceback.format_exc())
         return {"rows": [pickle.dumps(rows)]}
 
 
-def check_cluster(arguments):
-    """Makes sure that Ray can be the engine.
+def check_ray(arguments):
+    """Check that Ray can be used.
 
     Arguments
     ---------
@@ -108,19 +106,19 @@ def check_cluster(arguments):
     Raises
     ------
     UserError
-        If Ray is not there, or something else splits the work, too.
+        If Ray is not installed or the run is split by shards or torchrun.
 
     Example
     -------
-    >>> check_cluster(argparse.Namespace(num_shards=2))
+    >>> check_ray(argparse.Namespace(num_shards=2))
     Traceback (most recent call last):
     ...
-    miipher2.errors.UserError: --engine ray: splits the work by itself; ...
+    miipher2.errors.UserError: --engine ray: splits the run itself; ...
     """
     if arguments.num_shards > 1 or "WORLD_SIZE" in os.environ:
         raise UserError(
-            "--engine ray: splits the work by itself; leave out --num-shards "
-            "and torchrun"
+            "--engine ray: splits the run itself; leave out --num-shards and "
+            "torchrun"
         )
     try:
         import ray.data  # noqa: F401
@@ -130,124 +128,130 @@ def check_cluster(arguments):
         ) from None
 
 
-def look(arguments):
-    """Loads the model on the CPU, to see what it is; the actors have the GPUs.
+def load_on_cpu(arguments):
+    """Load the model on the CPU, for its attributes; GPUs are for the actors.
 
     Arguments
     ---------
     arguments : argparse.Namespace
-        As ``miipher2.inference.corpus.sharding.load`` takes it.
+        See ``miipher2.inference.corpus.sharding.load_restorer``.
 
     Returns
     -------
     Restorer
-        Not for restoring.
+        The model.
     """
-    return load(argparse.Namespace(**{**vars(arguments), "device": "cpu"}))
+    return load_restorer(
+        argparse.Namespace(**{**vars(arguments), "device": "cpu"})
+    )
 
 
 def run(items, settings, report, progress, arguments, restorer):
-    """Restores items on a Ray cluster, or on this machine if there is none.
+    """Restore items on a Ray cluster, or on this machine if there is none.
 
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
-        What to restore. What goes wrong with one is in its row.
+        The items. The error of an item is in its row.
     settings : miipher2.inference.job.Settings
-        How outputs are to be.
+        Settings of the outputs.
     report : callable
-        Called with the row of every recording and of every tar, whenever a
-        block is done.
+        Called with the row of every recording and every tar, when its block
+        has finished.
     progress : callable
-        Called with the bytes of input and the seconds of sound that were
-        restored.
+        Called with the bytes of input and the seconds of audio of each
+        finished block.
     arguments : argparse.Namespace
-        Those of ``miipher2 restore``.
+        Arguments of ``miipher2 restore``.
     restorer : miipher2.inference.restorer.Restorer
-        The model; each actor has its own.
+        The model; each actor loads its own.
 
     Raises
     ------
     UserError
-        If the model cannot go on.
+        If the model cannot run.
     """
     if not items:
         return
-    left = {item.ID: item for item in _everywhere(items)}
-    with _connected() as ray:
-        unit, actors, resources = _share(ray.cluster_resources(), arguments)
+    pending = {item.ID: item for item in _absolute_inputs(items)}
+    with _connect() as ray:
+        plan = _plan(ray.cluster_resources(), arguments)
+        unit, actors, _ = plan
         size = sum(item.size for item in items) / actors / BLOCKS_PER_ACTOR
-        for alone in (False, True):
-            whole = min(size, BLOCK_BYTES[unit])
-            blocks = group(left.values(), 0 if alone else whole)
+        size = min(size, BLOCK_BYTES[unit])
+        for retrying in (False, True):
+            blocks = group(pending.values(), 0 if retrying else size)
             if not blocks:
                 return
-            if alone:
+            if retrying:
                 logger.warning(
-                    "processes have ended, %d times in each of some blocks: "
-                    "%d recordings are tried one by one",
+                    "actors died %d times in some blocks: retrying %d "
+                    "recordings one by one",
                     TRIES,
                     len(blocks),
                 )
-            logger.info(
-                "%d actors with %d %s each, %d blocks of work",
-                actors,
-                *resources.values(),
-                unit,
-                len(blocks),
-            )
-            worker = settings, _paths_everywhere(arguments)
-            for rows in _restored(ray, blocks, worker, actors, resources):
-                done = [left.pop(row.ID) for row in rows if row.ID in left]
+            constructor = settings, _absolute_paths(arguments)
+            for rows in _restore(ray, blocks, constructor, plan):
+                done = [
+                    pending.pop(row.ID) for row in rows if row.ID in pending
+                ]
                 for row in rows:
                     report(row)
                 progress(
                     sum(item.size for item in done),
                     sum(row.seconds for row in rows if row.bytes),
                 )
-    for item in left.values():
+    for item in pending.values():
         progress(item.size, 0.0)
-        report(_lost(item, settings, arguments, restorer.identity))
+        report(_failed_row(item, settings, arguments, restorer.identity))
 
 
-def _lost(item, settings, arguments, model):
-    """The row of an item that has ended its processes, which leave nothing."""
+def _failed_row(item, settings, arguments, model):
+    """Clean up an item that has killed its actors; return its row."""
     path, suffix = Path(arguments.output, item.output), f".{arguments.format}"
     partial_path(path).unlink(missing_ok=True)
-    told = str(settings)
+    used = str(settings)
     if is_tar(item.ID):
         TarJob(item, arguments.output, suffix).clean()
-        told = tar_settings(settings, suffix)
+        used = tar_settings(settings, suffix)
     return Row(
         item.ID,
         os.path.abspath(item.input),
         item.output,
         "failed",
-        f"the process that restored it ended, {TRIES} times",
+        f"its actor died {TRIES} times",
         model=model,
-        settings=told,
+        settings=used,
         finished=now(),
     )
 
 
-def _restored(ray, blocks, worker, actors, resources):
-    """The rows of each block that is not lost, as they come."""
-    done = ray.data.from_items(
+def _restore(ray, blocks, constructor, plan):
+    """Yield the rows of each block when it has finished."""
+    unit, actors, resources = plan
+    logger.info(
+        "%d actors with %d %s each, %d blocks",
+        actors,
+        *resources.values(),
+        unit,
+        len(blocks),
+    )
+    finished = ray.data.from_items(
         [{"block": pickle.dumps(block)} for block in blocks],
         override_num_blocks=len(blocks),
     ).map_batches(
-        Worker,
+        Actor,
         batch_size=1,
-        # no block waits for one actor while another has nothing to do
+        # At most one: no block is queued for a busy actor while others idle.
         compute=ray.data.ActorPoolStrategy(
             size=actors, max_tasks_in_flight_per_actor=1
         ),
-        fn_constructor_args=worker,
+        fn_constructor_args=constructor,
         max_restarts=-1,
         max_task_retries=TRIES - 1,
         **resources,
     )
-    for batch in done.iter_batches(batch_size=1, prefetch_batches=0):
+    for batch in finished.iter_batches(batch_size=1, prefetch_batches=0):
         rows = pickle.loads(batch["rows"][0])
         if isinstance(rows, Exception):
             raise rows
@@ -255,35 +259,36 @@ def _restored(ray, blocks, worker, actors, resources):
 
 
 @contextlib.contextmanager
-def _connected():
-    """Ray, quiet, on the cluster that this process belongs to or a new one."""
+def _connect():
+    """Connect to the Ray cluster, or start one; yield ``ray``."""
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         context = ray.data.DataContext.get_current()
-        for name, value in DATA_CONTEXT.items():  # back to the user's own
+        for name, value in DATA_CONTEXT.items():  # restored at the end
             stack.callback(setattr, context, name, getattr(context, name))
             setattr(context, name, value)
         if not ray.is_initialized():
-            stack.enter_context(_started(ray))
+            stack.enter_context(_start(ray))
         yield ray
 
 
-def _started(ray):
+def _start(ray):
+    """Start Ray without its own output."""
     try:
         return ray.init(
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except Exception as error:  # Ray itself raises nothing narrower
+    except Exception as error:  # Ray raises no narrower class
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"--engine ray: Ray does not start: {reason}") from None
+        raise UserError(f"--engine ray: cannot start Ray: {reason}") from None
 
 
-def _share(cluster, arguments):
-    """What the cluster is counted in, the actors, and what each of them gets."""
+def _plan(cluster, arguments):
+    """Return the unit of resources, the number of actors, and their options."""
     gpus = int(cluster.get("GPU", 0))
     if gpus and not (arguments.device or "").startswith("cpu"):
         return "GPU", arguments.actors or gpus, {"num_gpus": 1}
@@ -293,19 +298,19 @@ def _share(cluster, arguments):
 
 
 def group(items, size):
-    """Groups items into blocks of about the same size.
+    """Group items into blocks of about the same size, in order.
 
     Arguments
     ---------
     items : iterable of miipher2.inference.items.Item
-        They stay in order.
+        The items.
     size : float
-        Bytes of inputs at which a block is full.
+        Bytes of input from which a block is full.
 
     Returns
     -------
     list of list of Item
-        None of them is empty.
+        The blocks; none is empty.
 
     Example
     -------
@@ -323,12 +328,13 @@ def group(items, size):
     return blocks
 
 
-def _everywhere(items):
-    """Actors work in other folders than this process."""
+def _absolute_inputs(items):
+    """Make paths absolute, as actors have other working directories."""
     return [item._replace(input=item.input.absolute()) for item in items]
 
 
-def _paths_everywhere(arguments):
+def _absolute_paths(arguments):
+    """Make the paths of output and model absolute."""
     changed = {"output": Path(arguments.output).absolute()}
     if arguments.model and Path(arguments.model).exists():
         changed["model"] = str(Path(arguments.model).absolute())

@@ -1,4 +1,4 @@
-"""What a process does of a run, and on which device.
+"""Shard assignment and device selection.
 
 Authors
  * The miipher2 authors 2026
@@ -11,11 +11,11 @@ import torch
 from miipher2.errors import UserError
 
 
-def part(arguments):
-    """Which part of the work this process does.
+def shard_assignment(arguments):
+    """Return the shard of this process.
 
-    ``torchrun`` splits the part that the arguments name further: a GPU for
-    each process, which know nothing of each other.
+    ``torchrun`` splits the shard of the command line further, into one for
+    each of its processes. Processes do not communicate.
 
     Arguments
     ---------
@@ -25,34 +25,34 @@ def part(arguments):
     Returns
     -------
     shard : int
-        The part.
+        Index of the shard.
     num_shards : int
-        Of how many.
+        Number of shards.
 
     Raises
     ------
     UserError
-        If there is no such part.
+        If the index is out of range.
 
     Example
     -------
     >>> import argparse
-    >>> part(argparse.Namespace(num_shards=4, shard_index=3))
+    >>> shard_assignment(argparse.Namespace(num_shards=4, shard_index=3))
     (3, 4)
     """
     index, count = arguments.shard_index, arguments.num_shards
     if not 0 <= index < count:
         raise UserError(
-            f"--shard-index {index}: expected 0 to {count - 1}, as there are "
-            f"{count} --num-shards"
+            f"--shard-index {index}: expected 0 to {count - 1} for "
+            f"--num-shards {count}"
         )
     processes = int(os.environ.get("WORLD_SIZE", 1))
     rank = int(os.environ.get("RANK", 0))
     return index * processes + rank, count * processes
 
 
-def load(arguments):
-    """Loads the model onto the device of this process.
+def load_restorer(arguments):
+    """Load the model onto the device of this process.
 
     Arguments
     ---------
@@ -62,12 +62,12 @@ def load(arguments):
     Returns
     -------
     Restorer
-        Ready to restore.
+        The model, ready for inference.
 
     Raises
     ------
     UserError
-        If there is no such device.
+        If the device is not available.
     """
     from miipher2.inference.restorer import Restorer
 
@@ -85,7 +85,7 @@ def load(arguments):
 
 
 def check_device(name):
-    """Whether a device is there.
+    """Check that a device is available.
 
     Arguments
     ---------
@@ -102,19 +102,20 @@ def check_device(name):
     >>> check_device("cpu")
     """
     try:
-        # makes something there: names alone are accepted for any number
+        # Allocates: torch.device alone accepts any index.
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]
+        count = torch.cuda.device_count()
+        available = ["cpu", *(f"cuda:{index}" for index in range(count))]
         raise UserError(
-            f"--device {name}: not to be had; there are cpu and "
-            f"{torch.cuda.device_count()} CUDA devices, one for each process "
-            f"({reason})"
+            f"--device {name}: not available; available: "
+            f"{', '.join(available)} ({reason})"
         ) from None
 
 
 def best_precision(device):
-    """The fastest precision that a device has units for.
+    """Return the fastest precision that a device supports in hardware.
 
     Arguments
     ---------
@@ -134,7 +135,7 @@ def best_precision(device):
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.is_bf16_supported(False) else "fp16"
     if device == "cpu" and hasattr(torch.cpu, "get_capabilities"):
-        units = torch.cpu.get_capabilities()
-        if units.get("amx_bf16") or units.get("avx512_bf16"):
+        capabilities = torch.cpu.get_capabilities()
+        if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"):
             return "bf16"
     return "fp32"

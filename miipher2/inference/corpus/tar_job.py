@@ -1,4 +1,4 @@
-"""One WebDataset tar: the recordings in it restored, the rest as it was.
+"""Unpacking and packing one WebDataset tar.
 
 Authors
  * The miipher2 authors 2026
@@ -22,16 +22,16 @@ from miipher2.inference.items import Item, Row
 from miipher2.inference.recording import Stopped
 
 RESTORED = ("done", "silent")
-# What webdataset itself puts into a sample.
-OWN_KEYS = ("__key__", "__url__", "__local_path__")
+# Keys that webdataset adds to a sample.
+ADDED_KEYS = ("__key__", "__url__", "__local_path__")
 
 
 class TarFailed(Exception):
-    """What the row about a tar is to give as the reason."""
+    """A tar cannot be restored; the message is the reason in its row."""
 
 
-def find_webdataset():
-    """Imports the package that reads and writes the tars.
+def import_webdataset():
+    """Import webdataset, which is an optional dependency.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def find_webdataset():
 
     Example
     -------
-    >>> find_webdataset().TarWriter.__name__
+    >>> import_webdataset().TarWriter.__name__
     'TarWriter'
     """
     try:
@@ -59,27 +59,38 @@ def find_webdataset():
 
 
 @contextlib.contextmanager
-def reasons(what):
-    """Says of errors that concern one tar only what failed and why."""
+def tar_errors(what):
+    """Turn errors that concern one tar only into ``TarFailed``.
+
+    Arguments
+    ---------
+    what : str
+        Start of the message, such as ``cannot be written``.
+
+    Raises
+    ------
+    TarFailed
+        With the reason of the original error.
+    """
     try:
         yield
     except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as e:
-        # webdataset adds arguments of its own to an exception's
+        # webdataset appends to an exception's arguments.
         reason = getattr(e, "strerror", None) or str((*e.args, e)[0])
         reason = reason.partition("\n")[0].rstrip(":")
         raise TarFailed(f"{what}: {reason}") from None
 
 
 class _Member(NamedTuple):
-    """A recording in a tar: whose it is, its new name, where it is now."""
+    """A recording in a tar."""
 
-    key: str
-    output: str
-    restored: Path
+    key: str  # of its sample
+    output: str  # name in the output tar
+    restored: Path  # temporary restored file
 
 
 class TarJob:
-    """One tar: its recordings out of it, and restored into another one.
+    """Unpack the recordings of a tar and pack the restored ones.
 
     Arguments
     ---------
@@ -88,24 +99,23 @@ class TarJob:
     folder : str or Path
         The output folder.
     suffix : str
-        Of the restored recordings.
+        Suffix of the restored recordings.
 
     Attributes
     ----------
     row : Row
-        What became of the tar.
+        Row of the tar.
     rows : list of Row
-        What became of its recordings; ``write`` gives them their names in the
-        tars.
+        Rows of its recordings. ``write`` sets their names in the tars.
     """
 
     def __init__(self, item, folder, suffix):
-        self.webdataset = find_webdataset()
+        self.webdataset = import_webdataset()
         self.item = item
         self.folder = Path(folder)
         self.path = self.folder / item.output
         self.suffix = suffix
-        # Always the same name, so that what a killed run has left is replaced.
+        # A fixed name, so that a new run replaces what a killed run has left.
         name = f".{digest(self.path.name)[:16]}.recordings"
         self.temporary = self.path.with_name(name)
         self.members = {}
@@ -114,22 +124,22 @@ class TarJob:
         self.started = time.monotonic()
 
     def extract(self, stop):
-        """Writes the recordings to files that are named by their numbers.
+        """Write the recordings to temporary files, named by their numbers.
 
         Arguments
         ---------
         stop : threading.Event
-            Once it is set, this ends with ``Stopped``.
+            Once it is set, ``Stopped`` is raised.
 
         Returns
         -------
         list of Item
             The recordings.
         """
-        _check_whole(self.item.input, stop)
+        _check_complete(self.item.input, stop)
         self.clean()
         restored = self.temporary / "restored"
-        with reasons("cannot be written"):
+        with tar_errors("cannot be written"):
             restored.mkdir(parents=True)
         items = []
         for key, sample in self._samples():
@@ -140,10 +150,10 @@ class TarJob:
             ]
             for name, stem in unique_stems(names).items():
                 if name in self.members:
-                    raise ValueError(f"{name} is in it twice")
+                    raise ValueError(f"contains {name} twice")
                 number = len(items)
                 source = self.temporary / f"{number}{os.path.splitext(name)[1]}"
-                with reasons("cannot be written"):
+                with tar_errors("cannot be written"):
                     source.write_bytes(sample[name])
                 file = restored / f"{number}{self.suffix}"
                 self.members[name] = _Member(key, stem + self.suffix, file)
@@ -158,11 +168,11 @@ class TarJob:
         return items
 
     def write(self):
-        """Writes the output, if anything is to be in it."""
-        left_out = self._left_out()
+        """Write the output tar, unless no recording was restored."""
+        left_out = self._complete_rows()
         if not any(row.status in RESTORED for row in self.rows):
             self.row.status = "skipped"
-            self.row.reason = "no recordings in it that could be restored"
+            self.row.reason = "contains no recording that could be restored"
             return
         if left_out:
             self.row.reason = f"samples left out: {len(left_out)}"
@@ -178,31 +188,32 @@ class TarJob:
         ):
             for key, sample in self._samples():
                 if key not in left_out:
-                    writer.write(self._restored(key, sample))
+                    writer.write(self._replace_recordings(key, sample))
         self.row.bytes = self.path.stat().st_size
 
-    def _left_out(self):
-        """Completes the rows; returns the keys of what is left out."""
-        to_blame = {}
+    def _complete_rows(self):
+        """Complete the rows; return the keys of samples to leave out."""
+        failed = {}  # name of a recording that was not restored, by key
         for row in self.rows:
             name = row.ID.removeprefix(f"{self.item.ID}/")
             key, output, _ = self.members[name]
             row.input = f"{self.item.input}/{name}"
             row.output = f"{self.item.output}/{output}"
-            if row.reason.startswith("cannot be written"):  # not its fault
+            if row.reason.startswith("cannot be written"):
+                # A full disk, for instance, is not the recording's fault.
                 raise TarFailed(row.reason)
             if row.status not in RESTORED:
-                to_blame[key] = name
+                failed[key] = name
         for row in self.rows:
             name = row.ID.removeprefix(f"{self.item.ID}/")
-            other = to_blame.get(self.members[name].key)
+            other = failed.get(self.members[name].key)
             if other and row.status in RESTORED:
                 row.status, row.bytes = "skipped", 0
                 row.reason = f"left out with {other} of the same sample"
-        return set(to_blame)
+        return set(failed)
 
-    def _restored(self, key, sample):
-        """A sample as webdataset writes it."""
+    def _replace_recordings(self, key, sample):
+        """Return a sample with restored recordings, as webdataset writes it."""
         restored = {"__key__": key}
         for name, content in sample.items():
             if name in self.members:
@@ -212,10 +223,10 @@ class TarJob:
         return restored
 
     def _samples(self):
-        """The key and the contents by member of each sample.
+        """Yield the key of each sample and its contents by member name.
 
-        As everywhere in webdataset, members without an extension and those
-        whose name is ``__like_this__`` belong to none.
+        As usual in webdataset, members without an extension and members named
+        ``__like_this__`` belong to no sample.
         """
         tars = self.webdataset.tariterators
         with open(self.item.input, "rb") as stream:
@@ -230,23 +241,23 @@ class TarJob:
                     {
                         f"{key}.{suffix}": content
                         for suffix, content in sample.items()
-                        if suffix not in OWN_KEYS
+                        if suffix not in ADDED_KEYS
                     },
                 )
 
     def clean(self):
-        """Removes the recordings, also those that a killed run has left."""
+        """Remove the temporary files, including those of a killed run."""
         shutil.rmtree(self.temporary, ignore_errors=True)
 
 
-def _check_whole(path, stop):
-    """Makes sure that a tar goes on up to its mark of the end.
+def _check_complete(path, stop):
+    """Check that a tar is complete, up to its end-of-archive block.
 
-    Iterating over it would end at a damaged header as if nothing were wrong.
+    Iterating over a tar stops silently at a damaged header.
     """
     with tarfile.open(path) as tar:
         while tar.next():
-            tar.members.clear()  # memory does not depend on their number
+            tar.members.clear()  # keeps memory constant
             if stop.is_set():
                 raise Stopped
         tar.fileobj.seek(tar.offset)

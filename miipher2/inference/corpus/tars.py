@@ -1,4 +1,4 @@
-"""The tars of a run, through one pipeline with everything else.
+"""Restoring tars in the same pipeline as single recordings.
 
 Authors
  * The miipher2 authors 2026
@@ -13,26 +13,26 @@ from miipher2.inference.corpus.inputs import is_tar
 from miipher2.inference.corpus.tar_job import (
     TarFailed,
     TarJob,
-    find_webdataset,
-    reasons,
+    import_webdataset,
+    tar_errors,
 )
 from miipher2.inference.items import now
 
 
 def check_tars(items, output):
-    """Makes sure that the tars of a run, if there are any, can be restored.
+    """Check that tars, if there are any among the items, can be restored.
 
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
-        All of the run.
+        All items of the run.
     output : Path
-        Where to.
+        The output.
 
     Raises
     ------
     UserError
-        If webdataset is not there or the output is not a folder.
+        If webdataset is not installed or the output is not a folder.
 
     Example
     -------
@@ -42,32 +42,35 @@ def check_tars(items, output):
     >>> check_tars([tar], Path("b.tar"))
     Traceback (most recent call last):
     ...
-    miipher2.errors.UserError: b.tar: not a folder, which tars are restored to;
-    give one
+    miipher2.errors.UserError: b.tar: expected a folder, as tars are restored;
+    give a folder
     """
     if not any(is_tar(item.ID) for item in items):
         return
     if is_tar(output) and not output.is_dir():
         raise UserError(
-            f"{output}: not a folder, which tars are restored to; give one"
+            f"{output}: expected a folder, as tars are restored; give a folder"
         )
-    find_webdataset()
+    import_webdataset()
 
 
 def tar_settings(settings, suffix):
-    """What decides how an output tar is; its name does not tell the format.
+    """Return the settings of an output tar as text.
+
+    They include the format of the recordings, which the name of the tar does
+    not show.
 
     Arguments
     ---------
     settings : miipher2.inference.job.Settings
-        How the recordings in it are to be.
+        Settings of the recordings.
     suffix : str
-        Of the recordings in it.
+        Suffix of the recordings.
 
     Returns
     -------
     str
-        For the row about it.
+        The text for the tar's row.
 
     Example
     -------
@@ -77,29 +80,27 @@ def tar_settings(settings, suffix):
     return f"{settings}, {suffix[1:]}"
 
 
-class Tars:
-    """The tars of a run, several of them open at a time.
+class TarJobs:
+    """Unpack tars into items and pack the restored recordings.
 
-    Recordings of one and the next go through the model together, so that no
-    batch has to end with a tar. A tar of samples, as webdataset has them,
-    becomes one with the same samples in the same order, less those with a
-    recording that could not be restored; it appears, whole, when the last one
-    of its recordings is restored.
+    Several tars are open at a time, so that their recordings share batches.
+    The output tar has the same samples in the same order, without those of
+    which a recording could not be restored. It is written when its last
+    recording has been restored.
 
     Arguments
     ---------
     folder : str or Path
         The output folder.
     suffix : str
-        Of the restored recordings: ``.wav``, ``.flac``, ``.ogg``.
+        Suffix of the restored recordings: ``.wav``, ``.flac`` or ``.ogg``.
     settings : miipher2.inference.job.Settings
-        How they are to be.
+        Settings of the restored recordings.
     restorer : miipher2.inference.restorer.Restorer
         The model.
     report : callable
-        Called with the rows of a tar's recordings, then with that of the tar
-        itself, which says that all of this is done. If the tar failed, there
-        is no other.
+        Called with the rows of a tar's recordings and then with the row of
+        the tar; with the row of the tar alone if it failed.
     """
 
     def __init__(self, folder, suffix, settings, restorer, report):
@@ -108,19 +109,19 @@ class Tars:
         self.settings = tar_settings(settings, suffix)
         self.model = restorer.identity
         self.report = report
-        self.open = set()
-        self.owners = {}  # tars by the paths of their recordings
+        self.jobs = set()  # of tars that are not finished
+        self.owners = {}  # job by the path of a recording
         self.lock = threading.Lock()
 
     def unpack(self, items, stop):
-        """Puts a tar's recordings in its place.
+        """Replace tars by their recordings.
 
         Arguments
         ---------
         items : iterable of miipher2.inference.items.Item
             Recordings and tars.
         stop : threading.Event
-            Once it is set, reading ends with ``Stopped``.
+            Once it is set, reading raises ``Stopped``.
 
         Yields
         ------
@@ -138,27 +139,27 @@ class Tars:
                 continue
             job = TarJob(item, self.folder, self.suffix)
             job.row.model, job.row.settings = self.model, self.settings
-            self.open.add(job)
+            self.jobs.add(job)
             try:
-                with reasons("cannot be read as a tar"):
+                with tar_errors("cannot be read as a tar"):
                     recordings = job.extract(stop)
             except TarFailed as failure:
-                self._end(job, failure)
+                self._finish(job, failure)
                 continue
             self.owners.update(
-                {os.path.abspath(one.input): job for one in recordings}
+                {os.path.abspath(item.input): job for item in recordings}
             )
             yield from recordings
             if not recordings:
-                self._end(job)
+                self._finish(job)
 
-    def take(self, row):
-        """Takes what became of a recording, be it in a tar or not.
+    def collect(self, row):
+        """Report a recording; if it is in a tar, when the tar is finished.
 
         Arguments
         ---------
         row : miipher2.inference.items.Row
-            About it.
+            Row of a recording.
         """
         job = self.owners.pop(row.input, None)
         if job is None:
@@ -168,26 +169,26 @@ class Tars:
             job.rows.append(row)
             missing = len(job.members) - len(job.rows)
         if not missing:
-            self._end(job)
+            self._finish(job)
 
     def clean(self):
-        """Removes what belongs to tars that have not been restored."""
-        for job in list(self.open):
+        """Remove the temporary files of unfinished tars."""
+        for job in list(self.jobs):
             job.clean()
 
-    def _end(self, job, failure=None):
-        """Writes a tar, or says why it cannot be."""
+    def _finish(self, job, failure=None):
+        """Write a tar, or fail it, and report its rows."""
         try:
             if failure:
                 raise failure
-            with reasons("cannot be written"):
+            with tar_errors("cannot be written"):
                 job.write()
-        except TarFailed as reason:
-            job.row.status, job.row.reason = "failed", str(reason)
+        except TarFailed as error:
+            job.row.status, job.row.reason = "failed", str(error)
             job.rows.clear()
         finally:
             job.clean()
-        self.open.remove(job)
+        self.jobs.remove(job)
         job.row.seconds_spent = round(time.monotonic() - job.started, 3)
         job.row.finished = now()
         for row in (*job.rows, job.row):

@@ -1,47 +1,34 @@
-"""Reading and writing in processes of their own, while this one has the GPU.
+"""Reading and writing in worker processes, while the main process has the GPU.
 
-Threads of one process take turns at running Python. What launches the work of
-a GPU would wait for those that read and write, and they for each other: all
-together they would not get beyond a thousand times real time.
+Threads share Python's interpreter lock: with reader and writer threads, the
+thread that launches GPU kernels would wait for them, and restoring would be
+limited to about a thousand times real time.
 
 Authors
  * The miipher2 authors 2026
 """
 
 import contextlib
-import dataclasses
 import logging
-import multiprocessing
-import multiprocessing.connection
-import os
 import queue
-import signal
 import threading
-import traceback
-from multiprocessing import resource_tracker
-from types import SimpleNamespace
 
 from miipher2.dataio.atomic import partial_path
 from miipher2.errors import UserError
-from miipher2.inference.corpus.pipeline import Pipeline
-from miipher2.inference.freed_memory import keep_freed_memory
+from miipher2.inference.corpus.worker_process import END, Worker
 from miipher2.inference.items import Row
 from miipher2.inference.job import Job
 
 logger = logging.getLogger("miipher2.inference")
 
-# What jobs want to know of the model.
-FACTS = ("plan", "input_rate", "sample_rate", "hop_length", "identity")
-_END = None  # instead of a window or of restored sound: there is no more
 
+class WorkerPool:
+    """Restore items like ``Pipeline``, with one pipeline in each worker.
 
-class Processes:
-    """Restores items as a ``Pipeline`` does, which each of the processes has.
-
-    They read, cut, join and write; their windows go through the engine of this
-    process and back to where they came from. When one is lost, another one
-    takes its place. What it was at is tried again in the end, one by one, so
-    that what ends its process fails alone.
+    Workers read, cut, join and write. Their windows are restored by the engine
+    of the main process. A worker that dies is replaced. Its items are requeued
+    and retried one by one at the end, so that only an item that kills its
+    worker fails.
 
     Arguments
     ---------
@@ -50,14 +37,14 @@ class Processes:
     folder : str or Path
         The output folder.
     settings : miipher2.inference.job.Settings
-        How outputs are to be.
+        Settings of the outputs.
     report : callable
-        Called with the row of every item, by several threads.
+        Called with the row of every item, from several threads.
     progress : callable
-        Called with the bytes of input and the seconds of sound that were just
-        restored, by several threads.
+        Called with the bytes of input and the seconds of audio of each
+        restored window, from several threads.
     workers : int
-        Processes.
+        Number of worker processes.
     """
 
     def __init__(self, engine, folder, settings, report, progress, workers=2):
@@ -66,57 +53,57 @@ class Processes:
         self.settings = settings
         self.report = report
         self.progress = progress
-        self.workers = workers
+        self.num_workers = workers
         self.windows = queue.Queue(engine.ahead)
-        self.reading = threading.Lock()  # for the items
+        self.reading = threading.Lock()  # guards the items
         self.stop = threading.Event()
         self.failure = None
-        self.helpers = []
+        self.workers = []
         self.threads = []
-        self.lost = []  # items to be tried again
-        self.again = False
+        self.requeued = []
+        self.retrying = False
 
     def run(self, items):
-        """Restores items.
+        """Restore items.
 
         Arguments
         ---------
         items : iterable of miipher2.inference.items.Item
-            What to restore, taken as there is room. What goes wrong with one
-            is in its row.
+            The items, consumed as capacity allows. The error of an item is
+            in its row.
 
         Raises
         ------
         UserError
-            If the model or the report cannot go on.
+            If the model cannot run or a row cannot be reported.
         """
-        self._restore(items, self.workers)
-        if self.lost:
+        self._restore(items, self.num_workers)
+        if self.requeued:
             logger.warning(
-                "a process that read and wrote has ended: the %d recordings "
-                "that it was at are tried one by one",
-                len(self.lost),
+                "a worker process died: retrying its %d recordings one by one",
+                len(self.requeued),
             )
-        self.again = True
-        for item in self.lost:
-            self._restore([item], workers=1)
+        self.retrying = True
+        for item in self.requeued:
+            self._restore([item], num_workers=1)
 
-    def _restore(self, items, workers):
+    def _restore(self, items, num_workers):
+        """Restore items with new workers."""
         self.items = iter(items)
         try:
-            for _ in range(workers):
-                self._start()
-            for window, wav in self.engine.run(self._arriving(workers)):
-                helper, number = window.owner
-                if not helper.gone:
-                    helper.sound.put((number, wav))
-        except BaseException:  # Ctrl-C included
+            for _ in range(num_workers):
+                self._start_worker()
+            for window, wav in self.engine.run(self._receive(num_workers)):
+                worker, number = window.owner
+                if not worker.ended:
+                    worker.restored.put((number, wav))
+        except BaseException:  # includes KeyboardInterrupt
             self.stop.set()
             raise
         finally:
-            for helper in list(self.helpers):
-                self._end(helper)
-            # nobody waits to put something into a full queue
+            for worker in list(self.workers):
+                self._end(worker)
+            # Drain the queue: a thread may be blocked on it.
             while any(thread.is_alive() for thread in self.threads):
                 with contextlib.suppress(queue.Empty):
                     self.windows.get(timeout=0.05)
@@ -124,309 +111,138 @@ class Processes:
         if self.failure:
             raise self.failure
 
-    def _start(self):
-        """Starts a process, and the threads that talk with it."""
-        facts = {name: getattr(self.engine.restorer, name) for name in FACTS}
-        engine = FarEngine(SimpleNamespace(**facts), self.engine.ahead)
-        helper = Helper(engine, self.folder, self.settings)
-        self.helpers.append(helper)
-        talks = (
-            *(self._give_items, self._take_windows),
-            *(self._give_sound, self._take_rows),
+    def _receive(self, reading):
+        """Yield windows in order of arrival, until all workers have read."""
+        while reading:
+            window = self.windows.get()
+            if self.failure:
+                raise self.failure
+            if window is END:
+                reading -= 1
+            else:
+                yield window
+
+    def _start_worker(self):
+        """Start a worker and the threads that exchange messages with it."""
+        worker = Worker(self.engine, self.folder, self.settings)
+        self.workers.append(worker)
+        loops = (
+            self._send_items,
+            self._receive_windows,
+            self._send_restored,
+            self._receive_results,
         )
-        # daemons, so that a second Ctrl-C ends everything
-        helper.threads = [
-            threading.Thread(
-                target=self._talk, args=(talk, helper), daemon=True
-            )
-            for talk in talks
+        # Daemons, so that a second Ctrl-C ends the process.
+        worker.threads = [
+            threading.Thread(target=self._run, args=(loop, worker), daemon=True)
+            for loop in loops
         ]
-        self.threads += helper.threads
-        for thread in helper.threads:
+        self.threads += worker.threads
+        for thread in worker.threads:
             thread.start()
         if self.stop.is_set():
-            self._end(helper)
+            self._end(worker)
 
-    def _end(self, helper):
-        """Tells a process that there is no more, or that the run is over."""
+    def _end(self, worker):
+        """Let a worker finish, or kill it after a stop."""
         if self.stop.is_set():
-            helper.process.kill()
-        helper.sound.put((_END, None))
+            worker.process.kill()
+        worker.restored.put((END, None))
 
-    def _talk(self, talk, helper):
+    def _run(self, loop, worker):
+        """Run a message loop in a thread; ``run`` raises its errors."""
         try:
-            talk(helper)
-        except Exception as error:  # run() raises it
-            self._break(error)
+            loop(worker)
+        except Exception as error:
+            self._abort(error)
 
-    def _give_items(self, helper):
-        while helper.hears(helper.items):
-            helper.has_asked = True
+    def _send_items(self, worker):
+        while worker.receive(worker.items):
+            worker.started = True
             with self.reading:
                 stopped = self.stop.is_set()
                 item = None if stopped else next(self.items, None)
             if item is not None:
-                helper.at_hand[item.ID] = item
-            helper.tell(helper.items, item)
+                worker.pending[item.ID] = item
+            worker.send(worker.items, item)
 
-    def _take_windows(self, helper):
-        channels = {}
-        while message := helper.hears(helper.windows):
+    def _receive_windows(self, worker):
+        channels = {}  # of recordings whose windows are arriving
+        while message := worker.receive(worker.windows):
             if isinstance(message, Exception):
                 raise message
             key, window = message
-            if window is _END:
-                helper.has_read = True
-                self.windows.put(_END)
+            if window is END:
+                worker.all_read = True
+                self.windows.put(END)
                 return
             if window.start == 0:
                 channels[key] = window.channel
             window = window._replace(
-                owner=(helper, window.owner), channel=channels[key]
+                owner=(worker, window.owner), channel=channels[key]
             )
             if window.next_start is None:
                 del channels[key]
             self.windows.put(window)
 
-    def _give_sound(self, helper):
+    def _send_restored(self, worker):
         number = 0
-        while number is not _END:
-            number, wav = helper.sound.get()
-            helper.tell(helper.windows, (number, wav))
+        while number is not END:
+            number, wav = worker.restored.get()
+            worker.send(worker.windows, (number, wav))
 
-    def _take_rows(self, helper):
-        """Takes rows and progress until the process ends."""
-        while told := helper.hears(helper.told):
+    def _receive_results(self, worker):
+        """Receive rows and progress until the worker ends; clean up."""
+        while result := worker.receive(worker.results):
             if self.failure is not None:
-                continue  # it must not wait for somebody to listen
+                continue  # keep receiving, or the worker would block
             try:
-                if isinstance(told, Row):
-                    helper.at_hand.pop(told.ID, None)
-                    self.report(told)
+                if isinstance(result, Row):
+                    worker.pending.pop(result.ID, None)
+                    self.report(result)
                 else:
-                    self.progress(*told)
+                    self.progress(*result)
             except Exception as error:
-                self._break(error)
-        helper.process.join()
-        helper.gone = True
-        self._end(helper)
-        for thread in helper.threads:
+                self._abort(error)
+        worker.process.join()
+        worker.ended = True
+        self._end(worker)
+        for thread in worker.threads:
             if thread is not threading.current_thread():
                 thread.join()
-        self._bury(helper)
+        self._clean_up(worker)
 
-    def _bury(self, helper):
-        """Sees to it that nothing is left of a process, nor is lost."""
-        self.helpers.remove(helper)
-        helper.close()
-        code = helper.process.exitcode
-        for item in helper.at_hand.values():
+    def _clean_up(self, worker):
+        """Clean up an ended worker; if it died, requeue its items."""
+        self.workers.remove(worker)
+        worker.close()
+        code = worker.process.exitcode
+        for item in worker.pending.values():
             job = Job(item, self.folder, self.engine.restorer, self.settings)
             partial_path(job.path).unlink(missing_ok=True)
             if self.stop.is_set():
                 continue
-            if not self.again:
-                self.lost.append(item)
+            if not self.retrying:
+                self.requeued.append(item)
                 continue
             job.fail(
-                UserError(
-                    "the process that read and wrote it ended twice, with "
-                    f"exit code {code} at last"
-                )
+                UserError(f"its worker process died twice, exit code {code}")
             )
             self.report(job.row)
-        if self.stop.is_set() or helper.has_read:
+        if self.stop.is_set() or worker.all_read:
             return
-        if not helper.has_asked:
+        if not worker.started:
             raise UserError(
-                f"a process that reads and writes ended with exit code {code} "
-                "before it began; run the same command again, with fewer "
-                "--workers if memory was short"
+                f"a worker process died with exit code {code} before it "
+                "started; run the same command again, with fewer --workers "
+                "if memory was short"
             )
-        self._start()
+        self._start_worker()
 
-    def _arriving(self, reading):
-        """The windows of all processes, as they come."""
-        while reading:
-            window = self.windows.get()
-            if self.failure:
-                raise self.failure
-            if window is _END:
-                reading -= 1
-            else:
-                yield window
-
-    def _break(self, error):
+    def _abort(self, error):
+        """Stop the run; the first error is raised by ``run``."""
         self.failure = self.failure or error
         self.stop.set()
-        with contextlib.suppress(queue.Full):  # nobody waits for it then
-            self.windows.put_nowait(_END)
-
-
-class Helper:
-    """A process that reads and writes, as the main process sees it.
-
-    Arguments
-    ---------
-    engine : FarEngine
-        For its pipeline.
-    folder, settings : object
-        As ``Pipeline`` takes them.
-
-    Attributes
-    ----------
-    items, windows, told : multiprocessing.connection.Connection
-        To be asked for items; for windows and what becomes of them; for rows
-        and progress.
-    sound : queue.Queue
-        What is to be sent to it.
-    at_hand : dict
-        The items that it has and has told nothing of yet, by ID.
-    has_asked, has_read, gone : bool
-        Whether it has begun, whether all of its windows are here, and whether
-        it has ended.
-    """
-
-    def __init__(self, engine, folder, settings):
-        context = multiprocessing.get_context("spawn")
-        self.items, items = context.Pipe()
-        self.windows, windows = context.Pipe()
-        self.told, told = context.Pipe(duplex=False)
-        self.sound = queue.Queue(engine.ahead)
-        self.at_hand = {}
-        self.has_asked = self.has_read = self.gone = False
-        self.process = context.Process(
-            target=_help,
-            args=(engine, folder, settings, items, windows, told),
-            daemon=True,
-        )
-        with _without_interrupts():
-            self.process.start()
-        for end in (items, windows, told):  # so that its end can be seen
-            end.close()
-
-    def hears(self, connection):
-        """What it says; None once it has ended."""
-        try:
-            return connection.recv()
-        except (EOFError, OSError):
-            return None
-
-    def tell(self, connection, message):
-        """Tells it something, if it is still there."""
-        with contextlib.suppress(OSError):
-            connection.send(message)
-
-    def close(self):
-        """Gives back what it held here."""
-        for connection in (self.items, self.windows, self.told):
-            connection.close()
-
-
-@contextlib.contextmanager
-def _without_interrupts():
-    """What is started inside does not notice Ctrl-C: it is told to stop."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # its start would let Ctrl-C through
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _help(engine, folder, settings, items, windows, told):
-    """What a process does."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    keep_freed_memory()
-    telling = threading.Lock()
-
-    def tell(message):
-        with telling:
-            told.send(message)
-
-    engine.windows = windows
-    pipeline = Pipeline(
-        engine,
-        folder,
-        settings,
-        report=tell,
-        progress=lambda size, seconds: tell((size, seconds)),
-        workers=1,
-    )
-    pipeline.run(_given(items))
-
-
-def _end_with_parent():
-    """Leaves nobody at work who would not know of the next run."""
-    parent = multiprocessing.parent_process()
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
-
-
-def _given(items):
-    """Asks for items until there are no more."""
-    while True:
-        items.send("next")
-        item = items.recv()
-        if item is None:
-            return
-        yield item
-
-
-@dataclasses.dataclass
-class FarEngine:
-    """Has windows restored by another process.
-
-    Arguments
-    ---------
-    restorer : types.SimpleNamespace
-        What jobs want to know of the model.
-    ahead : int
-        How many windows to keep ready.
-    windows : multiprocessing.connection.Connection
-        To that process.
-    """
-
-    restorer: SimpleNamespace
-    ahead: int
-    windows: multiprocessing.connection.Connection = None
-
-    def run(self, windows):
-        """Restores windows, as ``miipher2.inference.batching.Engine`` does it.
-
-        Arguments
-        ---------
-        windows : iterable of Window
-            Those of a channel in order.
-
-        Yields
-        ------
-        window : Window
-            As it was given, those of a channel in order.
-        wav : numpy.ndarray
-            What became of it.
-
-        """
-        away = {}
-        threading.Thread(
-            target=self._send, args=(windows, away), daemon=True
-        ).start()
-        while True:
-            number, wav = self.windows.recv()
-            if number is _END:
-                return
-            yield away.pop(number), wav
-
-    def _send(self, windows, away):
-        last = None, _END
-        try:
-            for number, window in enumerate(windows):
-                away[number] = window
-                sent = window._replace(owner=number)
-                self.windows.send((id(window.channel), sent))
-        except Exception:  # a fault of the program; not every one can be sent
-            last = RuntimeError(traceback.format_exc())
-        self.windows.send(last)
+        # Wake up the engine; if the queue is full, it is awake.
+        with contextlib.suppress(queue.Full):
+            self.windows.put_nowait(END)

@@ -30,11 +30,11 @@ from miipher2.inference.corpus.inputs import list_items
 from miipher2.inference.corpus.journal import Journal
 from miipher2.inference.corpus.manifest import read_rows
 from miipher2.inference.corpus.pipeline import Pipeline
-from miipher2.inference.corpus.workers import Processes
+from miipher2.inference.corpus.workers import WorkerPool
 from miipher2.inference.job import Settings
 
 
-@pytest.fixture(params=[Pipeline, Processes])
+@pytest.fixture(params=[Pipeline, WorkerPool])
 def sides(request, monkeypatch):
     """Threads that read and write, or processes."""
     monkeypatch.setattr(local, "pipeline_for", lambda device: request.param)
@@ -305,7 +305,7 @@ def test_ctrl_c_ends_in_one_line_and_goes_on(
     process = in_child(interrupted)
     assert ended(process) == 130
     lines = [line for line in said.read_text().splitlines() if line]
-    assert lines[-1] == "interrupted; the same command again goes on"
+    assert lines[-1] == "interrupted; run the same command again to resume"
     assert all(line.startswith("failed: ") for line in lines[:-1])
     assert (
         not list(output.glob(".*")) and not (output / "manifest.csv").exists()

@@ -120,7 +120,7 @@ def test_loops_of_links_end(corpus, tmp_path):
 def test_what_cannot_be_listed_is_named(corpus, tmp_path):
     with pytest.raises(UserError, match="no such file or folder"):
         list_items([tmp_path / "nothing"], tmp_path / "out", ".wav")
-    with pytest.raises(UserError, match="no recordings there"):
+    with pytest.raises(UserError, match="no recordings found"):
         list_items([corpus("notes.txt")], tmp_path / "out", ".wav")
     one = corpus("a/x.wav", folder="one") / "a"
     two = corpus("a/x.wav", folder="two") / "a"

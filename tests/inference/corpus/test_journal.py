@@ -167,7 +167,7 @@ def test_two_runs_do_not_share_a_folder(output):
     with Journal(output, 0, 2) as journal:
         journal.append(row("a.wav"))
         for shard, count in ((0, 2), (0, 1), (2, 3)):
-            with pytest.raises(UserError, match="another run is at work"):
+            with pytest.raises(UserError, match="in use by another run"):
                 with Journal(output, shard, count):
                     pass
         with Journal(output, 1, 2) as other:  # the other half of this one
@@ -193,7 +193,7 @@ def test_who_comes_while_the_manifest_is_written_is_sent_away(
     output, monkeypatch
 ):
     def meanwhile(*arguments, **options):
-        with pytest.raises(UserError, match="another run is at work"):
+        with pytest.raises(UserError, match="in use by another run"):
             with Journal(output):
                 pass
         write_rows(*arguments, **options)
@@ -230,5 +230,7 @@ def test_a_full_disk_is_named(tmp_path):
     with Journal(tmp_path) as journal:
         journal.file.close()
         with open("/dev/full", "ab", buffering=0) as journal.file:
-            with pytest.raises(UserError, match="No space left .* make room"):
+            with pytest.raises(
+                UserError, match="No space left .* free some space"
+            ):
                 journal.append(row("a.wav"))

@@ -16,7 +16,7 @@ import pytest
 
 from miipher2.cli import main
 from miipher2.dataio.atomic import partial_path
-from miipher2.inference.corpus import ray_engine as cluster
+from miipher2.inference.corpus import ray_engine
 from miipher2.inference.corpus.manifest import read_rows
 from miipher2.inference.items import Item
 
@@ -63,7 +63,7 @@ def actors():
     return {
         process
         for process, (parent, title) in processes.items()
-        if title.startswith("ray::") and "(Worker)" in title
+        if title.startswith("ray::") and "(Actor)" in title
         if os.getpid() in (parent, processes.get(parent, (0,))[0])
     }
 
@@ -125,9 +125,7 @@ def test_an_actor_is_killed_and_all_is_done(
     made = {path: path.stat().st_ino for path in output.iterdir()}
     for options in (ray, ()):
         assert restore(folder, output, tiny_model, *options) == 0
-        assert "16 recordings (16 of them done before)" in (
-            capsys.readouterr().out
-        )
+        assert "16 recordings (16 already done)" in (capsys.readouterr().out)
     made.pop(output / "manifest.csv")
     assert made == {path: path.stat().st_ino for path in made}
 
@@ -142,7 +140,7 @@ def unpickled_as(code, name, monkeypatch):
     def replaced(items):
         return [Strange(*i) if i.ID == name else i for i in items]
 
-    monkeypatch.setattr(cluster, "_everywhere", replaced)
+    monkeypatch.setattr(ray_engine, "_absolute_inputs", replaced)
 
 
 @pytest.mark.slow
@@ -160,9 +158,7 @@ def test_what_ends_its_process_fails_alone(
     assert not list(output.glob(".*"))
     rows = {row.ID: row for row in read_rows(output / "manifest.csv")}
     assert rows["3.wav"].status == "failed"
-    assert rows["3.wav"].reason == (
-        "the process that restored it ended, 3 times"
-    )
+    assert rows["3.wav"].reason == ("its actor died 3 times")
     assert [row.status for row in rows.values()].count("done") == 11
     assert len(contents(output)) == 11
 
@@ -211,7 +207,7 @@ def test_an_error_of_the_model_is_one_line(
     def elsewhere(arguments):
         return type(arguments)(**{**vars(arguments), "model": "/nowhere"})
 
-    monkeypatch.setattr(cluster, "_paths_everywhere", elsewhere)
+    monkeypatch.setattr(ray_engine, "_absolute_paths", elsewhere)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     folder = recordings({"a.wav": 0.5})
     with pytest.raises(SystemExit):
@@ -257,7 +253,7 @@ def test_without_ray_it_says_what_to_install(
 def test_actors_share_the_cluster(resources, device, actors, expected):
     import argparse
 
-    from miipher2.inference.corpus.ray_engine import _share
+    from miipher2.inference.corpus.ray_engine import _plan
 
     arguments = argparse.Namespace(device=device, actors=actors)
-    assert _share(resources, arguments) == expected
+    assert _plan(resources, arguments) == expected

@@ -93,7 +93,7 @@ def test_run_again_only_what_is_missing_is_done(
     capsys.readouterr()
     code, rows = restore(folder)
     assert code == 0 and [row.status for row in rows] == ["done"] * 4
-    assert "4 recordings (2 of them done before)" in capsys.readouterr().out
+    assert "4 recordings (2 already done)" in capsys.readouterr().out
     for path, number in made.items():
         assert (path.stat().st_ino == number) == (path.name != "b.wav")
     assert rows[0] == before[0] and rows[2] != before[2]

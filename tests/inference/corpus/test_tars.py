@@ -23,8 +23,8 @@ from miipher2.inference.corpus import local  # noqa: E402
 from miipher2.inference.corpus.inputs import list_items  # noqa: E402
 from miipher2.inference.corpus.manifest import read_rows  # noqa: E402
 from miipher2.inference.corpus.pipeline import Pipeline  # noqa: E402
-from miipher2.inference.corpus.tars import Tars  # noqa: E402
-from miipher2.inference.corpus.workers import Processes  # noqa: E402
+from miipher2.inference.corpus.tars import TarJobs  # noqa: E402
+from miipher2.inference.corpus.workers import WorkerPool  # noqa: E402
 from miipher2.inference.job import Settings  # noqa: E402
 from miipher2.inference.recording import Stopped  # noqa: E402
 from miipher2.inference.restorer import Restorer  # noqa: E402
@@ -87,7 +87,7 @@ def everything(folder):
     }
 
 
-@pytest.mark.parametrize("kind", [Pipeline, Processes])
+@pytest.mark.parametrize("kind", [Pipeline, WorkerPool])
 def test_tars_to_a_relative_folder(tiny_model, tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(local, "pipeline_for", lambda device: kind)
@@ -190,7 +190,7 @@ def test_run_again_only_tars_that_are_missing_are_done(
     capsys.readouterr()
     code, rows = restore(*tars)
     assert code == 0 and len(rows) == 6
-    assert "0 recordings and 3 tars (2 of them done" in capsys.readouterr().out
+    assert "0 recordings and 3 tars (2 already done)" in capsys.readouterr().out
     for name, number in made.items():
         path = tmp_path / "out" / name
         assert (path.stat().st_ino == number) == (name != "1.tar")
@@ -241,7 +241,7 @@ def test_reading_a_tar_ends_when_the_run_does(restorer, tmp_path, looks):
     tar = write_tar(tmp_path / "a.tar", shard(0, 2))
     items = list_items([tar], tmp_path / "out", ".wav")
     settings = Settings(16000)
-    tars = Tars(tmp_path / "out", ".wav", settings, restorer, None)
+    tars = TarJobs(tmp_path / "out", ".wav", settings, restorer, None)
 
     class Stop:
         asked = 0
@@ -348,7 +348,7 @@ def test_a_recording_that_is_there_twice(restore, tmp_path):
     with tarfile.open(tar, "a") as file:
         file.addfile(tarfile.TarInfo("a.flac"))
     _, rows = restore(tar)
-    assert rows["in.tar"].reason.endswith("a.flac is in it twice")
+    assert rows["in.tar"].reason.endswith("contains a.flac twice")
 
 
 def test_names_that_lead_elsewhere_stay_names(restore, tmp_path):
@@ -421,7 +421,7 @@ def test_a_disk_that_is_full_for_a_recording_fails_the_tar(
     ("options", "reason"),
     [
         (["OUT"], "tars need webdataset: pip install miipher2[webdataset]"),
-        (["OUT.tar"], "OUT.tar: not a folder, which tars are restored to"),
+        (["OUT.tar"], "OUT.tar: expected a folder, as tars are restored"),
     ],
 )
 def test_what_tars_need(

@@ -1,4 +1,4 @@
-"""Processes that read and write, and what becomes of their work.
+"""WorkerPool that read and write, and what becomes of their work.
 
 Authors
  * The miipher2 authors 2026
@@ -20,10 +20,10 @@ from tiny_restorer import voice
 
 from miipher2.errors import UserError
 from miipher2.inference.batching import Engine
-from miipher2.inference.corpus import workers as processes
+from miipher2.inference.corpus import worker_process
 from miipher2.inference.corpus.inputs import list_items
 from miipher2.inference.corpus.pipeline import Pipeline
-from miipher2.inference.corpus.workers import Processes
+from miipher2.inference.corpus.workers import WorkerPool
 from miipher2.inference.job import Settings
 from miipher2.inference.restorer import Restorer
 
@@ -66,7 +66,7 @@ def test_threads_and_processes_make_the_same(corpus, restorer, tmp_path, model):
     if model == "shipped":
         restorer = Restorer.from_hparams(None, run_opts={"device": "cpu"})
     made = {}
-    for kind in (Pipeline, Processes):
+    for kind in (Pipeline, WorkerPool):
         output = tmp_path / kind.__name__
         items = list_items([corpus], output, ".wav")
         rows, seconds, _ = run(kind, restorer, items, output)
@@ -81,8 +81,8 @@ def test_threads_and_processes_make_the_same(corpus, restorer, tmp_path, model):
                 for path in output.rglob("*.*")
             },
         )
-    assert len(made[Processes][1]) == 6 and len(made[Processes][2]) == 5
-    assert made[Processes] == made[Pipeline]
+    assert len(made[WorkerPool][1]) == 6 and len(made[WorkerPool][2]) == 5
+    assert made[WorkerPool] == made[Pipeline]
 
 
 class Deadly(type(Path())):
@@ -96,9 +96,9 @@ def test_what_ends_its_process_fails_alone(restorer, recordings, tmp_path):
     folder = recordings({f"{number}.wav": 30.0 for number in range(6)})
     items = list_items([folder], tmp_path / "out", ".wav")
     items[3] = items[3]._replace(input=Deadly(items[3].input))
-    rows, seconds, pipeline = run(Processes, restorer, items, tmp_path / "out")
-    assert len(rows) == 6 and not pipeline.helpers
-    assert "ended twice, with exit code 7" in rows.pop("3.wav").reason
+    rows, seconds, pipeline = run(WorkerPool, restorer, items, tmp_path / "out")
+    assert len(rows) == 6 and not pipeline.workers
+    assert "died twice, exit code 7" in rows.pop("3.wav").reason
     assert {row.status for row in rows.values()} == {"done"}
     assert seconds >= 5 * 30
 
@@ -114,7 +114,7 @@ def test_a_lost_process_is_replaced(restorer, recordings, tmp_path):
 
     items = list_items([folder], tmp_path / "out", ".wav")
     rows, _, _ = run(
-        Processes, restorer, items, tmp_path / "out", kill, workers=1
+        WorkerPool, restorer, items, tmp_path / "out", kill, workers=1
     )
     assert len(killed) == 1 and len(rows) == 8
     assert {row.status for row in rows.values()} == {"done"}
@@ -145,7 +145,7 @@ def test_a_fault_ends_the_run_at_once(restorer, recordings, tmp_path, where):
     kinds = {"process": (RuntimeError, "TypeError")}
     kind, words = kinds.get(where, (ValueError, "a fault"))
     with pytest.raises(kind, match=words):
-        run(Processes, restorer, faulty(), tmp_path / "out", report)
+        run(WorkerPool, restorer, faulty(), tmp_path / "out", report)
     assert not multiprocessing.active_children()
     assert not list((tmp_path / "out").glob(".*"))
 
@@ -158,16 +158,16 @@ def test_processes_that_do_not_start_end_the_run(
     restorer, recordings, tmp_path, monkeypatch
 ):
     items = list_items([recordings({"a.wav": 0.5})], tmp_path / "out", ".wav")
-    monkeypatch.setattr(processes, "_help", broken_start)
-    with pytest.raises(UserError, match="ended with exit code 3"):
-        run(Processes, restorer, items, tmp_path / "out")
+    monkeypatch.setattr(worker_process, "run_worker", broken_start)
+    with pytest.raises(UserError, match="died with exit code 3"):
+        run(WorkerPool, restorer, items, tmp_path / "out")
 
 
 MAIN = """
 import os, sys, time
-from miipher2.inference.corpus import workers as processes
 from miipher2.inference.batching import Engine
 from miipher2.inference.corpus.inputs import list_items
+from miipher2.inference.corpus.workers import WorkerPool
 from miipher2.inference.job import Settings
 from miipher2.inference.restorer import Restorer
 
@@ -176,13 +176,13 @@ if __name__ == "__main__":
     restorer = Restorer.from_hparams(model, run_opts={"device": "cpu"})
 
     def report(row):
-        print(*(helper.process.pid for helper in work.helpers), flush=True)
+        print(*(helper.process.pid for helper in pool.workers), flush=True)
         time.sleep(60)
 
-    work = processes.Processes(
+    pool = WorkerPool(
         Engine(restorer), output, Settings(24000), report, lambda *_: None
     )
-    work.run(list_items([folder], output, ".wav"))
+    pool.run(list_items([folder], output, ".wav"))
 """
 
 

@@ -1,0 +1,54 @@
+"""Tests of the progress bar and the log on the console.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import io
+import logging
+import sys
+from pathlib import Path
+
+from miipher2.inference.corpus.progress import Progress, logging_to
+from miipher2.inference.items import Item, Row
+
+logger = logging.getLogger("miipher2.inference")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_lines_above_the_bar(monkeypatch, capsys):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    items = [Item("a.wav", Path("a.wav"), "a.wav", size=8)]
+    with logging_to():
+        logger.info("start")
+        with Progress(items) as progress:
+            progress.advance(4, 1800.0)
+            progress.end(Row("a.wav", "a\n.wav", "a.wav", "failed", "empty"))
+            logger.info("during")
+            progress.advance(4, 1800.0)
+        logger.info("end")
+    assert capsys.readouterr().out == "start\nend\n"
+    lines = [
+        line.rpartition("\r")[2] for line in terminal.getvalue().split("\n")
+    ]
+    assert lines[:2] == ["failed: a\\n.wav: empty", "during"]
+    assert "100%" in lines[2] and "1.00 h at " in lines[2]
+    assert "1 failed, 00:00 left" in lines[2]
+
+
+def test_errors_go_to_stderr_and_the_rest_to_stdout(capsys, tmp_path):
+    with logging_to(tmp_path / "log"):
+        logger.info("information")
+        logger.warning("warning")
+    with logging_to(quiet=True):
+        logger.info("hidden")
+        logger.error("error")
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("information\n", "warning\nerror\n")
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [line.split()[-1] for line in lines] == ["information", "warning"]
