@@ -29,6 +29,7 @@ class Echo:
     device, identity = "cpu", "echo"
     input_rate = sample_rate = 16000
     hop_length = 320
+    input_level = {}
 
     def __init__(self):
         from miipher2.inference.windows import WindowPlan

@@ -1,4 +1,4 @@
-"""Windows of many recordings in batches of few shapes, through the model.
+"""Restore windows of many recordings in batches of a few fixed shapes.
 
 Authors
  * The miipher2 authors 2026
@@ -6,6 +6,7 @@ Authors
 
 import logging
 import math
+import weakref
 from collections import deque
 
 import torch
@@ -15,22 +16,21 @@ from miipher2.inference.windows import Window
 
 logger = logging.getLogger("miipher2.inference")
 
-# Short recordings are padded to the window, its half, quarter or eighth.
+# Short windows are padded to the window length or its half, quarter or eighth.
 HALVINGS = 3
-# Seconds of sound in a batch. None: one window at a time, as long as it is; on
-# a CPU larger batches gain nothing, and padding costs what it is long.
+# Seconds of audio per batch. None: one window at a time, without padding: on a
+# CPU larger batches are not faster.
 BATCH_SECONDS = {"cpu": None, "cuda": 640.0}
-# After so many full batches a batch that is not full waits no longer.
+# An incomplete batch is run after as many windows as fill this many batches.
 PATIENCE = 100
 
 
 class Engine:
-    """Restores windows: collects batches, runs the model, hands back sound.
+    """Collect windows into batches, run the model and return the waveforms.
 
-    A window's sound does not depend on what else is in its batch: a batch is
-    always full (places that are left over repeat its first window), there is
-    one shape for whole windows and one for each length that short recordings
-    are padded to, and rows do not see each other.
+    The output for a window does not depend on the other windows in its batch:
+    batches have a few fixed shapes, unused rows repeat the first window, and
+    the model processes rows independently.
 
     Arguments
     ---------
@@ -38,9 +38,9 @@ class Engine:
         Has ``plan``, ``device``, ``input_rate``, ``restore_windows`` and
         ``output_samples``.
     batch_seconds : float
-        Seconds of sound in a batch; None: by the device.
+        Seconds of audio per batch. None: the default of the device.
     total_seconds : float
-        How much there is to restore at all: a batch need not be larger.
+        Total duration of the input, which limits the size of a batch.
 
     Example
     -------
@@ -63,7 +63,9 @@ class Engine:
 
     def __init__(self, restorer, batch_seconds=None, total_seconds=math.inf):
         self.restorer = restorer
-        self.states = {}  # of the vocoder, by channel
+        # States of the vocoder by channel. A channel whose recording failed
+        # has no last window; its state is freed with it.
+        self.states = weakref.WeakKeyDictionary()
         self.plan = restorer.plan
         device_type = str(restorer.device).partition(":")[0]
         if batch_seconds is None:
@@ -77,16 +79,16 @@ class Engine:
 
     @property
     def ahead(self):
-        """How many windows to keep ready: two batches and some more."""
+        """Number of windows to prefetch: two batches and some more."""
         return 2 * self.rows(self.plan.samples) + 2
 
     def rows(self, samples):
-        """How many windows of some length are in a batch.
+        """Return the batch size for windows of a length.
 
         Arguments
         ---------
         samples : int
-            The length that they are padded to.
+            Padded length of the windows.
 
         Returns
         -------
@@ -98,7 +100,7 @@ class Engine:
         return max(1, self.batch_samples // samples)
 
     def run(self, windows):
-        """Restores windows.
+        """Restore windows.
 
         Arguments
         ---------
@@ -108,13 +110,13 @@ class Engine:
         Yields
         ------
         window : Window
-            As it was given, those of a channel in order.
+            An input window; those of a channel in order.
         wav : numpy.ndarray
-            ``(frames * hop,)`` or, for a shorter window, what it stands for;
-            float32 at the model's output rate and at the model's level.
+            ``(frames * hop_length,)``, or shorter if the window is shorter
+            than the others; float32 at the model's output rate, before the
+            loudness is restored.
         """
-        # The next batch is launched before the last one is fetched, so that a
-        # GPU always has something to do.
+        # Launch a batch before fetching the previous one, to keep a GPU busy.
         launched = deque()
         for batch in self._batches(windows):
             if isinstance(batch, Window):
@@ -128,11 +130,12 @@ class Engine:
             yield from self._fetch(*launched.popleft())
 
     def _batches(self, windows):
-        """Full batches as they fill up, then the others; silence at once.
+        """Yield ``(shape, windows)`` of each batch, and silent windows.
 
-        A rare shape does not wait for ever, as its recordings do with it.
+        Batches are yielded when they are full or have waited for long, as a
+        waiting window holds up its recording; then the remaining ones.
         """
-        waiting = {}  # number of the first window, and all, by shape
+        waiting = {}  # shape -> number of the first window, windows
         for number, window in enumerate(windows):
             if window.channel.silent:
                 yield window
@@ -148,10 +151,10 @@ class Engine:
             yield shape, group
 
     def _shape(self, samples):
-        """The length that a window is padded to, and if its end is masked.
+        """Return the padded length of a window and whether it needs a mask.
 
-        Without a batch to share there is no need of either. What is missing
-        in the last frame alone is no reason for a mask.
+        Windows are not padded if batches hold one window. Padding within the
+        last frame needs no mask.
         """
         if self.batch_samples is None:
             return samples, False
@@ -165,27 +168,31 @@ class Engine:
         return fitting[-1] * hop, frames < fitting[-1]
 
     def _launch(self, shape, windows):
-        """Gives batches to the model; halves them when memory runs out."""
+        """Run the model on windows of one shape; yield windows and waveforms.
+
+        The batch size is halved if the device runs out of memory.
+        """
         while windows:
             rows = self.rows(shape[0])
             part, rest = windows[:rows], windows[rows:]
             try:
                 wavs, states = self._restore(shape, part, rows)
-                wavs = _send_back(wavs)
+                wavs = _copy_to_host(wavs)
             except RuntimeError as error:
                 if not _out_of_memory(error):
                     raise
                 wavs = None
-            if wavs is None:  # out here, as an exception holds on to memory
+            if wavs is None:  # not in "except": the exception holds memory
                 self._halve(rows, shape[0])
                 continue
-            self.states = states
+            self.states = weakref.WeakKeyDictionary(states)
             yield part, wavs
             windows = rest
 
     def _restore(self, shape, windows, rows):
+        """Run the model on a batch; return its waveforms and states."""
         samples, masked = shape
-        # pinned, so that nobody waits for its copy to the GPU
+        # pinned memory, for an asynchronous copy to the GPU
         on_gpu = str(self.restorer.device).startswith("cuda")
         wavs = torch.zeros(rows, samples, pin_memory=on_gpu)
         lengths = torch.zeros(rows, dtype=torch.float64)
@@ -200,6 +207,7 @@ class Engine:
         )
 
     def _halve(self, rows, samples):
+        """Halve the batch size."""
         if rows == 1:
             raise UserError(
                 f"{self.restorer.device}: out of memory with one window of "
@@ -216,10 +224,10 @@ class Engine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _fetch(self, windows, wavs, sent):
-        """Sound of the batch, with what was padded cut off."""
-        if sent is not None:
-            sent.synchronize()
+    def _fetch(self, windows, wavs, copied):
+        """Yield the windows of a batch and their waveforms without padding."""
+        if copied is not None:
+            copied.synchronize()
         for window, wav in zip(windows, wavs.numpy(), strict=False):
             count = len(window.samples)
             if count < self.plan.samples:
@@ -227,27 +235,30 @@ class Engine:
             yield window, wav
 
 
-def _send_back(wavs):
-    """Starts to copy a batch to the host, before the next one is launched.
+def _copy_to_host(wavs):
+    """Start an asynchronous copy of a batch to the host.
 
     Returns
     -------
     wavs : torch.Tensor
         On the host.
-    sent : torch.cuda.Event
-        After which they are there; None: they are.
+    copied : torch.cuda.Event
+        Signals the end of the copy. None: it has ended.
     """
     if not wavs.is_cuda:
         return wavs.cpu(), None
     host = torch.empty(wavs.shape, dtype=wavs.dtype, pin_memory=True)
     host.copy_(wavs, non_blocking=True)
-    sent = torch.cuda.Event(blocking=True)
-    sent.record(torch.cuda.current_stream(wavs.device))
-    return host, sent
+    copied = torch.cuda.Event(blocking=True)
+    copied.record(torch.cuda.current_stream(wavs.device))
+    return host, copied
 
 
 def _out_of_memory(error):
-    """Whether it is that; a CPU and CUDA's libraries say so in words only."""
+    """Return whether an error reports a lack of memory.
+
+    CPU allocators and CUDA's libraries raise a plain ``RuntimeError``.
+    """
     words = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
     return isinstance(error, torch.OutOfMemoryError) or any(
         word in str(error) for word in words

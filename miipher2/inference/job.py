@@ -1,4 +1,4 @@
-"""One recording from its file to its restored file, and the row about it.
+"""Restore one file and record the result in a row.
 
 Authors
  * The miipher2 authors 2026
@@ -21,17 +21,17 @@ from miipher2.inference.writing import RestoredRecording
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How outputs are to be.
+    """Settings of the output files.
 
     Arguments
     ---------
     sample_rate : int
         Hz.
     channels : str
-        ``each``: every channel for itself; ``mono``: their mean.
+        ``each``: restore every channel; ``mono``: restore their mean.
     loudness : str or float
-        ``input``: as loud as the input; a number: LUFS; ``off``: as the model
-        speaks.
+        ``input``: that of the input; a number: LUFS; ``off``: that of the
+        model's output.
 
     Example
     -------
@@ -51,25 +51,25 @@ class Settings:
 
 
 class Job:
-    """Restores one item; the engine stands between its two sides.
+    """Reads, collects and writes one recording; an ``Engine`` restores it.
 
     Arguments
     ---------
     item : miipher2.inference.items.Item
-        What to restore.
+        The recording.
     folder : str or Path
         The output folder.
     restorer : miipher2.inference.restorer.Restorer
         The model.
     settings : Settings
-        How the output is to be.
+        Settings of the output.
     stop : threading.Event
-        Once it is set, reading ends.
+        Once it is set, reading raises ``Stopped``.
 
     Attributes
     ----------
     row : miipher2.inference.items.Row
-        What became of it, once it is over.
+        The result, complete after ``end``.
     """
 
     def __init__(self, item, folder, restorer, settings, stop=None):
@@ -78,7 +78,11 @@ class Job:
         self.restorer = restorer
         self.settings = settings
         self.recording = Recording(
-            item.input, restorer.input_rate, settings.channels, stop
+            item.input,
+            restorer.input_rate,
+            settings.channels,
+            stop,
+            restorer.input_level,
         )
         self.restored = None
         self.row = Row(
@@ -89,16 +93,17 @@ class Job:
             settings=str(settings),
         )
         self.started = time.monotonic()
-        # for the pipeline: what waits to be written, and who is at it
+        # for the pipeline: restored windows that wait to be written, whether a
+        # thread is writing them, and whether the job has ended
         self.pieces, self.busy, self.over = deque(), False, False
 
     def measure(self):
-        """Reads the recording for the first time.
+        """Read the recording for the first time.
 
         Raises
         ------
         UserError
-            If it cannot be read, or cannot be written anyway.
+            If it cannot be read, or the output cannot be created.
         """
         recording, row = self.recording, self.row
         recording.measure()
@@ -114,22 +119,22 @@ class Job:
         )
 
     def windows(self):
-        """Reads the recording, once it is measured.
+        """Cut the measured recording into windows.
 
         Yields
         ------
         miipher2.inference.windows.Window
-            Owned by this job.
+            With this job as ``owner``.
 
         Raises
         ------
         UserError
-            If it cannot be read any more.
+            If the file can no longer be read.
         """
         yield from self.recording.windows(self.restorer.plan, owner=self)
 
     def seconds(self, window):
-        """Duration of what a window adds to those before it."""
+        """Return the duration that a window adds to the previous ones."""
         samples = len(window.samples)
         if window.next_start is not None:
             frames = window.next_start - window.start
@@ -137,7 +142,7 @@ class Job:
         return samples / self.restorer.input_rate / self.row.channels
 
     def add(self, window, wav):
-        """Takes a restored window.
+        """Add a restored window; end the job after the last one.
 
         Arguments
         ---------
@@ -149,16 +154,16 @@ class Job:
         Returns
         -------
         bool
-            Whether it was the last one: the output is there.
+            Whether the output has been written.
 
         Raises
         ------
         UserError
-            If it cannot be written, or the model has given no sound.
+            If it cannot be written, or the samples are not finite.
         """
         if not np.isfinite(wav).all():
             raise UserError(
-                f"{self.item.input}: the model gave NaN or infinite samples; "
+                f"{self.item.input}: the model returned NaN or infinite samples; "
                 "try --precision fp32"
             )
         if not self.restored.add(window, wav):
@@ -170,12 +175,12 @@ class Job:
         return True
 
     def fail(self, error):
-        """Ends without an output.
+        """End the job without an output.
 
         Arguments
         ---------
         error : UserError
-            Why.
+            The reason.
         """
         skipped = isinstance(error, NoAudioStream)
         self.row.status = "skipped" if skipped else "failed"
@@ -184,7 +189,7 @@ class Job:
         self.end()
 
     def end(self):
-        """Lets go of what was collected and closes the row."""
+        """Delete what was collected and complete the row."""
         if self.restored is not None:
             self.restored.close()
         self.over = True

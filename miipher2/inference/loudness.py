@@ -1,4 +1,4 @@
-"""Loudness and true peak, measured while sound streams by.
+"""Streaming meters of loudness and true peak.
 
 Authors
  * The miipher2 authors 2026
@@ -14,19 +14,19 @@ from scipy.signal import sosfilt, tf2sos
 
 from miipher2.dataio.speech_level import PowerHistogram
 
-# True peak that nothing written exceeds. The standard's own meter, which reads
-# up to 0.1 dB more than this one, still shows less than -1 dB.
+# Highest true peak of an output. The reference meter of BS.1770 reads up to
+# 0.1 dB more than this one, which is still below -1 dB.
 CEILING = 10 ** (-1.1 / 20)
-PIECE = 2**14  # samples, whose fourfold stays in a processor's cache
-GATE_LUFS = -70.0  # what BS.1770 never counts
+CHUNK = 2**14  # samples; four times as many still fit in a CPU's cache
+GATE_LUFS = -70.0  # absolute gate of BS.1770
 LUFS_OF_POWER_1 = -0.691
 
 
 class Loudness:
     """Integrated loudness by ITU-R BS.1770, with pyloudnorm's filters.
 
-    ``pyloudnorm.Meter`` wants all of the sound at once. All channels count
-    alike.
+    ``pyloudnorm.Meter`` needs the complete signal; this one takes blocks of
+    any length. All channels have the same weight.
 
     Arguments
     ---------
@@ -49,12 +49,12 @@ class Loudness:
         self.sos = _weighting(sample_rate)
         self.state = None
         self.step = round(self.STEP_SECONDS * sample_rate)
-        self.rest = np.zeros(0)  # power by sample, less than a step
-        self.steps = np.zeros(0)  # the last steps, less than a block
+        self.rest = np.zeros(0)  # power of samples that are not yet a step
+        self.steps = np.zeros(0)  # steps that are not yet a block
         self.blocks = PowerHistogram()
 
     def add(self, samples):
-        """Measures the next samples.
+        """Measure the next samples.
 
         Arguments
         ---------
@@ -78,24 +78,24 @@ class Loudness:
         self.steps = steps[-(self.STEPS - 1) :]
 
     def value(self):
-        """LUFS; -inf where no block is above the gate of -70 LUFS."""
+        """Return LUFS; -inf if no block is above the gate of -70 LUFS."""
         blocks = self.blocks
-        if not blocks.counts.any():  # shorter than a block
+        if not blocks.counts.any():  # the signal is shorter than a block
             blocks = PowerHistogram()
             steps = np.repeat(self.steps, self.step)
             powers = np.concatenate([steps, self.rest])
             blocks.add(powers.mean(keepdims=True) if len(powers) else powers)
         gate = GATE_LUFS - LUFS_OF_POWER_1
-        audible = blocks.mean(gate)
-        if not audible:
+        gated = blocks.mean(gate)
+        if not gated:
             return -math.inf
-        power = blocks.mean(max(gate, 10 * math.log10(audible) - 10))
+        power = blocks.mean(max(gate, 10 * math.log10(gated) - 10))
         return LUFS_OF_POWER_1 + 10 * math.log10(power)
 
 
-@functools.cache  # as every recording wants them
+@functools.cache
 def _weighting(sample_rate):
-    """The standard's filters as second-order sections ``(2, 6)``."""
+    """Return the filters of BS.1770 as second-order sections ``(2, 6)``."""
     filters = (
         pyloudnorm.IIRfilter(4.0, 0.5**0.5, 1500.0, sample_rate, "high_shelf"),
         pyloudnorm.IIRfilter(0.0, 0.5, 38.0, sample_rate, "high_pass"),
@@ -104,7 +104,7 @@ def _weighting(sample_rate):
 
 
 class TruePeak:
-    """The highest value between the samples, by fourfold oversampling.
+    """True peak by BS.1770: the peak after fourfold oversampling.
 
     Arguments
     ---------
@@ -114,37 +114,37 @@ class TruePeak:
     Example
     -------
     >>> peak = TruePeak(16000)
-    >>> sine = np.tile([0.5, 0.5, -0.5, -0.5], 4000)  # between its tops
+    >>> sine = np.tile([0.5, 0.5, -0.5, -0.5], 4000)  # peaks between samples
     >>> peak.add((sine * np.hanning(16000)).astype("float32"))
     >>> round(peak.value(), 2)
     0.71
     """
 
     def __init__(self, sample_rate):
-        self.oversampled = soxr.ResampleStream(
+        self.oversampler = soxr.ResampleStream(
             sample_rate, 4 * sample_rate, 1, dtype="float32", quality="HQ"
         )
         self.peak = 0.0
 
     def add(self, samples):
-        """Measures the next samples.
+        """Measure the next samples.
 
         Arguments
         ---------
         samples : numpy.ndarray
             ``(time,)`` float32.
         """
-        for start in range(0, len(samples), PIECE):
-            piece = samples[start : start + PIECE]
-            self._look(self.oversampled.resample_chunk(piece))
-        self._look(samples)
+        for start in range(0, len(samples), CHUNK):
+            chunk = samples[start : start + CHUNK]
+            self._update(self.oversampler.resample_chunk(chunk))
+        self._update(samples)
 
     def value(self):
-        """The peak; nothing can be added after it."""
+        """Return the peak; ends the measurement."""
         rest = np.zeros(0, dtype=np.float32)
-        self._look(self.oversampled.resample_chunk(rest, last=True))
+        self._update(self.oversampler.resample_chunk(rest, last=True))
         return self.peak
 
-    def _look(self, samples):
+    def _update(self, samples):
         if len(samples):
             self.peak = max(self.peak, float(np.abs(samples).max()))

@@ -1,10 +1,11 @@
-"""The folder of a model: where it is, and what tells it from others.
+"""Model folders: where they are, their identity and their older class names.
 
 Authors
  * The miipher2 authors 2026
 """
 
 import hashlib
+import re
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -12,32 +13,53 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from miipher2.errors import UserError
 
-# Models that come with the package, by name, and the one that is taken where
-# none is named.
+# Models that come with the package, and the default one
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 DEFAULT = "compact"
 
+HYPERPARAMS = "hyperparams.yaml"
 
-def find_model(source=None):
-    """The folder of a model.
+# Model folders written by version 0.1.0 name these classes and arguments.
+OLD_CLASSES = {
+    "miipher2.ssl.SSLBackbone": "miipher2.models.backbone.SSLBackbone",
+    "miipher2.cleaner.FeatureCleaner": "miipher2.models.cleaner.FeatureCleaner",
+    "miipher2.adapters.ParallelAdapter": (
+        "miipher2.models.adapters.ParallelAdapter"
+    ),
+    "miipher2.vocoders.build_vocoder": (
+        "miipher2.models.vocoders.base.build_vocoder"
+    ),
+    "miipher2.vocoders.HiFiGAN": "miipher2.models.vocoders.hifigan.HiFiGAN",
+    "miipher2.vocoders.istft.ISTFTVocoder": (
+        "miipher2.models.vocoders.istft.ISTFTVocoder"
+    ),
+    "miipher2.vocoders.harmonic.HarmonicVocoder": (
+        "miipher2.models.vocoders.harmonic.HarmonicVocoder"
+    ),
+}
+OLD_ARGUMENTS = {"keep": "spectral_gate"}  # of HarmonicVocoder
+
+
+def find_model(source: str | Path | None = None) -> Path:
+    """Return the folder of a model; download it if needed.
 
     Arguments
     ---------
     source : str or Path
         A folder, the name of a model that comes with this package, or a
-        repository on the Hugging Face hub; None: the package's default.
+        repository on the Hugging Face hub. None: the default model.
 
     Returns
     -------
     Path
-        It holds ``hyperparams.yaml``.
+        Contains ``hyperparams.yaml``.
 
     Raises
     ------
     UserError
-        If there is none.
+        If there is no such model.
     """
-    if source is None:  # whatever there is of that name in this folder
+    if source is None:  # even if the working directory has such a folder
         return PRETRAINED / DEFAULT
     if (PRETRAINED / source).is_dir() and not Path(source).exists():
         return PRETRAINED / source
@@ -51,17 +73,17 @@ def find_model(source=None):
                 f"{source}: neither a folder nor a repository on the hub "
                 f"({reason})"
             ) from None
-    if not (folder / "hyperparams.yaml").is_file():
+    if not (folder / HYPERPARAMS).is_file():
         raise UserError(
-            f"{folder}: not a restoration model: no hyperparams.yaml; "
+            f"{folder}: not a restoration model: no {HYPERPARAMS}; "
             "expected the folder 'model' in the output_folder of stage 2 "
             "(python train.py hparams/vocoder.yaml ...)"
         )
     return folder
 
 
-def model_identity(folder):
-    """Tells a model from others by what its files hold.
+def model_identity(folder: Path) -> str:
+    """Return a hash of a model's files.
 
     Arguments
     ---------
@@ -88,3 +110,33 @@ def model_identity(folder):
                 while block := file.read(2**20):
                     hashed.update(block)
     return hashed.hexdigest()[:12]
+
+
+def update_names(text: str) -> str:
+    """Replace old class and argument names in a model's YAML.
+
+    Arguments
+    ---------
+    text : str
+        The YAML.
+
+    Returns
+    -------
+    str
+        The same text if it names no old class.
+
+    Example
+    -------
+    >>> print(update_names("a: !new:miipher2.ssl.SSLBackbone"))
+    a: !new:miipher2.models.backbone.SSLBackbone
+    """
+
+    def new_tag(tag):
+        return tag[1] + OLD_CLASSES.get(tag[2], tag[2])
+
+    updated = re.sub(r"(!(?:new|name|apply):)([\w.]+)", new_tag, text)
+    if updated == text:
+        return text
+    for old, new in OLD_ARGUMENTS.items():
+        updated = re.sub(rf"^( +){old}:", rf"\g<1>{new}:", updated, flags=re.M)
+    return updated

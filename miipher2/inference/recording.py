@@ -1,4 +1,4 @@
-"""One recording on its way in: measured first, then cut into windows.
+"""Reading a recording: measure it, then cut it into windows.
 
 Authors
  * The miipher2 authors 2026
@@ -14,47 +14,49 @@ from miipher2.errors import UserError
 from miipher2.inference.loudness import Loudness
 from miipher2.inference.windows import Channel, Window
 
-RATES = (1000, 384000)  # Hz; other headers are damaged
+RATES = (1000, 384000)  # Hz; a header with another rate is corrupt
 MAX_CHANNELS = 8
-# What is shorter is kept between the two passes, longer is read again.
-KEPT_SECONDS = 60.0
+# Shorter recordings are cached between the two passes, others are read twice.
+CACHE_SECONDS = 60.0
 
 
 class Stopped(Exception):
-    """The run is over; what is being read does not matter any more."""
+    """Raised by a reader after its run was stopped."""
 
 
 class Recording:
-    """A recording at the model's rate.
+    """A recording, resampled to the model's input rate.
 
-    It is read twice, as the model wants speech at one level and the level is
-    known at the end only.
+    It is read twice, in blocks: the gain of the model's input is known only
+    after the first pass.
 
     Arguments
     ---------
     path : str or Path
         A file of any format, see ``miipher2.dataio.decoding``.
     sample_rate : int
-        Hz that the model wants.
+        The model's input rate in Hz.
     channels : str
-        ``each``: every channel for itself; ``mono``: their mean.
+        ``each``: restore every channel; ``mono``: restore their mean.
     stop : threading.Event
-        Once it is set, reading ends with ``Stopped``.
+        Once it is set, reading raises ``Stopped``.
+    input_level : dict
+        Arguments of ``SpeechLevel.gain``. None: its defaults.
 
     Attributes
     ----------
     rate : int
-        Hz of the file.
+        Sample rate of the file in Hz.
     frames : int
-        Samples a channel in the file.
+        Samples per channel in the file.
     samples : int
-        Samples a channel at the model's rate.
+        Samples per channel at the model's input rate.
     channels : list of Channel
-        With the gain for the model.
+        Set by ``measure``.
     loudness : list of float
         LUFS of each channel.
     note : str
-        What is odd about the file; empty if nothing is.
+        A warning about the file, such as a missing end; else empty.
 
     Example
     -------
@@ -72,81 +74,85 @@ class Recording:
     [0, 0, 200, 200]
     """
 
-    def __init__(self, path, sample_rate, channels="each", stop=None):
+    def __init__(
+        self, path, sample_rate, channels="each", stop=None, input_level=None
+    ):
         self.path = path
         self.sample_rate = sample_rate
         self.mono = channels == "mono"
         self.stop = stop or threading.Event()
+        self.input_level = input_level or {}
         self.frames = self.samples = 0
-        self.kept = []
+        self.cache = []
         self.note = ""
 
     @classmethod
-    def of_samples(cls, wav, sample_rate):
-        """A recording that is in memory already.
+    def from_samples(cls, wav, sample_rate, input_level=None):
+        """Create a measured recording from samples in memory.
 
         Arguments
         ---------
         wav : numpy.ndarray
-            ``(time,)`` float32 at the model's rate.
+            ``(time,)`` float32 at the model's input rate.
         sample_rate : int
             Hz.
+        input_level : dict
+            See the class.
 
         Returns
         -------
         Recording
-            Measured.
         """
-        recording = cls("the clip", sample_rate)
+        recording = cls("the clip", sample_rate, input_level=input_level)
         recording._measure(AudioStream(sample_rate, 1, [wav[:, None]]))
-        recording.kept = [wav[:, None]]
+        recording.cache = [wav[:, None]]
         return recording
 
     @property
     def seconds(self):
-        """Its duration."""
+        """Duration of the file."""
         return self.frames / self.rate
 
     def measure(self):
-        """Reads it for the first time.
+        """Read the recording for the first time.
 
         Raises
         ------
         UserError
-            If it cannot be read, holds nothing or something that is no
-            sound.
+            If it cannot be read, is empty or holds samples that are not
+            finite.
         """
-        with open_audio(self.path) as sound:
-            self._check(sound)
-            self._measure(sound)
-            promised, cut_off = sound.header_length, sound.truncated
-        if promised is not None and self.frames < promised:
+        with open_audio(self.path) as audio:
+            self._check(audio)
+            self._measure(audio)
+            length, truncated = audio.header_length, audio.truncated
+        if length is not None and self.frames < length:
             self.note = (
-                f"ends after {self.seconds:.3f} s; its header promises "
-                f"{promised / self.rate:.3f} s"
+                f"ends after {self.seconds:.3f} s; its header "
+                f"specifies {length / self.rate:.3f} s"
             )
-        elif cut_off:
+        elif truncated:
             self.note = f"ends after {self.seconds:.3f} s; its end is missing"
 
-    def _check(self, sound):
-        if not RATES[0] <= sound.rate <= RATES[1]:
+    def _check(self, audio):
+        if not RATES[0] <= audio.rate <= RATES[1]:
             raise UserError(
-                f"{self.path}: a sample rate of {sound.rate} Hz; expected "
+                f"{self.path}: a sample rate of {audio.rate} Hz; expected "
                 f"{RATES[0]} to {RATES[1]}"
             )
-        if sound.channels > MAX_CHANNELS and not self.mono:
+        if audio.channels > MAX_CHANNELS and not self.mono:
             raise UserError(
-                f"{self.path}: {sound.channels} channels; expected at most "
+                f"{self.path}: {audio.channels} channels; expected at most "
                 f"{MAX_CHANNELS}, or --channels mono for their mean"
             )
 
-    def _measure(self, sound):
-        self.rate = sound.rate
-        count = 1 if self.mono else sound.channels
+    def _measure(self, audio):
+        self.rate = audio.rate
+        count = 1 if self.mono else audio.channels
         levels = [SpeechLevel(self.sample_rate) for _ in range(count)]
         meters = [Loudness(self.sample_rate) for _ in range(count)]
-        limit = KEPT_SECONDS * self.sample_rate / count
-        for block in self._blocks(sound):
+        limit = CACHE_SECONDS * self.sample_rate / count
+        for block in self._blocks(audio):
             for level, meter, samples in zip(
                 levels, meters, block.T, strict=True
             ):
@@ -154,22 +160,23 @@ class Recording:
                 meter.add(samples)
             self.samples += len(block)
             if self.samples <= limit:
-                self.kept.append(block)
+                self.cache.append(block)
         if self.samples > limit:
-            self.kept = []
+            self.cache = []
         if not self.frames:
             raise UserError(f"{self.path}: holds no samples")
         self.loudness = [meter.value() for meter in meters]
         self.channels = [
-            Channel(level.gain(), level.is_silence()) for level in levels
+            Channel(level.gain(**self.input_level), level.is_silence())
+            for level in levels
         ]
 
-    def _blocks(self, sound):
-        """Blocks ``(time, channels)`` at the model's rate."""
-        channels = 1 if self.mono else sound.channels
-        resampled = resampler(sound.rate, self.sample_rate, channels)
+    def _blocks(self, audio):
+        """Yield blocks ``(time, channels)`` at the model's input rate."""
+        channels = 1 if self.mono else audio.channels
+        resampled = resampler(audio.rate, self.sample_rate, channels)
         self.frames = 0
-        for block in sound.blocks:
+        for block in audio.blocks:
             if self.stop.is_set():
                 raise Stopped
             if not np.isfinite(block).all():
@@ -184,31 +191,31 @@ class Recording:
             yield resampled(block[:0], last=True)
 
     def windows(self, plan, owner):
-        """Reads it for the second time.
+        """Cut the measured recording into windows.
 
         Arguments
         ---------
         plan : miipher2.inference.windows.WindowPlan
-            How to cut.
+            Window length and overlap.
         owner : object
-            Goes with every window.
+            Stored in each window.
 
         Yields
         ------
         Window
-            For every stretch of time one for each channel.
+            For each position, one per channel.
 
         Raises
         ------
         UserError
-            If it cannot be read any more, or is another one by now.
+            If the file can no longer be read or has changed.
         """
-        if self.kept:
-            yield from self._cut(self.kept, plan, owner)
+        if self.cache:
+            yield from self._cut(self.cache, plan, owner)
             return
-        with open_audio(self.path) as sound:
+        with open_audio(self.path) as audio:
             frames = self.frames
-            yield from self._cut(self._blocks(sound), plan, owner)
+            yield from self._cut(self._blocks(audio), plan, owner)
             if self.frames != frames:
                 raise UserError(f"{self.path}: changed while it was read")
 
@@ -216,25 +223,20 @@ class Recording:
         starts = plan.starts(self.samples)
         start, next_start = next(starts), next(starts, None)
         size = plan.frames(self.samples) * plan.hop_length
-        held, first, end = [], 0, 0  # blocks with samples [first, end)
+        buffered, first, end = [], 0, 0  # blocks with samples [first, end)
         for block in blocks:
-            held.append(block)
+            buffered.append(block)
             end += len(block)
             while end >= min(self.samples, start * plan.hop_length + size):
-                whole = np.concatenate(held)
-                piece = whole[start * plan.hop_length - first :]
+                buffer = np.concatenate(buffered)
+                segment = buffer[start * plan.hop_length - first :][:size]
                 for channel, samples in zip(
-                    self.channels, piece[:size].T, strict=True
+                    self.channels, segment.T, strict=True
                 ):
-                    yield Window(
-                        owner,
-                        channel,
-                        np.ascontiguousarray(samples),
-                        start,
-                        next_start,
-                    )
+                    samples = np.ascontiguousarray(samples)
+                    yield Window(owner, channel, samples, start, next_start)
                 if next_start is None:
                     return
                 start, next_start = next_start, next(starts, None)
-                held = [whole[start * plan.hop_length - first :]]
+                buffered = [buffer[start * plan.hop_length - first :]]
                 first = start * plan.hop_length

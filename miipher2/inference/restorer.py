@@ -1,13 +1,18 @@
-"""Restoring speech with a trained model.
+"""Inference interface of a trained restoration model.
 
 Authors
  * The miipher2 authors 2026
 """
 
+from __future__ import annotations
+
 import io
 import itertools
 import pickle
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,33 +22,53 @@ from speechbrain.utils.fetching import LocalStrategy
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from miipher2.dataio.hparams import yaml_errors
 from miipher2.dataio.output_names import check_overwriting
 from miipher2.errors import UserError
 from miipher2.inference.batching import Engine
-from miipher2.inference.items import Item
+from miipher2.inference.items import Item, Row
 from miipher2.inference.job import Job, Settings
-from miipher2.inference.model_folder import find_model, model_identity
+from miipher2.inference.model_folder import (
+    HYPERPARAMS,
+    find_model,
+    model_identity,
+    update_names,
+)
 from miipher2.inference.recording import Recording
 from miipher2.inference.trust import check_yaml
-from miipher2.inference.windows import WindowPlan
+from miipher2.inference.windows import Window, WindowPlan
 from miipher2.inference.writing import RestoredChannel, final_gains
 
-# What autocast runs in the lower precision, whatever its weights are in.
-CAST = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
+# Layers that autocast runs in the lower precision, whatever their weights have
+AUTOCAST_LAYERS = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
 
 
 class Restorer(Pretrained):
-    """Restores degraded speech: features, cleaned, spoken again.
+    """Restores degraded speech with a trained model.
 
-    The loudness of the input comes back, silence stays silence, and the output
-    is as long as the input, to the sample. Memory does not depend on how long
-    that is.
+    The features of a frozen speech encoder are cleaned by adapters, and a
+    vocoder synthesises speech from them. The output has the duration and the
+    loudness of the input, to the sample, and is silent where the input is.
+    Long recordings are restored in windows, so memory does not depend on the
+    duration.
 
     Arguments
     ---------
-    *args, **kwargs
-        As ``speechbrain.inference.interfaces.Pretrained`` takes them; made by
-        ``from_hparams``.
+    *args : tuple
+    **kwargs : dict
+        See ``speechbrain.inference.interfaces.Pretrained``. Use
+        ``from_hparams`` to load a model.
+
+    Attributes
+    ----------
+    input_rate : int
+        Hz of the input waveforms.
+    sample_rate : int
+        Hz of the restored waveforms.
+    hop_length : int
+        Output samples per frame.
+    identity : str
+        Hash of the model's files.
 
     Example
     -------
@@ -54,77 +79,92 @@ class Restorer(Pretrained):
     HPARAMS_NEEDED = ["window_seconds", "overlap_seconds"]
     MODULES_NEEDED = ["cleaner", "generator"]
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.mods.cleaner.prepare_inference()
         self.mods.generator.prepare_inference()
         self._cast_weights()
-        self.input_rate = self.mods.cleaner.sample_rate
-        self.sample_rate = self.mods.generator.sample_rate
-        self.hop_length = self.mods.generator.hop_length
+        self.input_rate: int = self.mods.cleaner.sample_rate
+        self.sample_rate: int = self.mods.generator.sample_rate
+        self.hop_length: int = self.mods.generator.hop_length
         self.identity = ""
 
-    def _cast_weights(self):
-        """Does once what autocast would do with every window."""
+    def _cast_weights(self) -> None:
+        """Cast weights once, which autocast would do in every window."""
         dtype = AMPConfig.from_name(self.precision).dtype
         if dtype == torch.float32:
             return
         for module in self.mods.modules():
-            if isinstance(module, CAST) and not is_parametrized(module):
+            if isinstance(module, AUTOCAST_LAYERS) and not is_parametrized(
+                module
+            ):
                 for parameter in module.parameters(recurse=False):
                     parameter.data = parameter.data.to(dtype)
 
     @classmethod
-    def from_hparams(cls, source=None, trust_model=False, **kwargs):
-        """Loads a model.
+    def from_hparams(
+        cls,
+        source: str | Path | None = None,
+        trust_model: bool = False,
+        **kwargs: Any,
+    ) -> Restorer:
+        """Load a model.
 
         Arguments
         ---------
-        source : str
-            A folder that training has written (``output_folder/model``), or a
-            repository of such files on the Hugging Face hub. None: the model
-            that comes with this package.
+        source : str or Path
+            A folder written by training (``output_folder/model``), the name of
+            a model of this package or a repository on the Hugging Face hub.
+            None: the default model of this package.
         trust_model : bool
-            Whether its YAML may name any code to run. Else it may name modules
-            of miipher2, speechbrain, torch, torchaudio and transformers.
+            Whether the model's YAML may run any code. Otherwise it may name
+            modules of miipher2, speechbrain, torch, torchaudio and
+            transformers only.
         **kwargs : dict
-            ``run_opts={"device": "cuda", "precision": "bf16"}`` and what else
-            ``Pretrained.from_hparams`` takes.
+            Arguments of ``Pretrained.from_hparams``, for example
+            ``run_opts={"device": "cuda", "precision": "bf16"}``.
 
         Returns
         -------
         Restorer
-            Ready to restore.
 
         Raises
         ------
         UserError
-            If there is no such model, it is not a whole one, or it names
-            foreign code.
+            If there is no such model, it is incomplete or corrupt, or it names
+            code that is not trusted.
         """
         folder = find_model(source)
+        path = folder / HYPERPARAMS
         overrides = {"model_folder": str(folder), **kwargs.pop("overrides", {})}
+        with yaml_errors(path):
+            original = path.read_text("utf-8")
+        text = update_names(original)
         if not trust_model:
-            check_yaml(folder / "hyperparams.yaml", overrides)
+            check_yaml(path, overrides, text)
+        kwargs |= {
+            "overrides": overrides,
+            "local_strategy": LocalStrategy.NO_LINK,
+        }
         try:
-            restorer = super().from_hparams(
-                str(folder),
-                overrides=overrides,
-                local_strategy=LocalStrategy.NO_LINK,
-                **kwargs,
-            )
+            if text == original:
+                restorer = super().from_hparams(str(folder), **kwargs)
+            else:
+                with tempfile.TemporaryDirectory() as updated:
+                    Path(updated, HYPERPARAMS).write_text(text, "utf-8")
+                    restorer = super().from_hparams(updated, **kwargs)
         except pickle.UnpicklingError as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(
-                f"{folder}: weights that are no plain tensors are not loaded "
-                f"({reason})"
+                f"{folder}: contains weights that are not plain tensors, which "
+                f"are not loaded ({reason})"
             ) from None
         restorer.identity = model_identity(folder)
         return restorer
 
     @property
-    def plan(self):
-        """How recordings are cut into windows."""
+    def plan(self) -> WindowPlan:
+        """Window length and overlap."""
         hop_length = self.mods.cleaner.hop_length
         window, overlap = (
             max(1, round(seconds * self.input_rate / hop_length))
@@ -138,28 +178,38 @@ class Restorer(Pretrained):
                 f"overlap_seconds: {self.hparams.overlap_seconds} is not less "
                 f"than half of window_seconds, {self.hparams.window_seconds}"
             )
-        # without batches, windows need not be of one shape
+        # On a CPU batches hold one window, so windows may differ in length.
         even = str(self.device).startswith("cpu")
         return WindowPlan(window, overlap, hop_length, even)
 
-    def output_samples(self, samples):
-        """How long a clip is at ``sample_rate`` that has so many samples."""
+    @property
+    def input_level(self) -> dict[str, float]:
+        """Arguments of ``SpeechLevel.gain`` for the model's input."""
+        return vars(self.hparams).get("input_level", {})
+
+    def output_samples(self, samples: int) -> int:
+        """Return the length of the output for a number of input samples."""
         return round(samples * self.sample_rate / self.input_rate)
 
     @torch.inference_mode()
-    def restore_windows(self, wavs, lengths=None, windows=(), states=None):
-        """Runs the model on a batch of windows.
+    def restore_windows(
+        self,
+        wavs: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        windows: Sequence[Window] = (),
+        states: dict | None = None,
+    ) -> tuple[torch.Tensor, dict]:
+        """Run the model on a batch of windows.
 
         Arguments
         ---------
         wavs : torch.Tensor
-            ``(batch, time)`` at ``input_rate`` and the level that the model is
-            trained at.
+            ``(batch, time)`` at ``input_rate`` and the model's input level.
         lengths : torch.Tensor
-            Relative lengths ``(batch,)``; None: all are full.
+            Relative lengths ``(batch,)``. None: no padding.
         windows : list of miipher2.inference.windows.Window
-            Where the rows are from; those of one channel are in order. What
-            the batch has more repeats the first row.
+            The windows in the first rows; those of a channel are in order.
+            Further rows are padding of the batch.
         states : dict
             Channel -> state of the vocoder, see ``Vocoder.synthesise``.
 
@@ -174,7 +224,7 @@ class Restorer(Pretrained):
             wavs = wavs.to(self.device, non_blocking=wavs.is_pinned())
             features = self.mods.cleaner(wavs, lengths)
             if lengths is not None:
-                features = self._hold_the_end(features, wavs, lengths)
+                features = self._repeat_last_frame(features, wavs, lengths)
             restored, states = self.mods.generator.synthesise(
                 features,
                 wavs,
@@ -184,10 +234,15 @@ class Restorer(Pretrained):
             )
         return restored.float(), states
 
-    def _hold_the_end(self, features, wavs, lengths):
-        """Repeats the last frame of each row where there is padding.
+    def _repeat_last_frame(
+        self,
+        features: torch.Tensor,
+        wavs: torch.Tensor,
+        lengths: torch.Tensor,
+    ) -> torch.Tensor:
+        """Replace the features of padding by the last frame of each row.
 
-        To a vocoder, the end of a clip then looks as if it stood alone.
+        The end of a clip then hardly differs from that of an unpadded one.
         """
         samples = (lengths * wavs.shape[1]).round()
         last = (samples / self.mods.cleaner.hop_length).ceil().long() - 1
@@ -196,21 +251,23 @@ class Restorer(Pretrained):
         index = torch.minimum(frames, last[:, None])[..., None]
         return features.gather(1, index.expand_as(features))
 
-    def restore_batch(self, wavs, lengths=None):
-        """Restores clips.
+    def restore_batch(
+        self, wavs: torch.Tensor, lengths: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Restore a batch of clips of any length.
 
         Arguments
         ---------
         wavs : torch.Tensor
-            ``(batch, time)`` at ``input_rate``, 16 kHz.
+            ``(batch, time)`` at ``input_rate``.
         lengths : torch.Tensor
-            Relative lengths ``(batch,)``; None: all are full.
+            Relative lengths ``(batch,)``. None: no padding.
 
         Returns
         -------
         torch.Tensor
             ``(batch, round(time * sample_rate / input_rate))`` at
-            ``sample_rate``, zero after the end of a clip.
+            ``sample_rate``, zero-padded, on the CPU.
         """
         batch, time = wavs.shape
         lengths = torch.ones(batch) if lengths is None else lengths.cpu()
@@ -224,29 +281,34 @@ class Restorer(Pretrained):
             row[: len(wav)] = torch.from_numpy(wav)
         return restored
 
-    def forward(self, wavs, lengths=None):
-        """The same as ``restore_batch``."""
+    def forward(
+        self, wavs: torch.Tensor, lengths: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Restore a batch of clips, see ``restore_batch``."""
         return self.restore_batch(wavs, lengths)
 
-    def restore(self, wav):
-        """Restores one clip of any length.
+    def restore(self, wav: torch.Tensor) -> torch.Tensor:
+        """Restore one clip of any length.
 
         Arguments
         ---------
         wav : torch.Tensor
-            ``(time,)`` at ``input_rate``, 16 kHz.
+            ``(time,)`` at ``input_rate``.
 
         Returns
         -------
         torch.Tensor
-            ``(round(time * sample_rate / input_rate),)`` at ``sample_rate``.
+            ``(round(time * sample_rate / input_rate),)`` at ``sample_rate``,
+            on the CPU.
         """
         return self.restore_batch(wav[None])[0]
 
-    def _restore_clips(self, clips):
-        """Restores arrays ``(time,)``; gives arrays in the same order."""
+    def _restore_clips(self, clips: list[np.ndarray]) -> Iterator[np.ndarray]:
+        """Restore arrays ``(time,)``; yield arrays in the same order."""
         recordings = {
-            index: Recording.of_samples(clip, self.input_rate)
+            index: Recording.from_samples(
+                clip, self.input_rate, self.input_level
+            )
             for index, clip in enumerate(clips)
             if len(clip)
         }
@@ -256,7 +318,7 @@ class Restorer(Pretrained):
             )
             for index, recording in recordings.items()
         }
-        windows = itertools.chain.from_iterable(
+        windows: Iterable[Window] = itertools.chain.from_iterable(
             recording.windows(self.plan, owner=index)
             for index, recording in recordings.items()
         )
@@ -265,7 +327,7 @@ class Restorer(Pretrained):
         for window, wav in engine.run(windows):
             restored[window.owner].add(window, wav)
         for index in range(len(clips)):
-            if index not in restored:
+            if index not in restored:  # an empty clip
                 yield np.zeros(0, dtype=np.float32)
                 continue
             (gain,) = final_gains([restored[index]], "input", self.sample_rate)
@@ -273,36 +335,35 @@ class Restorer(Pretrained):
 
     def restore_file(
         self,
-        path,
-        output,
-        sample_rate=None,
-        channels="each",
-        loudness="input",
-        batch_seconds=None,
-    ):
-        """Restores a file of any length and format.
+        path: str | Path,
+        output: str | Path,
+        sample_rate: int | None = None,
+        channels: str = "each",
+        loudness: str | float = "input",
+        batch_seconds: float | None = None,
+    ) -> Row:
+        """Restore a file of any length and format.
 
         Arguments
         ---------
         path : str or Path
-            Whatever soundfile reads and, with PyAV, m4a, aac, webm and videos.
+            Any format of soundfile and, with PyAV, m4a, aac, webm and videos.
         output : str or Path
-            Where to write: wav, flac or ogg by its suffix. It appears whole or
-            not at all.
+            The file to write: wav, flac or ogg. It is written atomically.
         sample_rate : int
-            Hz of the output; None: the model's.
+            Hz of the output. None: that of the model.
         channels : str
-            ``each``: every channel for itself; ``mono``: their mean.
+            ``each``: restore every channel; ``mono``: restore their mean.
         loudness : str or float
-            ``input``: as loud as the input; a number: LUFS; ``off``: as the
-            model speaks. The true peak stays below -1 dB.
+            ``input``: that of the input; a number: LUFS; ``off``: that of the
+            model's output. The true peak is always below -1 dB.
         batch_seconds : float
-            Sound in a batch; None: by the device.
+            Seconds of audio per batch. None: the default of the device.
 
         Returns
         -------
         miipher2.inference.items.Row
-            What became of it: ``status``, ``seconds``, ``channels``, ...
+            The result: ``status``, ``seconds``, ``channels``, ...
 
         Raises
         ------

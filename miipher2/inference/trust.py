@@ -1,7 +1,7 @@
-"""What a model's YAML may name: nothing that could run foreign code.
+"""Check that a model's YAML cannot run foreign code.
 
-HyperPyYAML calls whatever a file names. Before a model folder that may come
-from anywhere is loaded, every tag of its YAML is looked at here.
+HyperPyYAML calls whatever a file names. A model folder may come from anywhere,
+so every tag of its YAML is checked before it is loaded.
 
 Authors
  * The miipher2 authors 2026
@@ -10,6 +10,7 @@ Authors
 import inspect
 import pydoc
 from pathlib import Path
+from typing import Any
 
 import ruamel.yaml
 import torch
@@ -21,8 +22,8 @@ from speechbrain.utils.parameter_transfer import Pretrainer
 from miipher2.dataio.hparams import yaml_errors
 from miipher2.errors import UserError
 
-# Where classes may come from. The rest of these packages has classes that
-# fetch and run things when they are made.
+# Packages whose modules and configs may be named. Other classes of these
+# libraries can download or run code when they are constructed.
 PACKAGES = (
     "miipher2.",
     "speechbrain.lobes.",
@@ -34,23 +35,29 @@ PACKAGES = (
 )
 FUNCTIONS = ("miipher2.models.vocoders.base.build_vocoder",)
 PLAIN_TAGS = ("!ref", "!copy", "!tuple", "!PLACEHOLDER")
-PLAIN_YAML = "tag:yaml.org,2002:"  # python/... of it is not plain
+PLAIN_YAML = "tag:yaml.org,2002:"  # except its python/... tags
 
 
-def check_yaml(path, overrides=None):
-    """Makes sure that a model's YAML names only what models are made of.
+def check_yaml(
+    path: str | Path,
+    overrides: dict[str, Any] | None = None,
+    text: str | None = None,
+) -> None:
+    """Check that a model's YAML names only modules, configs and plain values.
 
     Arguments
     ---------
     path : str or Path
         The YAML file.
     overrides : dict
-        What it will be loaded with.
+        The overrides that it will be loaded with.
+    text : str
+        Checked in place of the file's content. None: read the file.
 
     Raises
     ------
     UserError
-        If it names anything else or is no YAML.
+        If it names anything else or is not valid YAML.
 
     Example
     -------
@@ -62,26 +69,28 @@ def check_yaml(path, overrides=None):
     miipher2.errors.UserError: ...names !apply:os.system, ...
     """
     with yaml_errors(path):
-        text = Path(path).read_text("utf-8")
-        # As it stands: includes and !applyref run while it is resolved. Then
-        # resolved, as references can put together what was not there before.
+        if text is None:
+            text = Path(path).read_text("utf-8")
+        # Before resolving, which runs includes and !applyref; and after it, as
+        # references can assemble new tags.
         _check(path, text)
         _check(path, resolve_references(text, overrides).getvalue())
 
 
 def _check(path, text):
-    waiting, seen = [yaml.compose(text, Loader=ruamel.yaml.Loader)], set()
+    """Raise a ``UserError`` if any node of a YAML document is refused."""
+    waiting, checked = [yaml.compose(text, Loader=ruamel.yaml.Loader)], set()
     while waiting:
         node = waiting.pop()
-        if node is None or id(node) in seen:
+        if node is None or id(node) in checked:
             continue
-        seen.add(id(node))
-        bad = _refused(node)
-        if bad:
+        checked.add(id(node))
+        refused = _refused(node)
+        if refused:
             raise UserError(
-                f"{path}: names {bad}, which is not what a model is made of; "
-                "if you trust whoever made it, give --trust-model (in Python: "
-                "trust_model=True)"
+                f"{path}: names {refused}, which a model may not; expected "
+                "only torch modules and configs; if you trust its author, "
+                "give --trust-model (in Python: trust_model=True)"
             )
         if isinstance(node.value, list):
             for child in node.value:
@@ -89,14 +98,14 @@ def _check(path, text):
 
 
 def _refused(node):
-    """What is wrong with a node, or None."""
+    """Return the part of a node that is not allowed, or None."""
     tag = str(node.tag)
     if isinstance(node.value, str):
-        # A tuple's text is loaded again, as YAML that may call anything.
+        # HyperPyYAML loads the text of a tuple as YAML that may call anything.
         is_tuple = tag == "!tuple" or node.value.startswith("(")
         if is_tuple and "!" in node.value:
             return node.value
-        # An attribute of something that was made may be anything.
+        # References to attributes could reach any object.
         if tag in ("!ref", "!copy") and "." in "".join(
             part.partition(">")[0] for part in node.value.split("<")[1:]
         ):
@@ -108,24 +117,25 @@ def _refused(node):
         return None
     if kind == "!apply" and name in FUNCTIONS:
         return None
-    if kind in ("!new", "!name") and _is_part_of_models(name):
+    if kind in ("!new", "!name") and _is_allowed_class(name):
         return None
     return tag
 
 
-def _is_part_of_models(name):
-    """Whether a name is that of a module, of a config or of the Pretrainer.
+def _is_allowed_class(name: str) -> bool:
+    """Return whether a name is a module's, a config's or the Pretrainer's.
 
-    Names lead to other places, too (``torch.nn.functional.os``), so that what
-    is found is asked where it is from.
+    A dotted name can reach other packages (``torch.nn.functional.os``), so the
+    class that it leads to is checked, too.
     """
     if not name.startswith((*PACKAGES, "speechbrain.utils.parameter_transfer")):
         return False
     try:
         found = pydoc.locate(name)
     except pydoc.ErrorDuringImport as error:
-        if not isinstance(error.value, Exception):  # Ctrl-C is no fault of it
-            raise error.value from None
+        cause = error.value
+        if isinstance(cause, KeyboardInterrupt):
+            raise cause from None
         return False
     if not inspect.isclass(found):
         return False

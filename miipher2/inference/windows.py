@@ -1,7 +1,7 @@
-"""Windows of a recording: where they lie, and how they are joined again.
+"""Overlapping windows of a recording: their positions and the cross-fade.
 
-Positions are counted in the backbone's frames, so that every window's frames
-are those of the whole recording.
+Positions are in frames of the backbone, so that the frames of a window are
+aligned with those of the complete recording.
 
 Authors
  * The miipher2 authors 2026
@@ -16,25 +16,25 @@ import numpy as np
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Windows of one length that overlap.
+    """Positions of overlapping windows of equal length.
 
-    The last one reaches back as far as it takes to be whole. What lies near
-    the border of a window has heard one side only, so the outer quarters of an
-    overlap are not used; over the half between, one window fades into the
-    next.
+    The last window overlaps more, so that it is as long as the others. Near
+    the edge of a window the model lacks context on one side, so the outer
+    quarters of an overlap are discarded. The windows are cross-faded over the
+    half between them.
 
     Arguments
     ---------
     window : int
-        Frames of a window.
+        Frames per window.
     overlap : int
-        Frames that neighbours share, less than half of ``window``.
+        Frames shared by neighbouring windows, less than half of ``window``.
     hop_length : int
-        Samples that a frame stands for.
+        Input samples per frame.
     even : bool
-        Whether the windows of a recording are as short as its length lets
-        them be, so that the last one need not reach back: what is heard twice
-        is computed twice. Else all are of ``window``.
+        Whether to shorten the windows of a recording so that they divide it
+        evenly. The last one then hardly overlaps more than the others, which
+        saves computation. Otherwise all windows have ``window`` frames.
 
     Example
     -------
@@ -55,26 +55,26 @@ class WindowPlan:
 
     @property
     def samples(self):
-        """Samples of a window, at most."""
+        """Maximum number of input samples per window."""
         return self.window * self.hop_length
 
     @property
     def unused(self):
-        """Frames that are left out at a border where windows meet."""
+        """Frames discarded at an edge where two windows overlap."""
         return self.overlap // 4
 
     @property
     def fade(self):
-        """Frames over which one window fades into the next."""
+        """Frames over which two windows are cross-faded."""
         return self.overlap - 2 * self.unused
 
     def frames(self, samples):
-        """Frames of a window of a recording.
+        """Return the number of frames per window of a recording.
 
         Arguments
         ---------
         samples : int
-            Length of the recording.
+            Length of the recording at the input rate.
 
         Returns
         -------
@@ -91,17 +91,16 @@ class WindowPlan:
         return even if even > 2 * self.overlap else self.window
 
     def starts(self, samples):
-        """First frames of the windows of a recording.
+        """Yield the first frame of each window of a recording.
 
         Arguments
         ---------
         samples : int
-            Length of the recording.
+            Length of the recording at the input rate.
 
         Yields
         ------
         int
-            In rising order.
         """
         frames = math.ceil(samples / self.hop_length)
         window, start = self.frames(samples), 0
@@ -113,14 +112,14 @@ class WindowPlan:
 
 @dataclass(eq=False)
 class Channel:
-    """One channel of one recording while it is restored.
+    """One channel of a recording; compared by identity.
 
     Arguments
     ---------
     gain : float
-        What brings its speech to the level that the model is trained at.
+        Factor that brings its speech to the model's input level.
     silent : bool
-        Whether it holds no speech: it is passed through.
+        Whether it contains no speech and bypasses the model.
     """
 
     gain: float
@@ -128,49 +127,49 @@ class Channel:
 
 
 class Window(NamedTuple):
-    """A piece of a channel.
+    """A window of a channel.
 
     Arguments
     ---------
     owner : object
-        Who gets it back.
+        Identifies the recording for the caller, for example its ``Job``.
     channel : Channel
-        Where it is from. The windows of a channel come and go in order.
+        Windows of a channel are processed in order.
     samples : numpy.ndarray
-        ``(time,)`` float32 at the model's input rate, at its own level.
+        ``(time,)`` float32 at the model's input rate, before the gain.
     start : int
         Its first frame.
     next_start : int
-        First frame of the next window; None: this is the last one.
+        First frame of the channel's next window. None: this is the last one.
     """
 
     owner: object
     channel: Channel
     samples: np.ndarray
     start: int
-    next_start: int
+    next_start: int | None
 
 
-class Seams:
-    """Joins the restored windows of one channel by linear cross-fades.
+class CrossFade:
+    """Join the restored windows of one channel.
 
-    Linear, as both sides say nearly the same: gains of equal power would make
-    a bump of 3 dB.
+    The cross-fade is linear: both windows hold nearly the same waveform, so
+    equal-power gains would raise the level by 3 dB.
 
     Arguments
     ---------
     plan : WindowPlan
         How the windows were cut.
     hop_length : int
-        Samples that a frame has become.
+        Output samples per frame.
 
     Example
     -------
     >>> plan = WindowPlan(window=100, overlap=20, hop_length=320)
-    >>> seams, starts = Seams(plan, hop_length=2), [0, 80, 150]
+    >>> cross_fade, starts = CrossFade(plan, hop_length=2), [0, 80, 150]
     >>> tone = np.sin(np.arange(500))
     >>> joined = [
-    ...     seams.join(tone[2 * start :][:200], start, next_start)
+    ...     cross_fade.join(tone[2 * start :][:200], start, next_start)
     ...     for start, next_start in zip(starts, starts[1:] + [None])
     ... ]
     >>> bool(np.allclose(np.concatenate(joined), tone))
@@ -181,11 +180,12 @@ class Seams:
         self.unused = plan.unused * hop_length
         self.hop_length = hop_length
         steps = np.arange(plan.fade * hop_length, dtype=np.float32) + 0.5
-        self.rise = steps / max(1, len(steps))
-        self.before = None  # the last window, from the coming fade on
+        self.fade_in = steps / max(1, len(steps))
+        self.fade_out = 1 - self.fade_in
+        self.tail = None  # the part of the last window that will be faded out
 
     def join(self, wav, start, next_start):
-        """Adds a window.
+        """Append a window.
 
         Arguments
         ---------
@@ -194,21 +194,21 @@ class Seams:
         start : int
             Its first frame.
         next_start : int
-            The next window's first frame; None: this is the last.
+            First frame of the next window. None: this is the last one.
 
         Returns
         -------
         numpy.ndarray
-            What no later window changes, from where the last call ended.
+            The next final samples: those that no later window changes.
         """
         first = 0
-        if self.before is not None:
+        if self.tail is not None:
             first = self.unused
-            fade = slice(first, first + len(self.rise))
+            fade = slice(first, first + len(self.fade_in))
             wav = wav.copy()
-            wav[fade] = wav[fade] * self.rise + self.before * (1 - self.rise)
+            wav[fade] = wav[fade] * self.fade_in + self.tail * self.fade_out
         if next_start is None:
             return wav[first:]
         end = (next_start - start) * self.hop_length + self.unused
-        self.before = wav[end : end + len(self.rise)].copy()
+        self.tail = wav[end : end + len(self.fade_in)].copy()
         return wav[first:end]

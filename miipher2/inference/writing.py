@@ -1,4 +1,4 @@
-"""One recording on its way out: joined, brought to its level, written.
+"""Join the restored windows of a recording, set its loudness and write it.
 
 Authors
  * The miipher2 authors 2026
@@ -15,32 +15,32 @@ from miipher2.dataio.decoding import resampler
 from miipher2.dataio.formats import output_format
 from miipher2.errors import UserError
 from miipher2.inference.loudness import CEILING, Loudness, TruePeak
-from miipher2.inference.silence import hush
-from miipher2.inference.windows import Seams
+from miipher2.inference.silence import mute_silence
+from miipher2.inference.windows import CrossFade
 
-BLOCK = 2**16  # samples a channel
-IN_MEMORY = 2**22  # bytes of a channel that wait in memory to be written
-# More than what noise takes of the input's loudness: if hardly anything is left
-# of a recording, it is not speech that should be as loud as the recording was.
-MOST_RAISED = 10 ** (12 / 20)
-WAV_LIMIT = 2**32 - 2**16  # bytes that a plain wav can have
+BLOCK = 2**16  # samples per channel
+IN_MEMORY = 2**22  # bytes per channel; a longer one is spooled to disk
+# Limit of the gain that restores the input's loudness, 12 dB: an output that is
+# much quieter than its input is the residue of noise, not speech.
+MAX_LOUDNESS_GAIN = 10 ** (12 / 20)
+WAV_LIMIT = 2**32 - 2**16  # maximum number of bytes of a plain WAV
 
 
 class RestoredChannel:
-    """One channel, joined, at the output's rate, waiting for its gain.
+    """Joins one channel, resamples it and spools it until its gain is known.
 
     Arguments
     ---------
     recording : miipher2.inference.recording.Recording
         Measured.
     index : int
-        Which of its channels.
+        Index of the channel.
     restorer : miipher2.inference.restorer.Restorer
         Has ``plan``, ``hop_length`` and ``sample_rate``.
     sample_rate : int
         Hz of the output.
     spool : file
-        Where the samples wait: empty, binary, to write and to read.
+        An empty binary file, open for writing and reading.
     """
 
     def __init__(self, recording, index, restorer, sample_rate, spool):
@@ -49,9 +49,9 @@ class RestoredChannel:
         self.length = round(recording.frames * sample_rate / recording.rate)
         self.plan, self.input_rate = restorer.plan, recording.sample_rate
         rate, hop_length = restorer.sample_rate, restorer.hop_length
-        if self.channel.silent:  # it has not been through the model
+        if self.channel.silent:  # it bypasses the model
             rate, hop_length = self.input_rate, self.plan.hop_length
-        self.seams = Seams(self.plan, hop_length)
+        self.cross_fade = CrossFade(self.plan, hop_length)
         self.resampled = resampler(rate, sample_rate)
         self.loudness = Loudness(rate)
         self.true_peak = TruePeak(sample_rate)
@@ -61,35 +61,35 @@ class RestoredChannel:
         self.complete = False
 
     def add(self, window, wav):
-        """Takes the next window.
+        """Add the next window.
 
         Arguments
         ---------
         window : miipher2.inference.windows.Window
-            Where it belongs.
+            The input window.
         wav : numpy.ndarray
-            ``(time,)`` float32.
+            The restored window, ``(time,)`` float32.
         """
         if not self.channel.silent:
-            wav = hush(
+            wav = mute_silence(
                 wav, window.samples, self.plan.hop_length, self.input_rate
             )
-        joined = self.seams.join(wav, window.start, window.next_start)
+        joined = self.cross_fade.join(wav, window.start, window.next_start)
         self.complete = window.next_start is None
         self.loudness.add(joined)
-        self._keep(self.resampled(joined, last=self.complete))
+        self._write(self.resampled(joined, last=self.complete))
         if self.complete:
-            self._keep(np.zeros(self.length - self.written, dtype=np.float32))
+            self._write(np.zeros(self.length - self.written, dtype=np.float32))
             self.peak = self.true_peak.value()
 
-    def _keep(self, samples):
+    def _write(self, samples):
         samples = samples[: self.length - self.written]
         self.true_peak.add(samples)
         self.spool.write(samples.astype("<f4").tobytes())
         self.written += len(samples)
 
     def blocks(self):
-        """All samples from the start.
+        """Read the spooled samples.
 
         Yields
         ------
@@ -101,36 +101,36 @@ class RestoredChannel:
             yield np.frombuffer(data, dtype="<f4")
 
     def gain(self, loudness):
-        """Factor that brings it to its level.
+        """Return the factor that restores the loudness of the input.
 
         Arguments
         ---------
         loudness : str or float
-            ``off``: none; else that of the input.
+            ``off``: return 1.
 
         Returns
         -------
         float
-            Without regard for the peak.
+            The peak is not limited.
         """
         if self.channel.silent or loudness == "off":
             return 1.0
-        made = self.loudness.value()
-        if math.isinf(made) or math.isinf(self.input_loudness):
-            return 1 / self.channel.gain  # nothing to compare
-        gain = 10 ** ((self.input_loudness - made) / 20)
-        return min(gain, MOST_RAISED / self.channel.gain)
+        output_loudness = self.loudness.value()
+        if math.isinf(output_loudness) or math.isinf(self.input_loudness):
+            return 1 / self.channel.gain  # too quiet to have a loudness
+        gain = 10 ** ((self.input_loudness - output_loudness) / 20)
+        return min(gain, MAX_LOUDNESS_GAIN / self.channel.gain)
 
 
 def scaled_blocks(channels, gains):
-    """Blocks of several channels with their gains.
+    """Read the blocks of several channels and apply their gains.
 
     Arguments
     ---------
     channels : list of RestoredChannel
         Complete.
     gains : list of float
-        One for each.
+        One per channel.
 
     Yields
     ------
@@ -138,49 +138,50 @@ def scaled_blocks(channels, gains):
         ``(time, channels)`` float32.
     """
     gains = np.float32(gains)
-    for blocks in zip(*(one.blocks() for one in channels), strict=True):
+    for blocks in zip(*(c.blocks() for c in channels), strict=True):
         yield np.stack(blocks, axis=1) * gains
 
 
 def final_gains(channels, loudness, sample_rate):
-    """Gains that bring a recording to its level, its true peak below -1 dB.
+    """Return the gains for a loudness and a true peak below -1 dB.
 
     Arguments
     ---------
     channels : list of RestoredChannel
         Complete.
     loudness : str or float
-        ``input``: each channel as loud as it was; a number: LUFS of them
-        together; ``off``: as the model speaks.
+        ``input``: that of the input, per channel; a number: LUFS of all
+        channels together; ``off``: that of the model's output.
     sample_rate : int
         Hz.
 
     Returns
     -------
     list of float
-        One for each channel.
+        One per channel.
     """
-    gains = [one.gain(loudness) for one in channels]
+    gains = [channel.gain(loudness) for channel in channels]
     if not isinstance(loudness, str):
-        made = Loudness(sample_rate)
+        meter = Loudness(sample_rate)
         for block in scaled_blocks(channels, gains):
-            made.add(block)
-        if not math.isinf(made.value()):
-            change = 10 ** ((loudness - made.value()) / 20)
+            meter.add(block)
+        if not math.isinf(meter.value()):
+            change = 10 ** ((loudness - meter.value()) / 20)
             gains = [gain * change for gain in gains]
     peak = max(
-        gain * one.peak for gain, one in zip(gains, channels, strict=True)
+        gain * channel.peak
+        for gain, channel in zip(gains, channels, strict=True)
     )
     return [gain * min(1.0, CEILING / max(peak, CEILING)) for gain in gains]
 
 
 class RestoredRecording:
-    """Collects the windows of a recording and writes it when it is complete.
+    """Collects the windows of a recording and writes the complete file.
 
     Arguments
     ---------
     path : Path
-        The file, in the format of its suffix; its folder is made.
+        The output; its suffix is the format. Missing folders are created.
     recording : miipher2.inference.recording.Recording
         Measured.
     restorer : miipher2.inference.restorer.Restorer
@@ -188,12 +189,12 @@ class RestoredRecording:
     sample_rate : int
         Hz of the output.
     loudness : str or float
-        As ``final_gains`` takes it.
+        See ``final_gains``.
 
     Raises
     ------
     UserError
-        If there is no such format or its folder cannot be made.
+        If the format is unknown or the folder cannot be created.
     """
 
     def __init__(self, path, recording, restorer, sample_rate, loudness):
@@ -207,8 +208,7 @@ class RestoredRecording:
             raise _failure(path, error) from None
         self.channels = {}
         for index, channel in enumerate(recording.channels):
-            # Long ones wait in a file without a name, which vanishes with the
-            # process, on the disk that has to have room for them anyway.
+            # An unnamed file on the output's disk, freed with the process
             spool = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=path.parent)
             self.channels[channel] = RestoredChannel(
                 recording, index, restorer, sample_rate, spool
@@ -216,32 +216,32 @@ class RestoredRecording:
 
     @property
     def silent(self):
-        """Whether no channel holds speech."""
+        """Whether no channel contains speech."""
         return all(channel.silent for channel in self.channels)
 
     def add(self, window, wav):
-        """Takes a window; those of a channel come in order.
+        """Add a window; write the file after the last one.
 
         Arguments
         ---------
         window : miipher2.inference.windows.Window
-            Where it belongs.
+            The input window. Those of a channel are added in order.
         wav : numpy.ndarray
-            ``(time,)`` float32.
+            The restored window, ``(time,)`` float32.
 
         Returns
         -------
         bool
-            Whether it was the last one and the file has been written.
+            Whether the file has been written.
 
         Raises
         ------
         UserError
-            If it cannot be written; nothing is left of it.
+            If it cannot be written. No partial file remains.
         """
         try:
             self.channels[window.channel].add(window, wav)
-            if not all(one.complete for one in self.channels.values()):
+            if not all(c.complete for c in self.channels.values()):
                 return False
             self._write()
             return True
@@ -249,9 +249,9 @@ class RestoredRecording:
             raise _failure(self.path, error) from None
 
     def close(self):
-        """Lets go of what was collected."""
-        for one in self.channels.values():
-            one.spool.close()
+        """Delete the spooled samples."""
+        for channel in self.channels.values():
+            channel.spool.close()
 
     def _write(self):
         channels = list(self.channels.values())
@@ -267,10 +267,10 @@ class RestoredRecording:
                 self.sample_rate,
                 len(channels),
                 format="RF64" if too_long else self.format,
-            ) as sound,
+            ) as writer,
         ):
             for block in scaled_blocks(channels, gains):
-                sound.write(block)
+                writer.write(block)
 
 
 def _failure(path, error):

@@ -49,6 +49,7 @@ def speech_dataset(
     kinds=("all",),
     max_clips=None,
     pitch=None,
+    input_level=None,
 ):
     """Create the dataset of one manifest.
 
@@ -75,6 +76,9 @@ def speech_dataset(
         If given, at most this many clips, evenly spaced in the manifest.
     pitch : miipher2.dataio.pitch.PitchTracks
         If given, items have ``pitch``.
+    input_level : dict
+        Arguments of ``SpeechLevel.gain`` for the speech and the degraded
+        input. None: its defaults.
 
     Returns
     -------
@@ -92,7 +96,9 @@ def speech_dataset(
         for kind in chains
         for row in rows
     }
-    clips = SpeechClips(chains, segment_seconds, sample_rate, seed, pitch)
+    clips = SpeechClips(
+        chains, segment_seconds, sample_rate, seed, pitch, input_level
+    )
     dataset = EpochDataset(data, [clips.pipeline()])
     keys = ["id", "kind", "clean", "noisy", "target", "cut"]
     dataset.set_output_keys(keys + ["pitch"] * (pitch is not None))
@@ -140,14 +146,25 @@ class SpeechClips:
         The run's seed.
     pitch : miipher2.dataio.pitch.PitchTracks
         If given, loads the pitch of the clean speech.
+    input_level : dict
+        Arguments of ``SpeechLevel.gain``. None: its defaults.
     """
 
-    def __init__(self, chains, segment_seconds, sample_rate, seed, pitch=None):
+    def __init__(
+        self,
+        chains,
+        segment_seconds,
+        sample_rate,
+        seed,
+        pitch=None,
+        input_level=None,
+    ):
         self.chains = chains
         self.segment_seconds = segment_seconds
         self.sample_rate = sample_rate
         self.seed = seed
         self.pitch = pitch
+        self.input_level = input_level or {}
 
     def pipeline(self):
         """Return ``load`` as a dynamic item of SpeechBrain."""
@@ -165,7 +182,8 @@ class SpeechClips:
         }
         cut = rng.random()
         source = read_audio(wav, self.sample_rate, **crop)
-        gain = SpeechLevel.of(source, self.sample_rate).gain()
+        level = SpeechLevel.of(source, self.sample_rate)
+        gain = level.gain(**self.input_level)
         target = source = source * gain
         if target_wav is not None:
             target = read_audio(target_wav, self.sample_rate, **crop) * gain
@@ -180,7 +198,8 @@ class SpeechClips:
             noisy = read_audio(noisy_wav, SSL_RATE, **crop) * gain
             noisy = pad(noisy, (0, len(clean)))[: len(clean)]
         # as in restoration, the input has a fixed speech level
-        noisy = noisy * SpeechLevel.of(noisy, SSL_RATE).gain()
+        level = SpeechLevel.of(noisy, SSL_RATE)
+        noisy = noisy * level.gain(**self.input_level)
         yield clean
         yield noisy
         yield target

@@ -233,7 +233,7 @@ def export_restorer(hparams, hparams_file, overrides, half=False):
     yaml = ruamel.yaml.YAML()
     experiment = yaml.load(resolved)
     model = ruamel.yaml.comments.CommentedMap()
-    for key in ("backbone", "cleaner", "generator"):
+    for key in ("input_level", "backbone", "cleaner", "generator"):
         model[key] = experiment[key]
     model["backbone"]["source"] = ruamel.yaml.comments.TaggedScalar(
         f"<model_folder>/{BACKBONE}", tag="!ref"

@@ -43,11 +43,11 @@ def joined(recording, channel=0):
 def test_windows_hold_the_resampled_recording(
     tmp_path, monkeypatch, rate, kept
 ):
-    monkeypatch.setattr(module, "KEPT_SECONDS", kept)
+    monkeypatch.setattr(module, "CACHE_SECONDS", kept)
     stereo = numpy.stack([voice(11.3, rate), voice(11.3, rate, 1)], axis=1)
     soundfile.write(tmp_path / "a.wav", stereo, rate, subtype="FLOAT")
     recording = measured(tmp_path / "a.wav")
-    assert bool(recording.kept) == bool(kept)
+    assert bool(recording.cache) == bool(kept)
     assert recording.frames == len(stereo) and recording.seconds == 11.3
     for channel in (0, 1):
         expected = soxr.resample(stereo[:, channel], rate, 16000)
@@ -89,7 +89,7 @@ def test_formats_of_soundfile(tmp_path, suffix, subtype):
 
 def measured_array(wav):
     wav = soxr.resample(wav, 48000, 16000)
-    return Recording.of_samples(wav, 16000).loudness[0]
+    return Recording.from_samples(wav, 16000).loudness[0]
 
 
 def encode(path, codec, wav, rate=48000, pictures=False):
@@ -266,7 +266,7 @@ def test_what_cannot_be_restored_is_named(tmp_path, what, reason):
 def test_64_channels_have_a_mean(tmp_path):
     path = broken(tmp_path, "64 channels")
     mono = measured(path, channels="mono")
-    expected = Recording.of_samples(voice(1.0), 16000).loudness[0]
+    expected = Recording.from_samples(voice(1.0), 16000).loudness[0]
     assert mono.loudness[0] == pytest.approx(expected, abs=0.1)
 
 
@@ -313,7 +313,7 @@ def test_a_flac_with_a_hole_has_failed(tmp_path):
 
 
 def test_a_file_that_changes_meanwhile_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "KEPT_SECONDS", 0)
+    monkeypatch.setattr(module, "CACHE_SECONDS", 0)
     path = tmp_path / "a.wav"
     soundfile.write(path, voice(20), 16000)
     recording = measured(path)

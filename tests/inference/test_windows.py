@@ -9,7 +9,7 @@ import itertools
 import numpy
 import pytest
 
-from miipher2.inference.windows import Seams, WindowPlan
+from miipher2.inference.windows import CrossFade, WindowPlan
 
 HOP = 320
 
@@ -28,9 +28,11 @@ def test_joined_windows_are_the_whole(frames, overlap, short, even):
     assert (steps > 0).all() and (steps <= size - overlap).all()
     out_hop = 3
     wav = numpy.random.default_rng(0).standard_normal(samples * out_hop // HOP)
-    seams = Seams(plan, out_hop)
+    cross_fade = CrossFade(plan, out_hop)
     joined = [
-        seams.join(wav[start * out_hop :][: size * out_hop], start, next_start)
+        cross_fade.join(
+            wav[start * out_hop :][: size * out_hop], start, next_start
+        )
         for start, next_start in itertools.zip_longest(starts, starts[1:])
     ]
     numpy.testing.assert_allclose(numpy.concatenate(joined), wav, atol=1e-6)
@@ -46,13 +48,13 @@ def test_even_windows_hear_little_twice():
 
 def test_what_lies_near_a_border_is_not_used():
     plan = WindowPlan(window=100, overlap=20, hop_length=HOP)
-    seams = Seams(plan, hop_length=1)
+    cross_fade = CrossFade(plan, hop_length=1)
     good, bad = numpy.zeros(100), numpy.zeros(100)
     bad[:5] = bad[-5:] = 9.0  # a quarter of the overlap
     starts = list(plan.starts(420 * HOP))
     joined = numpy.concatenate(
         [
-            seams.join(bad, start, next_start)
+            cross_fade.join(bad, start, next_start)
             for start, next_start in itertools.zip_longest(starts, starts[1:])
         ]
     )
@@ -62,9 +64,9 @@ def test_what_lies_near_a_border_is_not_used():
 
 def test_a_fade_keeps_the_level():
     plan = WindowPlan(window=100, overlap=20, hop_length=HOP)
-    seams = Seams(plan, hop_length=100)
+    cross_fade = CrossFade(plan, hop_length=100)
     rise = [
-        seams.join(numpy.ones(10000), 0, 80),
-        seams.join(numpy.ones(10000), 80, None),
+        cross_fade.join(numpy.ones(10000), 0, 80),
+        cross_fade.join(numpy.ones(10000), 80, None),
     ]
     assert numpy.allclose(numpy.concatenate(rise), 1.0)

@@ -23,6 +23,7 @@ from miipher2.inference.freed_memory import keep_freed_memory
 RESTORER_ATTRIBUTES = (
     "plan",
     "input_rate",
+    "input_level",
     "sample_rate",
     "hop_length",
     "identity",

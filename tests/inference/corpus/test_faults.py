@@ -244,7 +244,9 @@ def test_what_the_model_cannot_say_has_failed(restorer, tmp_path, monkeypatch):
     run(restorer, folder, tmp_path / "out")
     first, second = read_rows(tmp_path / "out" / "manifest.csv")
     assert (first.status, second.status) == ("done", "failed")
-    assert second.reason.startswith("the model gave NaN or infinite samples")
+    assert second.reason.startswith(
+        "the model returned NaN or infinite samples"
+    )
     assert not (tmp_path / "out" / "b.wav").exists()
 
 

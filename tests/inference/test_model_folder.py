@@ -1,0 +1,91 @@
+"""Tests of model folders: old class names in a model's YAML.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import pydoc
+import shutil
+
+import soundfile
+from tiny_restorer import voice
+
+from miipher2.inference.model_folder import (
+    OLD_CLASSES,
+    find_model,
+    update_names,
+)
+from miipher2.inference.restorer import Restorer
+
+# hyperparams.yaml of the compact model as version 0.1.0 wrote it
+OLD_YAML = """
+model_folder: !PLACEHOLDER
+
+backbone: &id001 !new:miipher2.ssl.SSLBackbone
+  source: !ref <model_folder>/backbone
+  layer: 5
+
+cleaner: !new:miipher2.cleaner.FeatureCleaner
+  backbone: *id001
+  placement: feed_forward
+  adapter: !name:miipher2.adapters.ParallelAdapter
+    bottleneck: 1024
+    activation: !name:torch.nn.ReLU
+    scale: 1.0
+
+generator: !apply:miipher2.vocoders.build_vocoder
+  vocoder: !name:miipher2.vocoders.harmonic.HarmonicVocoder
+    sample_rate: 16000
+    hop_length: 320
+    subframes: 2
+    n_fft: 640
+    channels: 384
+    intermediate: 1152
+    layers: 6
+    kernel_size: 7
+    keep: True
+  backbone: *id001
+  sample_rate: 16000
+
+window_seconds: 20.0
+overlap_seconds: 2.0
+
+modules:
+    cleaner: !ref <cleaner>
+    generator: !ref <generator>
+
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+    loadables:
+        cleaner: !ref <cleaner>
+        generator: !ref <generator>
+    paths:
+        cleaner: !ref <model_folder>/cleaner.safetensors
+        generator: !ref <model_folder>/vocoder.safetensors
+"""
+
+
+def test_a_model_folder_with_old_names_restores_the_same_bytes(tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(find_model("compact"), folder)
+    (folder / "hyperparams.yaml").write_text(OLD_YAML, "utf-8")
+    soundfile.write(tmp_path / "in.wav", voice(2.0), 16000)
+    outputs = []
+    for source in (folder, "compact"):
+        restorer = Restorer.from_hparams(source, run_opts={"device": "cpu"})
+        output = tmp_path / "out.wav"
+        restorer.restore_file(tmp_path / "in.wav", output)
+        outputs.append(output.read_bytes())
+    assert outputs[0] == outputs[1]
+    text = (folder / "hyperparams.yaml").read_text("utf-8")
+    assert text == OLD_YAML  # the folder is not modified
+
+
+def test_old_names_map_to_classes_that_exist():
+    for new in OLD_CLASSES.values():
+        assert pydoc.locate(new) is not None
+
+
+def test_current_names_are_not_changed():
+    """Nor are arguments, which other classes may name like old ones."""
+    text = "a: !new:miipher2.models.backbone.SSLBackbone\n  keep: True\n"
+    assert update_names(text) == text
