@@ -1,4 +1,4 @@
-"""Tiny speech encoders of every family, built and saved without network.
+"""Tiny speech encoders of every family with random weights.
 
 Authors
  * The miipher2 authors 2026
@@ -7,7 +7,6 @@ Authors
 import torch
 import transformers
 
-#: Names for ``save_tiny_backbone``.
 FAMILIES = [
     "hubert_base_like",
     "hubert",
@@ -20,7 +19,7 @@ FAMILIES = [
 
 
 def tiny_config(family, layers=3, width=32):
-    """Config of a tiny model with the family's real strides (hop 320).
+    """Return the config of a tiny model with the family's hop of 320.
 
     Arguments
     ---------
@@ -34,7 +33,7 @@ def tiny_config(family, layers=3, width=32):
     Returns
     -------
     transformers.PretrainedConfig
-        Masking, layer drop and dropout on, as in real configs.
+        Masking, layer drop and dropout are on, as in released configs.
     """
     if family == "whisper":
         return transformers.WhisperConfig(
@@ -84,7 +83,7 @@ def tiny_config(family, layers=3, width=32):
 
 
 def tiny_extractor(config):
-    """The feature extractor that goes with a config of ``tiny_config``."""
+    """Return the feature extractor of a config from ``tiny_config``."""
     if config.model_type == "whisper":
         return transformers.WhisperFeatureExtractor()
     if config.model_type == "wav2vec2-bert":
@@ -94,12 +93,12 @@ def tiny_extractor(config):
 
 
 def save_tiny_backbone(folder, family, layers=3, width=32):
-    """Saves a whole tiny model as it would be found on the hub.
+    """Save a complete tiny model as on the Hugging Face hub.
 
     Arguments
     ---------
     folder : str or Path
-        Where to.
+        Where to save it.
     family : str
         One of ``FAMILIES``.
     layers : int
@@ -116,8 +115,8 @@ def save_tiny_backbone(folder, family, layers=3, width=32):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(len(family))
         model = transformers.AutoModel.from_config(config)
-        # Fresh norms and biases hardly differ from doing nothing; trained
-        # ones do, and so tests can see whether they are applied.
+        # Initial norms and biases are close to the identity. Perturb them, so
+        # that tests notice whether they are applied.
         for parameter in model.parameters():
             if parameter.dim() == 1:
                 parameter.data += 0.2 * torch.randn_like(parameter)

@@ -25,7 +25,7 @@ from miipher2.models.weights import fill, load_weights, save_weights
 class FeatureCleaner(AdaptedModel):
     """Predicts the features of clean speech from degraded speech.
 
-    The backbone is frozen; one adapter a layer is trained (Miipher-2, section
+    The backbone is frozen; one adapter per layer is trained (Miipher-2, section
     2). Checkpoints hold the adapters only, and the identity of their backbone.
 
     Arguments

@@ -1,7 +1,7 @@
 """A small discriminator for training on a CPU.
 
-The 2-D convolutions of SpeechBrain's HiFi-GAN discriminators, of 70 M
-parameters, take most of a training step there.
+SpeechBrain's HiFi-GAN discriminators have 70 M parameters, and their 2-D
+convolutions take most of a training step on a CPU.
 
 Authors
  * The miipher2 authors 2026

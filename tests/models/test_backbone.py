@@ -35,7 +35,7 @@ LAYERS = 3
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """Tiny models are faster so, and the machine is shared."""
+    """Tiny models are faster with one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -57,14 +57,14 @@ def family(request):
 
 
 def speechlike(*shape, seed=0):
-    """Noise of changing level with an offset, unlike its own normalisation."""
+    """Noise with a varying level and an offset, so normalisation matters."""
     generator = torch.Generator().manual_seed(seed)
     envelope = torch.linspace(0.02, 0.3, shape[-1])
     return envelope * torch.randn(shape, generator=generator) + 0.01
 
 
 def clip_for(family, seed=0):
-    """(1, time): Whisper's own encoder takes 30 s and nothing else."""
+    """A clip (1, time); Whisper's own encoder accepts 30 s only."""
     return speechlike(1, 480000 if family == "whisper" else 9001, seed=seed)
 
 
@@ -78,7 +78,7 @@ def relative_error(got, expected):
 
 
 class AddingAdapter(torch.nn.Module):
-    """Toy adapter: adds part of its input to what the wrapped module gives."""
+    """Toy adapter: adds part of its input to the module's output."""
 
     def __init__(self, pretrained_module, value):
         super().__init__()
@@ -90,7 +90,7 @@ class AddingAdapter(torch.nn.Module):
 
 
 def insert_adapters(backbone, value):
-    """As the recipe does it."""
+    """Insert adapters as FeatureCleaner does."""
     AdaptedModel(
         backbone,
         AddingAdapter,
@@ -109,16 +109,16 @@ def test_equals_the_full_model(folders, family, layer):
     backbone = SSLBackbone(folders[family], layer)
     inputs = backbone.front_end.prepare(wavs)
     out = full_model(folders[family])(inputs, output_hidden_states=True)
-    # In transformers 5 the last of a pre-norm model's hidden_states lacks the
+    # In transformers 5 the last hidden_states of a pre-norm model lack the
     # final norm; last_hidden_state has it in every version.
-    whole = layer == LAYERS
-    expected = out.last_hidden_state if whole else out.hidden_states[layer]
+    last = layer == LAYERS
+    expected = out.last_hidden_state if last else out.hidden_states[layer]
     assert relative_error(backbone(wavs), expected) < 1e-5
 
 
 @torch.no_grad()
 def test_final_norm_matters_in_these_tests(folders):
-    """Otherwise the test above would not see a norm too many."""
+    """Otherwise the test above would not notice a superfluous norm."""
     for family in ["hubert", "wav2vec2", "wavlm", "whisper"]:
         backbone = SSLBackbone(folders[family], LAYERS)
         name = backbone.front_end.final_norm(backbone.model.config)
@@ -134,7 +134,9 @@ def test_alone_and_padded_agree(folders, family):
     time = 12345
     for _ in range(3):
         samples = [1, *random.integers(2, time, size=3).tolist()]
-        wavs = speechlike(len(samples), time, seed=samples[1])  # dirty padding
+        wavs = speechlike(
+            len(samples), time, seed=samples[1]
+        )  # padding is not zero
         lengths = torch.tensor(samples) / time
         features = backbone(wavs, lengths)
         assert features.shape == (len(samples), math.ceil(time / 320), 32)
@@ -147,7 +149,7 @@ def test_alone_and_padded_agree(folders, family):
 
 @torch.no_grad()
 def test_positional_batch_norm_does_not_leak():
-    """Some HuBERTs have one; it makes something of zero padding."""
+    """Some HuBERTs have one; it turns zero padding into other values."""
     config = tiny_config("hubert_base_like")
     config.conv_pos_batch_norm = True
     backbone = SSLBackbone(config, 2)
@@ -187,8 +189,8 @@ def test_lengths_that_pad_no_frame_need_no_mask(folders, family):
 
 
 @torch.no_grad()
-def test_encode_leaves_its_input_alone(folders, family):
-    """Two passes, with and without adapters, share what embed gives."""
+def test_encode_does_not_modify_its_input(folders, family):
+    """Two passes, with and without adapters, share the output of embed."""
     backbone = SSLBackbone(folders[family], 2)
     hidden, mask = backbone.embed(speechlike(2, 4000), torch.tensor([1.0, 0.4]))
     hidden[1, 5:] = 7.0
@@ -216,7 +218,7 @@ def test_bf16_autocast(folders, family):
 
 
 @torch.no_grad()
-def test_prepared_for_inference_the_features_do_not_change(folders, family):
+def test_prepare_inference_does_not_change_features(folders, family):
     backbone = SSLBackbone(folders[family], 2)
     wavs, lengths = speechlike(2, 8000), torch.tensor([1.0, 0.6])
     expected = backbone(wavs, lengths)
@@ -227,7 +229,7 @@ def test_prepared_for_inference_the_features_do_not_change(folders, family):
 
 @torch.no_grad()
 def test_model_in_bf16(folders, family):
-    """Half the memory; the tables of the front-ends stay exact."""
+    """The tables of the front ends stay in fp32."""
     backbone = SSLBackbone(folders[family], 2)
     wavs = speechlike(1, 8000)
     expected = backbone(wavs)
@@ -238,7 +240,7 @@ def test_model_in_bf16(folders, family):
     assert (got.float() - expected).norm() / expected.norm() < 0.1
 
 
-# Front-ends -----------------------------------------------------------------
+# Front ends -----------------------------------------------------------------
 
 
 def test_normalisation_equals_transformers():
@@ -251,13 +253,13 @@ def test_normalisation_equals_transformers():
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
 
-def test_group_norm_models_take_the_wave_as_it_is():
+def test_group_norm_models_do_not_normalise_the_wave():
     wav = speechlike(1, 5000)
     got = SSLBackbone(tiny_config("hubert_base_like"), 1).front_end.prepare(wav)
     assert torch.equal(got[:, 40:5040], wav)
 
 
-def test_the_extractor_decides_on_normalisation(tmp_path):
+def test_normalisation_follows_the_extractor(tmp_path):
     folder = save_tiny_backbone(tmp_path, "hubert_base_like")
     transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(
         folder
@@ -309,12 +311,12 @@ def test_frames_are_centred_on_their_samples():
     wav = speechlike(1, 3200).requires_grad_()
     cnn = backbone.model.feature_extractor(backbone.front_end.prepare(wav))
     cnn[0, :, 5].sum().backward()
-    heard = wav.grad[0].nonzero().flatten()
-    assert [heard.min(), heard.max()] == [5 * 320 - 40, 6 * 320 + 39]
+    covered = wav.grad[0].nonzero().flatten()
+    assert [covered.min(), covered.max()] == [5 * 320 - 40, 6 * 320 + 39]
 
 
 def test_other_strides(tmp_path):
-    """The geometry comes from the config."""
+    """Hop length and frame rate follow from the config."""
     config = tiny_config("wav2vec2")
     config.conv_stride = [5, 2, 2, 2, 2, 2, 4]  # 25 frames/s
     backbone = SSLBackbone(config, 1)
@@ -322,14 +324,14 @@ def test_other_strides(tmp_path):
     assert backbone(speechlike(1, 641)).shape == (1, 2, 32)
 
 
-def test_whisper_takes_30_s_at_most(folders):
+def test_whisper_accepts_30_s_at_most(folders):
     backbone = SSLBackbone(folders["whisper"], 1)
     assert backbone.max_seconds == 30.0
     with pytest.raises(UserError, match="30.0 s.*at most 30 s"):
         backbone(torch.zeros(1, 480001))
 
 
-# Frozen, and cut off --------------------------------------------------------
+# Frozen and truncated ------------------------------------------------------
 
 
 def test_layers_above_are_not_built(folders, family):
@@ -398,24 +400,24 @@ def test_adapters_at_the_feed_forward_sites(folders, family):
 
 
 @torch.no_grad()
-def test_layer_sites_give_the_layers(folders, family):
+def test_layer_sites_are_the_layers(folders, family):
     backbone = SSLBackbone(folders[family], 2)
-    seen = []
+    outputs = []
 
     def record(module, args, output):
-        seen.append(output[0] if isinstance(output, tuple) else output)
+        outputs.append(output[0] if isinstance(output, tuple) else output)
 
     for site in backbone.layer_sites():
         backbone.get_submodule(site).register_forward_hook(record)
     features = backbone(speechlike(1, 4000))
-    assert len(seen) == 2
-    assert torch.equal(seen[-1], features)
+    assert len(outputs) == 2
+    assert torch.equal(outputs[-1], features)
 
 
 # Loading and saving ---------------------------------------------------------
 
 
-SHOW = """
+PRINT_FINGERPRINT = """
 import sys, torch
 sys.path.insert(0, sys.argv[1])
 from tiny_models import tiny_config
@@ -426,11 +428,11 @@ print(SSLBackbone(tiny_config("wavlm"), 2).fingerprint)
 
 
 def test_a_config_gives_the_same_weights_in_every_process():
-    shown = subprocess.run(
+    printed = subprocess.run(
         [
             sys.executable,
             "-c",
-            SHOW,
+            PRINT_FINGERPRINT,
             os.path.dirname(os.path.dirname(__file__)),
         ],
         capture_output=True,
@@ -439,11 +441,11 @@ def test_a_config_gives_the_same_weights_in_every_process():
         timeout=120,
     ).stdout
     torch.manual_seed(2)
-    here = SSLBackbone(tiny_config("wavlm"), 2).fingerprint
-    assert shown.strip() == here
+    fingerprint = SSLBackbone(tiny_config("wavlm"), 2).fingerprint
+    assert printed.strip() == fingerprint
 
 
-def test_a_config_leaves_itself_and_the_seed_alone(family):
+def test_neither_config_nor_seed_is_modified(family):
     config = tiny_config(family)
     before = config.to_dict()
     torch.manual_seed(3)
@@ -499,7 +501,7 @@ def test_fingerprint(folders, family, tmp_path):
 )
 @torch.no_grad()
 def test_checkpoints_with_heads(folders, family, class_name, tmp_path):
-    """Models on the hub often are the whole of a task's model."""
+    """Models on the hub often have the head of a task."""
     config = transformers.AutoConfig.from_pretrained(folders[family])
     whole = getattr(transformers, class_name)(config)
     base = transformers.AutoModel.from_pretrained(folders[family])
@@ -512,7 +514,7 @@ def test_checkpoints_with_heads(folders, family, class_name, tmp_path):
 
 
 def test_loading_is_quiet(folders, family, capfd):
-    """No report of the upper layers, no progress bars."""
+    """No report of unused layers, no progress bars."""
     SSLBackbone(folders[family], 1)
     assert capfd.readouterr() == ("", "")
 
@@ -559,7 +561,7 @@ def test_missing_weights(tmp_path, family):
 
 
 def test_missing_final_norm(tmp_path):
-    """Is an error where it is used, and only there."""
+    """An error only where the norm is used."""
     folder = save_tiny_backbone(tmp_path, "hubert")
     weights = load_file(tmp_path / "model.safetensors")
     del weights["encoder.layer_norm.weight"]
@@ -584,8 +586,8 @@ def test_unsupported_type(tmp_path):
         SSLBackbone(str(tmp_path), 2)
 
 
-def test_no_code_from_strangers(tmp_path):
-    """A folder cannot bring code of its own."""
+def test_remote_code_is_not_run(tmp_path):
+    """A folder with its own model class is refused."""
     config = {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "mine.py").write_text("raise SystemExit(9)")
@@ -622,7 +624,7 @@ def backbone_yamls():
     return sorted(os.path.basename(path) for path in paths)
 
 
-def test_all_backbones_are_there():
+def test_every_backbone_has_a_yaml():
     assert backbone_yamls() == sorted(
         f"{name}.yaml"
         for name in (

@@ -25,7 +25,7 @@ def cleaner_on(folder, layer=2, **options):
 
 
 def disturb(cleaner):
-    """Gives the up-projections something to say."""
+    """Make the adapters' outputs differ from zero."""
     for name, parameter in cleaner.named_parameters():
         if "up_proj" in name:
             torch.nn.init.normal_(parameter)
@@ -43,8 +43,8 @@ def test_training_starts_exactly_at_the_frozen_model(folder, placement):
     wavs, lengths = torch.randn(2, 9000), torch.tensor([1.0, 0.7])
     frozen = SSLBackbone(folder, 2)(wavs, lengths)
     cleaner = cleaner_on(folder, placement=placement)
-    # not torch.equal: adding zeros moves tensors, and other kernels round
-    # the last bit otherwise
+    # not torch.equal: adding zeros changes the memory layout, and kernels
+    # round differently
     assert torch.allclose(cleaner(wavs, lengths), frozen, atol=2e-6)
     disturb(cleaner)
     assert not torch.allclose(cleaner(wavs, lengths), frozen, atol=1e-3)
@@ -75,7 +75,7 @@ def test_shared_pass_equals_two_passes(tiny_backbone):
     assert predicted.requires_grad and not target.requires_grad
 
 
-def test_checkpoint_holds_the_adapters_alone(tiny_backbone, tmp_path):
+def test_checkpoint_holds_the_adapters_only(tiny_backbone, tmp_path):
     cleaner = cleaner_on(tiny_backbone)
     disturb(cleaner)
     cleaner.saver(tmp_path / "a.ckpt")

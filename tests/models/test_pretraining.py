@@ -1,4 +1,4 @@
-"""Stage 0: targets, masks, padding, resuming and what it hands on.
+"""Stage 0: targets, masks, padding, resuming and exporting.
 
 Authors
  * The miipher2 authors 2026
@@ -42,7 +42,7 @@ TINY = {
 
 
 def tiny(targets=None, filterbank=False, **config):
-    """A tiny model with its targets, the same one every time."""
+    """A tiny model with the same weights every time."""
     torch.manual_seed(0)
     targets = targets or RandomTargets(codebooks=2, codes=32, code_dim=8)
     config = transformers.HubertConfig(**{**TINY, **config})
@@ -51,22 +51,23 @@ def tiny(targets=None, filterbank=False, **config):
 
 @pytest.fixture
 def pretrain(train_script, corpus, tmp_path, capsys):
-    """Runs stage 0 on a tiny model; gives its folder and its last line."""
+    """Run stage 0 on a tiny model; return its folder and its last line."""
     config = "!new:transformers.HubertConfig {"
     config += ", ".join(f"{key}: {value}" for key, value in TINY.items()) + "}"
 
     def run(name, **overrides):
-        given = {"config": config, "warmup_steps": 0, **overrides}
-        given = arguments("ssl", corpus, tmp_path / name, **given)
-        given = [g for g in given if not g.startswith("--adapter_bottleneck")]
-        train_script.main(given)
+        overrides = {"config": config, "warmup_steps": 0, **overrides}
+        options = arguments("ssl", corpus, tmp_path / name, **overrides)
+        train_script.main(
+            [o for o in options if not o.startswith("--adapter_bottleneck")]
+        )
         return tmp_path / name, capsys.readouterr().out.splitlines()[-1]
 
     return run
 
 
 @pytest.mark.parametrize("samples", [1, 320, 321, 8000, 16001])
-def test_targets_lie_over_the_samples_as_the_frames_do(samples):
+def test_targets_are_aligned_with_the_frames(samples):
     model = tiny()
     wav = torch.randn(samples)
     assert (
@@ -74,7 +75,7 @@ def test_targets_lie_over_the_samples_as_the_frames_do(samples):
     )
 
 
-def test_a_target_frame_hears_its_own_samples():
+def test_a_target_frame_is_centred_on_its_samples():
     targets = RandomTargets(codebooks=8, codes=64)
     wav = 0.01 * torch.randn(10 * 320)
     mel = targets.mel.prepare(wav[None])[0]
@@ -84,7 +85,7 @@ def test_a_target_frame_hears_its_own_samples():
     assert abs(changed[4] - changed[6]) < 0.2 * changed[5]
 
 
-def test_targets_do_not_hang_on_level_or_precision():
+def test_targets_do_not_depend_on_level_or_precision():
     model = tiny()
     wav = torch.randn(16000) * torch.linspace(0, 0.1, 16000)
     codes = model.targets(wav)
@@ -111,7 +112,7 @@ def test_masks_are_spans_of_the_clip(frames):
         assert runs and all(len(r) >= min(10, frames) for r in runs)
 
 
-def test_about_half_is_hidden_and_every_key_hides_something_else():
+def test_about_half_is_masked_and_every_key_differs():
     masks = [draw_mask(160, 0.65, 10, generator(key)) for key in range(50)]
     share = torch.stack(masks).float().mean()
     assert 0.4 < share < 0.6
@@ -128,27 +129,27 @@ def test_padding_changes_nothing():
     lengths = torch.tensor([1.0, 7000 / 16000])
     wavs = torch.stack([long, padded])
     outputs, codes = model(wavs, wavs, lengths, masks)
-    alone, its_codes = model(
+    alone, codes_alone = model(
         short[None], short[None], torch.ones(1), masks[1:, :22]
     )
     assert torch.allclose(outputs[1, :22], alone[0], atol=1e-4)
-    assert torch.equal(codes[1, :22], its_codes[0])
+    assert torch.equal(codes[1, :22], codes_alone[0])
 
 
-def test_what_is_hidden_is_not_seen():
+def test_masked_samples_have_no_influence():
     model = tiny().eval()
     wav = torch.randn(1, 16000)
     other = wav.clone()
-    # all of the sound that frames 10 to 19 hear and no other frame does
+    # samples in the receptive fields of frames 10 to 19 only
     other[:, 11 * 320 : 19 * 320] = wav[:, 11 * 320 : 19 * 320].flip(1)
     masks = torch.zeros(1, 50, dtype=torch.bool)
     masks[:, 10:20] = True
     full = torch.ones(1)
     hidden = model.features(wav, full, masks)
     assert torch.allclose(model.features(other, full, masks), hidden, atol=1e-4)
-    seen = torch.zeros_like(masks)
-    difference = model.features(other, full, seen) - model.features(
-        wav, full, seen
+    visible = torch.zeros_like(masks)
+    difference = model.features(other, full, visible) - model.features(
+        wav, full, visible
     )
     assert difference.abs().max() > 0.01
 
@@ -159,8 +160,8 @@ def test_every_weight_learns(targets, filterbank):
     model = tiny(targets, filterbank)
     wavs = torch.randn(2, 8000)
     masks = torch.arange(25).expand(2, 25) < 10
-    outputs, truth = model(wavs, wavs, torch.tensor([1.0, 0.8]), masks)
-    model.targets.compare(outputs, truth)["loss"].mean().backward()
+    outputs, frames = model(wavs, wavs, torch.tensor([1.0, 0.8]), masks)
+    model.targets.compare(outputs, frames)["loss"].mean().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad.abs().sum() > 0, name
     assert not any(
@@ -169,12 +170,12 @@ def test_every_weight_learns(targets, filterbank):
 
 
 @pytest.mark.parametrize("samples", [1, 320, 321, 16001])
-def test_spectral_targets_lie_over_the_samples(samples):
+def test_spectral_targets_are_aligned_with_the_samples(samples):
     frames = SpectralTargets()(torch.randn(samples))
     assert frames.shape == (-(-samples // 320), 241)
 
 
-def test_spectral_targets_hear_their_own_samples_level_and_pitch():
+def test_spectral_targets_show_position_level_and_pitch():
     targets = SpectralTargets()
     wav = 0.01 * torch.randn(10 * 320)
     before = targets(wav)[:, :160]
@@ -198,14 +199,14 @@ def test_a_backbone_of_another_shape_is_refused():
         tiny(conv_stride=[10, 4, 4])
 
 
-def figures(folder, name):
-    """The values of one figure, validation by validation."""
+def logged(folder, name):
+    """Return a logged statistic, one value per validation."""
     text = (folder / "train_log.txt").read_text()
     return [float(x) for x in re.findall(rf"{name}: ([\d.e+-]+)", text)]
 
 
-def test_it_learns_and_hands_on_what_it_learned(pretrain):
-    folder, said = pretrain(
+def test_it_learns_and_exports_the_backbone(pretrain):
+    folder, last_line = pretrain(
         "run",
         max_steps=60,
         valid_interval=20,
@@ -213,11 +214,11 @@ def test_it_learns_and_hands_on_what_it_learned(pretrain):
         batch_size=4,
         valid_clips=4,
     )
-    loss = figures(folder, "valid loss")
+    loss = logged(folder, "valid loss")
     assert len(loss) == 3 and loss[2] < loss[1] < loss[0]
     assert loss[-1] < 0.65 * math.log(1024)
-    assert figures(folder, "valid accuracy")[-1] > 0.02
-    assert figures(folder, "valid visible")[-1] < loss[0]
+    assert logged(folder, "valid accuracy")[-1] > 0.02
+    assert logged(folder, "valid visible")[-1] < loss[0]
     model = folder / "model"
     assert {p.name for p in model.iterdir()} == {
         "config.json",
@@ -225,7 +226,7 @@ def test_it_learns_and_hands_on_what_it_learned(pretrain):
         "model.safetensors",
         "preprocessor_config.json",
     }
-    assert f"hparams/pa.yaml --ssl_source={model} --ssl_layer=2" in said
+    assert f"hparams/pa.yaml --ssl_source={model} --ssl_layer=2" in last_line
 
     # the same features through SSLBackbone, alone and in a batch
     (save,) = (folder / "save").glob("CKPT+*")
@@ -237,34 +238,34 @@ def test_it_learns_and_hands_on_what_it_learned(pretrain):
     best.model.load_state_dict(own)
     backbone = SSLBackbone(model, layer=2)
     with torch.no_grad():
-        here = best.features(wavs, lengths, none)
-        there = backbone(wavs, lengths)
+        expected = best.features(wavs, lengths, none)
+        features = backbone(wavs, lengths)
     valid = -(-6300 // 320)
-    assert torch.allclose(here[0], there[0], atol=1e-4)
-    assert torch.allclose(here[1, :valid], there[1, :valid], atol=1e-4)
+    assert torch.allclose(features[0], expected[0], atol=1e-4)
+    assert torch.allclose(features[1, :valid], expected[1, :valid], atol=1e-4)
 
 
-def test_a_backbone_of_ones_own_takes_adapters(pretrain, train, tmp_path):
+def test_adapters_train_on_a_pretrained_backbone(pretrain, train, tmp_path):
     folder, _ = pretrain("run")
     train("pa", tmp_path / "pa", ssl_source=folder / "model", ssl_layer=1)
     assert (tmp_path / "pa/model/cleaner.safetensors").exists()
 
 
-def test_an_interrupted_run_goes_on_as_the_same_run(pretrain):
+def test_a_resumed_run_equals_an_uninterrupted_one(pretrain):
     options = {"valid_interval": 3, "lr": 0.01}
-    whole, _ = pretrain("whole", max_steps=6, **options)
-    cut, _ = pretrain("cut", max_steps=3, **options)
-    assert len(figures(cut, "valid loss")) == 1
-    pretrain("cut", max_steps=6, **options)
-    assert figures(cut, "valid loss") == figures(whole, "valid loss")
-    one, other = (
+    complete, _ = pretrain("complete", max_steps=6, **options)
+    resumed, _ = pretrain("resumed", max_steps=3, **options)
+    assert len(logged(resumed, "valid loss")) == 1
+    pretrain("resumed", max_steps=6, **options)
+    assert logged(resumed, "valid loss") == logged(complete, "valid loss")
+    expected, tensors = (
         load_weights(folder / "model/model.safetensors")[0]
-        for folder in (whole, cut)
+        for folder in (complete, resumed)
     )
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert all(torch.equal(expected[name], tensors[name]) for name in expected)
 
 
-def test_the_front_end_learns_alone_and_then_stays(pretrain):
+def test_the_front_end_is_trained_first_and_then_frozen(pretrain):
     def weights(folder):
         latest = sorted((folder / "save").glob("CKPT+*"))[-1]
         tensors, _ = load_weights(latest / "pretraining.ckpt")
@@ -311,7 +312,7 @@ def test_minutes_count_from_the_end_of_the_front_end(pretrain):
     assert "step: 4" in (folder / "train_log.txt").read_text()
 
 
-def test_it_goes_on_from_a_backbone_that_was_cut_for_restoring(tmp_path):
+def test_it_starts_from_a_backbone_exported_for_inference(tmp_path):
     model = tiny().eval()
     model.export(tmp_path / "own")
     SSLBackbone(tmp_path / "own", layer=2).save(tmp_path / "restoring")
@@ -322,11 +323,11 @@ def test_it_goes_on_from_a_backbone_that_was_cut_for_restoring(tmp_path):
         again = MaskedPrediction(model.config, model.targets).eval()
         again.start_from(tmp_path / folder)
         with torch.no_grad():
-            here = again.features(wavs, full, none)
-            assert torch.allclose(here, model.features(wavs, full, none))
+            features = again.features(wavs, full, none)
+            assert torch.allclose(features, model.features(wavs, full, none))
         same_head = torch.equal(again.head.weight, model.head.weight)
         assert same_head == (folder == "own")
     other = MaskedPrediction(model.config, SpectralTargets())
-    other.start_from(tmp_path / "own")  # the head of other targets is not taken
+    other.start_from(tmp_path / "own")  # skips the head of other targets
     with pytest.raises(UserError, match="no backbone of an earlier stage 0"):
         model.start_from(tmp_path)

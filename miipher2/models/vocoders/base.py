@@ -12,14 +12,14 @@ class Vocoder(SavedModule):
     """Base class: features ``(batch, frames, width)`` -> ``(batch, time)``.
 
     A subclass implements ``forward``, which synthesises exactly ``hop_length``
-    samples a frame, and overrides what else differs from the defaults here.
+    samples per frame, and overrides what else differs from the defaults here.
 
     Arguments
     ---------
     width : int
         Size of a feature vector.
     hop_length : int
-        Samples a frame.
+        Samples per frame.
     sample_rate : int
         Hz of the output.
 
@@ -158,7 +158,7 @@ def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
     vocoder : callable
         Called with ``width=``; returns a ``Vocoder``.
     backbone : miipher2.models.backbone.SSLBackbone
-        Has ``width``, ``sample_rate`` and ``frame_rate`` (frames a second).
+        Has ``width``, ``sample_rate`` and ``frame_rate`` (frames per second).
     sample_rate : int
         Hz of the audio that it is trained on.
     warm_start : str
@@ -167,7 +167,7 @@ def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
     Returns
     -------
     Vocoder
-        It synthesises ``sample_rate / frame_rate`` samples a frame.
+        It synthesises ``sample_rate / frame_rate`` samples per frame.
 
     Raises
     ------
@@ -191,8 +191,8 @@ def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
     rate = built.hop_length * backbone.frame_rate
     if rate != built.sample_rate:
         raise UserError(
-            f"the vocoder makes {built.hop_length} samples a frame, which at "
-            f"the backbone's {backbone.frame_rate:g} frames a second is "
+            f"the vocoder makes {built.hop_length} samples per frame, which at "
+            f"the backbone's {backbone.frame_rate:g} frames per second is "
             f"{rate:g} Hz, not its sample_rate of {built.sample_rate} Hz; "
             "choose upsample_factors whose product is, or a hop_length of, "
             f"{built.sample_rate / backbone.frame_rate:g}"

@@ -41,7 +41,7 @@ class HarmonicVocoder(Vocoder):
     sample_rate : int
         Hz of the output.
     hop_length : int
-        Samples a frame.
+        Samples per frame.
     subframes : int
         Filters, and values of the pitch, for each frame.
     n_fft : int

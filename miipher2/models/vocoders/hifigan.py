@@ -30,7 +30,7 @@ class HiFiGAN(Vocoder):
     sample_rate : int
         Hz of the output.
     upsample_factors : list of int
-        Their product is the number of samples a frame.
+        Their product is the number of samples per frame.
     upsample_kernel_sizes : list of int
         One for each factor.
     upsample_initial_channel : int

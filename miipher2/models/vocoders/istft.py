@@ -30,7 +30,7 @@ class ISTFTVocoder(Vocoder):
     sample_rate : int
         Hz of the output.
     hop_length : int
-        Samples a frame.
+        Samples per frame.
     n_fft : int
         Samples of a spectrum; even, at least twice ``hop_length``.
     channels : int

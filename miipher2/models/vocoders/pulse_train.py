@@ -18,7 +18,7 @@ def cycles(hz, hop_length, sample_rate):
     hz : torch.Tensor
         Pitch in the middle of every hop ``(batch, hops)``.
     hop_length : int
-        Samples a hop.
+        Samples per hop.
     sample_rate : int
         Hz.
 
@@ -49,7 +49,7 @@ def pulse_train(hz, hop_length, sample_rate, phases=None):
     hz : torch.Tensor
         Pitch in the middle of every hop ``(batch, hops)``.
     hop_length : int
-        Samples a hop.
+        Samples per hop.
     sample_rate : int
         Hz.
     phases : torch.Tensor

@@ -41,8 +41,8 @@ class SpectralGate(nn.Module):
         Bins whose mean power is compared, an odd number: the predicted levels
         are an envelope, without harmonics.
     synthesised_clips : float
-        Share of the training clips that are synthesised altogether. Next to a
-        good recording the synthesised spectra alone would not have to be good.
+        Share of the training clips that are synthesised altogether. Without
+        them the network relies on good recordings and synthesises badly.
     masked_residue : float
         Residue of a bin whose level is as predicted.
     max_residue : float

@@ -21,7 +21,7 @@ SMALL = {"channels": 16, "intermediate": 32, "layers": 2}
 
 
 def small(**settings):
-    """A small vocoder, the same one every time."""
+    """A small vocoder with the same weights every time."""
     torch.manual_seed(0)
     return HarmonicVocoder(4, **{**SMALL, **settings})
 

@@ -19,7 +19,7 @@ SMALL = {"channels": 16, "intermediate": 32, "layers": 2}
 
 
 def small(width=4, **settings):
-    """A small vocoder, the same one every time."""
+    """A small vocoder with the same weights every time."""
     torch.manual_seed(0)
     return ISTFTVocoder(width, **{**SMALL, **settings})
 
@@ -40,16 +40,16 @@ def test_exactly_hop_length_samples_a_frame(frames, training):
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 50])
 @pytest.mark.parametrize("n_fft,hop", [(1280, 320), (640, 320), (1920, 480)])
-def test_the_spectra_of_a_sound_give_the_sound(frames, n_fft, hop):
+def test_the_inverse_stft_reconstructs_the_waveform(frames, n_fft, hop):
     wav = 0.1 * torch.randn(2, frames * hop)
     stft = FrameSTFT(n_fft, hop)
-    made = stft.synthesise(stft.analyse(wav))
-    assert made.shape == wav.shape
-    # to the first and the last sample: no faded edges, no shift
-    assert torch.allclose(made, wav, atol=1e-4)
+    output = stft.synthesise(stft.analyse(wav))
+    assert output.shape == wav.shape
+    # no faded edges, no shift
+    assert torch.allclose(output, wav, atol=1e-4)
 
 
-def test_a_head_that_knows_the_spectra_speaks_them():
+def test_a_perfect_head_reconstructs_the_waveform():
     wav = 0.1 * torch.randn(1, 7 * 320)
     vocoder = small().eval()
     known = torch.cat(spectra(wav, 1280, 320), dim=-1)
@@ -57,15 +57,15 @@ def test_a_head_that_knows_the_spectra_speaks_them():
     assert torch.allclose(vocoder(torch.randn(1, 7, 4))[0], wav, atol=1e-4)
 
 
-def test_a_frame_is_heard_around_its_own_samples():
+def test_a_frame_is_centred_on_its_samples():
     spectrum = torch.zeros(1, 9, 641, dtype=torch.complex64)
     spectrum[:, 4] = torch.polar(torch.ones(641), torch.randn(641))
     energy = FrameSTFT(1280, 320).synthesise(spectrum)[0].square()
-    place = (energy * torch.arange(len(energy))).sum() / energy.sum()
-    assert abs(place - 4.5 * 320) < 60
+    centre = (energy * torch.arange(len(energy))).sum() / energy.sum()
+    assert abs(centre - 4.5 * 320) < 60
 
 
-def test_what_is_too_loud_is_clamped_in_eval_mode_only():
+def test_the_output_is_clamped_in_eval_mode_only():
     vocoder = small()
     torch.nn.init.constant_(vocoder.head.bias, 50.0)
     features = torch.randn(1, 7, 4)
@@ -87,7 +87,7 @@ def test_every_weight_learns_and_gradients_stay_finite(bias):
             assert parameter.grad.abs().sum() > 0, name
 
 
-def test_bf16_changes_little_and_the_sound_is_fp32():
+def test_bf16_changes_little_and_the_output_is_fp32():
     vocoder = small().eval()
     features = torch.randn(2, 20, 4)
     exact, _ = vocoder(features)
@@ -97,7 +97,7 @@ def test_bf16_changes_little_and_the_sound_is_fp32():
     assert (rounded - exact).norm() < 0.1 * exact.norm()
 
 
-def test_a_clip_sounds_the_same_alone_and_in_a_batch():
+def test_a_clip_is_the_same_alone_and_in_a_batch():
     vocoder = small().eval()
     features = torch.randn(3, 9, 4)
     together, _ = vocoder(features)

@@ -40,7 +40,7 @@ def test_exactly_hop_length_samples_a_frame(frames, training):
 
 
 @pytest.mark.parametrize("frames", [1, 2, 20])
-def test_prepared_for_inference_it_says_the_same(frames):
+def test_prepare_inference_does_not_change_the_output(frames):
     vocoder = HiFiGAN(width=4, **SMALL).eval()
     for parameter in vocoder.parameters():
         parameter.data *= 2
@@ -85,7 +85,7 @@ def test_without_a_state_windows_are_synthesised_as_features():
     assert after == states and after is not states
 
 
-def test_folding_weight_norm_changes_nothing():
+def test_weight_norms_are_folded():
     vocoder = HiFiGAN(width=4, **SMALL).eval()
     features = torch.randn(1, 9, 4)
     before, _ = vocoder(features)
@@ -125,21 +125,21 @@ def unit_checkpoint(tmp_path):
     return tmp_path / "generator.ckpt", unit
 
 
-def test_warm_start_takes_what_fits(unit_checkpoint):
+def test_warm_start_loads_what_fits(unit_checkpoint):
     path, unit = unit_checkpoint
     vocoder = HiFiGAN(width=4, **SMALL)
     vocoder.warm_start(str(path))
     report = load_matching(vocoder.generator, str(path))
-    own, there = vocoder.generator.state_dict(), unit.state_dict()
+    own, other = vocoder.generator.state_dict(), unit.state_dict()
     assert len(report["loaded"]) > 20
     for name in report["loaded"]:
-        assert torch.equal(own[name], there[name])
+        assert torch.equal(own[name], other[name])
     assert all(name.startswith("conv_pre") for name in report["new"])
-    left = {name.split(".")[0] for name in report["unused"]}
-    assert left == {"conv_pre", "unit_embedding", "attn_pooling"}
+    unused = {name.split(".")[0] for name in report["unused"]}
+    assert unused == {"conv_pre", "unit_embedding", "attn_pooling"}
 
 
-def test_a_vocoder_without_a_warm_start_says_so(unit_checkpoint):
+def test_a_vocoder_without_a_warm_start_refuses(unit_checkpoint):
     path, _ = unit_checkpoint
     backbone = SimpleNamespace(width=4, frame_rate=50.0)
     build_vocoder(
@@ -174,7 +174,7 @@ def test_warm_start_from_something_else_is_refused(tmp_path):
             load_matching(generator, str(tmp_path / name))
 
 
-def test_discriminator_judges_every_clip_by_itself():
+def test_discriminator_treats_clips_independently():
     discriminator = FrameDiscriminator(channels=4)
     wavs = torch.randn(3, 1, 4001)
     scores, features = discriminator(wavs)
