@@ -130,25 +130,7 @@ def load_matching(generator, source):
     UserError
         If nothing fits, or there is no such checkpoint.
     """
-    repository, _, filename = source.rpartition(":")
-    if repository:
-        source = fetch(
-            filename, repository, local_strategy=LocalStrategy.NO_LINK
-        )
-    try:
-        tensors = torch.load(source, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, UnpicklingError) as error:
-        raise UserError(
-            f"warm_start: cannot read {source} ({type(error).__name__}); "
-            "expected FILE or REPOSITORY:FILE of a generator's state dict"
-        ) from None
-    # names of torch's older weight_norm
-    tensors = {
-        name.replace("weight_g", "parametrizations.weight.original0").replace(
-            "weight_v", "parametrizations.weight.original1"
-        ): tensor
-        for name, tensor in tensors.items()
-    }
+    tensors = _read_state_dict(source)
     own = generator.state_dict()
     fitting = {
         name: tensor
@@ -169,3 +151,25 @@ def load_matching(generator, source):
     for status, names in report.items():
         logger.info(f"warm start, {status}: {len(names)}: {', '.join(names)}")
     return report
+
+
+def _read_state_dict(source):
+    """Return tensors under the names of torch's current weight norm."""
+    repository, _, filename = source.rpartition(":")
+    if repository:
+        source = fetch(
+            filename, repository, local_strategy=LocalStrategy.NO_LINK
+        )
+    try:
+        tensors = torch.load(source, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, UnpicklingError) as error:
+        raise UserError(
+            f"warm_start: cannot read {source} ({type(error).__name__}); "
+            "expected FILE or REPOSITORY:FILE of a generator's state dict"
+        ) from None
+    return {
+        name.replace("weight_g", "parametrizations.weight.original0").replace(
+            "weight_v", "parametrizations.weight.original1"
+        ): tensor
+        for name, tensor in tensors.items()
+    }
