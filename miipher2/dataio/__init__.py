@@ -1,4 +1,4 @@
-"""Audio files, manifests and everything else that is read from or written to disk.
+"""Reading and writing files: audio, manifests, tables and YAML.
 
 Authors
  * The miipher2 authors 2026

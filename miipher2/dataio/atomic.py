@@ -13,7 +13,7 @@ from miipher2.dataio.digest import digest
 
 
 class _CheckedFile(io.FileIO):
-    """A file that keeps a write error, which libsndfile would drop."""
+    """A file that stores a write error, because libsndfile ignores it."""
 
     error = None
 
@@ -32,10 +32,10 @@ class _CheckedFile(io.FileIO):
 
 
 def partial_path(path, writer=""):
-    """Name of the temporary file beside ``path``.
+    """Return the name of the temporary file beside ``path``.
 
-    It depends on the arguments alone, so that a new run replaces what a
-    killed run left behind.
+    The name depends only on the arguments, so that a new run replaces the file
+    of a killed one.
 
     Arguments
     ---------
@@ -106,7 +106,7 @@ def write_text(path, text):
     path : str or Path
         The file; its folder is created if needed.
     text : str
-        Its whole content. Line ends are written as they are.
+        Its content. Line ends are not converted.
 
     Example
     -------
