@@ -1,4 +1,4 @@
-"""What can go wrong in a run, made to go wrong.
+"""Tests of faults: permissions, full disks, kills, broken files, bugs.
 
 Authors
  * The miipher2 authors 2026
@@ -35,17 +35,17 @@ from miipher2.inference.job import Settings
 
 
 @pytest.fixture(params=[Pipeline, WorkerPool])
-def sides(request, monkeypatch):
-    """Threads that read and write, or processes."""
+def pipeline_class(request, monkeypatch):
+    """Read and write with threads, or with worker processes."""
     monkeypatch.setattr(local, "pipeline_for", lambda device: request.param)
     return request.param
 
 
-def run(restorer, folder, output, sides=Pipeline, workers=2):
-    """Restores a folder with a model that is loaded; gives the rows."""
+def run(restorer, folder, output, pipeline_class=Pipeline, workers=2):
+    """Restore a folder; return the rows by ID."""
     items = list_items([folder], output, ".wav")
     with Journal(output) as journal:
-        pipeline = sides(
+        pipeline = pipeline_class(
             Engine(restorer),
             output,
             Settings(restorer.sample_rate),
@@ -58,7 +58,7 @@ def run(restorer, folder, output, sides=Pipeline, workers=2):
 
 
 def in_child(function, uid=None):
-    """Runs a function in a child process; gives the process's number."""
+    """Run a function in a child process; return the process ID."""
     process = os.fork()
     if process:
         return process
@@ -75,7 +75,8 @@ def in_child(function, uid=None):
         os._exit(code)
 
 
-def ended(process):
+def wait(process):
+    """Wait for a child process; return its exit code."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
@@ -84,14 +85,14 @@ NOBODY = 65534
 
 @pytest.fixture
 def open_folder():
-    """A folder that others can look into, unlike those of pytest."""
+    """Create a folder that other users can read, unlike tmp_path."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
 
 
-def test_rights_that_are_missing(restorer, open_folder):
+def test_missing_permissions(restorer, open_folder):
     source, output = open_folder / "in", open_folder / "out"
     for folder in (source / "a", source / "b", source / "c", output / "b"):
         folder.mkdir(parents=True)
@@ -102,9 +103,7 @@ def test_rights_that_are_missing(restorer, open_folder):
     output.chmod(0o777)
     (output / "b").chmod(0o555)
     uid = NOBODY if os.getuid() == 0 else None
-    assert (
-        ended(in_child(lambda: run(restorer, source, output) and 0, uid)) == 0
-    )
+    assert wait(in_child(lambda: run(restorer, source, output) and 0, uid)) == 0
     rows = {row.ID: row for row in read_rows(output / "manifest.csv")}
     assert rows["a/good.wav"].status == "done"
     assert rows["a/secret.wav"].reason == "Permission denied"
@@ -115,7 +114,7 @@ def test_rights_that_are_missing(restorer, open_folder):
     assert (
         rows["b/nowhere.wav"].reason == "cannot be written: Permission denied"
     )
-    # an output folder that is read-only as a whole
+    # A read-only output folder.
     (output / "manifest.csv").unlink()
     output.chmod(0o555)
 
@@ -123,11 +122,11 @@ def test_rights_that_are_missing(restorer, open_folder):
         with pytest.raises(UserError, match="give another output folder"):
             run(restorer, source, output)
 
-    assert ended(in_child(refused, uid)) == 0
+    assert wait(in_child(refused, uid)) == 0
     output.chmod(0o755)
 
 
-def test_odd_files_fail_alone(restorer, tmp_path):
+def test_broken_files_fail_alone(restorer, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     wav = voice(0.5)
@@ -158,7 +157,7 @@ def test_odd_files_fail_alone(restorer, tmp_path):
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_a_file_that_vanishes_while_it_waits(restorer, tmp_path):
+def test_file_deleted_before_it_is_read(restorer, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     soundfile.write(folder / "a.wav", voice(0.5), 16000)
@@ -177,7 +176,9 @@ def test_a_file_that_vanishes_while_it_waits(restorer, tmp_path):
     ]
 
 
-def test_a_full_disk_fails_what_does_not_fit(restorer, tmp_path, sides):
+def test_full_disk_fails_only_what_does_not_fit(
+    restorer, tmp_path, pipeline_class
+):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
@@ -188,7 +189,7 @@ def test_a_full_disk_fails_what_does_not_fit(restorer, tmp_path, sides):
         folder.mkdir()
         for name, seconds in (("a", 0.5), ("b", 30.0), ("c", 0.5), ("d", 9.0)):
             soundfile.write(folder / f"{name}.wav", voice(seconds), 16000)
-        rows = run(restorer, folder, disk, sides, workers=1)
+        rows = run(restorer, folder, disk, pipeline_class, workers=1)
         assert [row.status for row in rows.values()] == [
             *("done", "failed", "done", "failed"),
         ]
@@ -202,10 +203,10 @@ def test_a_full_disk_fails_what_does_not_fit(restorer, tmp_path, sides):
 
 
 @pytest.mark.parametrize("fails", ["restore_windows", "report"])
-def test_a_fault_of_the_program_ends_the_run(
-    restorer, tmp_path, monkeypatch, sides, fails
+def test_bug_stops_the_run(
+    restorer, tmp_path, monkeypatch, pipeline_class, fails
 ):
-    """At once, with its own error, and no thread waits for ever."""
+    """The error is raised at once, and no thread stays blocked."""
     folder = tmp_path / "in"
     folder.mkdir()
     for number in range(30):
@@ -213,24 +214,24 @@ def test_a_fault_of_the_program_ends_the_run(
     items = list_items([folder], tmp_path / "out", ".wav")
 
     def broken(*_):
-        raise ZeroDivisionError("a fault")
+        raise ZeroDivisionError("a bug")
 
     if fails == "restore_windows":
         monkeypatch.setattr(restorer, "restore_windows", broken)
     report = broken if fails == "report" else lambda row: None
-    pipeline = sides(
+    pipeline = pipeline_class(
         Engine(restorer),
         tmp_path / "out",
         Settings(24000),
         report,
         lambda *_: None,
     )
-    with pytest.raises(ZeroDivisionError, match="a fault"):
+    with pytest.raises(ZeroDivisionError, match="a bug"):
         pipeline.run(items)
     assert not list((tmp_path / "out").rglob(".*"))
 
 
-def test_what_the_model_cannot_say_has_failed(restorer, tmp_path, monkeypatch):
+def test_infinite_samples_fail_the_recording(restorer, tmp_path, monkeypatch):
     folder, restore_windows = tmp_path / "in", restorer.restore_windows
     folder.mkdir()
     for name, seconds in (("a", 0.2), ("b", 0.4)):
@@ -258,7 +259,7 @@ def command(folder, output, model):
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Real recordings, some longer than a window, and one that is broken."""
+    """Real recordings, one longer than a window, and a broken one."""
     folder = tmp_path / "in"
     shutil.copytree(ROOT / "examples" / "noisy", folder)
     wavs = [soundfile.read(path) for path in sorted(folder.glob("*.flac"))]
@@ -267,7 +268,7 @@ def corpus(tmp_path):
     for number in range(6):
         part = long[number * 9000 :][: 4000 * (number + 1)]
         soundfile.write(folder / f"part{number}.ogg", part, wavs[0][1])
-    (folder / "bad.wav").write_text("not sound")
+    (folder / "bad.wav").write_text("not audio")
     return folder
 
 
@@ -277,20 +278,20 @@ def contents(folder):
     }
 
 
-def made(folder):
+def count_outputs(folder):
     return len(list(folder.glob("*.wav")))
 
 
-def test_ctrl_c_ends_in_one_line_and_goes_on(
-    corpus, tiny_model, tmp_path, sides
+def test_ctrl_c_ends_in_one_line_and_resumes(
+    corpus, tiny_model, tmp_path, pipeline_class
 ):
-    output, said = tmp_path / "out", tmp_path / "said"
+    output, stderr = tmp_path / "out", tmp_path / "stderr"
 
     def interrupted():
-        # a shell that starts the tests in the background has it ignored
+        # SIGINT is ignored if a shell started the tests in the background.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.setsid()  # a terminal interrupts all processes of a command
-        os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY), 2)
+        os.setsid()  # as on a terminal: SIGINT for the group
+        os.dup2(os.open(stderr, os.O_CREAT | os.O_WRONLY), 2)
         sys.stderr = os.fdopen(2, "w", buffering=1)
         append, rows = Journal.append, []
 
@@ -299,14 +300,14 @@ def test_ctrl_c_ends_in_one_line_and_goes_on(
             rows.append(row)
             if len(rows) == 3:
                 os.killpg(0, signal.SIGINT)
-                time.sleep(1)  # the others do not end before it is heard
+                time.sleep(1)  # not to finish before the signal arrives
 
         Journal.append = appending
         return command(corpus, output, tiny_model)
 
     process = in_child(interrupted)
-    assert ended(process) == 130
-    lines = [line for line in said.read_text().splitlines() if line]
+    assert wait(process) == 130
+    lines = [line for line in stderr.read_text().splitlines() if line]
     assert lines[-1] == "interrupted; run the same command again to resume"
     assert all(line.startswith("failed: ") for line in lines[:-1])
     assert (
@@ -317,64 +318,66 @@ def test_ctrl_c_ends_in_one_line_and_goes_on(
 
 
 @pytest.mark.slow
-def test_killed_20_times_nothing_is_lost(corpus, tiny_model, tmp_path, sides):
-    arguments = (corpus, tmp_path / "whole", tiny_model)
+def test_resuming_after_20_kills(corpus, tiny_model, tmp_path, pipeline_class):
+    arguments = (corpus, tmp_path / "complete", tiny_model)
     start = time.monotonic()
-    assert ended(in_child(functools.partial(command, *arguments))) == 1
+    assert wait(in_child(functools.partial(command, *arguments))) == 1
     duration = time.monotonic() - start
-    expected = contents(tmp_path / "whole")
+    expected = contents(tmp_path / "complete")
     rng, kills, rounds, output = random.Random(0), 0, 0, None
-    there = []  # outputs at each kill
+    counts = []  # outputs at each kill
     while kills < 20:
         if output is None:
             rounds += 1
             output = tmp_path / f"killed{rounds}"
         arguments = (corpus, output, tiny_model)
         process = in_child(functools.partial(command, *arguments))
-        # half of them when so many new outputs are there: processes write
-        # all of theirs within a moment
+        # Half of the kills wait for a number of new outputs, because workers
+        # write all of theirs at about the same time.
         wanted = rng.randrange(1, 10) if kills % 2 else len(expected)
         end = time.monotonic() + rng.uniform(0.2, 1.0) * duration
-        before = made(output)
-        while made(output) - before < wanted and time.monotonic() < end:
+        before = count_outputs(output)
+        while (
+            count_outputs(output) - before < wanted and time.monotonic() < end
+        ):
             time.sleep(0.002)
         if os.waitpid(process, os.WNOHANG) == (0, 0):
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
             kills += 1
-            there.append(made(output))
-        # what can be seen under its name is whole
+            counts.append(count_outputs(output))
+        # Outputs under their final names are complete.
         for name, content in (
             contents(output).items() if output.exists() else ()
         ):
             assert content == expected[name]
         if (output / "manifest.csv").exists():
             output = None
-    print(f"{kills} kills in {rounds} runs, when there were {there} outputs")
+    print(f"{kills} kills in {rounds} runs, when there were {counts} outputs")
     for number in range(1, rounds + 1):
         output = tmp_path / f"killed{number}"
         inodes = {p.name: p.stat().st_ino for p in output.glob("*.wav")}
         journal = output / "manifest.0-of-1.jsonl"
-        told = journal.read_text() if journal.exists() else ""
+        lines = journal.read_text() if journal.exists() else ""
         assert command(corpus, output, tiny_model) == 1
         assert contents(output) == expected
         rows = read_rows(output / "manifest.csv")
         assert sorted(row.output for row in rows) == sorted(
             [*expected, "bad.wav"]
         )
-        for row in rows:  # what was done was not done again
-            if f'"output": "{row.output}", "status": "done"' in told:
+        for row in rows:  # finished outputs were not written again
+            if f'"output": "{row.output}", "status": "done"' in lines:
                 assert (output / row.output).stat().st_ino == inodes[row.output]
         assert {p.name for p in output.iterdir()} == {*expected, "manifest.csv"}
 
 
-def mutated(folder, count, seed=0):
-    """Writes recordings with flipped bytes and missing ends."""
+def write_mutated(folder, count, seed=0):
+    """Write recordings with random bytes, some of them truncated."""
     rng = random.Random(seed)
     formats = [("wav", None), ("flac", None), ("mp3", None), ("ogg", "VORBIS")]
     sources = []
     for suffix, subtype in formats:
-        path = folder.parent / f"whole.{suffix}"
+        path = folder.parent / f"intact.{suffix}"
         soundfile.write(path, voice(0.4), 16000, subtype=subtype)
         sources.append((suffix, path.read_bytes()))
     folder.mkdir()
@@ -382,7 +385,7 @@ def mutated(folder, count, seed=0):
         suffix, content = sources[number % len(sources)]
         content = bytearray(content)
         for _ in range(rng.choice([0, 1, 3, 30])):
-            # headers are where it hurts
+            # Most of them in the headers.
             end = rng.choice([64, 512, len(content)])
             content[rng.randrange(min(end, len(content)))] = rng.randrange(256)
         if rng.random() < 0.4:
@@ -390,24 +393,25 @@ def mutated(folder, count, seed=0):
         (folder / f"{number:04d}.{suffix}").write_bytes(content)
 
 
-def test_some_mutated_files(restorer, tmp_path, sides):
-    mutated(tmp_path / "in", 40)
-    rows = run(restorer, tmp_path / "in", tmp_path / "out", sides)
+def test_some_mutated_files(restorer, tmp_path, pipeline_class):
+    write_mutated(tmp_path / "in", 40)
+    rows = run(restorer, tmp_path / "in", tmp_path / "out", pipeline_class)
     assert len(rows) == 40
     found = {row.status for row in rows.values()}
     assert found <= {"done", "silent", "failed"} and len(found) > 1
 
 
 def resident():
+    """Return the resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 @pytest.mark.slow
-def test_a_thousand_mutated_files(restorer, tmp_path):
-    mutated(tmp_path / "warm", 200, seed=1)
+def test_memory_with_a_thousand_mutated_files(restorer, tmp_path):
+    write_mutated(tmp_path / "warm", 200, seed=1)
     run(restorer, tmp_path / "warm", tmp_path / "out0")
     before = resident()
-    mutated(tmp_path / "in", 1000)
+    write_mutated(tmp_path / "in", 1000)
     rows = run(restorer, tmp_path / "in", tmp_path / "out")
     grown = resident() - before
     assert len(rows) == 1000
@@ -418,7 +422,7 @@ def test_a_thousand_mutated_files(restorer, tmp_path):
     assert grown < 0.05 * before
 
 
-# Not by resource.getrusage: its peak is that of the parent if that is higher.
+# Not resource.getrusage: its peak includes that of the parent before exec.
 PEAK = """
 import re, sys
 from miipher2.cli import main
@@ -430,9 +434,7 @@ print(code, re.search(r"VmHWM:\\s+(\\d+)", status)[1])
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--batch-seconds", "16"]], ids=str)
-def test_three_hours_take_the_memory_of_three_minutes(
-    tiny_model, tmp_path, options
-):
+def test_memory_does_not_depend_on_duration(tiny_model, tmp_path, options):
     peaks, voices = {}, [voice(60, seed=seed) for seed in range(3)]
     for minutes in (3, 180):
         path = tmp_path / f"{minutes}.wav"
@@ -452,6 +454,8 @@ def test_three_hours_take_the_memory_of_three_minutes(
         assert code == 0
         info = soundfile.info(tmp_path / f"out{minutes}.wav")
         assert info.frames == minutes * 60 * 24000
-        took = time.monotonic() - start
-        print(f"{minutes} min: {peaks[minutes] / 1024:.1f} MiB, {took:.0f} s")
+        elapsed = time.monotonic() - start
+        print(
+            f"{minutes} min: {peaks[minutes] / 1024:.1f} MiB, {elapsed:.0f} s"
+        )
     assert peaks[180] < 1.1 * peaks[3]

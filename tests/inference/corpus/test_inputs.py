@@ -1,4 +1,4 @@
-"""What is restored, and to where.
+"""Tests of the lists of inputs, output names and shards.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ from miipher2.inference.corpus.inputs import list_items, shard_of
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Writes empty files below a folder."""
+    """Write empty files; return their folder."""
 
     def write(*names, folder="in"):
         for name in names:
@@ -56,9 +56,9 @@ def test_files_folders_and_manifests(corpus, tmp_path):
     one, two = corpus("x/a.wav", folder="one"), corpus("b.wav", folder="two")
     single = corpus("c.wav", folder="three") / "c.wav"
     manifest = corpus("m/d.wav", "list.csv", folder="four") / "list.csv"
-    far = corpus("e.flac", folder="five") / "e.flac"
+    outside = corpus("e.flac", folder="five") / "e.flac"
     manifest.write_text(
-        f"ID,wav\nd,$data_root/m/d.wav\nsub/e,{far}\n", encoding="utf-8"
+        f"ID,wav\nd,$data_root/m/d.wav\nsub/e,{outside}\n", encoding="utf-8"
     )
     items = list_items([one, two, single, manifest], tmp_path / "out", ".wav")
     assert {item.ID: item.input.resolve() for item in items} == {
@@ -66,7 +66,7 @@ def test_files_folders_and_manifests(corpus, tmp_path):
         "two/b.wav": two / "b.wav",
         "c.wav": single,
         "m/d.wav": manifest.parent / "m/d.wav",
-        "sub/e.flac": far,
+        "sub/e.flac": outside,
     }
 
 
@@ -80,14 +80,14 @@ def test_files_folders_and_manifests(corpus, tmp_path):
         ("", "found none"),
     ],
 )
-def test_manifests_that_cannot_be_used(corpus, tmp_path, text, reason):
+def test_invalid_manifests(corpus, tmp_path, text, reason):
     manifest = corpus("list.csv") / "list.csv"
     manifest.write_text(text)
     with pytest.raises(UserError, match=reason):
         list_items([manifest], tmp_path / "out", ".wav")
 
 
-def test_an_output_is_never_an_input(corpus, tmp_path):
+def test_outputs_never_overwrite_inputs(corpus, tmp_path):
     folder = corpus("a.wav", "b/a.wav")
     for output in (folder, Path(f"{folder}/b/..")):
         with pytest.raises(UserError, match="give another output"):
@@ -97,7 +97,7 @@ def test_an_output_is_never_an_input(corpus, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     with pytest.raises(UserError, match="would overwrite an input"):
         list_items([folder / "a.wav"], tmp_path / "link", ".wav")
-    # through a file that is a link to what would be the output
+    # An input that is a symbolic link to an output.
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "c.wav").write_bytes(b"")
     (folder / "c.wav").symlink_to(tmp_path / "out" / "c.wav")
@@ -105,19 +105,19 @@ def test_an_output_is_never_an_input(corpus, tmp_path):
         list_items([folder], tmp_path / "out", ".wav")
 
 
-def test_an_output_folder_in_the_input_is_left_out(corpus):
+def test_output_folder_inside_the_input_is_skipped(corpus):
     folder = corpus("a.wav", "out/a.wav", "out2/a.wav")
     assert list(outputs([folder], folder / "out")) == ["a.wav", "out2/a.wav"]
 
 
-def test_loops_of_links_end(corpus, tmp_path):
+def test_symbolic_link_loops(corpus, tmp_path):
     folder = corpus("s/a.wav")
     (folder / "s" / "loop").symlink_to(folder)
     (folder / "b.wav").symlink_to(folder / "b.wav")
     assert list(outputs([folder], tmp_path / "out")) == ["b.wav", "s/a.wav"]
 
 
-def test_what_cannot_be_listed_is_named(corpus, tmp_path):
+def test_missing_and_colliding_inputs(corpus, tmp_path):
     with pytest.raises(UserError, match="no such file or folder"):
         list_items([tmp_path / "nothing"], tmp_path / "out", ".wav")
     with pytest.raises(UserError, match="no recordings found"):
@@ -128,9 +128,7 @@ def test_what_cannot_be_listed_is_named(corpus, tmp_path):
         list_items([one, two], tmp_path / "out", ".wav")
 
 
-def test_a_folder_that_cannot_be_listed_is_not_passed_over(
-    corpus, tmp_path, monkeypatch
-):
+def test_unreadable_folder_becomes_an_item(corpus, tmp_path, monkeypatch):
     folder, scandir = corpus("a.wav", "s/t/b.wav"), os.scandir
 
     def forbidden(path):
@@ -145,7 +143,7 @@ def test_a_folder_that_cannot_be_listed_is_not_passed_over(
     }
 
 
-def test_shards_are_even_and_do_not_depend_on_each_other():
+def test_shards_have_about_the_same_size():
     names = [f"speaker{n % 7}/{n:05d}.flac" for n in range(8000)]
     shards = Counter(shard_of(name, 8) for name in names)
     assert set(shards) == set(range(8))

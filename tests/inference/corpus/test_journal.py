@@ -1,4 +1,4 @@
-"""What is done stays done.
+"""Tests of the journal and the manifest.
 
 Authors
  * The miipher2 authors 2026
@@ -36,7 +36,7 @@ def is_done(journal, name="a.wav", output=None, model="m", settings="s"):
 
 @pytest.fixture
 def output(tmp_path):
-    """A folder with an output of 4 bytes."""
+    """Create a folder with an output of 4 bytes."""
     (tmp_path / "a.wav").write_bytes(b"done")
     return tmp_path
 
@@ -45,12 +45,12 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_is_done_is_there_and_made_in_this_way(output):
+def test_done_needs_the_output_model_and_settings(output):
     for status in ("done", "silent"):
         with Journal(output) as journal:
             assert not is_done(journal, "other.wav")
             journal.append(row("a.wav", status))
-            journal.append(row("b.wav", status))  # there is no b.wav
+            journal.append(row("b.wav", status))  # b.wav does not exist
         with Journal(output) as journal:
             assert is_done(journal)
             assert not is_done(journal, "b.wav")
@@ -62,29 +62,31 @@ def test_what_is_done_is_there_and_made_in_this_way(output):
             (output / "a.wav").write_bytes(b"done")
 
 
-def test_another_recording_of_the_same_name_is_not_taken_for_done(
-    output, tmp_path
-):
+def test_output_of_another_recording_is_an_error(output, tmp_path):
     first, second, moved = (tmp_path / name / "a.wav" for name in "123")
     for path in (first, second):
         path.parent.mkdir()
-        path.write_bytes(b"sound")
+        path.write_bytes(b"audio")
     with Journal(output) as journal:
         journal.append(dataclasses.replace(row("a.wav"), input=str(first)))
     with Journal(output) as journal:
 
-        def look(path):
+        def is_done_for(path):
             return journal.is_done(Item("a.wav", path, "a.wav", 0), "m", "s")
 
-        assert look(first) and look(first.parent / ".." / "1" / "a.wav")
-        with pytest.raises(UserError, match="2/a.wav: .* restored from .*1/a"):
-            look(second)
+        assert is_done_for(first) and is_done_for(
+            first.parent / ".." / "1" / "a.wav"
+        )
+        with pytest.raises(
+            UserError, match="2/a.wav: .* was restored from .*1/a"
+        ):
+            is_done_for(second)
         first.rename(moved.parent.with_name("moved.wav"))
-        assert look(second)  # the corpus lies elsewhere now
+        assert is_done_for(second)  # the corpus was moved
 
 
 @pytest.mark.parametrize("status", ["failed", "skipped"])
-def test_what_failed_is_tried_again(output, status):
+def test_failed_items_are_retried(output, status):
     with Journal(output) as journal:
         journal.append(row("a.wav"))
         journal.append(row("a.wav", status))
@@ -93,36 +95,36 @@ def test_what_failed_is_tried_again(output, status):
 
 
 @pytest.mark.parametrize("parquet", [False, True])
-def test_one_manifest_comes_of_it(output, parquet):
+def test_journal_becomes_the_manifest(output, parquet):
     pytest.importorskip("pyarrow") if parquet else None
     rows = [
         row("a.wav", reason="two\nlines, 早い", seconds=1.25, channels=2),
         row("b.wav", "failed", reason="why"),
     ]
     with Journal(output, parquet=parquet) as journal:
-        for one in rows[::-1]:
-            journal.append(one)
+        for line in rows[::-1]:
+            journal.append(line)
         assert journal.finish() == rows
     name = "manifest.parquet" if parquet else "manifest.csv"
     assert names(output) == ["a.wav", name]
     assert read_rows(output / name) == rows
     with Journal(output, parquet=not parquet) as journal:
         assert is_done(journal)
-        again = row("b.wav")
-        journal.append(again)
-        assert journal.finish() == [rows[0], again]
+        retried = row("b.wav")
+        journal.append(retried)
+        assert journal.finish() == [rows[0], retried]
     assert len(names(output)) == 2 and name not in names(output)
 
 
-def test_names_that_are_no_valid_text_stay_as_they_are(tmp_path):
+def test_names_that_are_not_valid_utf8(tmp_path):
     name = os.fsdecode(b"\xff\n.wav")
     with Journal(tmp_path) as journal:
         journal.append(row(name))
         journal.finish()
-    assert [one.ID for one in read_rows(tmp_path / "manifest.csv")] == [name]
+    assert [row.ID for row in read_rows(tmp_path / "manifest.csv")] == [name]
 
 
-def test_a_torn_line_is_dropped(output):
+def test_incomplete_last_line_is_dropped(output):
     with Journal(output) as journal:
         journal.append(row("a.wav"))
         journal.append(row("b.wav", reason="x" * 200_000))
@@ -136,25 +138,25 @@ def test_a_torn_line_is_dropped(output):
             assert "c.wav" in again.known and "b.wav" not in again.known
 
 
-def test_the_last_part_to_end_makes_the_manifest(output):
+def test_last_shard_writes_the_manifest(output):
     journals = [Journal(output, shard, 3) for shard in range(3)]
     for number, journal in enumerate(journals):
         with journal:
-            assert number == len(journal.known)  # what the others have done
+            assert number == len(journal.known)  # rows of finished shards
             journal.append(row(f"{number}.wav"))
             rows = journal.finish()
             assert (rows is None) == (number < 2)
-    assert [one.ID for one in rows] == ["0.wav", "1.wav", "2.wav"]
+    assert [row.ID for row in rows] == ["0.wav", "1.wav", "2.wav"]
     assert names(output) == ["a.wav", "manifest.csv"]
 
 
-def test_a_part_that_was_killed_is_made_up_for(output):
+def test_resuming_a_killed_shard_with_fewer_shards(output):
     with Journal(output, 0, 2) as journal:
         journal.append(row("a.wav"))
         assert journal.finish() is None
     with Journal(output, 1, 2) as killed:
         killed.append(row("b.wav"))
-    # on fewer machines, and what is newer counts
+    # The newer row counts.
     with Journal(output) as journal:
         assert is_done(journal) and set(journal.known) == {"a.wav", "b.wav"}
         newer = dataclasses.replace(row("b.wav"), reason="newer")
@@ -163,20 +165,20 @@ def test_a_part_that_was_killed_is_made_up_for(output):
     assert names(output) == ["a.wav", "manifest.csv"]
 
 
-def test_two_runs_do_not_share_a_folder(output):
+def test_two_runs_cannot_share_a_folder(output):
     with Journal(output, 0, 2) as journal:
         journal.append(row("a.wav"))
         for shard, count in ((0, 2), (0, 1), (2, 3)):
             with pytest.raises(UserError, match="in use by another run"):
                 with Journal(output, shard, count):
                     pass
-        with Journal(output, 1, 2) as other:  # the other half of this one
+        with Journal(output, 1, 2) as other:  # another shard of this run
             assert set(other.known) == {"a.wav"}
-    with Journal(output) as journal:  # it has ended
+    with Journal(output) as journal:  # the run has ended
         assert set(journal.known) == {"a.wav"}
 
 
-def test_two_may_write_the_manifest_at_once(tmp_path, monkeypatch):
+def test_two_processes_write_the_manifest_at_once(tmp_path, monkeypatch):
     path, rows, replace = tmp_path / "manifest.csv", [row("a.wav")], os.replace
 
     def meanwhile(source, target):
@@ -189,9 +191,7 @@ def test_two_may_write_the_manifest_at_once(tmp_path, monkeypatch):
     assert read_rows(path) == rows and names(tmp_path) == [path.name]
 
 
-def test_who_comes_while_the_manifest_is_written_is_sent_away(
-    output, monkeypatch
-):
+def test_folder_is_locked_while_the_manifest_is_written(output, monkeypatch):
     def meanwhile(*arguments, **options):
         with pytest.raises(UserError, match="in use by another run"):
             with Journal(output):
@@ -208,7 +208,7 @@ def test_who_comes_while_the_manifest_is_written_is_sent_away(
         assert set(journal.known) == {"a.wav"}
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+def test_read_only_output_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written to"):
         with Journal(tmp_path / "file" / "out"):
@@ -218,7 +218,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
             pass
 
 
-def test_another_manifest_is_not_overwritten(tmp_path):
+def test_foreign_manifest_is_not_overwritten(tmp_path):
     write_rows(tmp_path / "manifest.csv", [])
     (tmp_path / "manifest.csv").write_text("ID,wav\na,b\n")
     with pytest.raises(UserError, match="not a manifest of restored"):
@@ -226,7 +226,7 @@ def test_another_manifest_is_not_overwritten(tmp_path):
             pass
 
 
-def test_a_full_disk_is_named(tmp_path):
+def test_full_disk(tmp_path):
     with Journal(tmp_path) as journal:
         journal.file.close()
         with open("/dev/full", "ab", buffering=0) as journal.file:

@@ -1,4 +1,4 @@
-"""Ray as the engine: two actors, one of which is killed.
+"""Tests of the Ray engine, with actors that are killed.
 
 Authors
  * The miipher2 authors 2026
@@ -25,7 +25,7 @@ STATM = Path("/proc/self/statm")
 
 @pytest.fixture(scope="module")
 def two_cpus():
-    """Ray on this machine, apart from any cluster that is there."""
+    """Start Ray with two CPUs, independent of any running cluster."""
     ray = pytest.importorskip("ray")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -38,7 +38,7 @@ def two_cpus():
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-        except Exception as error:  # not within 30 s, on a busy machine
+        except Exception as error:  # takes more than 30 s on a busy machine
             pytest.skip(f"Ray does not start on this machine: {error}")
         with started:
             yield
@@ -50,14 +50,14 @@ def restore(folder, output, model, *options):
 
 
 def actors():
-    """Process numbers of this process's actors that hold a model."""
+    """Return the process IDs of this process's actors."""
     processes = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             # pid (name) state parent ...
             stat = path.read_text().rpartition(")")[2].split()
             title = path.with_name("cmdline").read_text()
-        except OSError:  # it has ended
+        except OSError:  # has ended
             continue
         processes[int(path.parent.name)] = int(stat[1]), title
     return {
@@ -69,7 +69,7 @@ def actors():
 
 
 class Killer(threading.Thread):
-    """Kills an actor once there is an output; sees which others there are."""
+    """Kill an actor once there is an output; record the actors seen."""
 
     def __init__(self, output):
         super().__init__(daemon=True)
@@ -90,8 +90,8 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.wav")}
 
 
-def told(rows):
-    """What does not depend on when and how fast it was done."""
+def comparable(rows):
+    """Return the rows without times and input folder."""
     return [
         {**vars(row), "seconds_spent": 0, "finished": "", "input": ""}
         for row in rows
@@ -100,11 +100,9 @@ def told(rows):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not STATM.exists(), reason="looks for actors in /proc")
-def test_an_actor_is_killed_and_all_is_done(
-    two_cpus, recordings, tiny_model, tmp_path, capsys
-):
+def test_killed_actor(two_cpus, recordings, tiny_model, tmp_path, capsys):
     folder = recordings({f"{n}.wav": 4.0 + n for n in range(16)})
-    (folder / "bad.wav").write_text("not sound")
+    (folder / "bad.wav").write_text("not audio")
     local, output = tmp_path / "local", tmp_path / "out"
     assert restore(folder, local, tiny_model, "--quiet") == 1
     ray = ("--engine", "ray", "--actors", 2)
@@ -114,45 +112,45 @@ def test_an_actor_is_killed_and_all_is_done(
     killer.over.set()
     killer.join()
     assert "2 actors with 1 CPU each" in capsys.readouterr().out
-    assert killer.killed and len(killer.seen) > 2  # one was started anew
+    assert killer.killed and len(killer.seen) > 2  # one was restarted
     assert contents(output) == contents(local)
     rows = read_rows(output / "manifest.csv")
-    assert told(rows) == told(read_rows(local / "manifest.csv"))
+    assert comparable(rows) == comparable(read_rows(local / "manifest.csv"))
     assert [row.status for row in rows].count("done") == 16
     assert not list(output.glob(".*"))
-    # what is done is done for both engines
+    # Both engines skip what either has done.
     (folder / "bad.wav").unlink()
-    made = {path: path.stat().st_ino for path in output.iterdir()}
+    inodes = {path: path.stat().st_ino for path in output.iterdir()}
     for options in (ray, ()):
         assert restore(folder, output, tiny_model, *options) == 0
         assert "16 recordings (16 already done)" in (capsys.readouterr().out)
-    made.pop(output / "manifest.csv")
-    assert made == {path: path.stat().st_ino for path in made}
+    inodes.pop(output / "manifest.csv")
+    assert inodes == {path: path.stat().st_ino for path in inodes}
 
 
-def unpickled_as(code, name, monkeypatch):
-    """Lets actors run code in the place of an item."""
+def run_when_unpickled(code, name, monkeypatch):
+    """Let actors run code when they unpickle an item."""
 
-    class Strange(Item):
+    class Code(Item):
         def __reduce__(self):
             return eval, (code,)
 
     def replaced(items):
-        return [Strange(*i) if i.ID == name else i for i in items]
+        return [Code(*i) if i.ID == name else i for i in items]
 
     monkeypatch.setattr(ray_engine, "_absolute_inputs", replaced)
 
 
 @pytest.mark.slow
-def test_what_ends_its_process_fails_alone(
+def test_item_that_kills_its_actor_fails_alone(
     two_cpus, recordings, tiny_model, tmp_path, monkeypatch
 ):
     code = "(os := __import__('os')).kill(os.getpid(), 9)"
-    unpickled_as(code, "3.wav", monkeypatch)
+    run_when_unpickled(code, "3.wav", monkeypatch)
     folder = recordings({f"{n}.wav": 0.3 for n in range(12)})
     output = tmp_path / "out"
     output.mkdir()
-    partial_path(output / "3.wav").write_text("what its process has left")
+    partial_path(output / "3.wav").write_text("left by its actor")
     ray = ("--engine", "ray", "--actors", 1)  # blocks of three
     assert restore(folder, output, tiny_model, *ray) == 1
     assert not list(output.glob(".*"))
@@ -164,10 +162,10 @@ def test_what_ends_its_process_fails_alone(
 
 
 @pytest.mark.slow
-def test_a_fault_of_the_program_ends_the_run(
+def test_bug_stops_the_run(
     two_cpus, recordings, tiny_model, tmp_path, monkeypatch
 ):
-    unpickled_as("1 / 0", "a.wav", monkeypatch)
+    run_when_unpickled("1 / 0", "a.wav", monkeypatch)
     folder = recordings({"a.wav": 0.3})
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         restore(folder, tmp_path / "out", tiny_model, "--engine", "ray")
@@ -179,7 +177,7 @@ def members(path):
 
 
 @pytest.mark.slow
-def test_tars_as_the_local_engine_makes_them(
+def test_same_tars_as_the_local_engine(
     two_cpus, recordings, tiny_model, tmp_path
 ):
     pytest.importorskip("webdataset")
@@ -192,17 +190,17 @@ def test_tars_as_the_local_engine_makes_them(
     assert restore(folder, local, tiny_model) == 0
     assert restore(folder, output, tiny_model, "--engine", "ray") == 0
     rows = read_rows(output / "manifest.csv")
-    assert told(rows) == told(read_rows(local / "manifest.csv"))
+    assert comparable(rows) == comparable(read_rows(local / "manifest.csv"))
     assert contents(output) == contents(local)
     for tar in ("a.tar", "b.tar"):
         assert members(output / tar) == members(local / tar)
 
 
 @pytest.mark.slow
-def test_an_error_of_the_model_is_one_line(
+def test_error_of_the_model_is_one_line(
     two_cpus, recordings, tiny_model, tmp_path, monkeypatch, capsys
 ):
-    """Here the driver finds a model that the actors do not find."""
+    """The main process finds a model that the actors do not find."""
 
     def elsewhere(arguments):
         return type(arguments)(**{**vars(arguments), "model": "/nowhere"})
@@ -221,7 +219,7 @@ def test_an_error_of_the_model_is_one_line(
     [(["--num-shards", 2], "USER"), ([], "WORLD_SIZE")],
     ids=["shards", "torchrun"],
 )
-def test_one_thing_splits_the_work(
+def test_ray_excludes_shards_and_torchrun(
     recordings, tmp_path, monkeypatch, capsys, options, variable
 ):
     monkeypatch.setenv(variable, "1")
@@ -231,9 +229,7 @@ def test_one_thing_splits_the_work(
     assert "leave out --num-shards and torchrun" in capsys.readouterr().err
 
 
-def test_without_ray_it_says_what_to_install(
-    recordings, tmp_path, monkeypatch, capsys
-):
+def test_ray_not_installed(recordings, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     folder = recordings({"a.wav": 0.1})
     with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""The command ``miipher2 restore``.
+"""Tests of ``miipher2 restore``.
 
 Authors
  * The miipher2 authors 2026
@@ -20,11 +20,11 @@ from miipher2.inference.restorer import Restorer
 
 @pytest.fixture
 def restore(tiny_model, tmp_path):
-    """Runs the command on the CPU; gives exit code and rows."""
+    """Run the command on the CPU; return exit code and rows."""
 
     def run(*arguments, output="out", model=tiny_model):
-        given = [*arguments, tmp_path / output, "--device", "cpu"]
-        code = main(["restore", *map(str, given), "--model", str(model)])
+        line = [*arguments, tmp_path / output, "--device", "cpu"]
+        code = main(["restore", *map(str, line), "--model", str(model)])
         return code, read_rows(tmp_path / output / "manifest.csv")
 
     return run
@@ -38,13 +38,13 @@ def outputs(folder):
     }
 
 
-def test_a_folder_with_all_that_there_is(recordings, restore, tmp_path, capsys):
+def test_folder_of_mixed_recordings(recordings, restore, tmp_path, capsys):
     folder = recordings({"a.wav": 0.3, "s/a.flac": 9.0, "s/a.ogg": 1.1})
     soundfile.write(
         folder / "stereo.wav", numpy.stack([voice(2)] * 2, 1), 16000
     )
     soundfile.write(folder / "silent.wav", numpy.zeros(16000), 8000)
-    (folder / "bad.wav").write_text("not sound")
+    (folder / "bad.wav").write_text("not audio")
     (folder / "notes.txt").write_text("not listed")
     code, rows = restore(folder)
     assert code == 1
@@ -73,31 +73,32 @@ def test_a_folder_with_all_that_there_is(recordings, restore, tmp_path, capsys):
         assert info.frames == round(row.seconds * 24000)
         assert info.channels == row.channels
         assert len(row.model) == 12 and "24000 Hz" in row.settings
-    said = capsys.readouterr()
-    assert said.out.startswith("6 recordings, on cpu in ")
+    captured = capsys.readouterr()
+    assert captured.out.startswith("6 recordings, on cpu in ")
     assert (
-        f"4 restored, 1 failed, 1 silent, in {tmp_path / 'out'}; " in said.out
+        f"4 restored, 1 failed, 1 silent, in {tmp_path / 'out'}; "
+        in captured.out
     )
-    assert said.err.startswith(f"failed: {folder / 'bad.wav'}: cannot be read")
+    assert captured.err.startswith(
+        f"failed: {folder / 'bad.wav'}: cannot be read"
+    )
 
 
-def test_run_again_only_what_is_missing_is_done(
-    recordings, restore, tmp_path, capsys
-):
+def test_resuming(recordings, restore, tmp_path, capsys):
     folder = recordings({"a.wav": 1.0, "b.wav": 1.0, "c.wav": 1.0})
-    (folder / "bad.wav").write_text("not sound")
+    (folder / "bad.wav").write_text("not audio")
     _, before = restore(folder)
-    made = {p: p.stat().st_ino for p in (tmp_path / "out").glob("*.wav")}
+    inodes = {p: p.stat().st_ino for p in (tmp_path / "out").glob("*.wav")}
     (tmp_path / "out/b.wav").write_bytes(b"half")
     soundfile.write(folder / "bad.wav", voice(1), 16000)
     capsys.readouterr()
     code, rows = restore(folder)
     assert code == 0 and [row.status for row in rows] == ["done"] * 4
     assert "4 recordings (2 already done)" in capsys.readouterr().out
-    for path, number in made.items():
+    for path, number in inodes.items():
         assert (path.stat().st_ino == number) == (path.name != "b.wav")
     assert rows[0] == before[0] and rows[2] != before[2]
-    # other settings give other outputs
+    # Other settings restore everything again.
     code, rows = restore(folder, "--sample-rate", 16000)
     assert {row.output_rate for row in rows} == {16000}
 
@@ -130,7 +131,7 @@ def test_parquet_when_asked(recordings, restore, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["new/b.flac", "b.wav", "b.ogg"])
-def test_a_file_gives_a_file(recordings, restore, tmp_path, name):
+def test_single_file(recordings, restore, tmp_path, name):
     folder = recordings({"a.wav": 0.5})
     code, rows = restore(folder / "a.wav", output=name)
     assert code == 0 and rows == []
@@ -138,15 +139,15 @@ def test_a_file_gives_a_file(recordings, restore, tmp_path, name):
     assert outputs((tmp_path / name).parent) >= {name.rpartition("/")[2]}
 
 
-def test_a_file_that_fails(recordings, restore, tmp_path, capsys):
+def test_single_file_that_fails(recordings, restore, tmp_path, capsys):
     folder = recordings({"a.wav": 0.5})
-    (folder / "bad.wav").write_text("not sound")
+    (folder / "bad.wav").write_text("not audio")
     code, _ = restore(folder / "bad.wav", output="b.wav")
     assert code == 1 and not (tmp_path / "b.wav").exists()
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_file_is_restored_in_batches_of_the_size_asked(
+def test_batch_seconds_with_a_single_file(
     recordings, restore, tmp_path, monkeypatch
 ):
     restore_windows, rows = Restorer.restore_windows, set()
@@ -167,18 +168,16 @@ def test_files_into_a_folder(recordings, restore, tmp_path):
     assert outputs(tmp_path / "out") == {"a.wav", "b.wav", "manifest.csv"}
 
 
-def test_what_is_told_can_be_less_or_written_down(
-    recordings, restore, tmp_path, capsys
-):
+def test_quiet_and_log_file(recordings, restore, tmp_path, capsys):
     folder = recordings({"a.wav": 0.5})
-    (folder / "bad\nname.wav").write_text("not sound")
+    (folder / "bad\nname.wav").write_text("not audio")
     log = tmp_path / "run.log"
     restore(folder, "--quiet", "--log-file", log)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1 and "bad\\nname.wav" in said.err
-    written = log.read_text("utf-8")
-    assert "2 recordings, on cpu" in written and "failed: " in written
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1 and "bad\\nname.wav" in captured.err
+    lines = log.read_text("utf-8")
+    assert "2 recordings, on cpu" in lines and "failed: " in lines
 
 
 @pytest.mark.parametrize(
@@ -209,7 +208,7 @@ def test_wrong_usage_is_one_line_and_code_2(
     assert "error: " in error
 
 
-def test_the_model_that_comes_along_is_the_default(recordings, tmp_path):
+def test_bundled_model_is_the_default(recordings, tmp_path):
     folder = recordings({"a.wav": 0.5})
     assert main(["restore", str(folder), str(tmp_path), "--quiet"]) == 0
     (row,) = read_rows(tmp_path / "manifest.csv")
@@ -220,28 +219,26 @@ def names(count):
     return {f"{number:02d}.wav": 0.2 for number in range(count)}
 
 
-def test_shards_share_the_work_and_fewer_machines_go_on(
-    recordings, restore, tmp_path
-):
+def test_shards_and_resuming_without_them(recordings, restore, tmp_path):
     folder = recordings(names(12))
     seen = set()
     for index in (0, 2):
         code, rows = restore(folder, "--num-shards", 3, "--shard-index", index)
-        made = outputs(tmp_path / "out")
-        assert rows == [] and len(made) > len(seen)
-        seen = made
-    made = {p: p.stat().st_ino for p in (tmp_path / "out").glob("*.wav")}
-    assert 0 < len(made) < 12
-    code, rows = restore(folder)  # the third machine is not coming back
+        files = outputs(tmp_path / "out")
+        assert rows == [] and len(files) > len(seen)
+        seen = files
+    inodes = {p: p.stat().st_ino for p in (tmp_path / "out").glob("*.wav")}
+    assert 0 < len(inodes) < 12
+    code, rows = restore(folder)  # the third shard was never run
     assert code == 0 and [row.status for row in rows] == ["done"] * 12
-    assert all(path.stat().st_ino == number for path, number in made.items())
+    assert all(path.stat().st_ino == number for path, number in inodes.items())
     assert outputs(tmp_path / "out") == {*names(12), "manifest.csv"}
 
 
 @pytest.mark.slow
-def test_torchrun_gives_each_process_its_part(recordings, tiny_model, tmp_path):
+def test_torchrun_gives_each_process_a_shard(recordings, tiny_model, tmp_path):
     folder = recordings(names(9))
-    (folder / "bad.wav").write_text("not sound")
+    (folder / "bad.wav").write_text("not audio")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run"),
@@ -252,7 +249,7 @@ def test_torchrun_gives_each_process_its_part(recordings, tiny_model, tmp_path):
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 1  # one has failed, and nobody was stopped
+    assert done.returncode == 1  # one recording failed; no process was killed
     assert done.stdout.count("recordings, on cpu") == 3
     rows = read_rows(tmp_path / "out" / "manifest.csv")
     assert [row.status for row in rows] == ["done"] * 9 + ["failed"]

@@ -1,4 +1,4 @@
-"""WebDataset tars in and out.
+"""Tests of restoring WebDataset tars.
 
 Authors
  * The miipher2 authors 2026
@@ -30,15 +30,15 @@ from miipher2.inference.recording import Stopped  # noqa: E402
 from miipher2.inference.restorer import Restorer  # noqa: E402
 
 
-def sound(seconds=0.3, seed=0, suffix="flac"):
-    """The content of a recording."""
+def audio(seconds=0.3, seed=0, suffix="flac"):
+    """Return the content of an audio file."""
     file = io.BytesIO()
     soundfile.write(file, voice(seconds, seed=seed), 16000, format=suffix)
     return file.getvalue()
 
 
 def write_tar(path, members, mode="w"):
-    """Writes ``{name: content}``; gives the tar's path."""
+    """Write ``{name: content}``; return the tar's path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, mode) as tar:
         for name, content in members.items():
@@ -49,18 +49,18 @@ def write_tar(path, members, mode="w"):
 
 
 def read_tar(path):
-    """``{name: content}`` in order, as they are."""
+    """Return ``{name: content}`` in order."""
     with tarfile.open(path) as tar:
         return {info.name: tar.extractfile(info).read() for info in tar}
 
 
 def shard(first, count=3):
-    """Members of a shard: recordings with what goes with them."""
+    """Return the members of a tar: recordings with JSON and text."""
     members = {}
     for number in range(first, first + count):
-        # not in the order of their names
+        # Not sorted by name.
         key = f"s/{number * 7 % 10}"
-        members[f"{key}.flac"] = sound(0.2 + 0.1 * number, number)
+        members[f"{key}.flac"] = audio(0.2 + 0.1 * number, number)
         members[f"{key}.json"] = f'{{"n": {number}}}'.encode()
         members[f"{key}.txt"] = f"Zahl {number} ä\n".encode()
     return members
@@ -68,18 +68,18 @@ def shard(first, count=3):
 
 @pytest.fixture
 def restore(tiny_model, tmp_path):
-    """Runs the command on the CPU; gives exit code and rows by ID."""
+    """Run the command on the CPU; return exit code and rows by ID."""
 
     def run(*arguments, output="out"):
-        given = [*arguments, tmp_path / output, "--device", "cpu"]
-        code = main(["restore", *map(str, given), "--model", str(tiny_model)])
+        line = [*arguments, tmp_path / output, "--device", "cpu"]
+        code = main(["restore", *map(str, line), "--model", str(tiny_model)])
         rows = read_rows(tmp_path / output / "manifest.csv")
         return code, {row.ID: row for row in rows}
 
     return run
 
 
-def everything(folder):
+def all_files(folder):
     return {
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
@@ -94,7 +94,7 @@ def test_tars_to_a_relative_folder(tiny_model, tmp_path, monkeypatch, kind):
     write_tar(tmp_path / "in" / "a.tar", shard(0))
     options = ["--model", str(tiny_model), "--device", "cpu", "--workers", "1"]
     assert main(["restore", "in/a.tar", "out", *options]) == 0
-    assert everything(tmp_path / "out") == {"a.tar", "manifest.csv"}
+    assert all_files(tmp_path / "out") == {"a.tar", "manifest.csv"}
     assert len(read_tar(tmp_path / "out" / "a.tar")) == 9
     rows = read_rows(tmp_path / "out" / "manifest.csv")
     assert [row.output for row in rows] == [
@@ -116,27 +116,30 @@ def test_tars_beside_recordings(restore, tmp_path, capsys):
             path = plain / name / member
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    (folder / "single.flac").write_bytes(sound())
+    (folder / "single.flac").write_bytes(audio())
     code, rows = restore(folder, "--format", "ogg")
     assert code == 0
-    said = capsys.readouterr().out
-    assert "1 recordings and 2 tars, on cpu" in said and "7 restored" in said
-    assert everything(tmp_path / "out") == {
+    captured = capsys.readouterr().out
+    assert (
+        "1 recordings and 2 tars, on cpu" in captured
+        and "7 restored" in captured
+    )
+    assert all_files(tmp_path / "out") == {
         *shards,
         *("single.ogg", "manifest.csv"),
     }
     _, expected = restore(plain, "--format", "ogg", output="expected")
     assert rows.keys() - expected.keys() == {*shards, "single.flac"}
     for name, members in shards.items():
-        made = read_tar(tmp_path / "out" / name)
-        # a sample's members in the order of their names, as webdataset does it
-        assert list(made) == [
+        restored = read_tar(tmp_path / "out" / name)
+        # webdataset sorts the members of a sample by name.
+        assert list(restored) == [
             f"{member[:-4]}{suffix}"
             for member in members
             if member.endswith("flac")
             for suffix in ("json", "ogg", "txt")
         ]
-        for member, content in made.items():
+        for member, content in restored.items():
             if not member.endswith(".ogg"):
                 assert content == members[member]
                 continue
@@ -145,14 +148,14 @@ def test_tars_beside_recordings(restore, tmp_path, capsys):
             assert rate == 24000
             numpy.testing.assert_array_equal(wav, soundfile.read(path)[0])
             ID = f"{name}/{member[:-4]}.flac"
-            row, like = rows[ID], expected[ID]
+            row, other = rows[ID], expected[ID]
             assert row.input == str(folder / ID)
             assert (row.output, row.bytes) == (f"{name}/{member}", len(content))
-            assert (row.status, row.seconds) == (like.status, like.seconds)
+            assert (row.status, row.seconds) == (other.status, other.seconds)
         row = rows[name]
         assert (row.output, row.status, row.seconds) == (name, "done", 0)
         assert row.bytes == (tmp_path / "out" / name).stat().st_size
-    # and webdataset reads it
+    # webdataset can read it.
     urls = str(tmp_path / "out" / "shard-000000.tar")
     (first, *_) = webdataset.WebDataset(urls, shardshuffle=False).decode()
     assert first["__key__"] == "s/0" and first["json"] == {"n": 0}
@@ -168,7 +171,7 @@ def test_tars_share_batches(restore, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Restorer, "restore_windows", watched)
     for name in ("a", "b"):
-        write_tar(tmp_path / "in" / f"{name}.tar", {"x.flac": sound()})
+        write_tar(tmp_path / "in" / f"{name}.tar", {"x.flac": audio()})
     code, rows = restore(tmp_path / "in", "--batch-seconds", 60)
     assert code == 0 and len(rows) == 4
     assert batches == [{"a.", "b."}]
@@ -177,36 +180,34 @@ def test_tars_share_batches(restore, tmp_path, monkeypatch):
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_run_again_only_tars_that_are_missing_are_done(
-    restore, tmp_path, capsys
-):
+def test_resuming_restores_missing_tars_only(restore, tmp_path, capsys):
     tars = [
         write_tar(tmp_path / f"in/{number}.tar", {**shard(number, 1)})
         for number in range(3)
     ]
     restore(*tars)
-    made = {p.name: p.stat().st_ino for p in (tmp_path / "out").glob("*.tar")}
+    inodes = {p.name: p.stat().st_ino for p in (tmp_path / "out").glob("*.tar")}
     (tmp_path / "out" / "1.tar").write_bytes(b"half")
     capsys.readouterr()
     code, rows = restore(*tars)
     assert code == 0 and len(rows) == 6
     assert "0 recordings and 3 tars (2 already done)" in capsys.readouterr().out
-    for name, number in made.items():
+    for name, number in inodes.items():
         path = tmp_path / "out" / name
         assert (path.stat().st_ino == number) == (name != "1.tar")
-    # the format counts, although no name tells it
+    # Another format restores the tar again, under the same name.
     restore("--format", "flac", *tars)
     assert "s/0.flac" in read_tar(tmp_path / "out" / "0.tar")
 
 
-def test_a_killed_run_redoes_the_unfinished_tar_only(
+def test_resuming_after_a_kill_restores_the_unfinished_tar_only(
     restore, tmp_path, tiny_model
 ):
     tars = [
         write_tar(tmp_path / "in/a.tar", shard(0, 1)),
         write_tar(
             tmp_path / "in/b.tar",
-            {f"{n}.flac": sound(1.0, n) for n in range(30)},
+            {f"{n}.flac": audio(1.0, n) for n in range(30)},
         ),
     ]
     output = tmp_path / "out"
@@ -219,8 +220,8 @@ def test_a_killed_run_redoes_the_unfinished_tar_only(
             os._exit(0)
     journal = output / "manifest.0-of-1.jsonl"
     for _ in range(10_000):
-        told = journal.exists() and '"a.tar"' in journal.read_text()
-        if told and list(output.glob(".*/restored/*")):
+        logged = journal.exists() and '"a.tar"' in journal.read_text()
+        if logged and list(output.glob(".*/restored/*")):
             break
         time.sleep(0.002)
     os.kill(process, signal.SIGKILL)
@@ -228,27 +229,27 @@ def test_a_killed_run_redoes_the_unfinished_tar_only(
     assert not (output / "b.tar").exists()
     assert '"b.tar' not in journal.read_text()
     assert list(output.glob(".*/*.flac"))
-    made = (output / "a.tar").stat().st_ino
+    inode = (output / "a.tar").stat().st_ino
     code, rows = restore(*tars)
     assert code == 0 and len(rows) == 1 + 1 + 30 + 1
-    assert (output / "a.tar").stat().st_ino == made
+    assert (output / "a.tar").stat().st_ino == inode
     assert len(read_tar(output / "b.tar")) == 30
-    assert everything(output) == {"a.tar", "b.tar", "manifest.csv"}
+    assert all_files(output) == {"a.tar", "b.tar", "manifest.csv"}
 
 
-@pytest.mark.parametrize("looks", [1, 7])
-def test_reading_a_tar_ends_when_the_run_does(restorer, tmp_path, looks):
+@pytest.mark.parametrize("checks", [1, 7])
+def test_stop_while_reading_a_tar(restorer, tmp_path, checks):
     tar = write_tar(tmp_path / "a.tar", shard(0, 2))
     items = list_items([tar], tmp_path / "out", ".wav")
     settings = Settings(16000)
     tars = TarJobs(tmp_path / "out", ".wav", settings, restorer, None)
 
     class Stop:
-        asked = 0
+        count = 0
 
         def is_set(self):
-            self.asked += 1
-            return self.asked > looks
+            self.count += 1
+            return self.count > checks
 
     with pytest.raises(Stopped):
         list(tars.unpack(items, Stop()))
@@ -256,19 +257,19 @@ def test_reading_a_tar_ends_when_the_run_does(restorer, tmp_path, looks):
     assert not list((tmp_path / "out").rglob("*"))
 
 
-def test_samples_that_fail_are_left_out_and_named(restore, tmp_path, capsys):
+def test_failed_samples_are_left_out(restore, tmp_path, capsys):
     members = {
-        "a.flac": sound(),
+        "a.flac": audio(),
         "a.txt": b"a",
-        "bad.flac": b"not sound",
+        "bad.flac": b"not audio",
         "bad.txt": b"bad",
         "pair.a.wav": b"",
-        "pair.b.flac": sound(),
+        "pair.b.flac": audio(),
         "text.txt": b"no recording at all",
-        "z.a.WAV": sound(suffix="wav"),
-        "z.b.flac": sound(),
-        "z.c.d.mp3": sound(suffix="mp3"),
-        "z.c.d.ogg": sound(suffix="ogg"),
+        "z.a.WAV": audio(suffix="wav"),
+        "z.b.flac": audio(),
+        "z.c.d.mp3": audio(suffix="mp3"),
+        "z.c.d.ogg": audio(suffix="ogg"),
     }
     tar = write_tar(tmp_path / "in.tar", members)
     code, rows = restore(tar)
@@ -291,9 +292,9 @@ def test_samples_that_fail_are_left_out_and_named(restore, tmp_path, capsys):
             "left out with pair.a.wav of the same sample",
         ),
     }
-    said = capsys.readouterr()
-    assert "5 restored, 2 failed, 1 skipped" in said.out
-    assert f"failed: {tar}/bad.flac: cannot be read" in said.err
+    captured = capsys.readouterr()
+    assert "5 restored, 2 failed, 1 skipped" in captured.out
+    assert f"failed: {tar}/bad.flac: cannot be read" in captured.err
 
 
 def test_broken_tars_fail_alone(restore, tmp_path):
@@ -323,7 +324,7 @@ def test_broken_tars_fail_alone(restore, tmp_path):
     write_tar(folder / "notes.tar", {"a.txt": b"a", "README": b"no sample"})
     code, rows = restore(folder)
     assert code == 1
-    assert everything(tmp_path / "out") == {
+    assert all_files(tmp_path / "out") == {
         *("good.tar", "whole.tar.gz", "manifest.csv"),
     }
     whole = {"good.tar", "whole.tar.gz", "notes.tar"}
@@ -336,44 +337,44 @@ def test_broken_tars_fail_alone(restore, tmp_path):
     assert "duplicate file name" in failed["twice.tar"].reason
     assert "No such file" in failed["gone.tar"].reason
     assert rows["notes.tar"].status == "skipped"
-    # what was broken is tried again
+    # Failed tars are retried.
     (folder / "cut.tar").write_bytes(good)
     _, rows = restore(folder)
     assert rows["cut.tar"].status == "done"
 
 
-def test_a_recording_that_is_there_twice(restore, tmp_path):
+def test_duplicate_recording(restore, tmp_path):
     tar = tmp_path / "in.tar"
-    write_tar(tar, {"a.flac": sound(), "b.txt": b"b"})
+    write_tar(tar, {"a.flac": audio(), "b.txt": b"b"})
     with tarfile.open(tar, "a") as file:
         file.addfile(tarfile.TarInfo("a.flac"))
     _, rows = restore(tar)
     assert rows["in.tar"].reason.endswith("contains a.flac twice")
 
 
-def test_names_that_lead_elsewhere_stay_names(restore, tmp_path):
+def test_member_names_are_not_used_as_paths(restore, tmp_path):
     members = {
-        "../../up.flac": sound(),
-        f"{tmp_path}/absolute.flac": sound(),
-        "./here.flac": sound(),
-        f"{'long/' * 60}name.flac": sound(),
-        os.fsdecode(b"\xff.flac"): sound(),
-        "key._notes.txt": b"kept",
-        "dot.": b"no extension: not of a sample",
+        "../../up.flac": audio(),
+        f"{tmp_path}/absolute.flac": audio(),
+        "./here.flac": audio(),
+        f"{'long/' * 60}name.flac": audio(),
+        os.fsdecode(b"\xff.flac"): audio(),
+        "key._notes.txt": b"notes",
+        "dot.": b"no extension: not in a sample",
     }
     tar = write_tar(tmp_path / "in" / "a.tar", members)
-    before = everything(tmp_path) | {"out/a.tar", "out/manifest.csv"}
+    before = all_files(tmp_path) | {"out/a.tar", "out/manifest.csv"}
     code, rows = restore(tar)
-    assert code == 0 and everything(tmp_path) == before
-    made = read_tar(tmp_path / "out" / "a.tar")
+    assert code == 0 and all_files(tmp_path) == before
+    restored = read_tar(tmp_path / "out" / "a.tar")
     names = [name.replace(".flac", ".wav") for name in members]
-    assert list(made) == names[:-1]
-    assert made["key._notes.txt"] == b"kept"
+    assert list(restored) == names[:-1]
+    assert restored["key._notes.txt"] == b"notes"
     assert {f"a.tar/{name}" for name in list(members)[:5]} < rows.keys()
 
 
-def test_a_link_in_a_tar_is_not_followed(restore, tmp_path):
-    tar = write_tar(tmp_path / "in.tar", {"a.flac": sound()})
+def test_links_in_tars_are_not_followed(restore, tmp_path):
+    tar = write_tar(tmp_path / "in.tar", {"a.flac": audio()})
     with tarfile.open(tar, "a") as file:
         link = tarfile.TarInfo("b.flac")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
@@ -382,23 +383,21 @@ def test_a_link_in_a_tar_is_not_followed(restore, tmp_path):
     assert list(read_tar(tmp_path / "out/in.tar")) == ["a.wav"]
 
 
-def test_shards_of_the_run_share_the_tars(restore, tmp_path):
+def test_tars_in_shards(restore, tmp_path):
     names = [f"{number:02d}.tar" for number in range(6)]
     for seed, name in enumerate(names):
-        write_tar(tmp_path / "in" / name, {"a.flac": sound(0.2, seed)})
-    made = []
+        write_tar(tmp_path / "in" / name, {"a.flac": audio(0.2, seed)})
+    counts = []
     for index in range(2):
         _, rows = restore(
             *(tmp_path / "in", "--num-shards", 2, "--shard-index", index)
         )
-        made.append(len(everything(tmp_path / "out") & {*names}))
-    assert 0 < made[0] < made[1] == 6
+        counts.append(len(all_files(tmp_path / "out") & {*names}))
+    assert 0 < counts[0] < made[1] == 6
     assert rows.keys() == {*names, *(f"{name}/a.flac" for name in names)}
 
 
-def test_a_disk_that_is_full_for_a_recording_fails_the_tar(
-    restore, tmp_path, monkeypatch
-):
+def test_full_disk_fails_the_tar(restore, tmp_path, monkeypatch):
     from miipher2.inference import writing
 
     def full(*_):
@@ -412,7 +411,7 @@ def test_a_disk_that_is_full_for_a_recording_fails_the_tar(
     assert {ID: row.reason for ID, row in rows.items()} == {
         "in.tar": "cannot be written: No space left on device"
     }
-    assert everything(tmp_path / "out") == {"manifest.csv"}
+    assert all_files(tmp_path / "out") == {"manifest.csv"}
     code, rows = restore(tar)
     assert code == 0 and rows["in.tar"].status == "done"
 
@@ -424,7 +423,7 @@ def test_a_disk_that_is_full_for_a_recording_fails_the_tar(
         (["OUT.tar"], "OUT.tar: expected a folder, as tars are restored"),
     ],
 )
-def test_what_tars_need(
+def test_requirements_of_tars(
     tiny_model, tmp_path, monkeypatch, capsys, options, reason
 ):
     if "need" in reason:

@@ -1,4 +1,4 @@
-"""WorkerPool that read and write, and what becomes of their work.
+"""Tests of worker processes.
 
 Authors
  * The miipher2 authors 2026
@@ -29,10 +29,10 @@ from miipher2.inference.restorer import Restorer
 
 
 def run(kind, restorer, items, output, report=None, workers=2):
-    """Restores items in batches of 16 s; gives the rows by ID."""
+    """Restore items in batches of 16 s; return rows by ID, seconds, pool."""
     rows, seconds = {}, []
 
-    def take(row):
+    def collect(row):
         rows[row.ID] = row
         if report:
             report(row)
@@ -41,7 +41,7 @@ def run(kind, restorer, items, output, report=None, workers=2):
         Engine(restorer, batch_seconds=16),
         output,
         Settings(restorer.sample_rate),
-        take,
+        collect,
         lambda size, new: seconds.append(new),
         workers,
     )
@@ -51,26 +51,28 @@ def run(kind, restorer, items, output, report=None, workers=2):
 
 @pytest.fixture
 def corpus(recordings):
-    """Of less than a window and more, in stereo, silent, and no sound."""
+    """Short, long, stereo, silent and broken recordings."""
     folder = recordings({"a.wav": 0.5, "long.wav": 11.0, "c/d.flac": 3.0})
     both = numpy.stack([voice(6), voice(6, seed=1)], axis=1)
     soundfile.write(folder / "two.wav", both, 16000)
     soundfile.write(folder / "silent.wav", numpy.zeros(90000), 16000)
-    (folder / "bad.wav").write_text("not sound")
+    (folder / "bad.wav").write_text("not audio")
     return folder
 
 
 @pytest.mark.parametrize("model", ["tiny", "shipped"])
-def test_threads_and_processes_make_the_same(corpus, restorer, tmp_path, model):
-    """Also where something is carried from window to window."""
+def test_workers_give_the_same_outputs_as_threads(
+    corpus, restorer, tmp_path, model
+):
+    """Also with a vocoder that has state from window to window."""
     if model == "shipped":
         restorer = Restorer.from_hparams(None, run_opts={"device": "cpu"})
-    made = {}
+    results = {}
     for kind in (Pipeline, WorkerPool):
         output = tmp_path / kind.__name__
         items = list_items([corpus], output, ".wav")
         rows, seconds, _ = run(kind, restorer, items, output)
-        made[kind] = (
+        results[kind] = (
             round(seconds, 3),
             {
                 row.ID: (row.status, row.reason, row.seconds, row.bytes)
@@ -81,21 +83,21 @@ def test_threads_and_processes_make_the_same(corpus, restorer, tmp_path, model):
                 for path in output.rglob("*.*")
             },
         )
-    assert len(made[WorkerPool][1]) == 6 and len(made[WorkerPool][2]) == 5
-    assert made[WorkerPool] == made[Pipeline]
+    assert len(results[WorkerPool][1]) == 6 and len(results[WorkerPool][2]) == 5
+    assert results[WorkerPool] == results[Pipeline]
 
 
-class Deadly(type(Path())):
-    """A path that ends the process that it is sent to."""
+class KillsProcess(type(Path())):
+    """A path that ends the process that unpickles it."""
 
     def __reduce__(self):
         return os._exit, (7,)
 
 
-def test_what_ends_its_process_fails_alone(restorer, recordings, tmp_path):
+def test_item_that_kills_its_worker_fails_alone(restorer, recordings, tmp_path):
     folder = recordings({f"{number}.wav": 30.0 for number in range(6)})
     items = list_items([folder], tmp_path / "out", ".wav")
-    items[3] = items[3]._replace(input=Deadly(items[3].input))
+    items[3] = items[3]._replace(input=KillsProcess(items[3].input))
     rows, seconds, pipeline = run(WorkerPool, restorer, items, tmp_path / "out")
     assert len(rows) == 6 and not pipeline.workers
     assert "died twice, exit code 7" in rows.pop("3.wav").reason
@@ -103,12 +105,12 @@ def test_what_ends_its_process_fails_alone(restorer, recordings, tmp_path):
     assert seconds >= 5 * 30
 
 
-def test_a_lost_process_is_replaced(restorer, recordings, tmp_path):
+def test_dead_worker_is_replaced(restorer, recordings, tmp_path):
     folder = recordings({f"{number}.wav": 30.0 for number in range(8)})
     killed = []
 
     def kill(row):
-        if not killed:  # it has others by now
+        if not killed:  # the worker has more items by now
             killed.extend(multiprocessing.active_children())
             os.kill(killed[0].pid, signal.SIGKILL)
 
@@ -121,31 +123,31 @@ def test_a_lost_process_is_replaced(restorer, recordings, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(rows)
 
 
-@pytest.mark.parametrize("where", ["items", "process", "report"])
-def test_a_fault_ends_the_run_at_once(restorer, recordings, tmp_path, where):
+@pytest.mark.parametrize("where", ["items", "worker", "report"])
+def test_bug_stops_the_run(restorer, recordings, tmp_path, where):
     folder = recordings({f"{number}.wav": 0.5 for number in range(40)})
     items = list_items([folder], tmp_path / "out", ".wav")
     done = []
 
-    def faulty():
+    def items_with_a_bug():
         yield from items[:3]
         if where == "items":
-            raise ValueError("a fault")
-        if where == "process":
+            raise ValueError("a bug")
+        if where == "worker":
             yield items[3]._replace(input=5)
-        for number in range(10**6):  # it would take for ever
+        for number in range(10**6):  # an endless run unless stopped
             yield items[3]._replace(ID=str(number), output=f"{number}.wav")
 
     def report(row):
         done.append(row)
         if where == "report" and len(done) == 20:
-            time.sleep(2)  # others wait to tell something
-            raise ValueError("a fault")
+            time.sleep(2)  # other workers block on their results
+            raise ValueError("a bug")
 
-    kinds = {"process": (RuntimeError, "TypeError")}
-    kind, words = kinds.get(where, (ValueError, "a fault"))
+    kinds = {"worker": (RuntimeError, "TypeError")}
+    kind, words = kinds.get(where, (ValueError, "a bug"))
     with pytest.raises(kind, match=words):
-        run(WorkerPool, restorer, faulty(), tmp_path / "out", report)
+        run(WorkerPool, restorer, items_with_a_bug(), tmp_path / "out", report)
     assert not multiprocessing.active_children()
     assert not list((tmp_path / "out").glob(".*"))
 
@@ -154,7 +156,7 @@ def broken_start(*_):
     os._exit(3)
 
 
-def test_processes_that_do_not_start_end_the_run(
+def test_worker_that_does_not_start(
     restorer, recordings, tmp_path, monkeypatch
 ):
     items = list_items([recordings({"a.wav": 0.5})], tmp_path / "out", ".wav")
@@ -176,7 +178,7 @@ if __name__ == "__main__":
     restorer = Restorer.from_hparams(model, run_opts={"device": "cpu"})
 
     def report(row):
-        print(*(helper.process.pid for helper in pool.workers), flush=True)
+        print(*(worker.process.pid for worker in pool.workers), flush=True)
         time.sleep(60)
 
     pool = WorkerPool(
@@ -186,7 +188,7 @@ if __name__ == "__main__":
 """
 
 
-def test_no_process_outlives_the_main_one(recordings, tiny_model, tmp_path):
+def test_workers_end_with_the_main_process(recordings, tiny_model, tmp_path):
     folder = recordings({f"{number}.wav": 1.0 for number in range(6)})
     script = tmp_path / "main.py"
     script.write_text(textwrap.dedent(MAIN))
@@ -195,17 +197,17 @@ def test_no_process_outlives_the_main_one(recordings, tiny_model, tmp_path):
         stdout=subprocess.PIPE,
         text=True,
     )
-    helpers = [int(pid) for pid in main.stdout.readline().split()]
+    pids = [int(pid) for pid in main.stdout.readline().split()]
     main.kill()
     main.wait()
-    assert len(helpers) == 2
+    assert len(pids) == 2
     end = time.monotonic() + 30
-    while any(map(is_at_work, helpers)) and time.monotonic() < end:
+    while any(map(is_running, pids)) and time.monotonic() < end:
         time.sleep(0.02)
-    assert not any(map(is_at_work, helpers))
+    assert not any(map(is_running, pids))
 
 
-def is_at_work(pid):
+def is_running(pid):
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
