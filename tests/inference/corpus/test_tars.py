@@ -393,7 +393,7 @@ def test_tars_in_shards(restore, tmp_path):
             *(tmp_path / "in", "--num-shards", 2, "--shard-index", index)
         )
         counts.append(len(all_files(tmp_path / "out") & {*names}))
-    assert 0 < counts[0] < made[1] == 6
+    assert 0 < counts[0] < counts[1] == 6
     assert rows.keys() == {*names, *(f"{name}/a.flac" for name in names)}
 
 
