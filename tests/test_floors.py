@@ -26,6 +26,7 @@ FLOORS = (
 # Top-level code that uses the package and must not be imported by it.
 USERS = {"train", "benchmarks", "recipes", "tests"}
 MAX_ROOT_MODULES = 4
+MAX_LINES = 400  # of a file
 
 
 def imported_names(source):
@@ -124,3 +125,11 @@ def test_no_import_cycles(unit_of):
 def test_few_modules_at_the_root():
     modules = sorted(path.name for path in PACKAGE.glob("*.py"))
     assert len(modules) <= MAX_ROOT_MODULES, modules
+
+
+def test_no_long_files():
+    lines = {
+        str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines())
+        for path in PACKAGE.rglob("*.py")
+    }
+    assert {f: n for f, n in lines.items() if n > MAX_LINES} == {}
