@@ -1,4 +1,4 @@
-"""A tiny model with random weights, and something to restore.
+"""A tiny model with random weights and synthetic speech.
 
 Authors
  * The miipher2 authors 2026
@@ -24,6 +24,8 @@ VOCODER = {
 MODEL = f"""
 model_folder: !PLACEHOLDER
 
+input_level: {{level_db: -26.0, max_gain_db: 40.0}}
+
 backbone: &backbone !new:miipher2.models.backbone.SSLBackbone
     source: !ref <model_folder>/backbone
     layer: 2
@@ -40,14 +42,14 @@ generator: !apply:miipher2.models.vocoders.base.build_vocoder
 
 
 def save_tiny_restorer(folder):
-    """Saves a whole model that gives 24 kHz, as training would.
+    """Save a model with an output rate of 24 kHz, as training does.
 
-    Its windows are short, to be cheap: 4 s, 1 s of them shared.
+    Its windows are short: 4 s, with an overlap of 1 s.
 
     Arguments
     ---------
     folder : Path
-        Where to.
+        The folder to write to.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def save_tiny_restorer(folder):
         torch.manual_seed(0)
         backbone = SSLBackbone(source, layer=2)
         generator = HiFiGAN(backbone.width, **VOCODER)
-        # Fresh weights hum the same whatever comes in; these do not.
+        # With the initial weights the output hardly depends on the input.
         for parameter in generator.parameters():
             parameter.data *= 2
     model = folder / "model"
@@ -74,16 +76,16 @@ def save_tiny_restorer(folder):
 
 
 def voice(seconds, rate=16000, seed=0):
-    """Something like speech: a gliding harmonic tone in syllables, noise.
+    """Return synthetic speech: a gliding harmonic tone, syllables and noise.
 
     Arguments
     ---------
     seconds : float
-        Its duration.
+        Duration.
     rate : int
         Hz.
     seed : int
-        Another one, another voice.
+        Seed of the pitch and the noise.
 
     Returns
     -------

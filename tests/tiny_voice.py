@@ -1,4 +1,4 @@
-"""Something like speech.
+"""Synthetic speech.
 
 Authors
  * The miipher2 authors 2026
@@ -8,7 +8,7 @@ import numpy
 
 
 def voice(rng, seconds, rate=16000):
-    """Something like speech: a gliding harmonic tone in syllables."""
+    """Return a gliding harmonic tone in syllables."""
     time = numpy.arange(int(seconds * rate)) / rate
     pitch = rng.uniform(90, 220) * (1 + 0.1 * numpy.sin(3 * time))
     phase = 2 * numpy.pi * numpy.cumsum(pitch) / rate

@@ -95,7 +95,7 @@ class Job:
         self.started = time.monotonic()
         # for the pipeline: restored windows that wait to be written, whether a
         # thread is writing them, and whether the job has ended
-        self.pieces, self.busy, self.over = deque(), False, False
+        self.chunks, self.writing, self.ended = deque(), False, False
 
     def measure(self):
         """Read the recording for the first time.
@@ -192,6 +192,6 @@ class Job:
         """Delete what was collected and complete the row."""
         if self.restored is not None:
             self.restored.close()
-        self.over = True
+        self.ended = True
         self.row.seconds_spent = round(time.monotonic() - self.started, 3)
         self.row.finished = now()

@@ -68,9 +68,9 @@ class Loudness:
             self.state = np.zeros((len(self.sos), 2, samples.shape[1]))
         weighted, self.state = sosfilt(self.sos, samples, axis=0, zi=self.state)
         power = np.concatenate([self.rest, np.square(weighted).sum(axis=1)])
-        whole = len(power) // self.step * self.step
-        self.rest = power[whole:]
-        steps = power[:whole].reshape(-1, self.step).mean(axis=1)
+        complete = len(power) // self.step * self.step
+        self.rest = power[complete:]
+        steps = power[:complete].reshape(-1, self.step).mean(axis=1)
         steps = np.concatenate([self.steps, steps])
         if len(steps) >= self.STEPS:
             window = np.lib.stride_tricks.sliding_window_view(steps, self.STEPS)

@@ -1,4 +1,4 @@
-"""Batches of windows: same sound whatever the company, little memory.
+"""Tests of batches: independence of rows, order, lack of memory.
 
 Authors
  * The miipher2 authors 2026
@@ -21,22 +21,22 @@ def window(owner, samples, channel=None, start=0, next_start=None):
 
 @pytest.fixture
 def shapes(restorer, monkeypatch):
-    """The shapes that the model is given, as it goes."""
-    seen, restore_windows = [], restorer.restore_windows
+    """Return a list that collects the shapes of the model's batches."""
+    shapes, restore_windows = [], restorer.restore_windows
 
-    def watched(wavs, lengths=None, windows=(), states=None):
-        seen.append((tuple(wavs.shape), lengths is not None))
+    def recorded(wavs, lengths=None, windows=(), states=None):
+        shapes.append((tuple(wavs.shape), lengths is not None))
         return restore_windows(wavs, lengths, windows, states)
 
-    monkeypatch.setattr(restorer, "restore_windows", watched)
-    return seen
+    monkeypatch.setattr(restorer, "restore_windows", recorded)
+    return shapes
 
 
 LENGTHS = [64000, 63900, 8000, 7681, 7680, 1000, 1, 15800, 32000, 40001]
 
 
-def test_company_changes_nothing(restorer, shapes):
-    """Bit for bit, in batches of fixed shapes."""
+def test_output_does_not_depend_on_the_rest_of_the_batch(restorer, shapes):
+    """Outputs are equal bit for bit, in batches of a few fixed shapes."""
     windows = [window(i, samples) for i, samples in enumerate(LENGTHS)]
 
     def restored(windows):
@@ -50,7 +50,7 @@ def test_company_changes_nothing(restorer, shapes):
         assert len(alone) == round(len(one.samples) * 1.5)
         assert numpy.array_equal(alone, together[one.owner])
         assert numpy.array_equal(alone, mixed[one.owner])
-    # two windows of 4 s, or as many seconds of shorter ones
+    # two windows of 4 s, or more windows of a shorter length
     assert {shape for shape, masked in shapes} == {
         (2, 64000),
         (4, 32000),
@@ -61,7 +61,7 @@ def test_company_changes_nothing(restorer, shapes):
     assert full == {(2, 64000), (4, 32000), (8, 16000), (16, 8000)}
 
 
-def test_padding_is_hardly_heard(restorer):
+def test_padding_hardly_changes_the_output(restorer):
     clip = window("a", 50000)
     ((_, padded),) = Engine(restorer, batch_seconds=4).run([clip])
     ((_, alone),) = Engine(restorer).run([clip])
@@ -84,7 +84,7 @@ def test_windows_of_a_channel_stay_in_order(restorer):
     assert len(order) == 12
 
 
-def test_a_rare_shape_does_not_wait_for_the_end(restorer, monkeypatch):
+def test_a_rare_shape_is_run_before_the_end(restorer, monkeypatch):
     monkeypatch.setattr("miipher2.inference.batching.PATIENCE", 2)
     rare = window("rare", 30000)
     windows = [window(i, 64000) for i in range(12)]
@@ -94,7 +94,7 @@ def test_a_rare_shape_does_not_wait_for_the_end(restorer, monkeypatch):
     assert 2 <= order.index("rare") <= 6
 
 
-def test_silence_does_not_meet_the_model(restorer, shapes):
+def test_silent_windows_bypass_the_model(restorer, shapes):
     silent = window("a", 1000, Channel(1.0, silent=True))
     assert list(Engine(restorer).run([silent])) == [(silent, silent.samples)]
     assert shapes == []
@@ -131,7 +131,7 @@ def test_out_of_memory_halves_the_batch(restorer, monkeypatch, error, caplog):
     assert "halved to 2" in caplog.text
 
 
-def test_a_window_that_never_fits_is_named(restorer, monkeypatch):
+def test_out_of_memory_with_one_window_is_an_error(restorer, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -140,7 +140,7 @@ def test_a_window_that_never_fits_is_named(restorer, monkeypatch):
         list(Engine(restorer).run([window(0, 40000)]))
 
 
-def test_other_errors_are_no_lack_of_memory(restorer, monkeypatch):
+def test_other_errors_are_raised(restorer, monkeypatch):
     def broken(*_):
         raise RuntimeError("shapes do not match")
 

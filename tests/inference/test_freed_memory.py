@@ -1,4 +1,4 @@
-"""Memory that a training process keeps.
+"""Test of the reuse of freed memory.
 
 Authors
  * The miipher2 authors 2026
@@ -29,7 +29,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc")
-def test_what_is_freed_is_there_for_the_next_step():
+def test_freed_memory_is_reused():
     faults = {
         how: int(
             subprocess.run(
@@ -39,6 +39,6 @@ def test_what_is_freed_is_there_for_the_next_step():
                 text=True,
             ).stdout
         )
-        for how in ("keep", "give")
+        for how in ("keep", "return")
     }
-    assert faults["keep"] < faults["give"] / 10
+    assert faults["keep"] < faults["return"] / 10

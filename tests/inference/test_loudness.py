@@ -1,4 +1,4 @@
-"""Loudness and true peak, measured block by block.
+"""Tests of the streaming meters of loudness and true peak.
 
 Authors
  * The miipher2 authors 2026
@@ -16,12 +16,12 @@ from miipher2.inference.loudness import Loudness, TruePeak
 
 
 def blocks(wav, sizes=(1, 399, 1600, 7, 20000)):
-    """Cuts a wave unevenly."""
-    at = 0
-    while at < len(wav):
+    """Yield blocks of a waveform with different lengths."""
+    start = 0
+    while start < len(wav):
         for size in sizes:
-            yield wav[at : at + size]
-            at += size
+            yield wav[start : start + size]
+            start += size
 
 
 def measure(meter, wav):
@@ -31,8 +31,8 @@ def measure(meter, wav):
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 44100])
-def test_loudness_is_that_of_pyloudnorm(rate):
-    # loud, soft and nothing: both gates have something to keep out
+def test_loudness_matches_pyloudnorm(rate):
+    # loud, soft and almost silent: both gates exclude some blocks
     wav = numpy.concatenate(
         [voice(5, rate), 0.1 * voice(6, rate, 1), 1e-6 * voice(9, rate, 2)]
     )
@@ -43,24 +43,26 @@ def test_loudness_is_that_of_pyloudnorm(rate):
     assert measure(Loudness(rate), stereo) == pytest.approx(expected, abs=0.05)
 
 
-def test_clips_shorter_than_a_block_have_a_loudness():
+def test_loudness_of_clips_shorter_than_a_block():
     wav = numpy.tile(voice(0.25), 40)
-    whole = measure(Loudness(16000), wav)
-    assert measure(Loudness(16000), wav[:4000]) == pytest.approx(whole, abs=1)
+    expected = measure(Loudness(16000), wav)
+    assert measure(Loudness(16000), wav[:4000]) == pytest.approx(
+        expected, abs=1
+    )
     assert measure(Loudness(16000), wav[:0]) == -math.inf
 
 
-def test_silence_has_no_loudness():
+def test_loudness_of_silence():
     silence = numpy.zeros(20000, dtype="float32")
     assert measure(Loudness(16000), silence) == -math.inf
 
 
 @pytest.mark.parametrize("rate", [16000, 24000])
-def test_true_peak_is_between_the_samples(rate):
+def test_true_peak_matches_a_finer_oversampling(rate):
     rng = numpy.random.default_rng(0)
     for wav in (voice(2, rate), 0.1 * rng.standard_normal(rate)):
         wav = wav.astype("float32")
-        fine = scipy.signal.resample_poly(wav.astype(float), 16, 1)
-        expected = max(abs(fine).max(), abs(wav).max())
+        oversampled = scipy.signal.resample_poly(wav.astype(float), 16, 1)
+        expected = max(abs(oversampled).max(), abs(wav).max())
         found = measure(TruePeak(rate), wav)
         assert 20 * math.log10(expected / found) == pytest.approx(0, abs=0.15)

@@ -1,4 +1,4 @@
-"""Reading recordings of all formats, and what is wrong with some.
+"""Tests of reading recordings: formats, resampling, faulty files.
 
 Authors
  * The miipher2 authors 2026
@@ -29,7 +29,7 @@ def measured(path, **options):
 
 
 def joined(recording, channel=0):
-    """The windows' samples, put on top of each other again."""
+    """Return the samples of a channel, assembled from its windows."""
     wav = numpy.full(recording.samples, numpy.nan, dtype="float32")
     for window in recording.windows(PLAN, owner=None):
         if window.channel is recording.channels[channel]:
@@ -38,16 +38,16 @@ def joined(recording, channel=0):
     return wav
 
 
-@pytest.mark.parametrize("kept", [0.0, 60.0], ids=["read twice", "kept"])
+@pytest.mark.parametrize("cached", [0.0, 60.0], ids=["read twice", "cached"])
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
 def test_windows_hold_the_resampled_recording(
-    tmp_path, monkeypatch, rate, kept
+    tmp_path, monkeypatch, rate, cached
 ):
-    monkeypatch.setattr(module, "CACHE_SECONDS", kept)
+    monkeypatch.setattr(module, "CACHE_SECONDS", cached)
     stereo = numpy.stack([voice(11.3, rate), voice(11.3, rate, 1)], axis=1)
     soundfile.write(tmp_path / "a.wav", stereo, rate, subtype="FLOAT")
     recording = measured(tmp_path / "a.wav")
-    assert bool(recording.cache) == bool(kept)
+    assert bool(recording.cache) == bool(cached)
     assert recording.frames == len(stereo) and recording.seconds == 11.3
     for channel in (0, 1):
         expected = soxr.resample(stereo[:, channel], rate, 16000)
@@ -93,14 +93,14 @@ def measured_array(wav):
 
 
 def encode(path, codec, wav, rate=48000, pictures=False):
-    """Writes stereo sound with PyAV, or a video with or without sound."""
+    """Write stereo audio or a video, with or without audio, with PyAV."""
     av = pytest.importorskip("av")
     with av.open(str(path), "w") as container:
         if pictures:
             video = container.add_stream("mpeg4", rate=10)
             video.width = video.height = 64
             video.pix_fmt = "yuv420p"
-        sound = (
+        audio = (
             container.add_stream(codec, rate=rate, layout="stereo")
             if codec
             else None
@@ -116,9 +116,9 @@ def encode(path, codec, wav, rate=48000, pictures=False):
             block = numpy.stack([wav[start : start + 1024]] * 2)
             frame = av.AudioFrame.from_ndarray(block, "fltp", "stereo")
             frame.rate, frame.pts = rate, start
-            container.mux(sound.encode(frame))
+            container.mux(audio.encode(frame))
         if codec:
-            container.mux(sound.encode(None))
+            container.mux(audio.encode(None))
 
 
 @pytest.mark.parametrize(
@@ -140,13 +140,13 @@ def test_formats_of_pyav(tmp_path, name, codec, pictures):
     assert recording.loudness[1] == pytest.approx(expected, abs=0.6)
 
 
-def test_a_video_without_sound_is_nothing_to_restore(tmp_path):
+def test_a_video_without_audio(tmp_path):
     encode(tmp_path / "a.mp4", None, [], pictures=True)
     with pytest.raises(NoAudioStream, match="a video without an audio track"):
         measured(tmp_path / "a.mp4")
 
 
-def test_channels_that_change_on_the_way_are_named(tmp_path):
+def test_a_change_of_the_number_of_channels_is_an_error(tmp_path):
     av = pytest.importorskip("av")
     parts = []
     for channels in (1, 2):
@@ -154,13 +154,13 @@ def test_channels_that_change_on_the_way_are_named(tmp_path):
         wav = numpy.stack([voice(1, 48000)] * channels)
         with av.open(str(path), "w") as container:
             layout = "mono" if channels == 1 else "stereo"
-            sound = container.add_stream("aac", rate=48000, layout=layout)
+            audio = container.add_stream("aac", rate=48000, layout=layout)
             for start in range(0, wav.shape[1] - 1023, 1024):
                 block = numpy.ascontiguousarray(wav[:, start : start + 1024])
                 frame = av.AudioFrame.from_ndarray(block, "fltp", layout)
                 frame.rate, frame.pts = 48000, start
-                container.mux(sound.encode(frame))
-            container.mux(sound.encode(None))
+                container.mux(audio.encode(frame))
+            container.mux(audio.encode(None))
         parts.append(path.read_bytes())
     path = tmp_path / "both.aac"
     path.write_bytes(b"".join(parts))
@@ -168,7 +168,7 @@ def test_channels_that_change_on_the_way_are_named(tmp_path):
         measured(path)
 
 
-def test_a_disk_that_cannot_be_read_fails_one_file(tmp_path, monkeypatch):
+def test_an_input_error_is_reported(tmp_path, monkeypatch):
     path = tmp_path / "a.ogg"
     soundfile.write(path, voice(0.5), 16000)
 
@@ -180,7 +180,7 @@ def test_a_disk_that_cannot_be_read_fails_one_file(tmp_path, monkeypatch):
         measured(path)
 
 
-def test_an_unknown_codec_is_named(tmp_path):
+def test_an_unknown_codec_is_reported(tmp_path):
     path = tmp_path / "a.webm"
     encode(path, "libopus", voice(1, 48000))
     path.write_bytes(path.read_bytes().replace(b"A_OPUS", b"A_XPUS"))
@@ -188,7 +188,7 @@ def test_an_unknown_codec_is_named(tmp_path):
         measured(path)
 
 
-def test_without_pyav_its_formats_are_named(tmp_path, monkeypatch):
+def test_formats_of_pyav_without_pyav(tmp_path, monkeypatch):
     (tmp_path / "a.m4a").write_bytes(b"1234")
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match=r"pip install miipher2\[codecs\]"):
@@ -196,7 +196,7 @@ def test_without_pyav_its_formats_are_named(tmp_path, monkeypatch):
 
 
 def header(path, rate):
-    """Gives a wav of 16-bit mono another rate."""
+    """Change the sample rate in the header of a wav file."""
     content = bytearray(path.read_bytes())
     content[24:28] = rate.to_bytes(4, "little")
     path.write_bytes(content)
@@ -218,7 +218,7 @@ def broken(folder, what):
     if what == "768 kHz":
         header(path, 768000)
     if what == "text":
-        path.write_text("not sound at all, but long enough to be a header")
+        path.write_text("not audio, but long enough to be a header")
     if what == "empty":
         path.write_bytes(b"")
     if what == "no samples":
@@ -256,14 +256,14 @@ def broken(folder, what):
         ("other format", "cannot be read as audio|holds no samples"),
     ],
 )
-def test_what_cannot_be_restored_is_named(tmp_path, what, reason):
+def test_faulty_files_are_reported(tmp_path, what, reason):
     path = broken(tmp_path, what)
     with pytest.raises(UserError, match=reason) as error:
         measured(path)
     assert str(error.value).startswith(f"{path}: ")
 
 
-def test_64_channels_have_a_mean(tmp_path):
+def test_the_mean_of_64_channels(tmp_path):
     path = broken(tmp_path, "64 channels")
     mono = measured(path, channels="mono")
     expected = Recording.from_samples(voice(1.0), 16000).loudness[0]
@@ -271,7 +271,7 @@ def test_64_channels_have_a_mean(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["wav", "aiff", "au", "mp3"])
-def test_what_is_left_of_a_truncated_file_is_used(tmp_path, suffix):
+def test_a_truncated_file_is_read_up_to_its_end(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, voice(4.0), 16000)
     content = path.read_bytes()
@@ -294,7 +294,7 @@ def test_an_ogg_without_its_last_page_is_noted(tmp_path):
     assert recording.note.endswith("its end is missing")
 
 
-def test_what_was_written_to_a_pipe_is_whole(tmp_path):
+def test_a_wav_written_to_a_pipe_is_complete(tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, voice(4.0), 16000)
     content = bytearray(path.read_bytes())
@@ -303,7 +303,7 @@ def test_what_was_written_to_a_pipe_is_whole(tmp_path):
     assert measured(path).note == "" and measured(path).seconds == 4.0
 
 
-def test_a_flac_with_a_hole_has_failed(tmp_path):
+def test_a_truncated_flac_is_an_error(tmp_path):
     path = tmp_path / "a.flac"
     soundfile.write(path, voice(4.0), 16000)
     content = path.read_bytes()
@@ -312,7 +312,7 @@ def test_a_flac_with_a_hole_has_failed(tmp_path):
         measured(path)
 
 
-def test_a_file_that_changes_meanwhile_is_named(tmp_path, monkeypatch):
+def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CACHE_SECONDS", 0)
     path = tmp_path / "a.wav"
     soundfile.write(path, voice(20), 16000)
@@ -325,17 +325,30 @@ def test_a_file_that_changes_meanwhile_is_named(tmp_path, monkeypatch):
         joined(recording)
 
 
-def test_silence_is_recognised(tmp_path):
+def test_input_level_sets_the_gain():
+    """By default, speech is brought to -26 dB by at most 40 dB."""
+    wav = voice(3.0)
+
+    def gain(**input_level):
+        recording = Recording.from_samples(wav, 16000, input_level)
+        return recording.channels[0].gain
+
+    assert gain() == gain(level_db=-26.0, max_gain_db=40.0)
+    assert gain(level_db=-32.0) == pytest.approx(gain() * 10 ** (-6 / 20))
+    assert gain(level_db=-40.0, max_gain_db=-30.0) < gain(level_db=-40.0)
+
+
+def test_silent_channels_are_marked(tmp_path):
     half = numpy.stack([voice(2), numpy.zeros(32000)], axis=1)
     soundfile.write(tmp_path / "a.wav", half, 16000)
     channels = measured(tmp_path / "a.wav").channels
     assert [channel.silent for channel in channels] == [False, True]
 
 
-def test_names_need_not_be_valid(tmp_path):
+def test_file_names_need_not_be_valid_utf8(tmp_path):
     name = os.fsdecode("früh\n 早い \xff.wav".encode("latin-1", "ignore"))
     path = tmp_path / name
     with open(path, "wb") as file:
         soundfile.write(file, voice(1), 16000, format="WAV")
-    with open_audio(path) as sound:
-        assert sum(map(len, sound.blocks)) == 16000
+    with open_audio(path) as audio:
+        assert sum(map(len, audio.blocks)) == 16000

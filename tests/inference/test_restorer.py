@@ -1,4 +1,4 @@
-"""Restoring with a trained model.
+"""Tests of the inference interface.
 
 Authors
  * The miipher2 authors 2026
@@ -33,7 +33,7 @@ def speech(seconds, seed=0):
 
 @pytest.fixture
 def windows(restorer):
-    """Sets the windows: ``windows(seconds, overlap_seconds)``."""
+    """Return a function that sets the window length and overlap."""
     seconds = vars(restorer.hparams)
     before = dict(seconds)
 
@@ -65,9 +65,9 @@ def test_a_clip_is_the_same_alone_and_in_a_batch(restorer):
         assert (row[len(alone) :] == 0).all()
 
 
-def test_loudness_comes_back_and_silence_stays(restorer):
+def test_loudness_is_restored_and_silence_stays_silent(restorer):
     for gain in (0.03, 0.5):
-        wav = gain * speech(3) + 0.1  # the offset does not count
+        wav = gain * speech(3) + 0.1  # a DC offset is ignored
         restored = restorer.restore(wav).numpy()
         expected = pyloudnorm.Meter(16000).integrated_loudness(wav.numpy())
         found = pyloudnorm.Meter(24000).integrated_loudness(restored)
@@ -82,13 +82,13 @@ def spectra(wav):
 
 
 def distance(a, b):
-    """Log-spectral distance of every 10 ms, in dB."""
+    """Return the log-spectral distance of every 10 ms in dB."""
     a, b = (20 * (spectra(wav) + 1e-4).log10() for wav in (a, b))
     return (a - b).square().mean(dim=0).sqrt()
 
 
-def at_seams(plan, samples):
-    """Which 10 ms are where one window fades into the next."""
+def in_cross_fades(plan, samples):
+    """Return a mask of the 10 ms frames that lie in a cross-fade."""
     mask = torch.zeros(samples // 160 + 1, dtype=torch.bool)
     for start in list(plan.starts(samples))[1:]:
         first = 2 * (start + plan.unused)
@@ -97,50 +97,49 @@ def at_seams(plan, samples):
 
 
 @pytest.mark.parametrize("kind", ["speech", "noise"])
-def test_windows_agree_with_the_whole_and_leave_no_seams(
-    restorer, windows, kind
-):
+def test_windows_match_the_unwindowed_output(restorer, windows, kind):
     wav = speech(40)
     if kind == "noise":
         wav = 0.1 * torch.randn(40 * 16000, generator=torch.manual_seed(0))
     windows(100.0)
-    whole = restorer.restore(wav)
+    expected = restorer.restore(wav)
     windows(4.0)
     joined = restorer.restore(wav)
-    assert joined.shape == whole.shape
-    error = (joined - whole).square().mean() / whole.square().mean()
+    assert joined.shape == expected.shape
+    error = (joined - expected).square().mean() / expected.square().mean()
     assert error < 0.02
-    seams = at_seams(restorer.plan, len(wav))
-    assert 0.1 < seams.float().mean() < 0.4
-    # as close to the whole at the seams as elsewhere
-    far = distance(joined, whole)
-    assert far[seams].mean() < 1.2 * far[~seams].mean()
-    # neither louder nor quieter there, at any frequency
+    fades = in_cross_fades(restorer.plan, len(wav))
+    assert 0.1 < fades.float().mean() < 0.4
+    # as close in the cross-fades as elsewhere
+    far = distance(joined, expected)
+    assert far[fades].mean() < 1.2 * far[~fades].mean()
+    # the level is the same there in every band
     ratio = (
-        spectra(joined).square() / spectra(whole).square().mean(dim=1)[:, None]
+        spectra(joined).square()
+        / spectra(expected).square().mean(dim=1)[:, None]
     )
     bands = ratio[1:].unflatten(0, (10, -1)).mean(dim=1)
-    change = bands[:, seams].mean(dim=1) / bands[:, ~seams].mean(dim=1)
+    change = bands[:, fades].mean(dim=1) / bands[:, ~fades].mean(dim=1)
     if kind == "noise":
         assert (10 * change.log10()).abs().max() < 0.5
-    # and no step from sample to sample that is not there elsewhere
+    # no larger step between samples than elsewhere
     steps = joined.diff().abs()
-    near = seams.repeat_interleave(240)[: len(steps)]
+    near = fades.repeat_interleave(240)[: len(steps)]
     assert steps[near].max() < 1.1 * steps[~near].max()
 
 
-def test_a_click_at_a_seam_would_be_seen(restorer, windows):
-    """Without an overlap the test above fails."""
+def test_a_short_overlap_is_measurable(restorer, windows):
+    """The previous test would fail without a sufficient overlap."""
     wav = 0.1 * torch.randn(40 * 16000, generator=torch.manual_seed(0))
     windows(100.0)
-    whole = restorer.restore(wav)
+    expected = restorer.restore(wav)
     windows(4.0, overlap_seconds=0.02)
-    far = distance(restorer.restore(wav), whole)
-    seams = at_seams(restorer.plan, len(wav))
-    assert far[seams].mean() > 1.5 * far[~seams].mean()
+    far = distance(restorer.restore(wav), expected)
+    fades = in_cross_fades(restorer.plan, len(wav))
+    assert far[fades].mean() > 1.5 * far[~fades].mean()
 
 
-def test_file_in_file_out(restorer, tmp_path):
+def test_restore_file(restorer, tmp_path):
     stereo = numpy.stack([voice(9.1, 44100), voice(9.1, 44100, 1)], axis=1)
     soundfile.write(tmp_path / "in.flac", stereo[:396901], 44100)
     row = restorer.restore_file(
@@ -154,8 +153,8 @@ def test_file_in_file_out(restorer, tmp_path):
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["out.wav"]
 
 
-def test_a_file_gives_what_its_samples_give(restorer, tmp_path):
-    """One engine for both: only the rounding to 16 bit is between them."""
+def test_a_file_and_its_samples_give_the_same_output(restorer, tmp_path):
+    """They differ by the rounding to 16 bits only."""
     wav = speech(9.3)
     soundfile.write(tmp_path / "in.wav", wav, 16000, subtype="FLOAT")
     restorer.restore_file(tmp_path / "in.wav", tmp_path / "out.wav")
@@ -164,8 +163,8 @@ def test_a_file_gives_what_its_samples_give(restorer, tmp_path):
     assert abs(written - expected).max() < 2**-15
 
 
-def test_bad_files_are_named_and_nothing_is_left(restorer, tmp_path):
-    (tmp_path / "text.wav").write_text("not sound")
+def test_errors_name_the_file_and_leave_no_output(restorer, tmp_path):
+    (tmp_path / "text.wav").write_text("not audio")
     soundfile.write(tmp_path / "good.wav", voice(0.2), 16000)
     for name in ("text.wav", "missing.wav"):
         with pytest.raises(UserError, match=name):
@@ -183,7 +182,7 @@ def test_windows_must_not_overlap_by_half(restorer, windows):
         restorer.restore(speech(1))
 
 
-def test_what_training_writes_needs_nothing_beside_it(trained, tmp_path):
+def test_a_trained_model_folder_is_self_contained(trained, tmp_path):
     folder = tmp_path / "moved"
     shutil.copytree(trained / "vocoder/model", folder)
     restorer = Restorer.from_hparams(folder, run_opts={"device": "cpu"})
@@ -192,7 +191,7 @@ def test_what_training_writes_needs_nothing_beside_it(trained, tmp_path):
         Restorer.from_hparams(trained / "pa/model")
 
 
-def test_a_broken_model_is_refused(model, tmp_path):
+def test_a_truncated_weight_file_is_an_error(model, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(model, broken)
     weights = broken / "vocoder.safetensors"
@@ -201,7 +200,7 @@ def test_a_broken_model_is_refused(model, tmp_path):
         Restorer.from_hparams(str(broken))
 
 
-def test_models_are_told_apart_wherever_they_lie(model, restorer, tmp_path):
+def test_the_identity_depends_on_the_files_only(model, restorer, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(model, copy)
     again = Restorer.from_hparams(copy, run_opts={"device": "cpu"})

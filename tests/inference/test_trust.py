@@ -1,4 +1,4 @@
-"""A model from anywhere does not run code that nobody asked for.
+"""Tests that a model folder cannot run foreign code.
 
 Authors
  * The miipher2 authors 2026
@@ -18,8 +18,7 @@ from miipher2.inference.restorer import Restorer
 from miipher2.inference.trust import check_yaml
 
 CALL = "touch {canary}"
-# Each would run the call when HyperPyYAML loads it, or lets something near it
-# be called.
+# Each runs the call when HyperPyYAML loads it, or is a variant of one that does.
 HOSTILE = {
     "apply": "x: !apply:os.system ['{call}']",
     "new": "x: !new:subprocess.Popen [['sh', '-c', '{call}']]",
@@ -45,7 +44,7 @@ HOSTILE = {
     "tuple": "x: (!!python/object/apply:os.system ['{call}'],)",
     "quoted tuple": "x: '(!!python/object/apply:os.system [\"{call}\"],)'",
     "tuple by tag": "x: !tuple 'x!!python/object/apply:os.system [\"{call}\"]x'",
-    "tuple put together": "a: '!!python/object/apply:os.system [\"{call}\"],'\n"
+    "assembled tuple": "a: '!!python/object/apply:os.system [\"{call}\"],'\n"
     "x: !ref (<a>)",
     "attribute": "a: !new:torch.nn.ReLU\nx: !ref <a.__init__.__globals__>",
     "include": "x: !include:other.yaml",
@@ -74,8 +73,8 @@ def test_hostile_yaml_is_refused_and_runs_nothing(model, tmp_path, what):
     assert not canary.exists()
 
 
-def test_who_trusts_may_run_code(model, tmp_path):
-    """The same calls do work: what is refused is not harmless anyway."""
+def test_a_trusted_model_may_run_code(model, tmp_path):
+    """This also shows that the hostile files would run their calls."""
     folder, canary = tmp_path / "model", tmp_path / "canary"
     shutil.copytree(model, folder)
     path, text = folder / "hyperparams.yaml", None
@@ -94,7 +93,7 @@ def test_who_trusts_may_run_code(model, tmp_path):
 
 
 class Evil:
-    """Runs a command when it is unpickled."""
+    """Run a command when unpickled."""
 
     def __init__(self, command):
         self.command = command
@@ -119,7 +118,7 @@ def test_a_hostile_pickle_is_not_loaded(model, tmp_path, name):
     evil = Evil(CALL.format(canary=canary))
     if name.endswith("bin"):
         (folder / "backbone/model.safetensors").unlink()
-    if name == "other.pt":  # what the Pretrainer would hand to torch.load
+    if name == "other.pt":  # the Pretrainer would pass it to torch.load
         path = folder / "hyperparams.yaml"
         text = path.read_text("utf-8")
         text = text.replace(
@@ -155,7 +154,7 @@ def test_code_beside_a_backbone_is_not_run(model, tmp_path):
     assert not canary.exists()
 
 
-def test_what_models_are_made_of_is_not_refused(model, tmp_path):
+def test_modules_and_configs_are_allowed(model, tmp_path):
     check_yaml(model / "hyperparams.yaml", {"model_folder": str(model)})
     path = tmp_path / "hyperparams.yaml"
     path.write_text(
@@ -170,7 +169,7 @@ def test_what_models_are_made_of_is_not_refused(model, tmp_path):
     check_yaml(path)
 
 
-def test_ctrl_c_is_no_fault_of_a_model(model, monkeypatch):
+def test_keyboard_interrupt_is_raised(model, monkeypatch):
     def interrupted(name):
         raise pydoc.ErrorDuringImport(
             name, (KeyboardInterrupt, KeyboardInterrupt(), None)
@@ -181,7 +180,7 @@ def test_ctrl_c_is_no_fault_of_a_model(model, monkeypatch):
         check_yaml(model / "hyperparams.yaml", {"model_folder": str(model)})
 
 
-def test_broken_yaml_is_one_line(tmp_path):
+def test_errors_of_invalid_yaml_have_one_line(tmp_path):
     path = tmp_path / "hyperparams.yaml"
     for text in ("a: [1,", "a: !ref <b>", "a: !PLACEHOLDER", "a: \x00"):
         path.write_text(text)

@@ -1,4 +1,4 @@
-"""Cutting into windows and joining again.
+"""Tests of window positions and the cross-fade.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ HOP = 320
 @pytest.mark.parametrize("frames", [1, 99, 100, 101, 180, 181, 1000])
 @pytest.mark.parametrize("short", [0, 1, HOP - 1])
 @pytest.mark.parametrize("even", [False, True])
-def test_joined_windows_are_the_whole(frames, overlap, short, even):
+def test_joined_windows_equal_the_recording(frames, overlap, short, even):
     plan = WindowPlan(100, overlap, HOP, even)
     samples = frames * HOP - short
     starts, size = list(plan.starts(samples)), plan.frames(samples)
@@ -38,7 +38,7 @@ def test_joined_windows_are_the_whole(frames, overlap, short, even):
     numpy.testing.assert_allclose(numpy.concatenate(joined), wav, atol=1e-6)
 
 
-def test_even_windows_hear_little_twice():
+def test_even_windows_overlap_little():
     for frames in range(101, 500, 7):
         plan = WindowPlan(window=100, overlap=10, hop_length=HOP, even=True)
         starts = list(plan.starts(frames * HOP))
@@ -46,27 +46,26 @@ def test_even_windows_hear_little_twice():
         assert computed < frames + 10 * (len(starts) - 1) + len(starts)
 
 
-def test_what_lies_near_a_border_is_not_used():
+def test_edges_of_windows_are_discarded():
     plan = WindowPlan(window=100, overlap=20, hop_length=HOP)
     cross_fade = CrossFade(plan, hop_length=1)
-    good, bad = numpy.zeros(100), numpy.zeros(100)
-    bad[:5] = bad[-5:] = 9.0  # a quarter of the overlap
+    wav = numpy.zeros(100)
+    wav[:5] = wav[-5:] = 9.0  # a quarter of the overlap
     starts = list(plan.starts(420 * HOP))
     joined = numpy.concatenate(
         [
-            cross_fade.join(bad, start, next_start)
+            cross_fade.join(wav, start, next_start)
             for start, next_start in itertools.zip_longest(starts, starts[1:])
         ]
     )
     assert (joined[5:-5] == 0).all() and joined[0] == joined[-1] == 9.0
-    assert len(good) == plan.window
 
 
-def test_a_fade_keeps_the_level():
+def test_a_cross_fade_preserves_the_level():
     plan = WindowPlan(window=100, overlap=20, hop_length=HOP)
     cross_fade = CrossFade(plan, hop_length=100)
-    rise = [
+    joined = [
         cross_fade.join(numpy.ones(10000), 0, 80),
         cross_fade.join(numpy.ones(10000), 80, None),
     ]
-    assert numpy.allclose(numpy.concatenate(rise), 1.0)
+    assert numpy.allclose(numpy.concatenate(joined), 1.0)

@@ -1,4 +1,4 @@
-"""Outputs: length, level, peak, and whole or not at all.
+"""Tests of the output: length, loudness, peak and atomic writing.
 
 Authors
  * The miipher2 authors 2026
@@ -30,7 +30,7 @@ from miipher2.inference.writing import RestoredRecording
 
 @pytest.fixture
 def echo():
-    """A restorer that gives back what it hears, twice as loud."""
+    """Return a restorer that amplifies its input by 6 dB."""
     return types.SimpleNamespace(
         plan=WindowPlan(window=200, overlap=50, hop_length=320),
         device="cpu",
@@ -59,7 +59,7 @@ def true_peak(wav):
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
 @pytest.mark.parametrize("new_rate", [16000, 22050, 48000])
 @pytest.mark.parametrize("samples", [1, 1000, 70001, 200003])
-def test_length_and_sound_are_those_of_the_input(
+def test_length_and_waveform_match_the_input(
     echo, tmp_path, rate, new_rate, samples
 ):
     wav = voice(samples / rate + 1, rate)[:samples]
@@ -69,11 +69,11 @@ def test_length_and_sound_are_those_of_the_input(
     written, found_rate = soundfile.read(target)
     assert found_rate == new_rate
     assert len(written) == round(samples * new_rate / rate)
-    if rate == new_rate:  # windows leave no trace
+    if rate == new_rate:  # windows do not change the waveform
         numpy.testing.assert_allclose(written, wav, atol=2e-3)
 
 
-def test_channels_keep_their_own_level(echo, tmp_path):
+def test_each_channel_keeps_its_loudness(echo, tmp_path):
     stereo = numpy.stack([voice(9), 0.1 * voice(9, seed=1)], axis=1)
     soundfile.write(tmp_path / "a.wav", stereo, 16000)
     restore(echo, tmp_path / "a.wav", tmp_path / "out.wav")
@@ -85,7 +85,7 @@ def test_channels_keep_their_own_level(echo, tmp_path):
         assert found == pytest.approx(expected, abs=0.1)
 
 
-def test_what_is_left_of_noise_is_not_raised_to_its_level(echo, tmp_path):
+def test_residual_noise_is_not_amplified(echo, tmp_path):
     noise = numpy.random.default_rng(0).normal(0, 0.05, 9 * 16000)
     soundfile.write(tmp_path / "a.wav", noise, 16000)
     echo.restore_windows = lambda wavs, *_: (0.001 * wavs, {})
@@ -96,7 +96,7 @@ def test_what_is_left_of_noise_is_not_raised_to_its_level(echo, tmp_path):
 
 @pytest.mark.parametrize("rate", [16000, 48000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_loudness_can_be_asked_for(echo, tmp_path, rate, channels):
+def test_a_target_loudness(echo, tmp_path, rate, channels):
     wavs = [voice(9, seed=seed) / (1 + seed) for seed in range(channels)]
     soundfile.write(tmp_path / "a.wav", numpy.stack(wavs, 1), 16000)
     restore(echo, tmp_path / "a.wav", tmp_path / "out.wav", rate, -30.0)
@@ -115,7 +115,7 @@ def test_the_true_peak_stays_below_one_decibel(echo, tmp_path, loudness, rate):
     peak = 20 * math.log10(true_peak(written))
     assert peak < -1
     if loudness != "off":
-        assert peak > -1.4  # and not quieter than need be
+        assert peak > -1.4  # not lower than necessary
 
 
 def test_silence_passes_through(echo, tmp_path):
@@ -137,7 +137,7 @@ def test_silence_passes_through(echo, tmp_path):
 
 
 def test_pauses_stay_silent(echo, tmp_path):
-    """Also where the model hums, and across the seams of windows."""
+    """Even if the model adds an offset, and across windows."""
     echo.restore_windows = lambda wavs, *_: (2 * wavs + 0.01, {})
     wav = voice(20)
     pauses = [slice(20000, 28000), slice(60000, 200000), slice(318000, None)]
@@ -149,10 +149,10 @@ def test_pauses_stay_silent(echo, tmp_path):
     written, _ = soundfile.read(tmp_path / "out.wav")
     for pause in pauses[:2]:
         assert (written[pause.start + 1200 : pause.stop - 1200] == 0).all()
-    heard = numpy.ones(len(wav), dtype=bool)
+    speech = numpy.ones(len(wav), dtype=bool)
     for pause in pauses:
-        heard[pause] = False
-    assert (abs(written[heard] - wav[heard]) > 0.002).mean() > 0.99
+        speech[pause] = False
+    assert (abs(written[speech] - wav[speech]) > 0.002).mean() > 0.99
     assert abs(numpy.diff(written)[60500:199000]).max() < 0.001  # no click
 
 
@@ -175,7 +175,7 @@ def test_a_wav_of_more_than_4_gib_is_an_rf64(echo, tmp_path, monkeypatch):
 
 @pytest.fixture(params=["too large", "disk"])
 def small_disk(request, tmp_path):
-    """A folder in which only so much can be written."""
+    """Yield a folder with little space and the error of exceeding it."""
     if request.param == "too large":
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
@@ -193,7 +193,7 @@ def small_disk(request, tmp_path):
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
 @pytest.mark.parametrize("in_memory", [0, 2**22])
-def test_a_full_disk_leaves_nothing(
+def test_a_full_disk_leaves_no_file(
     echo, tmp_path, small_disk, suffix, in_memory, monkeypatch
 ):
     monkeypatch.setattr(module, "IN_MEMORY", in_memory)
@@ -210,11 +210,11 @@ def test_a_full_disk_leaves_nothing(
         restore(echo, source, target)
     assert list(folder.iterdir()) == []
     soundfile.write(tmp_path / "short.wav", noise[:1600], 16000)
-    restore(echo, tmp_path / "short.wav", target)  # there is room again
+    restore(echo, tmp_path / "short.wav", target)  # the space was freed
     assert soundfile.info(target).frames == 1600
 
 
-def test_what_a_killed_process_left_is_replaced(echo, tmp_path):
+def test_the_partial_file_of_a_killed_process_is_replaced(echo, tmp_path):
     soundfile.write(tmp_path / "a.wav", voice(2), 16000)
     target = tmp_path / "out" / "b.wav"
     target.parent.mkdir()

@@ -149,22 +149,22 @@ class Pipeline:
         """Pass a restored window, or an error, of a job to the writers."""
         self.slots.acquire()
         with self.lock:
-            job.pieces.append(chunk)
-            if job.busy:  # one writer per job keeps its chunks in order
+            job.chunks.append(chunk)
+            if job.writing:  # one writer per job keeps its chunks in order
                 return
-            job.busy = True
+            job.writing = True
         self.writers.submit(self._write, job)
 
     def _write(self, job):
         """Write the chunks of a job until there are none left."""
         while True:
             with self.lock:
-                if not job.pieces:
-                    job.busy = False
+                if not job.chunks:
+                    job.writing = False
                     return
-                chunk = job.pieces.popleft()
+                chunk = job.chunks.popleft()
             try:
-                if not job.over and not self.stop.is_set():
+                if not job.ended and not self.stop.is_set():
                     self._write_chunk(job, chunk)
             except Exception as error:  # a bug: run() raises it
                 self._abort(error)
@@ -179,7 +179,7 @@ class Pipeline:
             job.add(*chunk)
         except UserError as error:
             job.fail(error)
-        if job.over:
+        if job.ended:
             self.report(job.row)
 
     def _abort(self, error):
