@@ -244,7 +244,9 @@ def conditions(data, held_out, speaker, folder):
         write_manifest(sources[name], listed)
     codec = Codec(LOW_RATES, RATE)
     if len(codec.codecs) < len(LOW_RATES):
-        raise UserError("codecs are missing: pip install 'miipher2[codecs]'")
+        raise UserError(
+            "codecs are missing: pip install -e '.[codecs]' in the clone"
+        )
     steps = {
         "noise": Noise(sources["noise"], snr_db=(0.0, 15.0)),
         "babble": Babble(sources["speech"], None, (0.0, 15.0), voices=(6, 9)),

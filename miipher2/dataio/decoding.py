@@ -161,7 +161,7 @@ def _open_pyav(path):
         import av
     except ImportError:
         raise UserError(
-            f"{path}: this format needs PyAV: pip install miipher2[codecs]"
+            f"{path}: this format needs PyAV: pip install -e '.[codecs]' in the clone"
         ) from None
     try:
         with (

@@ -96,7 +96,7 @@ class Rooms:
         except ImportError:
             raise UserError(
                 "simulating rooms needs pyroomacoustics; "
-                "pip install miipher2[rooms]"
+                "pip install -e '.[rooms]' in the clone"
             ) from None
         self.acoustics = pyroomacoustics
         self.size_m = np.array(size_m)

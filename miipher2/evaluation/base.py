@@ -53,7 +53,7 @@ class Metric:
     columns: Mapping[str, str] = {}
     meaning = ""
     packages: Mapping[str, str] = {}
-    install = "pip install 'miipher2[metrics]'"
+    install = "pip install -e '.[metrics]'"
     reference_sides: tuple[str, ...] = ()
 
     def __init__(self) -> None:

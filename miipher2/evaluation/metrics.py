@@ -109,9 +109,7 @@ class SpeakerSimilarity(Metric):
         "webrtcvad": "webrtcvad-wheels",
         "librosa": "librosa",
     }
-    install = (
-        "pip install 'miipher2[metrics]' && pip install --no-deps resemblyzer"
-    )
+    install = "pip install -e '.[metrics]' && pip install --no-deps resemblyzer"
     reference_sides = ("clean", "input")
 
     def __init__(self) -> None:

@@ -191,7 +191,7 @@ def test_an_unknown_codec_is_reported(tmp_path):
 def test_formats_of_pyav_without_pyav(tmp_path, monkeypatch):
     (tmp_path / "a.m4a").write_bytes(b"1234")
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(UserError, match=r"pip install miipher2\[codecs\]"):
+    with pytest.raises(UserError, match=r"pip install -e '.\[codecs\]'"):
         measured(tmp_path / "a.m4a")
 
 

@@ -97,7 +97,7 @@ def _import_pyarrow(path):
         import pyarrow.parquet
     except ImportError:
         raise UserError(
-            f"{path}: Parquet needs pyarrow: pip install miipher2[parquet]"
+            f"{path}: Parquet needs pyarrow: pip install -e '.[parquet]' in the clone"
         ) from None
     return pyarrow
 

@@ -53,7 +53,7 @@ def import_webdataset():
         import webdataset.tariterators
     except ImportError:
         raise UserError(
-            "tars need webdataset: pip install miipher2[webdataset]"
+            "tars need webdataset: pip install -e '.[webdataset]' in the clone"
         ) from None
     return webdataset
 

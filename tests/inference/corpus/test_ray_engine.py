@@ -234,7 +234,7 @@ def test_ray_not_installed(recordings, tmp_path, monkeypatch, capsys):
     folder = recordings({"a.wav": 0.1})
     with pytest.raises(SystemExit):
         restore(folder, tmp_path, "m", "--engine", "ray")
-    assert "pip install miipher2[ray]" in capsys.readouterr().err
+    assert "pip install -e '.[ray]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
