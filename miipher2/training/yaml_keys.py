@@ -1,0 +1,54 @@
+"""The keys of a training YAML, with their defaults and comments.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+SECTION = re.compile(r"# -{3,} (.+)")
+KEY = re.compile(r"([A-Za-z]\w*):(?: (.*?))?(?:\s+# (.*))?")
+
+
+class Key(NamedTuple):
+    """A key at the top level of a YAML."""
+
+    section: str
+    name: str
+    value: str
+    comment: str
+
+
+def yaml_keys(path):
+    """Return the keys at the top level of a YAML, in their order.
+
+    Arguments
+    ---------
+    path : str or Path
+        The YAML.
+
+    Returns
+    -------
+    list of Key
+        The value is the text on the key's line; that of a nested value is its
+        tag. The comment is the one on the key's line or else the one above;
+        a comment above also describes the keys that follow without a blank
+        line and without a comment of their own.
+    """
+    keys, section, above, in_comment = [], "", [], False
+    for line in Path(path).read_text("utf-8").splitlines():
+        found = KEY.fullmatch(line)
+        if line.startswith("#"):
+            above = [*above, line] if in_comment else [line]
+            if title := SECTION.fullmatch(line):
+                section, above = title[1], []
+        elif not line:
+            above = []
+        elif found:
+            name, value, comment = found.groups(default="")
+            text = comment or " ".join(part[1:].strip() for part in above)
+            keys.append(Key(section, name, value, text))
+        in_comment = line.startswith("#")
+    return keys

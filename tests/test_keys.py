@@ -1,0 +1,40 @@
+"""docs/keys.md and the keys of the YAMLs.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import runpy
+
+import pytest
+from tiny_runs import ROOT
+
+from miipher2.training.yaml_keys import yaml_keys
+
+
+def test_page_is_up_to_date():
+    made = runpy.run_path(str(ROOT / "docs" / "make_keys.py"))
+    assert made["PAGE"].read_text("utf-8") == made["page"](), (
+        "run python docs/make_keys.py"
+    )
+
+
+@pytest.mark.parametrize("stage", ["ssl", "pa", "vocoder"])
+def test_every_key_has_a_comment(stage):
+    keys = yaml_keys(ROOT / "hparams" / f"{stage}.yaml")
+    silent = {key.name for key in keys if not key.comment}
+    assert silent <= {"brain", "feature_loss"}
+
+
+def test_comments_on_and_above_the_line(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "# A header.\n\nseed: 1  # of all\n# Above\n# two: lines\na: !new:dict\n"
+        "    b: 2  # nested\nc: null\n\n# ---- model\nd: '# no comment'\n"
+    )
+    assert [tuple(key) for key in yaml_keys(path)] == [
+        ("", "seed", "1", "of all"),
+        ("", "a", "!new:dict", "Above two: lines"),
+        ("", "c", "null", "Above two: lines"),
+        ("model", "d", "'# no comment'", ""),
+    ]
