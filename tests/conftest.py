@@ -12,13 +12,11 @@ import numpy
 import pytest
 import soundfile
 import torch
+from tiny_models import save_tiny_backbone
+from tiny_runs import arguments
+from tiny_voice import voice
 
 ROOT = Path(__file__).parents[1]
-sys.path += [str(ROOT / "tests"), str(ROOT / "benchmarks")]
-
-from tiny_models import save_tiny_backbone  # noqa: E402
-from tiny_runs import arguments  # noqa: E402
-from tiny_voice import voice  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
