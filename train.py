@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train one stage of Miipher-2, as its YAML describes.
+"""Train one stage of Miipher-2, as configured by its YAML.
 
 Stage 1, adapters, and stage 2, vocoder:
 > python train.py hparams/pa.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
@@ -9,7 +9,7 @@ Stage 0, pretraining of a backbone (optional):
 > python train.py hparams/ssl.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
 
 Any key of the YAML can be overridden (--batch_size=8); SpeechBrain's run
-options (--device=cuda:0, --precision=bf16, --debug, ...) work, too.
+options (--device=cuda:0, --precision=bf16, --debug, ...) work as well.
 
 Authors
  * The miipher2 authors 2026
@@ -55,7 +55,7 @@ def prepare(hparams):
             if hparams[key] is not None and not Path(hparams[key]).exists():
                 raise UserError(
                     f"{hparams[key]}: no such manifest; give "
-                    f"--{name}_folder=FOLDER, or train without: "
+                    f"--{name}_folder=FOLDER, or train without it: "
                     f"--{name}_csv=null --valid_{name}_csv=null"
                 )
 
@@ -107,7 +107,7 @@ def main(arguments):
     )
     brain.evaluate(hparams["valid_loader"](test_set), min_key=brain.best_key)
 
-    # checkpoints of --debug are temporary and not to be exported
+    # checkpoints of --debug are temporary and must not be exported
     temporary = brain.debug and not brain.debug_persistently
     if if_main_process() and not temporary:
         print(hparams["export"](hparams, hparams_file, overrides))

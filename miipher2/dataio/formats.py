@@ -1,4 +1,4 @@
-"""File formats: the suffixes of audio that is read and written.
+"""Audio file formats: the suffixes that are read and written.
 
 Authors
  * The miipher2 authors 2026
@@ -27,12 +27,12 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 # Restored recordings.
 OUTPUT_FORMATS = ("wav", "flac", "ogg")
-# Degraded recordings: a lossy format would add a degradation of its own.
+# Degraded recordings: a lossy format would degrade them further.
 LOSSLESS_SUFFIXES = (".wav", ".flac")
 
 
 def output_format(path, formats=OUTPUT_FORMATS):
-    """Return soundfile's name of the format that a suffix asks for.
+    """Return soundfile's name of the format of a suffix.
 
     Arguments
     ---------
@@ -61,6 +61,6 @@ def output_format(path, formats=OUTPUT_FORMATS):
         *others, last = (f".{name}" for name in OUTPUT_FORMATS)
         raise UserError(
             f"{path}: unknown audio format: {suffix or 'no suffix'}; "
-            f"end it in {', '.join(others)} or {last}"
+            f"use {', '.join(others)} or {last}"
         )
     return suffix[1:].upper()

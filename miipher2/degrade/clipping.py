@@ -25,7 +25,7 @@ class Clipping(Degradation):
         Lowest and highest share of the samples that reach the threshold, in
         (0, 1), log-uniform.
     kinds : tuple of str
-        Any of hard, soft.
+        Any of ``hard``, ``soft``.
 
     Example
     -------

@@ -18,7 +18,7 @@ from miipher2.errors import UserError
 class Events(AdditiveNoise):
     """Base class of noise made of periodic events from one or more sources.
 
-    The level of the events has a standard deviation of 3 dB.
+    The level varies between events, with a standard deviation of 3 dB.
 
     Arguments
     ---------
@@ -82,12 +82,12 @@ class Events(AdditiveNoise):
         hz : float
             Frequency of an event.
         rng : numpy.random.Generator
-            Source of all draws.
+            Generator of all random numbers.
 
         Returns
         -------
         samples : numpy.ndarray
-            Of any level; samples after ``seconds`` are set to zero.
+            At any level; samples after ``seconds`` are set to zero.
         """
         raise NotImplementedError
 

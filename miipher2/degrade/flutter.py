@@ -1,4 +1,4 @@
-"""Wow and flutter: the uneven speed of a tape or a record.
+"""Wow and flutter: speed variations of tapes and vinyl records.
 
 Authors
  * The miipher2 authors 2026

@@ -29,7 +29,7 @@ Row = dict[str, Any]
 
 
 def list_files(remark: str, files: Sequence[str]) -> list[str]:
-    """Return a remark that counts files and names the first of them.
+    """Return a remark with the file count and the first few names.
 
     Arguments
     ---------
@@ -58,7 +58,7 @@ def list_files(remark: str, files: Sequence[str]) -> list[str]:
 def complete_scores(
     rows: Iterable[Row], column: str, sides: Iterable[str]
 ) -> np.ndarray:
-    """Return the scores of the files that have one on every side.
+    """Return the scores of the files that have one for every side.
 
     Arguments
     ---------
@@ -83,7 +83,7 @@ def complete_scores(
 def means(
     rows: Iterable[Row], column: str, sides: Iterable[str]
 ) -> dict[str, float]:
-    """Return the mean of each side over the files that have all sides.
+    """Return the mean per side over the files with a score for every side.
 
     Arguments
     ---------
@@ -182,14 +182,14 @@ class Report:
             clips = _align(wavs, row, notes)
             for metric, reference in self.references.items():
                 scores = metric.measure(file, clips, reference)
-                notes += self._enter(row, metric, scores)
+                notes += self._add_scores(row, metric, scores)
         row["notes"] = "; ".join(notes)
         self.rows.append(row)
 
-    def _enter(
+    def _add_scores(
         self, row: Row, metric: Metric, scores: Mapping[str, Sequence[float]]
     ) -> list[str]:
-        """Enter a metric's scores into a row; return notes on NaN."""
+        """Add a metric's scores to a row; return notes on NaN."""
         notes = []
         for index, name in enumerate(metric.columns):
             values = {side: s[index] for side, s in scores.items()}
@@ -253,7 +253,7 @@ class Report:
     def table(self) -> str:
         """Return the means of each group and side as a Markdown table.
 
-        The means of a metric are over the files that have a score on every
+        The means of a metric are over the files that have a score for every
         side.
         """
         lines = [["group", "side", "files", *self.headings.values()]]
@@ -281,7 +281,7 @@ class Report:
             if count < len(self.rows):
                 remarks.append(
                     f"{self.headings[name]}: mean over {count} of "
-                    f"{len(self.rows)} files, those measured on every side"
+                    f"{len(self.rows)} files, those with a score for every side"
                 )
         noted = [f"{r['file']} ({r['notes']})" for r in self.rows if r["notes"]]
         remarks += self.remarks + list_files("with notes", noted)
@@ -357,7 +357,7 @@ def _read(
 def _align(
     wavs: Mapping[str, np.ndarray], row: Row, notes: list[str]
 ) -> dict[str, Clip]:
-    """Return the clips; add delays to the row, odd lengths to the notes."""
+    """Return the clips; add delays to the row, length differences to notes."""
     if "clean" not in wavs:
         return {side: Clip(wav) for side, wav in wavs.items()}
     clean, clips = wavs["clean"], {}

@@ -1,4 +1,4 @@
-"""The base class of the Brains: training by steps, schedule, logs.
+"""Base class of the Brains: step-based training, schedule, logs.
 
 Authors
  * The miipher2 authors 2026
@@ -57,7 +57,7 @@ class StepBrain(sb.Brain):
     ):
         super().__init__(**brain)
         self.max_steps = max_steps
-        limit = self.optimizer_step_limit  # a run option, text if given
+        limit = self.optimizer_step_limit  # a run option, maybe a str
         limit = max_steps if limit is None else min(int(limit), max_steps)
         self.optimizer_step_limit = limit
         self.lr_schedule = lr_schedule
@@ -115,7 +115,7 @@ class StepBrain(sb.Brain):
                 minutes = (time.monotonic() - self.start_time) / 60
                 share = minutes / self.minutes
                 step = max(1, int(min(share, 1.0) * self.max_steps))
-                if share >= 1:
+                if share >= 1:  # the next step is the last
                     self.optimizer_step_limit = self.optimizer_step + 1
             for optimizer in self.optimizers_dict.values():
                 self.lr_schedule(optimizer, step)
@@ -134,7 +134,7 @@ class StepBrain(sb.Brain):
             self.clip_stats[name].append(batch.kind, tensor)
 
     def _should_save_intra_epoch_ckpt(self, *args):
-        # between the batches of a step, gradients would not be saved
+        # checkpoints do not save gradients that are still being accumulated
         should = super()._should_save_intra_epoch_ckpt(*args)
         return should and self.step % self.grad_accumulation_factor == 0
 
@@ -184,7 +184,7 @@ class StepBrain(sb.Brain):
 
 
 def per_clip_stats():
-    """Return SpeechBrain's statistics over values that are computed already.
+    """Return a ``MetricStats`` for values that are already computed.
 
     Example
     -------

@@ -16,7 +16,7 @@ from miipher2.errors import UserError
 
 @pytest.mark.parametrize("name", ["out.xyz", "out", ".wav"])
 def test_unknown_output_formats_are_refused(name):
-    with pytest.raises(UserError, match=r"end it in .wav, .flac or .ogg"):
+    with pytest.raises(UserError, match=r"use .wav, .flac or .ogg"):
         output_format(name)
 
 

@@ -45,7 +45,7 @@ class Journal:
     Attributes
     ----------
     known : dict
-        Row by ID of all items that earlier runs and other shards have
+        Row by ID of each item that an earlier run or another shard has
         finished.
 
     Raises
@@ -116,7 +116,7 @@ class Journal:
             stack.pop_all()  # keep the file open
 
     def _drop_partial_line(self):
-        """Truncate an incomplete last line, which a killed run has left."""
+        """Remove an incomplete last line, left by a killed run."""
         end = self.file.seek(0, os.SEEK_END)
         while end:
             start = max(0, end - 2**16)
@@ -137,12 +137,13 @@ class Journal:
             Identity of the model. An item restored by another model is not
             done.
         settings : str
-            Settings of the output; likewise.
+            Settings of the output. An item restored with other settings is
+            not done.
 
         Returns
         -------
         bool
-            True if the output exists, too, and has the size in the journal.
+            True only if the output exists with the size in the journal.
 
         Raises
         ------
@@ -180,7 +181,7 @@ class Journal:
         Raises
         ------
         UserError
-            If it cannot be written.
+            If the row cannot be written.
         """
         line = memoryview(json.dumps(dataclasses.asdict(row)).encode() + b"\n")
         with self.lock:
@@ -214,7 +215,7 @@ class Journal:
             return None
         write_rows(self.manifest, rows, writer=self.path.name)
         self.other_manifest.unlink(missing_ok=True)
-        # Keep journals of this run's shards that have been started again.
+        # Keep journals of this run's shards that have been restarted.
         for journal in self._journals() - self.running:
             journal.unlink(missing_ok=True)
         return rows
@@ -264,7 +265,7 @@ def _is_locked(path):
 
 
 def _are_different(one, other):
-    """Return whether two paths are of two existing, different files."""
+    """Return whether two paths refer to different existing files."""
     if not os.path.isabs(one) or one == os.path.abspath(other):
         return False
     try:

@@ -57,7 +57,7 @@ class Pipeline:
         self.progress = progress
         self.workers = workers
         self.windows = queue.Queue(engine.ahead)
-        self.slots = threading.Semaphore(engine.ahead)  # bounds the writers
+        self.slots = threading.Semaphore(engine.ahead)  # bounds queued chunks
         self.reading = threading.Lock()  # guards the items
         self.lock = threading.Lock()  # guards the chunks of jobs
         self.stop = threading.Event()
@@ -70,7 +70,7 @@ class Pipeline:
         ---------
         items : iterable of miipher2.inference.items.Item
             The items, consumed as capacity allows. The error of an item is
-            in its row.
+            reported in its row.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Reading and writing in worker processes, while the main process has the GPU.
+"""Reading and writing in worker processes; the main process uses the GPU.
 
 Threads share Python's interpreter lock: with reader and writer threads, the
 thread that launches GPU kernels would wait for them, and restoring would be
@@ -70,7 +70,7 @@ class WorkerPool:
         ---------
         items : iterable of miipher2.inference.items.Item
             The items, consumed as capacity allows. The error of an item is
-            in its row.
+            reported in its row.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class WorkerPool:
             raise self.failure
 
     def _receive(self, reading):
-        """Yield windows in order of arrival, until all workers have read."""
+        """Yield windows in order of arrival, until all workers sent END."""
         while reading:
             window = self.windows.get()
             if self.failure:
@@ -243,6 +243,6 @@ class WorkerPool:
         """Stop the run; the first error is raised by ``run``."""
         self.failure = self.failure or error
         self.stop.set()
-        # Wake up the engine; if the queue is full, it is awake.
+        # Wake up the engine if it waits for windows: only on an empty queue.
         with contextlib.suppress(queue.Full):
             self.windows.put_nowait(END)
