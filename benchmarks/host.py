@@ -1,9 +1,9 @@
-"""Measure the CPU cost of reading and writing audio beside a GPU.
+"""Measure the CPU cost of reading and writing audio for a GPU.
 
     python benchmarks/host.py --data SPEECH > tables.md
 
 Restores a folder with a model that returns its input, once with threads for
-reading and writing and once with worker processes, as beside a GPU. For every
+reading and writing and once with worker processes, as on a GPU. For every
 batch of 640 s, Python launches as many tiny operations as a real network has
 kernels. The time that this takes beyond that on an idle machine is time that a
 GPU would wait. Prints a Markdown table.

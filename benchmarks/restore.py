@@ -9,8 +9,8 @@ runs all layers with transformers and then the vocoder. The engine is that of
 models are compact and HuBERT-large with a full-size HiFi-GAN, whose weights are
 random.
 
-Prints Markdown tables: speed and peak memory, the time of each part beside the
-limit of the device, and the difference of the outputs. Each row is measured in
+Prints Markdown tables: speed and peak memory, the time of each part compared
+with the limit of the device, and the difference of the outputs. Each row is measured in
 its own process. For a short run: ``--clips 4 --long-seconds 60 --repeats 1``.
 
 Authors

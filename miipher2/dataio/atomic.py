@@ -32,7 +32,7 @@ class _CheckedFile(io.FileIO):
 
 
 def partial_path(path, writer=""):
-    """Return the name of the temporary file beside ``path``.
+    """Return the name of the temporary file next to ``path``.
 
     The name depends only on the arguments, so that a new run replaces the file
     of a killed one.

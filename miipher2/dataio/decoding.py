@@ -1,6 +1,6 @@
 """Decoding recordings of all formats, block by block.
 
-soundfile decodes the formats that it knows. PyAV decodes those of phones and
+soundfile decodes the formats that it supports. PyAV decodes those of phones and
 the web (m4a, aac, webm, ...) and the audio tracks of videos.
 
 Authors

@@ -51,15 +51,15 @@ def write_manifest(path, rows):
 
 
 def read_manifest(path, data_root, columns=("ID", "duration", "wav")):
-    """Read a manifest, ours or one of SpeechBrain's.
+    """Read a manifest of this package or of SpeechBrain.
 
     Arguments
     ---------
     path : str or Path
         The CSV file.
     data_root : str or Path
-        Replaces ``$data_root``, or whatever the variable at the start of a
-        path is called: SpeechBrain's samples use ``$noise_folder`` and so on.
+        Replaces ``$data_root``, or any other variable at the start of a path:
+        SpeechBrain's samples use ``$noise_folder`` and so on.
     columns : tuple of str
         Required columns.
 

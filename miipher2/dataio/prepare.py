@@ -60,7 +60,7 @@ def prepare_manifests(
 ):
     """Write the manifests of a corpus, unless they are up to date.
 
-    ``train.stamp.json`` beside ``train.csv`` records the listed files, the
+    ``train.stamp.json`` next to ``train.csv`` records the listed files, the
     arguments and the manifests. While it matches, no header is read.
 
     Arguments

@@ -13,7 +13,7 @@ SpeechBrain's ``speechbrain.augment`` is not used:
   with one room.
 - ``CodecAugment`` has three codecs (mu-law, MP3, Opus), no choice of bit rate,
   and does not remove MP3's delay. ``DoClip`` only clips hard and
-  ``DropBitResolution`` only knows 16 and 8 bits.
+  ``DropBitResolution`` only supports 16 and 8 bits.
 - Microphone responses, hum, flutter, low-pass filters, babble and concealed
   packet loss are missing.
 

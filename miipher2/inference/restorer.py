@@ -39,7 +39,7 @@ from miipher2.inference.trust import check_yaml
 from miipher2.inference.windows import Window, WindowPlan
 from miipher2.inference.writing import RestoredChannel, final_gains
 
-# Layers that autocast runs in the lower precision, whatever their weights have
+# Layers that autocast runs in the lower precision, whatever their weights' dtype
 AUTOCAST_LAYERS = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
 
 

@@ -1,6 +1,6 @@
-"""Check that a model's YAML cannot run foreign code.
+"""Check that a model's YAML cannot run arbitrary code.
 
-HyperPyYAML calls whatever a file names. A model folder may come from anywhere,
+HyperPyYAML calls any function that a file names. A model folder may come from anywhere,
 so every tag of its YAML is checked before it is loaded.
 
 Authors

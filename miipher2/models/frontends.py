@@ -365,5 +365,5 @@ def _hidden_states(output):
 
 
 def _table(values):
-    """Return a table of the extractor in fp32, whatever the model's dtype."""
+    """Return a table of the extractor in fp32, also for a bf16 model."""
     return torch.as_tensor(values, dtype=torch.float32)

@@ -40,7 +40,7 @@ class AdapterBrain(StepBrain):
         )
 
     def compute_objectives(self, predictions, batch, stage):
-        """Return the loss; record it beside the baseline in validation."""
+        """Return the loss; in validation, record it and the baseline."""
         predicted, target = predictions
         noisy, lengths = batch.noisy
         lengths = lengths.to(self.device)

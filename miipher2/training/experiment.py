@@ -208,7 +208,7 @@ def export_restorer(hparams, hparams_file, overrides, half=False):
     hparams : dict
         The experiment of stage 2, after training.
     hparams_file : str
-        Its YAML; ``models/restore.yaml`` beside it or above it is appended to
+        Its YAML; ``models/restore.yaml`` next to it or above it is appended to
         ``hyperparams.yaml``.
     overrides : str or dict
         The overrides that it was loaded with.
@@ -257,7 +257,7 @@ def _restore_yaml(hparams_file):
         if path.is_file():
             return path
     raise UserError(
-        f"{hparams_file}: expected models/restore.yaml beside it or in a "
+        f"{hparams_file}: expected models/restore.yaml next to it or in a "
         "folder above it; copy it from hparams/models"
     )
 

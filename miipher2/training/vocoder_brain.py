@@ -29,7 +29,7 @@ class VocoderBrain(StepBrain):
     alone, which takes a fraction of the time of an adversarial step.
 
     A vocoder that ``needs_pitch`` gets the pitch of the clean speech, one that
-    ``needs_recording`` the degraded speech beside restored features.
+    ``needs_recording`` the degraded speech with the restored features.
 
     Arguments
     ---------

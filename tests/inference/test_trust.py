@@ -1,4 +1,4 @@
-"""Tests that a model folder cannot run foreign code.
+"""Tests that a model folder cannot run arbitrary code.
 
 Authors
  * The miipher2 authors 2026

@@ -95,7 +95,7 @@ class Vocoder(SavedModule):
             As in ``forward``.
         segments : list of tuple
             ``(channel, start, next_start)`` of the first rows: an object that
-            stands for a channel, and the first frames of this window and of
+            identifies a channel, and the first frames of this window and of
             the next one, which is None for the last. Windows of a channel are
             in order.
         states : dict

@@ -22,8 +22,8 @@ class SpectralGate(nn.Module):
     network predicts confidence and correction of each bin; the slopes, one for
     ``r > e`` and one for ``r < e``, are learned for each frequency.
 
-    In eval mode a residue of the rest of the recording stays, for words that
-    the network takes for noise, as far as the predicted speech masks it.
+    In eval mode, a residue of the rest of the recording is kept for words that
+    the network mistakes for noise: as much as the predicted speech masks.
 
     Arguments
     ---------
