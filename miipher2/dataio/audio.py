@@ -4,6 +4,8 @@ Authors
  * The miipher2 authors 2026
 """
 
+import functools
+import logging
 from pathlib import Path
 
 import soundfile
@@ -12,7 +14,10 @@ import torch
 
 from miipher2.dataio.atomic import atomic_write
 from miipher2.dataio.formats import output_format
+from miipher2.dataio.sound_file import UNFINISHED, SoundFile
 from miipher2.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 # The formats for which libsndfile has a default encoding.
 WRITABLE = [
@@ -77,14 +82,21 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
     torch.Size([8000])
     """
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with SoundFile(path) as file:
+            if file.unfinished:
+                _warn_unfinished(str(path))
             rate = file.samplerate
             file.seek(min(int(start * rate), file.frames))
             frames = -1 if seconds is None else round(seconds * rate)
             samples = file.read(frames, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
+    except OSError as error:
         raise UserError(
-            f"{path}: cannot be read as audio ({error}); repair or remove it"
+            f"{path}: cannot be read: {error.strerror or error}"
+        ) from None
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.strip(" .\n")
+        raise UserError(
+            f"{path}: cannot be read as audio ({reason}); repair or remove it"
         ) from None
     samples = torch.from_numpy(
         resample(samples.mean(axis=1), rate, sample_rate)
@@ -92,6 +104,12 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
     if not torch.isfinite(samples).all():
         raise UserError(f"{path}: contains samples that are NaN or infinite")
     return samples.float()
+
+
+@functools.cache
+def _warn_unfinished(path):
+    """Log a warning, once per file."""
+    logger.warning("%s: %s", path, UNFINISHED)
 
 
 def write_audio(path, wav, sample_rate):

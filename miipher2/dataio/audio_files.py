@@ -4,12 +4,21 @@ Authors
  * The miipher2 authors 2026
 """
 
+import contextlib
 import logging
 import os
+from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from miipher2.dataio.formats import CORPUS_SUFFIXES
+from miipher2.dataio.formats import (
+    CORPUS_SUFFIXES,
+    RECORDING_SUFFIXES,
+    UNREADABLE_SUFFIXES,
+    has_suffix,
+)
+from miipher2.dataio.sound_file import irregular
+from miipher2.dataio.wording import count
 from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -146,11 +155,18 @@ def contents(folder):
     return ", ".join(names[:6]) + more or "nothing"
 
 
-def list_audio(data_folder, *folders, suffixes=CORPUS_SUFFIXES, on_error=None):
+def list_audio(
+    data_folder,
+    *folders,
+    suffixes=CORPUS_SUFFIXES,
+    on_error=None,
+    on_skip=None,
+):
     """List the audio files below a folder, except hidden ones.
 
     Links to folders are followed, but no folder is visited twice, so that
-    loops end.
+    loops end. What looks like audio but is not a regular file (a FIFO, for
+    instance) or has another suffix is skipped.
 
     Arguments
     ---------
@@ -164,6 +180,9 @@ def list_audio(data_folder, *folders, suffixes=CORPUS_SUFFIXES, on_error=None):
     on_error : callable
         Called with an ``OSError`` for each unreadable folder; None: log a
         warning.
+    on_skip : callable
+        Called with an ``AudioFile`` and the reason for each skipped file; None:
+        log a warning.
 
     Returns
     -------
@@ -184,7 +203,8 @@ def list_audio(data_folder, *folders, suffixes=CORPUS_SUFFIXES, on_error=None):
     ['anna/1.WAV']
     """
     data_folder = _folder(data_folder)
-    files, visited = [], set()
+    known = suffixes + RECORDING_SUFFIXES + UNREADABLE_SUFFIXES
+    by_reason, visited = defaultdict(list), set()
     for start in folders or [data_folder]:
         walk = os.walk(
             start, followlinks=True, onerror=on_error or _warn_unreadable
@@ -197,19 +217,43 @@ def list_audio(data_folder, *folders, suffixes=CORPUS_SUFFIXES, on_error=None):
             visited.add((status.st_dev, status.st_ino))
             subfolders[:] = sorted(s for s in subfolders if s[0] != ".")
             for name in names:
-                if name[0] != "." and name.lower().endswith(suffixes):
-                    files.append(_audio_file(data_folder, folder, name))
+                if name[0] == "." or not has_suffix(name, known):
+                    continue
+                file, reason = _audio_file(data_folder, folder, name, suffixes)
+                by_reason[reason].append(file)
+    files = by_reason.pop("", [])
+    for reason, skipped in sorted(by_reason.items()):
+        if on_skip is None:
+            _warn_skipped(reason, sorted(skipped))
+        else:
+            for file in sorted(skipped):
+                on_skip(file, reason)
     return sorted(files)
 
 
-def _audio_file(data_folder, folder, name):
+def _audio_file(data_folder, folder, name, suffixes):
+    """Return an ``AudioFile`` and the reason to skip it, or ""."""
     path = os.path.join(folder, name)
     relative = os.path.relpath(path, data_folder).replace(os.sep, "/")
-    try:
+    file, kind = AudioFile(relative, 0, 0), ""
+    # A broken link has no status; read_headers reports it.
+    with contextlib.suppress(OSError):
         status = os.stat(path)
-    except OSError:  # a broken link; read_headers reports it
-        return AudioFile(relative, 0, 0)
-    return AudioFile(relative, status.st_size, status.st_mtime_ns)
+        file = AudioFile(relative, status.st_size, status.st_mtime_ns)
+        kind = irregular(status)
+    if kind:
+        return file, f"expected a regular file, found {kind}"
+    if not has_suffix(name, suffixes):
+        suffix = os.path.splitext(name.rstrip(" ."))[1].lower()
+        return file, f"{suffix} is not read; convert it to .wav or .flac"
+    return file, ""
+
+
+def _warn_skipped(reason, files):
+    shown = files[0].path.encode("utf-8", "backslashreplace").decode("utf-8")
+    if len(files) > 1:
+        shown += f" and {count(len(files) - 1, 'other')}"
+    logger.warning("%s: skipped: %s", shown, reason)
 
 
 def _warn_unreadable(error):

@@ -16,8 +16,9 @@ import numpy as np
 import soundfile
 import soxr
 
-from miipher2.dataio.formats import PYAV_SUFFIXES
+from miipher2.dataio.formats import PYAV_SUFFIXES, has_suffix
 from miipher2.dataio.headers import UNKNOWN_FRAMES
+from miipher2.dataio.sound_file import SoundFile, open_regular
 from miipher2.errors import UserError
 
 BLOCK = 2**17  # samples of all channels
@@ -50,16 +51,25 @@ class AudioStream:
         Samples per channel according to the header; None if unknown.
     truncated : bool
         Whether the end of the file is known to be missing.
+    unfinished : bool
+        Whether the header gives no length; see ``SoundFile``.
     """
 
     def __init__(
-        self, rate, channels, blocks, header_length=None, truncated=False
+        self,
+        rate,
+        channels,
+        blocks,
+        header_length=None,
+        truncated=False,
+        unfinished=False,
     ):
         self.rate = rate
         self.channels = channels
         self.blocks = blocks
         self.header_length = header_length
         self.truncated = truncated
+        self.unfinished = unfinished
 
 
 @contextlib.contextmanager
@@ -91,11 +101,7 @@ def open_audio(path):
     (8000, 800)
     """
     try:
-        # Raises errors that the libraries hide: permissions, loops of links.
-        with open(path, "rb") as file:
-            if not file.read(1):
-                raise UserError(f"{path}: an empty file (0 bytes)")
-        pyav = str(path).lower().endswith(PYAV_SUFFIXES)
+        pyav = has_suffix(path, PYAV_SUFFIXES)
         with (_open_pyav if pyav else _open_soundfile)(path) as audio:
             yield audio
     except OSError as error:
@@ -106,8 +112,7 @@ def open_audio(path):
 def _open_soundfile(path):
     try:
         try:
-            # As bytes: file names need not be valid UTF-8.
-            file = soundfile.SoundFile(os.fsencode(path))
+            file = SoundFile(path)
         except TypeError:  # soundfile, for formats without a header
             raise UserError(
                 f"{path}: cannot be read as audio: its format has no header"
@@ -119,6 +124,7 @@ def _open_soundfile(path):
                 _soundfile_blocks(file),
                 _header_length(file),
                 file.format == "OGG" and not _has_last_ogg_page(path),
+                file.unfinished,
             )
     except soundfile.LibsndfileError as error:
         reason = error.error_string.strip(" .\n")
@@ -165,7 +171,7 @@ def _open_pyav(path):
         ) from None
     try:
         with (
-            open(path, "rb") as file,
+            open_regular(path) as file,
             av.open(file, metadata_errors="ignore") as container,
         ):
             if not container.streams.audio:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import soundfile
 from tqdm import tqdm
 
+from miipher2.dataio.sound_file import UNFINISHED, SoundFile
+from miipher2.dataio.wording import count
 from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -23,11 +25,15 @@ PAIR_TOLERANCE = 0.05
 
 
 class Header(NamedTuple):
-    """Properties of an audio file."""
+    """Properties of an audio file.
+
+    ``unfinished`` is True if the header gives no length; see ``SoundFile``.
+    """
 
     seconds: float
     sample_rate: int
     channels: int
+    unfinished: bool = False
 
 
 def read_headers(data_folder, files):
@@ -56,8 +62,8 @@ def read_headers(data_folder, files):
     >>> soundfile.write(folder / "a.wav", [0.0] * 4000, 8000)
     >>> _ = (folder / "b.wav").write_bytes(b"noise")
     >>> headers, failed = read_headers(folder, list_audio(folder))
-    >>> headers
-    {'a.wav': Header(seconds=0.5, sample_rate=8000, channels=1)}
+    >>> headers["a.wav"].seconds, headers["a.wav"].sample_rate
+    (0.5, 8000)
     >>> [path for path, _ in failed]
     ['b.wav']
     """
@@ -78,14 +84,15 @@ def read_headers(data_folder, files):
                 headers[file.path] = result
             else:
                 failed.append((file.path, result))
+    for path, header in headers.items():
+        if header.unfinished:
+            logger.warning("%s: %s", path, UNFINISHED)
     for path, reason in failed:
         shown = path.encode("utf-8", "backslashreplace").decode("utf-8")
         logger.warning("%s: skipped: %s", shown, reason)
     if failed:
         logger.warning(
-            "%d of %d files are unusable and were skipped",
-            len(failed),
-            len(files),
+            "skipped %d of %s", len(failed), count(len(files), "file")
         )
     return headers, failed
 
@@ -94,25 +101,22 @@ def _read_header(path):
     """Return a ``Header``, or the reason why the file is unusable."""
     try:
         path.encode("utf-8")
-        info = soundfile.info(path)
+        with SoundFile(path) as file:
+            frames, rate = file.frames, file.samplerate
+            channels, unfinished = file.channels, file.unfinished
     except UnicodeEncodeError:
         return "its name is not valid UTF-8"
-    except (soundfile.SoundFileError, OSError) as error:
-        return _system_error(path) or getattr(error, "error_string", str(error))
-    if info.frames <= 0:
-        return "contains no samples"
-    if info.frames == UNKNOWN_FRAMES:
-        return "its header does not give a length"
-    return Header(info.frames / info.samplerate, info.samplerate, info.channels)
-
-
-def _system_error(path):
-    """Return errors of the file system, which libsndfile does not report."""
-    try:
-        with open(path, "rb") as file:
-            return "" if file.read(1) else "an empty file (0 bytes)"
+    except UserError as error:
+        return str(error).removeprefix(f"{path}: ")
     except OSError as error:
         return error.strerror
+    except soundfile.SoundFileError as error:
+        return getattr(error, "error_string", str(error)).strip(" .\n")
+    if frames <= 0:
+        return "contains no samples"
+    if frames == UNKNOWN_FRAMES:
+        return "its header does not give a length"
+    return Header(frames / rate, rate, channels, unfinished)
 
 
 def check_pair(clean, clean_path, noisy, noisy_path):

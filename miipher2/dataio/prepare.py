@@ -14,6 +14,7 @@ from miipher2.dataio.headers import check_pair, read_headers
 from miipher2.dataio.manifests import write_manifest
 from miipher2.dataio.prep_cache import PrepCache
 from miipher2.dataio.splits import SPLIT_FOLDERS, Utterance, assign_splits
+from miipher2.dataio.wording import count, duration
 from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -96,18 +97,22 @@ def prepare_manifests(
     )
     if cache.is_current():
         logger.info("%s: nothing has changed, skipped", manifests["train"])
+        for line in cache.notes.get("splits", ()):
+            logger.info("%s", line)
         if cache.notes["left_out"]:
             logger.warning(
-                "%d unusable files were skipped; delete %s to try them again",
-                *(cache.notes["left_out"], cache.path),
+                "%s skipped; delete %s to try again",
+                *(count(cache.notes["left_out"], "unusable file"), cache.path),
             )
         return
     rows, failed = _rows(data_folder, utterances, min_seconds)
     usable = [u for u in utterances if u.audio in rows]
     splits = assign_splits(usable, shares, repeat_few)
-    for name, path in manifests.items():
+    lines = [
         _write_split(path, [rows[u.audio] for u in splits[name]])
-    cache.save(left_out=failed)
+        for name, path in manifests.items()
+    ]
+    cache.save(left_out=failed, splits=lines)
 
 
 def _cache(utterances, manifests, arguments):
@@ -123,14 +128,16 @@ def _cache(utterances, manifests, arguments):
 
 
 def _write_split(path, rows):
+    """Write a manifest; log and return its summary."""
     write_manifest(path, rows)
-    logger.info(
-        "%s: %d files, %d speakers, %.2f h",
-        path,
-        len(rows),
-        len({row["spk_id"] for row in rows}),
-        sum(row["duration"] for row in rows) / 3600,
+    speakers = len({row["spk_id"] for row in rows})
+    seconds = sum(row["duration"] for row in rows)
+    line = (
+        f"{path}: {count(len(rows), 'file')}, {count(speakers, 'speaker')}, "
+        f"{duration(seconds)}"
     )
+    logger.info("%s", line)
+    return line
 
 
 def _rows(data_folder, utterances, min_seconds):
@@ -139,7 +146,8 @@ def _rows(data_folder, utterances, min_seconds):
     headers, failed = read_headers(data_folder, files)
     if not headers:
         raise UserError(
-            f"{data_folder}: none of {len(files)} audio files can be used; "
+            f"{data_folder}: none of {count(len(files), 'audio file')} can be "
+            "used; "
             f"{failed[0][0]}: {failed[0][1]}"
         )
     ids = _ids(u.audio for u in utterances)
@@ -153,11 +161,12 @@ def _rows(data_folder, utterances, min_seconds):
             continue
         rows[u.audio] = _row(u, ids[u.audio], headers)
     if short:
-        logger.info("%d files under %g s skipped", short, min_seconds)
+        logger.info("%s under %g s skipped", count(short, "file"), min_seconds)
     if not rows:
         raise UserError(
-            f"{data_folder}: nothing is left of {len(files)} audio files: "
-            f"{len(failed)} cannot be used, {short} are under {min_seconds:g} s"
+            f"{data_folder}: nothing is left of "
+            f"{count(len(files), 'audio file')}: {len(failed)} unusable, "
+            f"{short} under {min_seconds:g} s"
         )
     return rows, len(failed)
 

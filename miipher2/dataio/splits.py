@@ -2,6 +2,7 @@
 
 Where a corpus has no splits of its own, a hash of the name decides, not the
 order of the files: adding files does not move others to a different split.
+``assign_splits`` logs the rule that it followed.
 
 Authors
  * The miipher2 authors 2026
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 from miipher2.dataio.audio_files import AudioFile
 from miipher2.dataio.digest import digest
+from miipher2.dataio.wording import count
 from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -89,7 +91,7 @@ def assign_splits(utterances, shares, repeat_few=False):
     """
     _check_shares(shares)
     if all(utterance.split == "train" for utterance in utterances):
-        logger.info("All files are for training; a share of them is held out.")
+        logger.info("All files are for training; a share of them is held out")
         utterances = [u._replace(split=None) for u in utterances]
     splits = {name: [] for name in ("train", *shares)}
     undecided = []
@@ -101,6 +103,11 @@ def assign_splits(utterances, shares, repeat_few=False):
         groups = {u.group_name for u in undecided}
         if len(groups) < sum(minimum.values()):
             if repeat_few:
+                logger.info(
+                    "Splits: %s in each of %s: too few to hold some out",
+                    count(len(groups), "file"),
+                    ", ".join(splits),
+                )
                 return {name: list(utterances) for name in splits}
             raise UserError(
                 f"expected at least {sum(minimum.values())} audio files, one "
@@ -110,6 +117,9 @@ def assign_splits(utterances, shares, repeat_few=False):
         split_of = split_by_hash(groups, shares, minimum)
         for u in undecided:
             splits[split_of[u.group_name]].append(u)
+        _log_rule(undecided, groups, shares)
+    else:
+        logger.info("Splits: those of the corpus")
     return _fill_empty_splits(splits, shares)
 
 
@@ -134,10 +144,27 @@ def _split_groups(utterances, minimum):
     if len(groups) >= minimum:
         return utterances
     logger.info(
-        "Too few speakers to hold some out (%d): files are held out.",
-        len(groups),
+        "Too few speakers to hold some out: %d; files are held out",
+        len({u.spk_id for u in utterances}),
     )
     return [u._replace(group=None) for u in utterances]
+
+
+def _log_rule(utterances, groups, shares):
+    """Log which share of what is held out."""
+    if any(u.group is None for u in utterances):
+        units = count(len(groups), "file")
+    elif all(u.group == u.spk_id for u in utterances):
+        units = count(len(groups), "speaker")
+    else:
+        units = count(len(groups), "group")
+    held_out = [f"{share:.3g} to {name}" for name, share in shares.items()]
+    logger.info(
+        "Splits: of %s, by a hash of the name, a share of %s, at least one "
+        "each; the others to train",
+        units,
+        " and ".join(held_out),
+    )
 
 
 def _fill_empty_splits(splits, shares):
@@ -151,7 +178,7 @@ def _fill_empty_splits(splits, shares):
     held_out = next(name for name in shares if splits[name])
     for name in shares:
         if not splits[name]:
-            logger.info("No %s files; those of %s are used.", name, held_out)
+            logger.info("No %s files; those of %s are used", name, held_out)
             splits[name] = splits[held_out]
     return splits
 

@@ -9,6 +9,7 @@ import threading
 import numpy as np
 
 from miipher2.dataio.decoding import AudioStream, open_audio, resampler
+from miipher2.dataio.sound_file import UNFINISHED
 from miipher2.dataio.speech_level import SpeechLevel
 from miipher2.errors import UserError
 from miipher2.inference.loudness import Loudness
@@ -126,11 +127,14 @@ class Recording:
             self._check(audio)
             self._measure(audio)
             length, truncated = audio.header_length, audio.truncated
+            unfinished = audio.unfinished
         if length is not None and self.frames < length:
             self.note = (
                 f"ends after {self.seconds:.3f} s; its header "
                 f"specifies {length / self.rate:.3f} s"
             )
+        elif unfinished:
+            self.note = UNFINISHED
         elif truncated:
             self.note = f"ends after {self.seconds:.3f} s; its end is missing"
 

@@ -9,6 +9,7 @@ import os
 import pytest
 
 from miipher2.dataio.audio_files import contents, list_audio
+from miipher2.dataio.formats import RECORDING_SUFFIXES
 from miipher2.errors import UserError
 
 
@@ -64,3 +65,30 @@ def test_summary_of_a_folder(tmp_path):
     for number in range(9):
         (tmp_path / str(number)).touch()
     assert contents(tmp_path) == "0, 1, 2, 3, 4, 5 and 3 more"
+
+
+def test_odd_names_are_listed(tmp_path):
+    names = ["a.wav ", "b.WAV.", "c.oga", "d.mp2", "e.wav . "]
+    for name in [*names, "f.wav!", ".g.wav", "h.txt"]:
+        (tmp_path / name).touch()
+    assert paths(list_audio(tmp_path)) == names
+
+
+def test_skipped_audio_is_named(tmp_path, caplog):
+    for name in ("a.wav", "b.m4a", "c.m4a", "d.aax", "e.txt"):
+        (tmp_path / name).touch()
+    assert paths(list_audio(tmp_path)) == ["a.wav"]
+    assert (
+        "b.m4a and 1 other: skipped: .m4a is not read; convert it to .wav"
+        in (caplog.text)
+    )
+    skipped = []
+    files = list_audio(
+        tmp_path,
+        suffixes=RECORDING_SUFFIXES,
+        on_skip=lambda *skip: skipped.append(skip),
+    )
+    assert paths(files) == ["a.wav", "b.m4a", "c.m4a"]
+    assert [(file.path, reason) for file, reason in skipped] == [
+        ("d.aax", ".aax is not read; convert it to .wav or .flac")
+    ]

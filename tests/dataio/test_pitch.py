@@ -49,6 +49,13 @@ def test_tracks_are_cached(tmp_path, monkeypatch):
     assert [p.suffix for p in (tmp_path / "cache").iterdir()] == [".npy"]
 
 
+def test_a_replaced_recording_is_measured_again(tmp_path):
+    tracks = PitchTracks(tmp_path / "cache")
+    tracks(voice(tmp_path / "a.wav", 120.0), 0.0, 100)
+    track = tracks(voice(tmp_path / "a.wav", 200.0), 0.0, 100)
+    assert track[80, 0] == pytest.approx(200.0, rel=0.02)
+
+
 def test_silence_has_no_pitch(tmp_path):
     path = tmp_path / "silence.wav"
     soundfile.write(path, np.zeros(16000), 16000)
@@ -59,5 +66,5 @@ def test_silence_has_no_pitch(tmp_path):
 def test_missing_package(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "swift_f0", None)
     path = voice(tmp_path / "a.wav", 120.0)
-    with pytest.raises(UserError, match=r"miipher2\[pitch\]"):
+    with pytest.raises(UserError, match=r"\.\[pitch\]"):
         PitchTracks(tmp_path / "cache")(path, 0.0, 10)

@@ -11,6 +11,7 @@ import numpy
 import pytest
 import soundfile
 
+from miipher2.dataio import headers
 from miipher2.dataio import prepare as prepare_module
 from miipher2.dataio.audio_files import list_audio
 from miipher2.dataio.manifests import read_manifest
@@ -19,6 +20,7 @@ from miipher2.dataio.prepare import (
     prepare_noise,
     prepare_rirs,
 )
+from miipher2.dataio.sound_file import SoundFile
 from miipher2.dataio.splits import Utterance
 from miipher2.errors import UserError
 
@@ -45,13 +47,13 @@ def csvs(tmp_path):
 @pytest.fixture
 def read(monkeypatch):
     """Record the files whose headers are read."""
-    names, info = [], soundfile.info
+    names = []
 
     def counting(path):
         names.append(os.path.basename(path))
-        return info(path)
+        return SoundFile(path)
 
-    monkeypatch.setattr(soundfile, "info", counting)
+    monkeypatch.setattr(headers, "SoundFile", counting)
     return names
 
 
@@ -87,6 +89,17 @@ def test_a_second_run_reads_no_header(corpus, csvs, read, caplog):
         time.st_mtime_ns for time in times
     ]
     assert "nothing has changed" in caplog.text
+    assert caplog.text.count("train.csv: 3 files, 3 speakers, 0.30 s") == 1
+
+
+def test_the_split_rule_is_logged(corpus, csvs, caplog):
+    with caplog.at_level(logging.INFO):
+        prepare(corpus, csvs)
+    assert (
+        "Splits: of 6 files, by a hash of the name, a share of 0.05 to valid "
+        "and 0.05 to test, at least one each; the others to train"
+    ) in caplog.text
+    assert "test.csv: 1 file, 1 speaker, 0.10 s" in caplog.text
 
 
 CHANGES = {
@@ -170,12 +183,12 @@ def test_unusable_files_are_logged_and_skipped(corpus, csvs, caplog):
         "a/$HOME.wav: skipped: '$' in the name",
         "a/link.wav: skipped: No such file",
         "a/cut.wav: skipped: ",
-        "6 of 12 files are unusable",
+        "skipped 6 of 12 files",
     ):
         assert line in caplog.text
     caplog.clear()
     prepare(corpus, csvs)
-    assert "6 unusable files were skipped; delete" in caplog.text
+    assert "6 unusable files skipped; delete" in caplog.text
 
 
 def test_names_that_are_not_utf8(corpus, csvs, caplog):

@@ -252,7 +252,7 @@ def broken(folder, what):
         ("no samples", "holds no samples"),
         ("vanished", "No such file"),
         ("loop", "symbolic links"),
-        ("folder", "Is a directory"),
+        ("folder", "found a folder"),
         ("other format", "cannot be read as audio|holds no samples"),
     ],
 )

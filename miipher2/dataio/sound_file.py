@@ -1,0 +1,170 @@
+"""Opening regular files with soundfile, also those whose writer crashed.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import io
+import os
+import stat
+import struct
+
+import soundfile
+
+from miipher2.errors import UserError
+
+# Note on an unfinished file; see ``SoundFile``.
+UNFINISHED = "its header gives no length; read to the end of the file"
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def irregular(status):
+    """Return what a file is if it cannot be read like a regular file.
+
+    Arguments
+    ---------
+    status : os.stat_result
+        As returned by ``os.stat``.
+
+    Returns
+    -------
+    str
+        For instance "a FIFO"; empty for a regular file.
+
+    Example
+    -------
+    >>> irregular(os.stat(os.devnull))
+    'a device'
+    """
+    kind = stat.S_IFMT(status.st_mode)
+    return "" if kind == stat.S_IFREG else KINDS.get(kind, "a special file")
+
+
+def open_regular(path):
+    """Open a file to read bytes, without waiting for the writer of a FIFO.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    io.BufferedReader
+        The open file.
+
+    Raises
+    ------
+    UserError
+        If the path leads to a folder, a FIFO, a device or a socket, or the
+        file has no bytes.
+    OSError
+        If it cannot be opened.
+    """
+    status = os.stat(path)
+    found = irregular(status)
+    if found:
+        raise UserError(f"{path}: expected a regular file, found {found}")
+    if not status.st_size:
+        raise UserError(f"{path}: an empty file (0 bytes)")
+    return open(path, "rb")
+
+
+class SoundFile(soundfile.SoundFile):
+    """A sound file that is open for reading.
+
+    A recorder that crashed leaves a length of 0 in the header, and libsndfile
+    reads no samples. Here such a file is read to its end.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file. ``unfinished`` is True if its header gives no length.
+
+    Raises
+    ------
+    UserError
+        If it is not a regular file or has no bytes.
+    OSError, soundfile.LibsndfileError
+        If it cannot be opened.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.wav"
+    >>> soundfile.write(path, [0.5, -0.5], 8000)
+    >>> content = bytearray(path.read_bytes())
+    >>> content[4:8] = content[40:44] = bytes(4)
+    >>> _ = path.write_bytes(content)
+    >>> with SoundFile(path) as file:
+    ...     file.unfinished, file.read()
+    (True, array([ 0.5, -0.5]))
+    """
+
+    def __init__(self, path):
+        with open_regular(path) as file:
+            patch = _length_patch(file)
+        self.unfinished = patch is not None
+        # As bytes: file names need not be valid UTF-8.
+        super().__init__(_Patched(path, *patch) if patch else os.fsencode(path))
+
+
+class _Patched(io.FileIO):
+    """A file in which some bytes are replaced when they are read."""
+
+    def __init__(self, path, position, patch):
+        super().__init__(path)
+        self.position = position
+        self.patch = patch
+
+    def readinto(self, buffer):
+        start = self.tell()
+        count = super().readinto(buffer)
+        first = max(start, self.position)
+        end = min(start + count, self.position + len(self.patch))
+        if first < end:
+            view = memoryview(buffer).cast("B")
+            view[first - start : end - start] = self.patch[
+                first - self.position : end - self.position
+            ]
+        return count
+
+
+def _length_patch(file):
+    """Return the position of a length of 0 and its true value, or None."""
+    size = os.fstat(file.fileno()).st_size
+    head = file.read(12)
+    if head[:4] == b".snd" and head[8:] == bytes(4):
+        start = struct.unpack(">I", head[4:8])[0]
+        return (8, b"\xff\xff\xff\xff") if start < size else None
+    if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
+        return None
+    position, ds64 = 12, None
+    while len(chunk := file.read(8)) == 8:
+        name, length = struct.unpack("<4sI", chunk)
+        position += 8
+        if name == b"data":
+            break
+        if name == b"ds64":
+            ds64 = position, file.read(16)
+        position += length + length % 2
+        file.seek(position)
+    else:
+        return None
+    rest = size - position
+    if ds64:
+        return (
+            (ds64[0] + 8, struct.pack("<Q", rest))
+            if rest and ds64[1][8:] == bytes(8)
+            else None
+        )
+    # Where the RIFF chunk ends with the file, other chunks follow no samples.
+    finished = 8 + struct.unpack("<I", head[4:8])[0] in (size, size + 1)
+    if length or not rest or finished:
+        return None
+    return position - 4, struct.pack("<I", min(rest, 2**32 - 1))

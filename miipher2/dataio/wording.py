@@ -1,0 +1,64 @@
+"""Counts and durations as text, for log lines and summaries.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+
+def count(number, noun, plural=None):
+    """Return a number with its noun.
+
+    Arguments
+    ---------
+    number : int
+        How many.
+    noun : str
+        Singular.
+    plural : str
+        None: the singular and an ``s``.
+
+    Returns
+    -------
+    str
+        The text, with commas in large numbers.
+
+    Example
+    -------
+    >>> count(1, "file"), count(1200, "file"), count(0, "entry", "entries")
+    ('1 file', '1,200 files', '0 entries')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def duration(seconds):
+    """Return a duration in seconds, minutes or hours, whichever fits.
+
+    Arguments
+    ---------
+    seconds : float
+        Not negative.
+
+    Returns
+    -------
+    str
+        With two or three digits.
+
+    Example
+    -------
+    >>> duration(0.25), duration(9.94), duration(42.4), duration(123)
+    ('0.25 s', '9.9 s', '42 s', '2 min 3 s')
+    >>> duration(3599.6), duration(5400), duration(360000)
+    ('1.0 h', '1.5 h', '100 h')
+    """
+    if seconds < 0.995:
+        return f"{seconds:.2f} s"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        minutes, rest = divmod(whole, 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 99.95 else f"{hours:,.0f} h"
