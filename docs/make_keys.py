@@ -22,13 +22,13 @@ Made by `python docs/make_keys.py` from the comments in `hparams/ssl.yaml` (stag
 has the same keys with other defaults.
 
 - Every key can be overridden on the command line: `--lr=0.0001`.
-- `null` is YAML's "none". `!ref <key>` is the value of another key.
-- `!new:` builds an object and `!name:` names a function or class to call later. Give
-  another with quotes: `--stft_loss='!new:miipher2.training.losses.MultiScaleSTFTLoss'`.
+- `null` is Python's `None`. `!ref <key>` is the value of another key.
+- `!new:` builds an object and `!name:` names a function or class to call later. Quote
+  them on the command line: `--stft_loss='!new:miipher2.training.losses.MultiScaleSTFTLoss'`.
 - `!include:` is another file below `hparams/`:
   `--ssl='!include:models/ssl/wavlm_large.yaml'`.
 
-SpeechBrain's own options come in addition, among them `--device=cpu` or `cuda:0`,
+SpeechBrain's run options work as well, among them `--device=cpu` or `cuda:0`,
 `--precision=bf16` (training) and `--eval_precision=bf16` (validation),
 `--noprogressbar`, `--debug`. `python train.py --help` lists them.
 """
@@ -40,7 +40,7 @@ def cell(text):
 
 
 def collect():
-    """Return {section: {(name, value, comment): [stages]}}, in reading order."""
+    """Return {section: {(name, value, comment): [stages]}} in file order."""
     sections = {}
     for stage, name in STAGES.items():
         for key in yaml_keys(ROOT / "hparams" / f"{name}.yaml"):
