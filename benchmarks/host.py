@@ -43,12 +43,12 @@ class Echo:
         return wavs, {}
 
     def output_samples(self, samples):
-        """Return the number of output samples, the same."""
+        """Return the number of output samples: that of the input."""
         return samples
 
 
 def launch():
-    """Return the seconds that tiny operations take, one by one."""
+    """Return the seconds that a sequence of tiny operations takes."""
     import torch
 
     start, x = time.perf_counter(), torch.zeros(4)

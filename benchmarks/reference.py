@@ -116,9 +116,9 @@ def load_experiment(stage, size, folder, **overrides):
     size : str
         One of ``SIZES``.
     folder : Path
-        Holds the backbone and gets the output of the stage.
+        Folder of the backbone, in which the stage writes its output.
     **overrides : dict
-        Further overrides of the YAML; those that are None are left out.
+        Further overrides of the YAML; None values are ignored.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def load_experiment(stage, size, folder, **overrides):
 
 
 def save_backbone(size, folder):
-    """Save a backbone with random weights in the form of a hub."""
+    """Save a backbone with random weights as on the hub."""
     import torch
     from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
@@ -183,7 +183,7 @@ class ReferenceAdapter:
         return output + self.residual(inputs[0]) if self.enabled else output
 
     def residual(self, x):
-        """Return what the adapter adds."""
+        """Return the adapter's residual."""
         return self.up(self.down(x).relu())
 
 

@@ -235,7 +235,7 @@ def run(arguments, folder):
     arguments : argparse.Namespace
         From the command line.
     folder : Path
-        For everything that is written.
+        Folder for all outputs.
 
     Returns
     -------
@@ -288,7 +288,7 @@ def measure_model(do, name, built, outputs, long_seconds, common):
     name : str
         Name of the model.
     built : dict
-        What the job ``model`` returned.
+        Result of the job ``model``.
     outputs : Path
         For the restored recordings.
     long_seconds : dict

@@ -63,7 +63,7 @@ class Reference:
         return wav[:, padding:-padding]
 
     def parts(self):
-        """Return (part, object, method) of everything that is timed."""
+        """Return (part, object, method) of each timed call."""
         network = self.backbone.model
         front_end = (
             network.feature_extractor,
@@ -129,7 +129,7 @@ class Engine:
         return self.restorer.restore_windows(wavs)[0]
 
     def parts(self):
-        """Return (part, object, method) of everything that is timed."""
+        """Return (part, object, method) of each timed call."""
         cleaner = self.restorer.mods.cleaner
         backbone, generator = (
             cleaner.adapted_model,

@@ -153,7 +153,7 @@ def run(arguments, folder):
     arguments : argparse.Namespace
         From the command line.
     folder : Path
-        For everything that is written.
+        Folder for all outputs.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Names of output files, unique and never those of inputs.
+"""Unique names of output files, which are never those of inputs.
 
 Authors
  * The miipher2 authors 2026

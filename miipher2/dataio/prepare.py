@@ -164,7 +164,7 @@ def _rows(data_folder, utterances, min_seconds):
         logger.info("%s under %g s skipped", count(short, "file"), min_seconds)
     if not rows:
         raise UserError(
-            f"{data_folder}: nothing is left of "
+            f"{data_folder}: no usable file among "
             f"{count(len(files), 'audio file')}: {len(failed)} unusable, "
             f"{short} under {min_seconds:g} s"
         )

@@ -91,7 +91,7 @@ def assign_splits(utterances, shares, repeat_few=False):
     """
     _check_shares(shares)
     if all(utterance.split == "train" for utterance in utterances):
-        logger.info("All files are for training; a share of them is held out")
+        logger.info("All files are marked for training; some are held out")
         utterances = [u._replace(split=None) for u in utterances]
     splits = {name: [] for name in ("train", *shares)}
     undecided = []
@@ -104,7 +104,7 @@ def assign_splits(utterances, shares, repeat_few=False):
         if len(groups) < sum(minimum.values()):
             if repeat_few:
                 logger.info(
-                    "Splits: %s in each of %s: too few to hold some out",
+                    "Splits: %s, too few to hold some out: all in each of %s",
                     count(len(groups), "file"),
                     ", ".join(splits),
                 )
@@ -144,14 +144,14 @@ def _split_groups(utterances, minimum):
     if len(groups) >= minimum:
         return utterances
     logger.info(
-        "Too few speakers to hold some out: %d; files are held out",
+        "Too few speakers to hold some out (%d): holding out files",
         len({u.spk_id for u in utterances}),
     )
     return [u._replace(group=None) for u in utterances]
 
 
 def _log_rule(utterances, groups, shares):
-    """Log which share of what is held out."""
+    """Log how the splits are made."""
     if any(u.group is None for u in utterances):
         units = count(len(groups), "file")
     elif all(u.group == u.spk_id for u in utterances):
@@ -160,8 +160,8 @@ def _log_rule(utterances, groups, shares):
         units = count(len(groups), "group")
     held_out = [f"{share:.3g} to {name}" for name, share in shares.items()]
     logger.info(
-        "Splits: of %s, by a hash of the name, a share of %s, at least one "
-        "each; the others to train",
+        "Splits of %s by a hash of the name: a share of %s, at least one "
+        "each; the rest to train",
         units,
         " and ".join(held_out),
     )

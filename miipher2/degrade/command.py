@@ -66,8 +66,8 @@ def _add_degrade(parser):
     parser.add_argument("clean", help="a recording, or a folder of them")
     parser.add_argument(
         "noisy",
-        help="a .wav or .flac file, or a folder: gets the folder tree of the "
-        "input and a manifest.csv with the parameters drawn for each file",
+        help="a .wav or .flac file, or a folder, which gets the folder tree "
+        "of the input and a manifest.csv with the parameters of each file",
     )
     parser.add_argument(
         "--seed",

@@ -113,9 +113,9 @@ class Metric:
         Arguments
         ---------
         value : object
-            What ``extract`` returned for this side.
+            The output of ``extract`` for this side.
         reference : object
-            What it returned for the reference side.
+            The output of ``extract`` for the reference side.
 
         Returns
         -------

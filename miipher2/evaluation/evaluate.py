@@ -112,7 +112,7 @@ def evaluate(
         Folder of the recordings before restoration.
     recogniser : str
         Whisper model for the character error rate: a folder in CTranslate2
-        format, or a name that faster-whisper knows. None for no such rate.
+        format, or a model name of faster-whisper. None: no error rate.
     transcripts : str or Path
         CSV file with the columns ID (a restored file's relative path without
         suffix, or its name) and text. None to use the recogniser's output for

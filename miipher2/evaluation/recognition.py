@@ -27,8 +27,8 @@ class CharacterErrors(Metric):
     Arguments
     ---------
     recogniser : str
-        Folder of a Whisper model in CTranslate2 format, or a name that
-        faster-whisper knows.
+        Folder of a Whisper model in CTranslate2 format, or a model name of
+        faster-whisper.
     transcripts : dict
         Text by the restored file's relative path without suffix, or by its
         name.

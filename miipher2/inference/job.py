@@ -189,7 +189,7 @@ class Job:
         self.end()
 
     def end(self):
-        """Delete what was collected and complete the row."""
+        """Delete an incomplete output and complete the row."""
         if self.restored is not None:
             self.restored.close()
         self.ended = True

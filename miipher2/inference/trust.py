@@ -1,7 +1,7 @@
 """Check that a model's YAML cannot run arbitrary code.
 
-HyperPyYAML calls any function that a file names. A model folder may come from anywhere,
-so every tag of its YAML is checked before it is loaded.
+HyperPyYAML calls any function that a file names. A model folder may come from
+anywhere, so every tag of its YAML is checked before it is loaded.
 
 Authors
  * The miipher2 authors 2026
@@ -101,7 +101,7 @@ def _refused(node):
     """Return the part of a node that is not allowed, or None."""
     tag = str(node.tag)
     if isinstance(node.value, str):
-        # HyperPyYAML loads the text of a tuple as YAML that may call anything.
+        # HyperPyYAML loads the text of a tuple as YAML, which may call anything.
         is_tuple = tag == "!tuple" or node.value.startswith("(")
         if is_tuple and "!" in node.value:
             return node.value

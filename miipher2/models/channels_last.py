@@ -143,7 +143,7 @@ def use_channels_last(model):
     Arguments
     ---------
     model : torch.nn.Module
-        Without weight norms. Changed in place; the names of its tensors stay.
+        Without weight norms. Changed in place; tensor names are unchanged.
     """
     for name, layer in model.named_children():
         if isinstance(layer, speechbrain.nnet.CNN.Conv1d):

@@ -153,7 +153,7 @@ class FeatureCleaner(AdaptedModel):
         self.adapted_model.prepare_inference()
 
     def identity(self):
-        """Return what identifies the backbone that the adapters belong to.
+        """Return the identity of the backbone that the adapters were trained on.
 
         The source is left out if it is a local folder.
         """

@@ -26,7 +26,7 @@ from miipher2.models.channels_last import ChannelsLastCNN
 
 
 class FrontEnd:
-    """Base class: waveforms to hidden states, and those to features.
+    """Base class: converts waveforms to hidden states and these to features.
 
     Arguments
     ---------
@@ -174,7 +174,7 @@ class RawWave(FrontEnd):
 
 
 class PositionsInStem(nn.Module):
-    """Replaces the encoder's positional convolution and adds nothing.
+    """Replaces the encoder's positional convolution; returns zero.
 
     The stem adds the positions clip by clip, before padding: data2vec's
     stacked convolutions (or a batch norm) turn padding into values that leak
@@ -360,7 +360,7 @@ FRONT_ENDS = {
 
 
 def _hidden_states(output):
-    """Return hidden states that a module returns alone or first of a tuple."""
+    """Return the hidden states from a module's output, a tensor or a tuple."""
     return output[0] if isinstance(output, tuple) else output
 
 

@@ -1,4 +1,4 @@
-"""A checkpointer that never leaves an incomplete checkpoint.
+"""A checkpointer that writes checkpoints atomically.
 
 Authors
  * The miipher2 authors 2026
@@ -12,11 +12,11 @@ from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 
 class AtomicCheckpointer(Checkpointer):
-    """SpeechBrain's checkpointer, safe against a kill while it saves.
+    """SpeechBrain's checkpointer, robust to a kill while it saves.
 
     SpeechBrain recognises a checkpoint by its meta file, which it writes
     first, so a run that was killed while saving resumes from an incomplete
-    checkpoint. Here the meta file gets its name when all others are written.
+    checkpoint. Here the meta file is renamed to its final name last.
 
     Arguments
     ---------

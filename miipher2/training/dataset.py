@@ -70,7 +70,7 @@ def speech_dataset(
         The run's seed.
     kinds : list of str
         Degradations that are applied alone, each to every clip; ``all``: the
-        complete chain. Those that the chain lacks noise or rooms for are
+        complete chain. Kinds whose noise or room responses are missing are
         skipped.
     max_clips : int
         If given, at most this many clips, evenly spaced in the manifest.

@@ -52,9 +52,9 @@ def add_parser(subparsers):
     )
     parser.add_argument(
         "output",
-        help="a file for a single recording; else a folder: gets the folder "
-        "tree of the input and a manifest.csv. Run the same command again to "
-        "resume",
+        help="a file for a single recording; else a folder, which gets the "
+        "folder tree of the input and a manifest.csv. Run the same command "
+        "again to resume",
     )
     parser.add_argument(
         "--model",

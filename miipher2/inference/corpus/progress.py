@@ -29,7 +29,7 @@ class Progress:
     items : list of miipher2.inference.items.Item
         The items to restore.
     quiet : bool
-        Whether to show nothing.
+        Whether to show no progress.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A worker process that reads and writes, from both of its sides.
+"""A worker process that reads and writes: its handle and its main function.
 
 Authors
  * The miipher2 authors 2026
@@ -32,7 +32,7 @@ END = None  # sent in place of a window or its number: there are no more
 
 
 class Worker:
-    """A worker process, as the main process holds it.
+    """The main process's handle of a worker process.
 
     Arguments
     ---------
@@ -52,9 +52,9 @@ class Worker:
     results : multiprocessing.connection.Connection
         Rows and progress.
     restored : queue.Queue
-        Restored windows that are to be sent.
+        Restored windows to send.
     pending : dict
-        Items that were sent and not reported yet, by ID.
+        Items sent but not reported yet, by ID.
     started, all_read, ended : bool
         Whether the process has requested an item, has sent all of its
         windows, and has ended.

@@ -123,12 +123,12 @@ class Vocoder(SavedModule):
         Arguments
         ---------
         source : str
-            What a subclass accepts.
+            A file or folder, in a form that the subclass supports.
 
         Raises
         ------
         UserError
-            If it accepts nothing, or not this.
+            If the vocoder supports no warm start, or not from this source.
         """
         raise UserError(
             f"warm_start: {source!r}: a {type(self).__name__} cannot be "

@@ -5,8 +5,8 @@ tens of thousands of adversarial steps until they stop buzzing. Here a pulse
 train of the predicted pitch and white noise are each filtered by a filter that
 the network predicts for every frame (a harmonic plus noise model, as in the
 neural source-filter and homomorphic vocoders, arXiv 1904.12088 and interspeech
-2020-3188). What is left to learn is smooth, and a spectral loss alone learns
-most of it.
+2020-3188). The filters are smooth, and most of them can be learned with a
+spectral loss alone.
 
 Authors
  * The miipher2 authors 2026
@@ -31,8 +31,8 @@ class HarmonicVocoder(Vocoder):
 
     In training the pitch of the target is given and the network learns to
     predict it; the harmonics then coincide with the target's, so that spectra
-    can be compared. In eval mode the noise is the same every time. With a
-    spectral gate it keeps what is good of the recording, see ``SpectralGate``.
+    can be compared. In eval mode the noise is the same every time. A spectral
+    gate keeps undamaged parts of the recording, see ``SpectralGate``.
 
     Arguments
     ---------
@@ -43,7 +43,7 @@ class HarmonicVocoder(Vocoder):
     hop_length : int
         Samples per frame.
     subframes : int
-        Filters, and values of the pitch, for each frame.
+        Filters and pitch values per frame.
     n_fft : int
         Samples that a filter covers; even.
     channels : int
@@ -65,7 +65,7 @@ class HarmonicVocoder(Vocoder):
     noise_samples : int
         Period of the noise in eval mode.
     spectral_gate : bool
-        Whether to keep what is good of the recording.
+        Whether to keep undamaged parts of the recording.
     gate_options : dict
         Arguments of ``SpectralGate``; None: its defaults.
 

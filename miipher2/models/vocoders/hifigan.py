@@ -79,7 +79,7 @@ class HiFiGAN(Vocoder):
         own_loss = features.new_zeros(())
         if self.training:  # segments from inside a clip
             return self.generator(features).squeeze(1), own_loss
-        # Replicate the edges and cut the padding off again: the generator's
+        # Replicate the edges and remove the padding again: the generator's
         # own ``inference`` leaves it in the output, and its convolutions need
         # some frames to reflect.
         padding = self.generator.inference_padding
@@ -95,7 +95,7 @@ class HiFiGAN(Vocoder):
             use_channels_last(self.generator)
 
     def warm_start(self, source):
-        """Load every tensor of another generator that fits.
+        """Load the tensors of another generator with equal names and shapes.
 
         Arguments
         ---------
@@ -107,10 +107,10 @@ class HiFiGAN(Vocoder):
 
 
 def load_matching(generator, source):
-    """Load every tensor of a checkpoint that fits a generator.
+    """Load the tensors of a checkpoint whose names and shapes match.
 
     Meant for SpeechBrain's unit HiFi-GAN, whose upsampling stack is the same
-    and whose input is not.
+    but whose input differs.
 
     Arguments
     ---------
@@ -128,7 +128,7 @@ def load_matching(generator, source):
     Raises
     ------
     UserError
-        If nothing fits, or there is no such checkpoint.
+        If no tensor matches, or there is no such checkpoint.
     """
     tensors = _read_state_dict(source)
     own = generator.state_dict()
@@ -139,7 +139,7 @@ def load_matching(generator, source):
     }
     if not fitting:
         raise UserError(
-            f"warm_start: nothing in {source} fits this generator; expected "
+            f"warm_start: no tensor in {source} fits this generator; expected "
             "SpeechBrain's HiFi-GAN or unit HiFi-GAN"
         )
     generator.load_state_dict(fitting, strict=False)

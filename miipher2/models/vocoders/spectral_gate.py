@@ -41,7 +41,7 @@ class SpectralGate(nn.Module):
         Bins whose mean power is compared, an odd number: the predicted levels
         are an envelope, without harmonics.
     synthesised_clips : float
-        Share of the training clips that are synthesised altogether. Without
+        Share of the training clips that are completely synthesised. Without
         them the network relies on good recordings and synthesises badly.
     masked_residue : float
         Residue of a bin whose level is as predicted.
@@ -164,7 +164,7 @@ class SpectralGate(nn.Module):
             return share * correction.exp(), 1 - share
         residue = self.masked_residue * (-excess).exp()
         residue = residue.clamp(max=self.max_residue) * (1 - share)
-        # the residue of a bin that was lost replaces nothing
+        # in a lost bin the residue is too quiet to replace the synthesised part
         replaced = residue * excess.clamp(max=0.0).exp()
         return share * correction.exp() + residue, 1 - share - replaced
 
