@@ -5,9 +5,26 @@ Authors
 """
 
 import argparse
+import importlib
 import sys
 
+from miipher2 import __version__
 from miipher2.errors import one_line_errors
+
+# The commands of each module, with their descriptions. A module is imported
+# only if one of its commands is run: most need torch, which takes seconds.
+COMMANDS = {
+    "miipher2.inference.corpus.command": {
+        "restore": "restore recordings, up to entire corpora",
+    },
+    "miipher2.degrade.command": {
+        "degrade": "degrade clean recordings",
+        "rooms": "simulate a pool of room impulse responses",
+    },
+    "miipher2.evaluation.command": {
+        "evaluate": "compute objective metrics of restored recordings",
+    },
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,22 +41,28 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code: 0 for success, 1 if some files failed. Wrong usage
         exits with 2.
     """
-    # Imported here because every spawned worker process imports this module
-    # and does not need the commands.
-    from miipher2.degrade import command as degrade
-    from miipher2.evaluation import command as evaluate
-    from miipher2.inference.corpus import command as restore
+    arguments = sys.argv[1:] if arguments is None else arguments
+    with one_line_errors():
+        parsed = _parser(arguments).parse_args(arguments)
+        return parsed.run(parsed) or 0
 
+
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
+    """Return a parser that has the options of the given command only."""
     parser = argparse.ArgumentParser(
         prog="miipher2", description="Universal speech restoration."
     )
+    parser.add_argument(
+        "--version", action="version", version=f"miipher2 {__version__}"
+    )
     subparsers = parser.add_subparsers(dest="command", required=True)
-    restore.add_parser(subparsers)
-    degrade.add_parser(subparsers)
-    evaluate.add_parser(subparsers)
-    parsed = parser.parse_args(arguments)
-    with one_line_errors():
-        return parsed.run(parsed) or 0
+    for module, commands in COMMANDS.items():
+        if commands.keys() & set(arguments[:1]):
+            importlib.import_module(module).add_parser(subparsers)
+            continue
+        for name, description in commands.items():
+            subparsers.add_parser(name, help=description)
+    return parser
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ Authors
 """
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
 
 class UserError(ValueError):
@@ -30,20 +32,31 @@ def one_line_errors() -> Iterator[None]:
     """Exit with a one-line message on a ``UserError``, ``OSError`` or Ctrl-C.
 
     An ``OSError`` is a missing permission or a full disk, for instance. All
-    other exceptions are bugs and keep their traceback.
+    other exceptions are bugs and keep their traceback. A program may be
+    started with closed standard streams, as by ``>&-``, and ends without a
+    message when the reader of its output ends, as ``head`` does.
 
     Raises
     ------
     SystemExit
-        With status 2 for an error and 130 for Ctrl-C.
+        With status 2 for an error, 130 for Ctrl-C and 141 for a closed output,
+        as if the program were killed by SIGPIPE.
 
     Example
     -------
     >>> with one_line_errors():
     ...     answer = 42
     """
+    _open_closed_streams()
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # Python would report a closed output at exit
+    except BrokenPipeError:
+        for stream in (sys.stdout, sys.stderr):
+            _discard(stream)
+        raise SystemExit(141) from None
     except UserError as error:
         # An error raised in a DataLoader worker carries the worker's
         # traceback in its text; the last line is the message.
@@ -58,3 +71,21 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _open_closed_streams() -> None:
+    """Replace closed standard streams, which Python sets to None."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, "r" if name == "stdin" else "w")
+            # Usually the lowest descriptor, which a new process inherits.
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+
+
+def _discard(stream: TextIO) -> None:
+    """Discard what was written to a stream and what will be."""
+    with contextlib.suppress(OSError, ValueError):  # not a file
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)

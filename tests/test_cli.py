@@ -4,9 +4,15 @@ Authors
  * The miipher2 authors 2026
 """
 
+import argparse
+import importlib
+import subprocess
+import sys
+
 import pytest
 
-from miipher2.cli import main
+import miipher2
+from miipher2.cli import COMMANDS, main
 
 
 @pytest.mark.parametrize("command", ["restore", "degrade", "rooms", "evaluate"])
@@ -15,6 +21,33 @@ def test_every_command_has_help(command, capsys):
         main([command, "--help"])
     assert exit_.value.code == 0
     assert f"miipher2 {command}" in capsys.readouterr().out
+
+
+def test_help_of_all_commands_is_quick_and_up_to_date(capsys):
+    for arguments in (["--help"], ["restore", "--help"]):
+        program = (
+            "import sys, miipher2.cli\n"
+            "try: miipher2.cli.main(sys.argv[1:])\n"
+            "finally: assert not {'torch', 'numpy'} & set(sys.modules)"
+        )
+        subprocess.check_call([sys.executable, "-c", program, *arguments])
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for module, commands in COMMANDS.items():
+        subparsers = argparse.ArgumentParser().add_subparsers()
+        importlib.import_module(module).add_parser(subparsers)
+        assert commands.keys() == subparsers.choices.keys()
+        for action in subparsers._choices_actions:
+            assert action.help == commands[action.dest]
+            assert f"{action.dest} {action.help}" in shown
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["--version"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out == f"miipher2 {miipher2.__version__}\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["restore", "only"]])

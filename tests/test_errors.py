@@ -4,6 +4,9 @@ Authors
  * The miipher2 authors 2026
 """
 
+import os
+import sys
+
 import pytest
 from torch.utils.data import DataLoader
 
@@ -41,6 +44,31 @@ def exit_of(error, capsys):
 )
 def test_errors_of_the_user_are_one_line(error, code, line, capsys):
     assert exit_of(error, capsys) == (code, line)
+
+
+def test_closed_standard_streams(monkeypatch):
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    with one_line_errors():
+        print("nothing", file=sys.stderr)
+        assert sys.stdin.read() == "" and not sys.stdout.isatty()
+        opened = sys.stdin, sys.stdout, sys.stderr
+    for stream in opened:
+        stream.close()
+
+
+@pytest.mark.parametrize("count", [1, 100_000])
+def test_output_that_is_closed_early(monkeypatch, capfd, count):
+    """Whether it is noticed while writing or at the end."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit) as exit_, one_line_errors():
+            print("x" * count)
+        stdout.flush()  # as Python does at exit
+    assert exit_.value.code == 141
+    assert capfd.readouterr().err == ""
 
 
 def test_error_in_a_data_loader_worker_is_one_line(capsys):

@@ -5,6 +5,7 @@ Authors
 """
 
 import datetime
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -29,12 +30,22 @@ class Item(NamedTuple):
         The file to write, relative to the output folder.
     size : int
         Size of the input in bytes.
+    mtime_ns : int
+        Time of the input's last change; 0 if unknown.
+    sha256 : str
+        Hash of the input's content; empty if it was not computed.
+    status, reason : str
+        Those of its row if they are known before it is read; else empty.
     """
 
     ID: str
     input: Path
     output: str
     size: int
+    mtime_ns: int = 0
+    sha256: str = ""
+    status: str = ""
+    reason: str = ""
 
 
 @dataclass
@@ -68,6 +79,9 @@ class Row:
         Identity of the model.
     settings : str
         The other options that affect the output.
+    input_bytes, input_mtime_ns, input_sha256
+        Size, time of the last change and hash of the input, see ``Item``. A
+        recording in a tar has those of the tar.
     finished : str
         UTC time of completion.
     """
@@ -85,4 +99,59 @@ class Row:
     bytes: int = 0
     model: str = ""
     settings: str = ""
+    input_bytes: int = 0
+    input_mtime_ns: int = 0
+    input_sha256: str = ""
     finished: str = field(default_factory=now)
+
+    @classmethod
+    def of(cls, item, **fields):
+        """Return the row of an item.
+
+        Arguments
+        ---------
+        item : Item
+            The item.
+        **fields
+            Other columns.
+
+        Returns
+        -------
+        Row
+        """
+        row = cls(item.ID, os.path.abspath(item.input), item.output, **fields)
+        row.set_input_version(item)
+        return row
+
+    def set_input_version(self, item):
+        """Record the version of the input that was restored.
+
+        Arguments
+        ---------
+        item : Item
+            The input. Without a hash, the recorded one is kept.
+        """
+        self.input_bytes, self.input_mtime_ns = item.size, item.mtime_ns
+        self.input_sha256 = item.sha256 or self.input_sha256
+
+    def has_version(self, item):
+        """Return whether an input is unchanged since it was restored.
+
+        Arguments
+        ---------
+        item : Item
+            The input.
+
+        Returns
+        -------
+        bool
+            Whether the hashes are the same or, if one is missing, the sizes
+            and times. Also true for rows written by version 0.1.0, which
+            recorded neither.
+        """
+        if self.input_sha256 and item.sha256:
+            return self.input_sha256 == item.sha256
+        return not self.input_mtime_ns or (
+            self.input_bytes == item.size
+            and self.input_mtime_ns == item.mtime_ns
+        )

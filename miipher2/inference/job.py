@@ -5,7 +5,6 @@ Authors
 """
 
 import dataclasses
-import os
 import time
 from collections import deque
 from pathlib import Path
@@ -85,13 +84,7 @@ class Job:
             restorer.input_level,
         )
         self.restored = None
-        self.row = Row(
-            item.ID,
-            os.path.abspath(item.input),
-            item.output,
-            model=restorer.identity,
-            settings=str(settings),
-        )
+        self.row = Row.of(item, model=restorer.identity, settings=str(settings))
         self.started = time.monotonic()
         # for the pipeline: restored windows that wait to be written, whether a
         # thread is writing them, and whether the job has ended

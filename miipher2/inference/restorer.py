@@ -10,7 +10,7 @@ import io
 import itertools
 import pickle
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -341,6 +341,7 @@ class Restorer(Pretrained):
         channels: str = "each",
         loudness: str | float = "input",
         batch_seconds: float | None = None,
+        progress: Callable[[float, float], None] | None = None,
     ) -> Row:
         """Restore a file of any length and format.
 
@@ -359,6 +360,9 @@ class Restorer(Pretrained):
             model's output. The true peak is always below -1 dB.
         batch_seconds : float
             Seconds of audio per batch. None: the default of the device.
+        progress : callable
+            Called with the seconds of audio of each restored window, and with
+            their share of the recording.
 
         Returns
         -------
@@ -385,6 +389,9 @@ class Restorer(Pretrained):
             engine = Engine(self, batch_seconds, total_seconds)
             for window, wav in engine.run(job.windows()):
                 job.add(window, wav)
+                if progress is not None:
+                    seconds = job.seconds(window)
+                    progress(seconds, seconds / job.row.seconds)
         finally:
             job.end()
         return job.row

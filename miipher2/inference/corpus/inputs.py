@@ -6,12 +6,18 @@ Authors
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from miipher2.dataio.audio_files import list_audio
-from miipher2.dataio.digest import digest
-from miipher2.dataio.formats import RECORDING_SUFFIXES, TAR_SUFFIXES
+from miipher2.dataio.digest import digest, file_digest
+from miipher2.dataio.formats import (
+    RECORDING_SUFFIXES,
+    TAR_SUFFIXES,
+    has_suffix,
+)
 from miipher2.dataio.output_names import check_overwriting, unique_stems
+from miipher2.dataio.sound_file import irregular
 from miipher2.dataio.tables import read_table
 from miipher2.errors import UserError
 from miipher2.inference.items import Item
@@ -35,7 +41,7 @@ def is_tar(name):
     >>> is_tar("shard-000000.tar"), is_tar("a.wav")
     (True, False)
     """
-    return str(name).lower().endswith(TAR_SUFFIXES)
+    return has_suffix(name, TAR_SUFFIXES)
 
 
 def list_items(inputs, output, suffix):
@@ -78,19 +84,22 @@ def list_items(inputs, output, suffix):
      ('a/c.mp3', 'a/c.mp3.wav')]
     """
     found = _find(inputs, Path(output))
-    outputs = {name: name for name in found if is_tar(name)}
-    stems = unique_stems(found.keys() - outputs.keys())
+    restored = {name for name, item in found.items() if not item.status}
+    outputs = {name: name for name in restored if is_tar(name)}
+    stems = unique_stems(restored - outputs.keys())
     outputs |= {name: stem + suffix for name, stem in stems.items()}
     items = [
-        Item(name, file, outputs[name], size)
-        for name, (file, size) in sorted(found.items())
+        item._replace(output=outputs.get(name, ""))
+        for name, item in sorted(found.items())
     ]
-    check_overwriting([(i.input, Path(output, i.output)) for i in items])
+    check_overwriting(
+        [(i.input, Path(output, i.output)) for i in items if not i.status]
+    )
     return items
 
 
 def _find(inputs, output):
-    """Return ``{ID: (path, size)}`` of all recordings and tars."""
+    """Return all recordings and tars by ID; their outputs have no names."""
     folders = [Path(path).is_dir() for path in inputs]
     found = {}
     for path, is_folder in zip(inputs, folders, strict=True):
@@ -100,16 +109,19 @@ def _find(inputs, output):
         elif path.suffix.lower() == ".csv" and path.is_file():
             listed = _list_manifest(path)
         elif path.is_file():
-            listed = [(path.name, path, _size(path))]
+            listed = [_item(path.name, path)]
+        elif path.exists():
+            kind = irregular(path.stat())
+            raise UserError(f"{path}: expected a regular file, found {kind}")
         else:
             raise UserError(f"{path}: no such file or folder")
-        for name, file, size in listed:
-            if name in found:
+        for item in listed:
+            other = found.setdefault(item.ID, item)
+            if other is not item:
                 raise UserError(
-                    f"{file} and {found[name][0]}: both would be restored to "
-                    f"{name}; restore them to different folders"
+                    f"{item.input} and {other.input}: both would be restored "
+                    f"to {item.ID}; restore them to different folders"
                 )
-            found[name] = file, size
     if not found:
         raise UserError(
             f"{', '.join(map(str, inputs))}: no recordings found; expected "
@@ -119,10 +131,10 @@ def _find(inputs, output):
 
 
 def _list_folder(folder, output, keep_name):
-    """Return ``(ID, path, size)`` of the recordings and tars below a folder.
+    """Return the recordings and tars below a folder.
 
-    A subfolder that cannot be listed becomes an item, so that reading it
-    fails and is reported in the manifest.
+    Subfolders that cannot be listed and what is skipped become items, too, so
+    that the manifest has rows of them.
     """
     if folder.resolve() == output.resolve():
         raise UserError(
@@ -134,28 +146,40 @@ def _list_folder(folder, output, keep_name):
         relative = output.resolve().relative_to(folder.resolve())
         excluded = f"{relative.as_posix()}/"
     prefix = f"{folder.resolve().name}/" if keep_name else ""
-    errors = []
+    errors, skipped = [], []
     files = list_audio(
         folder,
         suffixes=RECORDING_SUFFIXES + TAR_SUFFIXES,
         on_error=errors.append,
+        on_skip=lambda file, reason: skipped.append((file, "skipped", reason)),
     )
-    files = [(file.path, file.size) for file in files]
+    items = [
+        Item(
+            *(file.path, folder / file.path, "", file.size, file.mtime_ns),
+            status=status,
+            reason=reason,
+        )
+        for file, status, reason in [*((f, "", "") for f in files), *skipped]
+    ]
     for error in errors:
         path = os.path.relpath(error.filename, folder)
         if path == os.curdir:
             raise UserError(f"{folder}: cannot be listed: {error.strerror}")
         if path != "lost+found":  # belongs to the file system
-            files.append((path.replace(os.sep, "/"), 0))
+            name = path.replace(os.sep, "/")
+            reason = f"cannot be listed: {error.strerror}"
+            items.append(
+                Item(name, folder / path, "", 0, status="failed", reason=reason)
+            )
     return [
-        (prefix + path, folder / path, size)
-        for path, size in files
-        if excluded is None or not path.startswith(excluded)
+        item._replace(ID=prefix + item.ID)
+        for item in items
+        if excluded is None or not item.ID.startswith(excluded)
     ]
 
 
 def _list_manifest(path):
-    """Return ``(ID, path, size)`` of the recordings of a CSV manifest.
+    """Return the recordings of a CSV manifest.
 
     Paths are relative to the manifest's folder, as is ``$data_root``.
     Recordings outside that folder are named by the column ID.
@@ -180,15 +204,51 @@ def _list_manifest(path):
                 raise UserError(
                     f"{where}: ID {row['ID']} leads out of the output folder"
                 )
-        listed.append((name.replace(os.sep, "/"), file, _size(file)))
+        listed.append(_item(name.replace(os.sep, "/"), file))
     return listed
 
 
-def _size(path):
+def _item(name, path):
+    """Return the item of a file."""
     try:
-        return path.stat().st_size
+        status = path.stat()
     except OSError:  # reported when it is read
-        return 0
+        return Item(name, path, "", 0)
+    item = Item(name, path, "", status.st_size, status.st_mtime_ns)
+    kind = irregular(status)
+    if kind:
+        reason = f"expected a regular file, found {kind}"
+        return item._replace(status="skipped", reason=reason)
+    return item
+
+
+def with_hashes(items, workers):
+    """Compute the hashes of the inputs.
+
+    Arguments
+    ---------
+    items : list of Item
+        The items.
+    workers : int
+        Number of threads.
+
+    Returns
+    -------
+    list of Item
+        With ``sha256``, unless an input cannot be read; this is reported when
+        it is restored.
+    """
+
+    def with_hash(item):
+        if item.status:  # reading a FIFO would wait
+            return item
+        try:
+            return item._replace(sha256=file_digest(item.input))
+        except OSError:
+            return item
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(with_hash, items))
 
 
 def shard_of(ID, num_shards):

@@ -10,6 +10,7 @@ Authors
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import threading
 from pathlib import Path
 
 from miipher2.errors import UserError
+from miipher2.inference.corpus.inputs import is_tar
 from miipher2.inference.corpus.manifest import read_rows, write_rows
 from miipher2.inference.items import Row
 
@@ -26,6 +28,25 @@ except ImportError:  # Windows: two runs in one folder are not detected
     fcntl = None
 
 NAME = re.compile(r"manifest\.\d+-of-\d+(\.done)?\.jsonl")
+MANIFESTS = ("manifest.csv", "manifest.parquet")
+
+
+def was_used(folder):
+    """Return whether a run has written to an output folder.
+
+    Arguments
+    ---------
+    folder : Path
+        The folder, which need not exist.
+
+    Returns
+    -------
+    bool
+        Whether it contains a manifest or a journal.
+    """
+    return bool(_journals(folder)) or any(
+        (folder / name).exists() for name in MANIFESTS
+    )
 
 
 class Journal:
@@ -78,9 +99,8 @@ class Journal:
         )
         self.path, self.done = running[shard], self.finished[shard]
         self.running = set(running)
-        names = ["manifest.csv", "manifest.parquet"]
-        self.manifest = self.folder / names.pop(parquet)
-        self.other_manifest = self.folder / names.pop()
+        self.manifest = self.folder / MANIFESTS[parquet]
+        self.other_manifest = self.folder / MANIFESTS[not parquet]
         self.lock = threading.Lock()
         self.known = {}
 
@@ -107,7 +127,7 @@ class Journal:
         """Lock the journal, unless another run uses the folder."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.file)
-            others = self._journals() - self.running - set(self.finished)
+            others = _journals(self.folder) - self.running - set(self.finished)
             if not _try_lock(self.file) or any(map(_is_locked, others)):
                 raise UserError(
                     f"{self.folder}: in use by another run; wait until it has "
@@ -143,7 +163,9 @@ class Journal:
         Returns
         -------
         bool
-            True only if the output exists with the size in the journal.
+            True only if the input has not changed and the output exists with
+            the size in the journal. The row then gets the input's current
+            version.
 
         Raises
         ------
@@ -156,6 +178,7 @@ class Journal:
             or row.status not in ("done", "silent")
             or (row.output, row.model) != (item.output, model)
             or row.settings != settings
+            or not row.has_version(item)
         ):
             return False
         try:
@@ -168,7 +191,13 @@ class Journal:
                 f"and was restored from {row.input}; give another output "
                 "folder"
             )
-        return size == row.bytes
+        if size != row.bytes:
+            return False
+        updated = dataclasses.replace(row)
+        updated.set_input_version(item)
+        if updated != row:
+            self.append(updated)
+        return True
 
     def append(self, row):
         """Append the row of an item.
@@ -216,24 +245,55 @@ class Journal:
         write_rows(self.manifest, rows, writer=self.path.name)
         self.other_manifest.unlink(missing_ok=True)
         # Keep journals of this run's shards that have been restarted.
-        for journal in self._journals() - self.running:
+        for journal in _journals(self.folder) - self.running:
             journal.unlink(missing_ok=True)
         return rows
 
     def _all_finished(self):
         return all(path.exists() for path in self.finished)
 
-    def _journals(self):
-        """Return all journals, including those of killed runs."""
-        paths = self.folder.glob("manifest.*.jsonl")
-        return {path for path in paths if NAME.fullmatch(path.name)}
-
     def _read(self):
         """Return the latest row of each item, by ID, sorted."""
-        rows = [row for path in self._journals() for row in _lines(path)]
-        rows += read_rows(self.manifest) + read_rows(self.other_manifest)
+        rows = read_rows(self.manifest) + read_rows(self.other_manifest)
+        rows += [row for path in _journals(self.folder) for row in _lines(path)]
         rows.sort(key=lambda row: (row.ID, row.finished))
-        return {row.ID: row for row in rows}
+        latest, replaced = {}, {}
+        for row in rows:
+            previous = latest.get(row.ID, row).finished
+            if is_tar(row.ID) and previous < row.finished:
+                replaced[row.ID] = previous
+            latest[row.ID] = row
+        return _without_old_members(latest, replaced) if replaced else latest
+
+
+def _journals(folder):
+    """Return all journals in a folder, including those of killed runs."""
+    paths = folder.glob("manifest.*.jsonl")
+    return {path for path in paths if NAME.fullmatch(path.name)}
+
+
+def _without_old_members(rows, replaced):
+    """Leave out the rows of recordings in an earlier version of a tar.
+
+    Arguments
+    ---------
+    rows : dict
+        Row by ID.
+    replaced : dict
+        For a tar that was restored more than once: when it had been restored
+        before the last time.
+
+    Returns
+    -------
+    dict
+        The other rows by ID.
+    """
+
+    def is_old(row):
+        folders = itertools.accumulate(row.ID.split("/"), "{}/{}".format)
+        return any(row.finished <= replaced.get(path, "") for path in folders)
+
+    return {ID: row for ID, row in rows.items() if not is_old(row)}
 
 
 def _try_lock(file):

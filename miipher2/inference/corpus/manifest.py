@@ -14,6 +14,8 @@ from miipher2.errors import UserError
 from miipher2.inference.items import Row
 
 TYPES = {column.name: column.type for column in dataclasses.fields(Row)}
+# Columns that manifests of version 0.1.0 do not have.
+ADDED = ("input_bytes", "input_mtime_ns", "input_sha256")
 
 
 def write_rows(path, rows, writer=""):
@@ -65,7 +67,8 @@ def read_rows(path):
     Returns
     -------
     list of Row
-        In the order of the file; empty if there is no file.
+        In the order of the file; empty if there is no file. The columns that
+        version 0.1.0 did not write are empty.
 
     Raises
     ------
@@ -81,7 +84,13 @@ def read_rows(path):
         found = [row for _, row in table]
     try:
         return [
-            Row(**{name: kind(row[name]) for name, kind in TYPES.items()})
+            Row(
+                **{
+                    name: kind(row[name])
+                    for name, kind in TYPES.items()
+                    if name in row or name not in ADDED
+                }
+            )
             for row in found
         ]
     except (KeyError, TypeError, ValueError):

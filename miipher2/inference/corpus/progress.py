@@ -13,6 +13,8 @@ import time
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from miipher2.dataio.wording import duration
+
 logger = logging.getLogger("miipher2.inference")
 
 LINE_SECONDS = 60.0  # between log lines where there is no terminal for a bar
@@ -28,6 +30,8 @@ class Progress:
     ---------
     items : list of miipher2.inference.items.Item
         The items to restore.
+    sample_rate : int
+        Output rate of the model in Hz.
     quiet : bool
         Whether to show no progress.
 
@@ -38,14 +42,16 @@ class Progress:
 
     Example
     -------
-    >>> with Progress([], quiet=True) as progress:
+    >>> with Progress([], 16000, quiet=True) as progress:
     ...     progress.speed()
-    '0.00 h at 0.0 x real time'
+    '0.00 s at 0.0 x real time'
     """
 
-    def __init__(self, items, quiet=False):
+    def __init__(self, items, sample_rate, quiet=False):
+        self.sample_rate = sample_rate
         self.counts = {"done": 0, "silent": 0, "skipped": 0, "failed": 0}
         self.seconds = self.size = 0.0
+        self.band_noted = False
         self.total = max(1, sum(item.size for item in items))
         self.lock = threading.Lock()
         self.stack = contextlib.ExitStack()
@@ -78,6 +84,8 @@ class Progress:
             Duration of the audio.
         """
         with self.lock:
+            # The parts of a file are rounded; tqdm warns above the total.
+            size = min(size, self.total - self.size)
             self.seconds += seconds
             self.size += size
             status = f"{self.speed()}, {self.counts['failed']} failed"
@@ -89,7 +97,7 @@ class Progress:
                 logger.info("%d %%, %s", 100 * self.size // self.total, status)
 
     def end(self, row):
-        """Count a recording, and log an error if it failed.
+        """Count a recording; log an error, and once a loss of bandwidth.
 
         Arguments
         ---------
@@ -98,22 +106,43 @@ class Progress:
         """
         with self.lock:
             self.counts[row.status] += 1
+            self._note_band(row)
         if row.status == "failed":
             logger.error("failed: %s: %s", row.input, row.reason)
 
+    def _note_band(self, row):
+        """Log that a recording has more bandwidth than the model, once."""
+        if self.band_noted or not row.output_rate:
+            return
+        if row.input_rate > self.sample_rate:
+            self.band_noted = True
+            logger.info(
+                "%g kHz inputs come out at %g kHz; nothing above %g kHz",
+                row.input_rate / 1000,
+                row.output_rate / 1000,
+                self.sample_rate / 2000,
+            )
+
     def speed(self):
-        """Return the hours of audio done and the speed as text.
+        """Return the duration of the audio done and the speed as text.
 
         Returns
         -------
         str
-            Hours of audio, and hours of audio per hour.
+            The duration, and seconds of audio per second.
         """
         elapsed = max(1e-3, time.monotonic() - self.started)
         return (
-            f"{self.seconds / 3600:.2f} h at "
+            f"{duration(self.seconds)} at "
             f"{self.seconds / elapsed:.1f} x real time"
         )
+
+
+class _Console(logging.StreamHandler):
+    """Write to a stream; raise an error where the reader has closed it."""
+
+    def handleError(self, record):
+        raise
 
 
 class _OneLine(logging.Formatter):
@@ -134,9 +163,7 @@ class _OneLine(logging.Formatter):
 
 def _console():
     """Return handlers that write errors to stderr and the rest to stdout."""
-    errors, rest = (
-        logging.StreamHandler(stream) for stream in (sys.stderr, sys.stdout)
-    )
+    errors, rest = (_Console(stream) for stream in (sys.stderr, sys.stdout))
     errors.setLevel(logging.WARNING)
     rest.addFilter(lambda record: record.levelno < logging.WARNING)
     for handler in (errors, rest):

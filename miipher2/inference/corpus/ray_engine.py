@@ -214,12 +214,10 @@ def _failed_row(item, settings, arguments, model):
     if is_tar(item.ID):
         TarJob(item, arguments.output, suffix).clean()
         used = tar_settings(settings, suffix)
-    return Row(
-        item.ID,
-        os.path.abspath(item.input),
-        item.output,
-        "failed",
-        f"its actor died {TRIES} times",
+    return Row.of(
+        item,
+        status="failed",
+        reason=f"its actor died {TRIES} times",
         model=model,
         settings=used,
         finished=now(),

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from miipher2.dataio.atomic import atomic_write
 from miipher2.dataio.digest import digest
-from miipher2.dataio.formats import RECORDING_SUFFIXES
+from miipher2.dataio.formats import RECORDING_SUFFIXES, has_suffix
 from miipher2.dataio.output_names import unique_stems
 from miipher2.errors import UserError
 from miipher2.inference.items import Item, Row
@@ -119,7 +119,7 @@ class TarJob:
         name = f".{digest(self.path.name)[:16]}.recordings"
         self.temporary = self.path.with_name(name)
         self.members = {}
-        self.row = Row(item.ID, os.path.abspath(item.input), item.output)
+        self.row = Row.of(item)
         self.rows = []
         self.started = time.monotonic()
 
@@ -145,9 +145,7 @@ class TarJob:
         for key, sample in self._samples():
             if stop.is_set():
                 raise Stopped
-            names = [
-                n for n in sample if n.lower().endswith(RECORDING_SUFFIXES)
-            ]
+            names = [n for n in sample if has_suffix(n, RECORDING_SUFFIXES)]
             for name, stem in unique_stems(names).items():
                 if name in self.members:
                     raise ValueError(f"contains {name} twice")
@@ -165,7 +163,9 @@ class TarJob:
                         len(sample[name]),
                     )
                 )
-        return items
+        # The sizes add up to that of the tar, which may be compressed.
+        scale = self.item.size / max(1, sum(item.size for item in items))
+        return [item._replace(size=scale * item.size) for item in items]
 
     def write(self):
         """Write the output tar, unless no recording was restored."""
@@ -198,6 +198,7 @@ class TarJob:
             name = row.ID.removeprefix(f"{self.item.ID}/")
             key, output, _ = self.members[name]
             row.input = f"{self.item.input}/{name}"
+            row.set_input_version(self.item)
             row.output = f"{self.item.output}/{output}"
             if row.reason.startswith("cannot be written"):
                 # A full disk, for instance, is not the recording's fault.

@@ -8,7 +8,6 @@ import os
 import threading
 import time
 
-from miipher2.errors import UserError
 from miipher2.inference.corpus.inputs import is_tar
 from miipher2.inference.corpus.tar_job import (
     TarFailed,
@@ -19,39 +18,25 @@ from miipher2.inference.corpus.tar_job import (
 from miipher2.inference.items import now
 
 
-def check_tars(items, output):
+def check_tars(items):
     """Check that tars, if there are any among the items, can be restored.
 
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
         All items of the run.
-    output : Path
-        The output.
 
     Raises
     ------
     UserError
-        If webdataset is not installed or the output is not a folder.
+        If webdataset is not installed.
 
     Example
     -------
-    >>> from pathlib import Path
-    >>> from miipher2.inference.items import Item
-    >>> tar = Item("a.tar", Path("in/a.tar"), "a.tar", size=0)
-    >>> check_tars([tar], Path("b.tar"))
-    Traceback (most recent call last):
-    ...
-    miipher2.errors.UserError: b.tar: expected a folder, as tars are restored;
-    give a folder
+    >>> check_tars([])
     """
-    if not any(is_tar(item.ID) for item in items):
-        return
-    if is_tar(output) and not output.is_dir():
-        raise UserError(
-            f"{output}: expected a folder, as tars are restored; give a folder"
-        )
-    import_webdataset()
+    if any(is_tar(item.ID) for item in items):
+        import_webdataset()
 
 
 def tar_settings(settings, suffix):

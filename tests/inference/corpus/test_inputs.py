@@ -137,10 +137,12 @@ def test_unreadable_folder_becomes_an_item(corpus, tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", forbidden)
-    assert outputs([folder], tmp_path / "out") == {
-        "a.wav": "a.wav",
-        "s": "s.wav",
-    }
+    items = list_items([folder], tmp_path / "out", ".wav")
+    assert [(item.ID, item.output, item.status) for item in items] == [
+        ("a.wav", "a.wav", ""),
+        ("s", "", "failed"),
+    ]
+    assert items[1].reason == "cannot be listed: Permission denied"
 
 
 def test_shards_have_about_the_same_size():

@@ -85,6 +85,25 @@ def test_output_of_another_recording_is_an_error(output, tmp_path):
         assert is_done_for(second)  # the corpus was moved
 
 
+def test_done_needs_the_version_of_the_input(output):
+    first = Item("a.wav", Path("in/a.wav"), "a.wav", 8, 1, "hash")
+    with Journal(output) as journal:
+        journal.append(row("a.wav"))  # as version 0.1.0 wrote it
+
+    def is_done(**fields):
+        with Journal(output) as journal:
+            item = first._replace(**fields)
+            return journal.is_done(item, "m", "s")
+
+    assert is_done()  # and records the version
+    assert not is_done(size=9, sha256="")
+    assert not is_done(mtime_ns=2, sha256="")
+    assert is_done(sha256="") and is_done()
+    assert not is_done(sha256="other")
+    assert is_done(mtime_ns=2)  # the content is the same
+    assert is_done(mtime_ns=2, sha256="")
+
+
 @pytest.mark.parametrize("status", ["failed", "skipped"])
 def test_failed_items_are_retried(output, status):
     with Journal(output) as journal:

@@ -26,7 +26,7 @@ def test_lines_above_the_bar(monkeypatch, capsys):
     items = [Item("a.wav", Path("a.wav"), "a.wav", size=8)]
     with logging_to():
         logger.info("start")
-        with Progress(items) as progress:
+        with Progress(items, 16000) as progress:
             progress.advance(4, 1800.0)
             progress.end(Row("a.wav", "a\n.wav", "a.wav", "failed", "empty"))
             logger.info("during")
@@ -37,7 +37,7 @@ def test_lines_above_the_bar(monkeypatch, capsys):
         line.rpartition("\r")[2] for line in terminal.getvalue().split("\n")
     ]
     assert lines[:2] == ["failed: a\\n.wav: empty", "during"]
-    assert "100%" in lines[2] and "1.00 h at " in lines[2]
+    assert "100%" in lines[2] and "1.0 h at " in lines[2]
     assert "1 failed, 00:00 left" in lines[2]
 
 

@@ -4,6 +4,9 @@ Authors
  * The miipher2 authors 2026
 """
 
+import csv
+import os
+import re
 import subprocess
 import sys
 
@@ -13,6 +16,8 @@ import soundfile
 from tiny_restorer import voice
 
 from miipher2.cli import main
+from miipher2.dataio.digest import file_digest
+from miipher2.dataio.tables import write_table
 from miipher2.inference.corpus.manifest import read_rows
 from miipher2.inference.model_folder import PRETRAINED, model_identity
 from miipher2.inference.restorer import Restorer
@@ -101,6 +106,139 @@ def test_resuming(recordings, restore, tmp_path, capsys):
     # Other settings restore everything again.
     code, rows = restore(folder, "--sample-rate", 16000)
     assert {row.output_rate for row in rows} == {16000}
+
+
+def test_changed_inputs_are_restored_again(recordings, restore, tmp_path):
+    folder = recordings({"a.wav": 1.0, "b.wav": 1.0, "c.wav": 1.0})
+    restore(folder)
+    recordings({"a.wav": 2.0})
+    soundfile.write(folder / "b.wav", voice(1.0, seed=5), 16000)  # same size
+    code, rows = restore(folder)
+    assert code == 0
+    assert [row.seconds for row in rows] == [2.0, 1.0, 1.0]
+    assert soundfile.info(tmp_path / "out/a.wav").duration == 2.0
+    for row in rows:
+        status = (folder / row.ID).stat()
+        assert row.input_bytes == status.st_size
+        assert row.input_mtime_ns == status.st_mtime_ns
+        assert row.input_sha256 == ""
+    assert rows[1].finished > rows[2].finished
+
+
+def test_changed_content(recordings, restore, tmp_path, capsys):
+    folder = recordings({"a.wav": 1.0, "b.wav": 1.0})
+    restore(folder)
+    before = restore(folder, "--check-content")[1]  # adds the hashes
+    assert "(2 already done)" in capsys.readouterr().out
+    for name in ("a.wav", "b.wav"):
+        times = (folder / name).stat()
+        if name == "b.wav":
+            soundfile.write(folder / name, voice(1.0, seed=5), 16000)
+            os.utime(folder / name, ns=(0, times.st_mtime_ns))
+        else:
+            (folder / name).touch()
+    _, rows = restore(folder, "--check-content")
+    assert rows[0].finished == before[0].finished
+    assert rows[0].input_mtime_ns > before[0].input_mtime_ns
+    assert rows[1].finished > before[1].finished
+    assert rows[1].input_sha256 == file_digest(folder / "b.wav")
+
+
+def test_manifest_without_versions_of_the_inputs(recordings, restore, tmp_path):
+    """Version 0.1.0 wrote it: the recordings count as unchanged from now on."""
+    folder, path = recordings({"a.wav": 1.0}), tmp_path / "out/manifest.csv"
+    restore(folder)
+    old = read_rows(path)[0]
+    with open(path, newline="") as file:
+        (row,) = csv.DictReader(file)
+    for name in ("input_bytes", "input_mtime_ns", "input_sha256"):
+        del row[name]
+    write_table(path, list(row), [row])
+    assert restore(folder)[1] == [old]
+    recordings({"a.wav": 2.0})
+    assert restore(folder)[1][0].seconds == 2.0
+
+
+def test_existing_outputs_of_a_new_run_are_refused(
+    recordings, restore, tmp_path, capsys
+):
+    folder, output = recordings({"a.wav": 0.5}), tmp_path / "out"
+    output.mkdir()
+    (output / "a.wav").write_bytes(b"mine")
+    for inputs in ([folder], [folder / "a.wav"]):
+        with pytest.raises(SystemExit) as exit_:
+            restore(*inputs)
+        assert exit_.value.code == 2
+        error = capsys.readouterr().err
+        assert f"error: {output / 'a.wav'}: exists; " in error
+        assert outputs(output) == {"a.wav"}
+    _, (row,) = restore(folder, "--overwrite")
+    assert row.status == "done"
+    _, (again,) = restore(folder, "--overwrite")
+    assert again.finished > row.finished
+
+
+def test_existing_output_file_is_refused(recordings, restore, tmp_path, capsys):
+    folder = recordings({"a.wav": 0.5})
+    (tmp_path / "b.wav").write_bytes(b"mine")
+    with pytest.raises(SystemExit):
+        restore(folder / "a.wav", output="b.wav")
+    assert "b.wav: exists; give another output" in capsys.readouterr().err
+    assert (tmp_path / "b.wav").read_bytes() == b"mine"
+    restore(folder / "a.wav", "--overwrite", output="b.wav")
+    assert soundfile.info(tmp_path / "b.wav").duration == 0.5
+
+
+@pytest.mark.parametrize("name", ["foo.wav", "foo.MP4", "foo.tar", "exists"])
+def test_file_as_the_output_of_a_folder(
+    recordings, restore, tmp_path, capsys, name
+):
+    folder = recordings({"a.wav": 0.5})
+    (tmp_path / "exists").write_text("a file")
+    with pytest.raises(SystemExit):
+        restore(folder, output=name)
+    assert f"{name}: expected a folder" in capsys.readouterr().err
+
+
+def test_fifos_and_other_audio_are_skipped(recordings, restore, tmp_path):
+    folder = recordings({"a.wav": 0.5})
+    for name in ("a.flac", "b.tar", "c.wav"):
+        os.mkfifo(folder / name)
+    (folder / "d.aax").write_bytes(b"encrypted")
+    (folder / "list.csv").write_text("wav\na.wav\nc.wav\n")
+    for source, count in ((folder, 5), (folder / "list.csv", 2)):
+        code, rows = restore(source, "--check-content", output=f"out{count}")
+        rows = read_rows(tmp_path / f"out{count}/manifest.csv")
+        assert code == 0 and len(rows) == count
+        for row in rows:
+            if row.ID == "a.wav":
+                assert (row.status, row.output) == ("done", "a.wav")
+            else:
+                assert (row.status, row.output) == ("skipped", "")
+                reason = "expected a regular file, found a FIFO"
+                if row.ID == "d.aax":
+                    reason = ".aax is not read; convert it to .wav or .flac"
+                assert row.reason == reason
+
+
+def test_log_lines(recordings, restore, capsys):
+    folder = recordings({"a.wav": 1.0}, rate=48000)
+    restore(folder)
+    start, band, end = capsys.readouterr().out.splitlines()
+    assert start.startswith("1 recording, on cpu in ")
+    assert band == "48 kHz inputs come out at 24 kHz; nothing above 12 kHz"
+    assert re.match(
+        r"1 restored, 0 failed, in .*; 1\.0 s at \d+\.\d x real time", end
+    )
+    restore(folder)
+    start, nothing, end = capsys.readouterr().out.splitlines()
+    assert start.startswith("1 recording (1 already done), on cpu in ")
+    assert nothing == "nothing to restore: all done before"
+    assert re.match("0 restored, 0 failed, in [^;]*$", end)
+    restore(folder / "a.wav", "--sample-rate", 48000, output="b.wav")
+    start, band, end = capsys.readouterr().out.splitlines()
+    assert band == "48 kHz inputs come out at 48 kHz; nothing above 12 kHz"
+    assert re.match(r".*b\.wav: done; 1\.0 s at \d+\.\d x real time", end)
 
 
 def test_settings_of_the_outputs(recordings, restore, tmp_path):

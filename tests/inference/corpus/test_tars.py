@@ -121,7 +121,7 @@ def test_tars_beside_recordings(restore, tmp_path, capsys):
     assert code == 0
     captured = capsys.readouterr().out
     assert (
-        "1 recordings and 2 tars, on cpu" in captured
+        "1 recording and 2 tars, on cpu" in captured
         and "7 restored" in captured
     )
     assert all_files(tmp_path / "out") == {
@@ -198,6 +198,25 @@ def test_resuming_restores_missing_tars_only(restore, tmp_path, capsys):
     # Another format restores the tar again, under the same name.
     restore("--format", "flac", *tars)
     assert "s/0.flac" in read_tar(tmp_path / "out" / "0.tar")
+
+
+def test_changed_tar_is_restored_again(restore, tmp_path):
+    tar = tmp_path / "in/a.tar"
+    other = write_tar(tmp_path / "in/a.tar-b/c.tar", shard(0, 1))
+    write_tar(tar, {"x.flac": audio(), "y.flac": audio()})
+    _, before = restore(tmp_path / "in")
+    assert before.keys() >= {"a.tar/x.flac", "a.tar/y.flac"}
+    write_tar(tar, {"x.flac": audio(1.0)})
+    _, rows = restore(tmp_path / "in")
+    assert list(read_tar(tmp_path / "out/a.tar")) == ["x.wav"]
+    assert rows["a.tar/x.flac"].seconds == 1.0
+    for name in ("a.tar", "a.tar/x.flac"):
+        assert rows[name].input_bytes == tar.stat().st_size
+        assert rows[name].input_mtime_ns == tar.stat().st_mtime_ns
+    # Its former recordings have no rows; those of the other tar do.
+    assert before.keys() - rows.keys() == {"a.tar/y.flac"}
+    assert rows["a.tar-b/c.tar"] == before["a.tar-b/c.tar"]
+    assert other.exists()
 
 
 def test_resuming_after_a_kill_restores_the_unfinished_tar_only(
@@ -420,7 +439,7 @@ def test_full_disk_fails_the_tar(restore, tmp_path, monkeypatch):
     ("options", "reason"),
     [
         (["OUT"], "tars need webdataset: pip install -e '.[webdataset]'"),
-        (["OUT.tar"], "OUT.tar: expected a folder, as tars are restored"),
+        (["OUT.tar"], "OUT.tar: expected a folder, as the input is not"),
     ],
 )
 def test_requirements_of_tars(
