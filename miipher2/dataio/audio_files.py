@@ -165,8 +165,8 @@ def list_audio(
     """List the audio files below a folder, except hidden ones.
 
     Links to folders are followed, but no folder is visited twice, so that
-    loops end. What looks like audio but is not a regular file (a FIFO, for
-    instance) or has another suffix is skipped.
+    loops end. Audio files with other suffixes or that are not regular files
+    (a FIFO, for instance) are skipped.
 
     Arguments
     ---------

@@ -29,7 +29,7 @@ PYAV_SUFFIXES = (
 
 # Recordings to restore.
 RECORDING_SUFFIXES = (*CORPUS_SUFFIXES, *PYAV_SUFFIXES)
-# Audio that neither library reads: encrypted, of one maker, or no header.
+# Audio that neither library reads: encrypted, proprietary, or without header.
 UNREADABLE_SUFFIXES = (
     *(".m4p", ".aax", ".ds2", ".msv", ".dvf", ".raw", ".pcm", ".vox"),
 )

@@ -44,7 +44,7 @@ def yaml_errors(path):
     except OSError as error:
         file = str(error.filename)
         if file != str(path) and not file.endswith((".yaml", ".yml")):
-            raise  # of a class that the YAML builds
+            raise  # raised by a class that the YAML builds
         included = "" if file == str(path) else f" (included by {path})"
         raise UserError(
             f"{file}: cannot be read: {error.strerror}{included}"
@@ -64,7 +64,7 @@ def yaml_errors(path):
         placeholder = re.match(r"'(.+)' is a !PLACEHOLDER", reason)
         if placeholder:
             raise UserError(
-                f"--{placeholder[1]}: has to be given (see {path})"
+                f"--{placeholder[1]}: is required (see {path})"
             ) from None
         raise UserError(f"{path}: cannot be loaded: {reason}") from error
 

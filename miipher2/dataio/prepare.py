@@ -203,7 +203,7 @@ def prepare_noise(
     """Write the manifests of all noise recordings below a folder.
 
     Folders named ``train``, ``valid`` (``val``, ``dev``, ``test``), at any
-    depth, decide which files are held out. Without them, a share is.
+    depth, decide which files are held out. Without them, a hash of the name does.
 
     Arguments
     ---------

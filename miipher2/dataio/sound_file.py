@@ -25,7 +25,7 @@ KINDS = {
 
 
 def irregular(status):
-    """Return what a file is if it cannot be read like a regular file.
+    """Return the type of a file that is not a regular file.
 
     Arguments
     ---------
@@ -77,10 +77,10 @@ def open_regular(path):
 
 
 class SoundFile(soundfile.SoundFile):
-    """A sound file that is open for reading.
+    """An audio file that is open for reading.
 
-    A recorder that crashed leaves a length of 0 in the header, and libsndfile
-    reads no samples. Here such a file is read to its end.
+    A recorder that crashed leaves a length of 0 in the header, for which
+    libsndfile reads no samples. This class reads such a file to its end.
 
     Arguments
     ---------
@@ -163,7 +163,7 @@ def _length_patch(file):
             if rest and ds64[1][8:] == bytes(8)
             else None
         )
-    # Where the RIFF chunk ends with the file, other chunks follow no samples.
+    # If the RIFF chunk ends with the file, the rest is other chunks.
     finished = 8 + struct.unpack("<I", head[4:8])[0] in (size, size + 1)
     if length or not rest or finished:
         return None

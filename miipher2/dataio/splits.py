@@ -178,7 +178,7 @@ def _fill_empty_splits(splits, shares):
     held_out = next(name for name in shares if splits[name])
     for name in shares:
         if not splits[name]:
-            logger.info("No %s files; those of %s are used", name, held_out)
+            logger.info("No %s files: using those of %s", name, held_out)
             splits[name] = splits[held_out]
     return splits
 

@@ -126,7 +126,7 @@ class Calls(Events):
         envelope = np.sin(np.pi * progress) ** uniform(rng, (0.2, 2.0))
         # The integral of first * exp(rate * progress).
         rate = octaves * np.log(2)
-        first = hz * np.exp(min(0.0, -rate))  # hz at its highest
+        first = hz * np.exp(min(0.0, -rate))  # so that the highest is hz
         cycles = first * seconds * np.expm1(rate * progress) / rate
         call = np.zeros(len(since))
         for harmonic in range(1, 1 + int(rng.integers(1, 5))):

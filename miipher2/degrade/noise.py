@@ -46,7 +46,7 @@ class AdditiveNoise(Degradation):
         self.sample_rate = sample_rate
 
     def noise(self, length, rng):
-        """Draw noise of any level.
+        """Draw noise at any level.
 
         Arguments
         ---------
@@ -125,7 +125,7 @@ class Noise(AdditiveNoise):
 
 
 class Babble(AdditiveNoise):
-    """Several voices of a speech manifest, equally loud.
+    """Several voices of a speech manifest at equal levels.
 
     If the manifest has a column ``spk_id``, the voices are of different
     speakers; a speaker drawn twice counts once.

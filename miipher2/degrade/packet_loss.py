@@ -62,10 +62,10 @@ def gilbert_elliott(packets, loss, burst, density, rng):
 
 
 class PacketLoss(Degradation):
-    """Lose packets and conceal the gaps.
+    """Drop packets and conceal the gaps.
 
     A gap is filled with silence (silence), repetitions of the last packet
-    received (repeat), or the same fading to silence within 60 ms (fade). Gaps
+    received (repeat), or repetitions that fade out within 60 ms (fade). Gaps
     before the first packet received are silent.
 
     Arguments
@@ -80,7 +80,7 @@ class PacketLoss(Degradation):
     packet_ms : tuple of float
         Packet lengths to choose from, in milliseconds.
     concealment : tuple of str
-        Any of silence, repeat, fade.
+        Any of ``silence``, ``repeat``, ``fade``.
     sample_rate : int
         In Hz.
 
@@ -121,7 +121,7 @@ class PacketLoss(Degradation):
         self.sample_rate = sample_rate
 
     def degrade(self, samples, rng):
-        """Lose packets and conceal the gaps; see ``Degradation.degrade``."""
+        """Drop packets and conceal the gaps; see ``Degradation.degrade``."""
         packet_ms = pick(rng, self.packet_ms)
         concealment = pick(rng, self.concealment)
         size = max(1, round(packet_ms / 1000 * self.sample_rate))

@@ -132,8 +132,8 @@ class Engine:
     def _batches(self, windows):
         """Yield ``(shape, windows)`` of each batch, and silent windows.
 
-        Batches are yielded when they are full or have waited for long, as a
-        waiting window holds up its recording; then the remaining ones.
+        A batch is yielded when it is full or has waited too long, because a
+        waiting window delays its recording. Incomplete ones follow at the end.
         """
         waiting = {}  # shape -> number of the first window, windows
         for number, window in enumerate(windows):

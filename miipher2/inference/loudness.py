@@ -49,8 +49,8 @@ class Loudness:
         self.sos = _weighting(sample_rate)
         self.state = None
         self.step = round(self.STEP_SECONDS * sample_rate)
-        self.rest = np.zeros(0)  # power of samples that are not yet a step
-        self.steps = np.zeros(0)  # steps that are not yet a block
+        self.rest = np.zeros(0)  # power of samples that do not fill a step yet
+        self.steps = np.zeros(0)  # steps that do not fill a block yet
         self.blocks = PowerHistogram()
 
     def add(self, samples):

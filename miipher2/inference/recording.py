@@ -120,7 +120,7 @@ class Recording:
         Raises
         ------
         UserError
-            If it cannot be read, is empty or holds samples that are not
+            If it cannot be read, is empty or contains samples that are not
             finite.
         """
         with open_audio(self.path) as audio:
@@ -168,7 +168,7 @@ class Recording:
         if self.samples > limit:
             self.cache = []
         if not self.frames:
-            raise UserError(f"{self.path}: holds no samples")
+            raise UserError(f"{self.path}: contains no samples")
         self.loudness = [meter.value() for meter in meters]
         self.channels = [
             Channel(level.gain(**self.input_level), level.is_silence())
@@ -185,7 +185,7 @@ class Recording:
                 raise Stopped
             if not np.isfinite(block).all():
                 raise UserError(
-                    f"{self.path}: holds samples that are NaN or infinite"
+                    f"{self.path}: contains samples that are NaN or infinite"
                 )
             self.frames += len(block)
             if self.mono:

@@ -88,7 +88,7 @@ def _check(path, text):
         refused = _refused(node)
         if refused:
             raise UserError(
-                f"{path}: names {refused}, which a model may not; expected "
+                f"{path}: names {refused}, which is not allowed; expected "
                 "only torch modules and configs; if you trust its author, "
                 "give --trust-model (in Python: trust_model=True)"
             )

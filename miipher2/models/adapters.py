@@ -13,7 +13,7 @@ class ParallelAdapter(nn.Module):
     ``y = module(x) + scale * up(activation(down(x)))``, parallel to the
     feed-forward block of a transformer layer (Miipher-2, section 2; He et al.,
     arXiv 2110.04366). The up-projection is initialised with zeros, so training
-    starts at the frozen model.
+    starts from the frozen model.
 
     Arguments
     ---------

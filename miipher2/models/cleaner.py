@@ -1,4 +1,4 @@
-"""The feature cleaner: a frozen backbone with adapters on it.
+"""The feature cleaner: a frozen backbone with adapters.
 
 Authors
  * The miipher2 authors 2026
@@ -26,7 +26,7 @@ class FeatureCleaner(AdaptedModel):
     """Predicts the features of clean speech from degraded speech.
 
     The backbone is frozen; one adapter per layer is trained (Miipher-2, section
-    2). Checkpoints hold the adapters only, and the identity of their backbone.
+    2). Checkpoints contain only the adapters and the identity of their backbone.
 
     Arguments
     ---------

@@ -19,9 +19,9 @@ def init_as_filterbank(conv, sample_rate):
 
     The frequencies are equally spaced on the mel scale, each in four phases,
     whose rectified sum is the magnitude. High frequencies have larger weights,
-    as speech spectra fall. The biases are random, with a deviation like that
-    of the outputs for normalised speech: the layer norm above would otherwise
-    remove the level.
+    as the spectrum of speech falls off. The biases are random, with the
+    standard deviation of the outputs for normalised speech: the layer norm
+    above would otherwise remove the level.
 
     Learned filters become similar after many more steps, see
     docs/log/compact.md.

@@ -1,6 +1,6 @@
 """Weights on disk: safetensors with the identity of their model.
 
-Loading runs no code, and weights of another model are an error of one line.
+Loading runs no code, and weights of another model raise a one-line error.
 
 Authors
  * The miipher2 authors 2026
@@ -77,7 +77,7 @@ def load_weights(path):
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             metadata = file.metadata() or {}
     except FileNotFoundError:
-        raise UserError(f"{path}: file of weights not found") from None
+        raise UserError(f"{path}: weights file not found") from None
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"{path}: not a complete safetensors file ({error}); "

@@ -200,7 +200,7 @@ def export_cleaner(hparams, hparams_file, overrides):
 def export_restorer(hparams, hparams_file, overrides, half=False):
     """Write the ``model`` folder of stage 2, for ``Restorer.from_hparams``.
 
-    It holds ``hyperparams.yaml``, the adapters, the vocoder and the layers of
+    It contains ``hyperparams.yaml``, the adapters, the vocoder and the layers of
     the backbone that are used: all that restoration needs.
 
     Arguments

@@ -105,7 +105,7 @@ class VocoderBrain(StepBrain):
 
     @property
     def best_key(self):
-        """The mel error, of each phase apart: they are not comparable."""
+        """The mel error, separate for each phase: they are not comparable."""
         return f"mel {self.phase}"
 
     @property
@@ -348,7 +348,7 @@ class VocoderBrain(StepBrain):
         if self.phase == "clean":
             logger.warning(
                 "The vocoder was not trained on restored features in "
-                f"{self.optimizer_step} steps; give less than "
+                f"{self.optimizer_step} steps; reduce "
                 f"--pretrain_steps={self.pretrain_steps}"
             )
         if self.average is not None:

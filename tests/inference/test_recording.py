@@ -249,11 +249,11 @@ def broken(folder, what):
         ("768 kHz", "a sample rate of 768000 Hz"),
         ("text", "cannot be read as audio"),
         ("empty", "an empty file"),
-        ("no samples", "holds no samples"),
+        ("no samples", "contains no samples"),
         ("vanished", "No such file"),
         ("loop", "symbolic links"),
         ("folder", "found a folder"),
-        ("other format", "cannot be read as audio|holds no samples"),
+        ("other format", "cannot be read as audio|contains no samples"),
     ],
 )
 def test_faulty_files_are_reported(tmp_path, what, reason):

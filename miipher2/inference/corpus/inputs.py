@@ -202,7 +202,7 @@ def _list_manifest(path):
             name = os.path.normpath(row["ID"].lstrip("/") + file.suffix)
             if name.startswith(os.pardir):
                 raise UserError(
-                    f"{where}: ID {row['ID']} leads out of the output folder"
+                    f"{where}: ID {row['ID']} points outside the output folder"
                 )
         listed.append(_item(name.replace(os.sep, "/"), file))
     return listed

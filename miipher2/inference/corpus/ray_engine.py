@@ -32,7 +32,7 @@ logger = logging.getLogger("miipher2.inference")
 # Largest size of a block in bytes of input: hours of audio on a GPU, as the
 # last batches of a block are not full; minutes on CPUs, which are slow.
 BLOCK_BYTES = {"GPU": 2**30, "CPU": 2**26}
-BLOCKS_PER_ACTOR = 4  # at least, so that actors finish at about one time
+BLOCKS_PER_ACTOR = 4  # at least, so that actors finish together
 TRIES = 3  # for a block, and then for each of its items
 DATA_CONTEXT = {
     "enable_progress_bars": False,

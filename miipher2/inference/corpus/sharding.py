@@ -102,7 +102,7 @@ def check_device(name):
     >>> check_device("cpu")
     """
     try:
-        # Allocates: torch.device alone accepts any index.
+        # Allocate a tensor, as torch.device alone accepts any index.
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]

@@ -141,12 +141,12 @@ class Vocoder(SavedModule):
         return {"width": self.width}
 
     def check(self, identity, path):
-        """Refuse a vocoder of other features."""
+        """Check that the vocoder was trained on features of this width."""
         if identity.get("width", self.width) != self.width:
             raise UserError(
                 f"{path}: this vocoder was trained on features of width "
-                f"{identity['width']}, the backbone gives {self.width}; give "
-                "the ssl it was trained with"
+                f"{identity['width']}, the backbone has {self.width}; give "
+                "the ssl that it was trained with"
             )
 
 
@@ -191,7 +191,7 @@ def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
     rate = built.hop_length * backbone.frame_rate
     if rate != built.sample_rate:
         raise UserError(
-            f"the vocoder makes {built.hop_length} samples per frame, which at "
+            f"the vocoder has {built.hop_length} samples per frame, which at "
             f"the backbone's {backbone.frame_rate:g} frames per second is "
             f"{rate:g} Hz, not its sample_rate of {built.sample_rate} Hz; "
             "choose upsample_factors whose product is, or a hop_length of, "

@@ -141,7 +141,7 @@ class HarmonicVocoder(Vocoder):
     def forward(self, features, recording=None, pitch=None):
         """Synthesise waveforms, see ``Vocoder.forward``.
 
-        The own loss is the pitch error in nats. Without ``pitch`` it is zero
+        ``own_loss`` is the pitch error in nats. Without ``pitch`` it is zero
         and the predicted pitch is used.
         """
         filters, scores, gated = self.predict(features, recording)
@@ -199,7 +199,7 @@ class HarmonicVocoder(Vocoder):
         filters = self.filters(hidden).unflatten(-1, (self.subframes, 3, -1))
         gains = self.direct(features).unflatten(-1, (self.subframes, 1, -1))
         gains = gains.expand_as(filters[..., :2, :])
-        filters = filters + F.pad(gains, (0, 0, 0, 1))  # not the phase
+        filters = filters + F.pad(gains, (0, 0, 0, 1))  # phase: no gain
         filters = filters.flatten(1, 2).float()
         scores = self.pitch(hidden).unflatten(-1, (self.subframes, -1))
         scores = scores.flatten(1, 2).float()
@@ -309,7 +309,7 @@ class HarmonicVocoder(Vocoder):
         self.direct.weight.copy_((rows - bias).mT)
         self.direct.bias.copy_(bias)
         self.filters.weight.mul_(0.1)
-        self._set_initial_gain(math.sqrt(0.5))  # half of the power each
+        self._set_initial_gain(math.sqrt(0.5))  # half of the power for each
 
     @torch.no_grad()
     def _set_initial_gain(self, gain):

@@ -149,7 +149,7 @@ def load_matching(generator, source):
         "unused": sorted(tensors.keys() - fitting.keys()),
     }
     for status, names in report.items():
-        logger.info(f"warm start, {status}: {len(names)}: {', '.join(names)}")
+        logger.info(f"warm start: {len(names)} {status}: {', '.join(names)}")
     return report
 
 

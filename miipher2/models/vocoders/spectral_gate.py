@@ -12,8 +12,8 @@ from torch.nn import functional as F
 class SpectralGate(nn.Module):
     """Mixes the spectra of a recording with synthesised ones, bin by bin.
 
-    A small vocoder resynthesises clean parts of a recording worse than they
-    were. Here the level of each bin of the recording, ``r``, is compared with
+    A small vocoder degrades clean parts of a recording when it resynthesises
+    them. Here the level of each bin of the recording, ``r``, is compared with
     the level ``e`` that the features predict for clean speech (natural
     logarithms, averaged over neighbouring bins): a higher level is noise or
     reverberation, a lower one was lost in transmission. The share

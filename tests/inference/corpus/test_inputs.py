@@ -76,7 +76,7 @@ def test_files_folders_and_manifests(corpus, tmp_path):
         ("path\na.wav\n", "the columns wav, found path"),
         ("ID,wav\na,\n", "line 2: wav is empty"),
         ("wav\n../b.wav\n", "add a column ID"),
-        ("ID,wav\n../../evil,../b.wav\n", "leads out of the output folder"),
+        ("ID,wav\n../../evil,../b.wav\n", "points outside the output folder"),
         ("", "found none"),
     ],
 )
