@@ -8,6 +8,7 @@ import functools
 import os
 from collections import Counter
 
+from miipher2.dataio.wording import count
 from miipher2.errors import UserError
 
 
@@ -41,6 +42,33 @@ def unique_stems(names):
         if not collisions:
             return stems
         stems |= collisions
+
+
+def check_new(paths):
+    """Check that no output exists.
+
+    Arguments
+    ---------
+    paths : list of Path
+        The outputs.
+
+    Raises
+    ------
+    UserError
+        If one exists.
+
+    Example
+    -------
+    >>> check_new([getfixture("tmp_path") / "a.wav"])
+    """
+    existing = [path for path in paths if os.path.lexists(path)]
+    if existing:
+        others = len(existing) - 1
+        also = f" and {count(others, 'other file')}" if others else ""
+        raise UserError(
+            f"{existing[0]}{also}: would be overwritten; remove what is there "
+            "or give another output"
+        )
 
 
 def check_overwriting(pairs):

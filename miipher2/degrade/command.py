@@ -15,12 +15,21 @@ from tqdm import tqdm
 
 from miipher2.dataio.audio import read_audio, write_audio
 from miipher2.dataio.audio_files import first_folder, list_audio
-from miipher2.dataio.formats import LOSSLESS_SUFFIXES
+from miipher2.dataio.formats import (
+    CORPUS_SUFFIXES,
+    LOSSLESS_SUFFIXES,
+    has_suffix,
+)
 from miipher2.dataio.headers import read_headers
 from miipher2.dataio.hparams import load_yaml
 from miipher2.dataio.manifests import read_manifest, write_manifest
-from miipher2.dataio.output_names import check_overwriting, unique_stems
+from miipher2.dataio.output_names import (
+    check_new,
+    check_overwriting,
+    unique_stems,
+)
 from miipher2.dataio.tables import write_table
+from miipher2.dataio.wording import count
 from miipher2.degrade.base import generator
 from miipher2.errors import UserError
 
@@ -32,6 +41,13 @@ CORPORA = {
     "music": "music",
     "rirs": "rir",
     "speech": "speech",
+}
+# The options that steps of degrade.yaml need.
+OPTIONS = {
+    "reverb": "--rirs",
+    "noise": "--noise",
+    "music": "--music",
+    "babble": "--speech",
 }
 
 
@@ -67,7 +83,8 @@ def _add_degrade(parser):
     parser.add_argument(
         "noisy",
         help="a .wav or .flac file, or a folder, which gets the folder tree "
-        "of the input and a manifest.csv with the parameters of each file",
+        "of the input and a manifest.csv with the parameters of each file; "
+        "existing files are not overwritten",
     )
     parser.add_argument(
         "--seed",
@@ -134,8 +151,9 @@ def add_corpora(parser):
         parser.add_argument(
             f"--{name}",
             metavar="FOLDER_OR_CSV",
-            help=f"{name} to draw from: a folder of recordings, or a manifest "
-            "whose $data_root is its own folder",
+            help=f"{name} to draw from{' (for babble)' * (name == 'speech')}: "
+            "a folder of recordings, or a manifest whose $data_root is its own "
+            "folder",
         )
 
 
@@ -156,9 +174,10 @@ def degrade(arguments):
     names = _output_names(clean, output, arguments.pairs)
     with tempfile.TemporaryDirectory() as folder:
         chain = load_chain(arguments.degrade, arguments, folder)
-        if arguments.only:
-            chain = chain.only(arguments.only)
-        print(f"{len(names)} recordings through {', '.join(chain.names)}")
+        chain = _chosen(chain, arguments.only)
+        print(
+            f"{count(len(names), 'recording')} through {', '.join(chain.names)}"
+        )
         rows, failed = [], 0
         for source, name in tqdm(names.items(), unit="file", disable=None):
             try:
@@ -174,12 +193,33 @@ def degrade(arguments):
     return 1 if failed else 0
 
 
+def _chosen(chain, only):
+    """Return the chain, or a single step; name the steps that lack a corpus."""
+    if only in chain.left_out and only in OPTIONS:
+        raise UserError(
+            f"--only {only}: {chain.left_out[only]}; give "
+            f"{OPTIONS[only]} FOLDER_OR_CSV"
+        )
+    if only:
+        return chain.only(only)
+    if chain.left_out:
+        lines = [
+            f"{name} ({OPTIONS.get(name, reason)})"
+            for name, reason in chain.left_out.items()
+        ]
+        print(f"left out, without a corpus: {', '.join(lines)}")
+    return chain
+
+
 def _output_names(clean, output, pairs):
     """Return the output's name, relative to its folder, of each input path."""
     if clean.is_dir():
         names, folder = _names_of_folder(clean), output
     elif not clean.is_file():
-        raise UserError(f"{clean}: no such file or folder")
+        found = "a special file" if clean.exists() else "no such file or folder"
+        raise UserError(
+            f"{clean}: expected a recording or a folder, found {found}"
+        )
     elif pairs:
         names, folder = {clean: f"{clean.stem}.wav"}, output
     elif output.suffix.lower() not in LOSSLESS_SUFFIXES:
@@ -188,6 +228,13 @@ def _output_names(clean, output, pairs):
         names, folder = {clean: output.name}, output.parent
     if not pairs:
         check_overwriting([(path, folder / n) for path, n in names.items()])
+    sides = (
+        [folder / side for side in ("clean", "noisy")] if pairs else [folder]
+    )
+    outputs = [side / name for side in sides for name in names.values()]
+    if clean.is_dir() or pairs:
+        outputs.append(output / "manifest.csv")
+    check_new(outputs)
     return names
 
 
@@ -234,6 +281,13 @@ def load_chain(path, arguments, folder):
         if corpus is None:
             continue
         manifest, root = Path(corpus), Path(corpus).parent
+        is_audio = manifest.is_file() and has_suffix(manifest, CORPUS_SUFFIXES)
+        if is_audio or not manifest.exists():
+            found = "a recording" if manifest.exists() else "no such path"
+            raise UserError(
+                f"--{name}: expected a folder of recordings or a CSV manifest, "
+                f"found {found}: {manifest}"
+            )
         if manifest.is_dir():
             manifest, root = Path(folder, f"{key}.csv"), manifest
             _list_folder(root, manifest)
@@ -272,6 +326,8 @@ def _load(path, key, overrides=None):
 def _degrade_file(chain, source, name, arguments):
     """Degrade one recording; return its row of the manifest."""
     wav = read_audio(source, chain.sample_rate)
+    if not len(wav):
+        raise UserError(f"{source}: contains no samples; remove it")
     # Seeded by the name, so that a file's draws do not depend on other files.
     rng = generator(arguments.seed, name)
     target, noisy, metadata = chain.pair(wav, rng)
@@ -308,6 +364,7 @@ def rooms(arguments):
     """
     simulator = _load(arguments.rooms, "rooms")
     output = Path(arguments.output)
+    check_new([output / "rooms.csv"])
     rows = []
     for index in tqdm(range(arguments.count), unit="room", disable=None):
         name = f"room_{index:05d}"
@@ -318,4 +375,4 @@ def rooms(arguments):
         wav = f"$data_root/{path.name}"
         rows.append({"ID": name, "duration": seconds, "wav": wav, **room})
     _write_rows(output / "rooms.csv", rows)
-    print(f"{len(rows)} rooms: {output / 'rooms.csv'}")
+    print(f"{count(len(rows), 'room')}: {output / 'rooms.csv'}")

@@ -3,9 +3,14 @@
     train/noisy/NAME.wav   val/noisy/NAME.wav   test/noisy/NAME.wav
     train/clean/NAME.wav   val/clean/NAME.wav   test/clean/NAME.wav
 
-``val`` may be called ``valid`` or ``dev``; ``test`` is optional. ``noisy`` and
-``clean`` may have the same subfolders, the first of which names the speaker.
-The suffixes of a pair may differ.
+``val`` may be called ``valid`` or ``dev``; ``test`` is optional. Or, as
+``miipher2 degrade --pairs`` writes them, to be split by speaker (by file, if
+there are too few speakers):
+
+    noisy/NAME.wav   clean/NAME.wav
+
+``noisy`` and ``clean`` may have the same subfolders, the first of which names
+the speaker. The suffixes of a pair may differ.
 
     python paired_prepare.py DATA_FOLDER OUTPUT_FOLDER
 
@@ -35,8 +40,8 @@ def prepare_paired(
     Arguments
     ---------
     data_folder : str
-        Folder with train/{noisy,clean} and val/{noisy,clean}; $data_root of
-        the manifests.
+        Folder with train/{noisy,clean} and val/{noisy,clean}, or with
+        noisy and clean; $data_root of the manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.
     skip_prep : bool
@@ -64,20 +69,28 @@ def prepare_paired(
     if skip_prep:
         return
     root = corpus_root(data_folder)
+    folders = [folder for folder in sorted(root.iterdir()) if folder.is_dir()]
+    splits = [f for f in folders if f.name.lower() in SPLIT_FOLDERS]
+    sides = [f for f in folders if f.name in ("noisy", "clean")]
+    if splits and sides:
+        raise UserError(
+            f"{data_folder}: expected either train and val, or noisy and "
+            f"clean; found {contents(root)}"
+        )
     utterances = []
-    for folder in sorted(root.iterdir()):
-        if folder.name.lower() in SPLIT_FOLDERS and folder.is_dir():
-            utterances += _pairs(root, folder)
+    for folder in [root] if sides else splits:
+        utterances += _pairs(root, folder)
     prepare_manifests(
         data_folder,
         utterances,
         {"train": train_csv, "valid": valid_csv, "test": test_csv},
-        "train/noisy, train/clean, val/noisy and val/clean with audio files",
+        "train/noisy, train/clean, val/noisy and val/clean, or noisy and "
+        "clean, with audio files",
     )
 
 
 def _pairs(root, folder):
-    """Return the pairs of a split."""
+    """Return the pairs of a split, or of the root."""
     clean = _files_by_stem(root, folder / "clean")
     noisy = _files_by_stem(root, folder / "noisy")
     single = [f"noisy/{name}" for name in sorted(noisy.keys() - clean.keys())]
@@ -88,16 +101,14 @@ def _pairs(root, folder):
             f"{len(single)} without a partner: {', '.join(single[:5])}"
             f"{' ...' if len(single) > 5 else ''}; rename or remove them"
         )
-    split = SPLIT_FOLDERS[folder.name.lower()]
-    return [
-        Utterance(
-            audio,
-            spk_id=first_folder(root, name.split("/")[:-1]),
-            split=split,
-            noisy=noisy[name],
+    split = None if folder == root else SPLIT_FOLDERS[folder.name.lower()]
+    utterances = []
+    for name, audio in clean.items():
+        speaker = first_folder(root, name.split("/")[:-1])
+        utterances.append(
+            Utterance(audio, speaker, speaker, split, noisy[name])
         )
-        for name, audio in clean.items()
-    ]
+    return utterances
 
 
 def _files_by_stem(root, side):

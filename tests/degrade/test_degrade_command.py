@@ -5,8 +5,10 @@ Authors
 """
 
 import csv
+import importlib.util
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,12 +69,10 @@ def test_degradation_depends_on_seed_and_name_only(clean, tmp_path):
     assert run("c", "--seed", "4") != first
 
 
-def test_paired_recipe_reads_the_pairs(clean, tmp_path):
-    import importlib.util
-    from pathlib import Path
-
+@pytest.mark.parametrize("splits", [("train", "val"), (".",)])
+def test_paired_recipe_reads_the_pairs(clean, tmp_path, splits):
     data = tmp_path / "data"
-    for split in ("train", "val"):
+    for split in splits:
         target = str(data / split)
         assert main(["degrade", str(clean), target, "--pairs", *FAST]) == 0
     script = Path(__file__).parents[2] / "recipes/Paired/paired_prepare.py"
@@ -81,15 +81,19 @@ def test_paired_recipe_reads_the_pairs(clean, tmp_path):
     spec.loader.exec_module(paired)
     csvs = [tmp_path / f"{split}.csv" for split in ("train", "valid", "test")]
     paired.prepare_paired(data, *csvs)
-    rows = read_manifest(csvs[0], data)
-    assert len(rows) == 3
+    manifests = [read_manifest(path, data) for path in csvs]
+    rows = manifests[0]
+    sizes = (3, 3, 3) if len(splits) == 2 else (1, 1, 1)
+    assert tuple(map(len, manifests)) == sizes
+    assert {row["spk_id"] for row in rows} <= {"anna", "bob"}
     for row in rows:
         sides = [soundfile.read(row[side]) for side in ("wav", "noisy_wav")]
         assert [rate for _, rate in sides] == [RATE, RATE]
         assert len(sides[0][0]) == len(sides[1][0])
         assert not np.array_equal(sides[0][0], sides[1][0])
     # The command's manifest can be read, too.
-    own = read_manifest(data / "train" / "manifest.csv", data / "train")
+    folder = data / splits[0]
+    own = read_manifest(folder / "manifest.csv", folder)
     assert soundfile.info(own[0]["noisy_wav"]).samplerate == RATE
 
 
@@ -104,12 +108,12 @@ def test_noise_and_rooms_from_folders_and_manifests(clean, corpora, tmp_path):
     noise = tmp_path / "noise"
     noise.mkdir()
     shutil.copy(f"{corpora['noise_root']}/short.flac", noise / "short.flac")
-    out = tmp_path / "out"
     options = ["--noise", str(noise), "--rirs", corpora["rir_csv"]]
     for only, key, value in (
         ("noise", "noise", "short.flac"),
         ("reverb", "rir", "rt"),
     ):
+        out = tmp_path / only
         main(["degrade", str(clean), str(out), *options, "--only", only])
         for row in rows_of(out / "manifest.csv"):
             drawn = json.loads(row["metadata"])["steps"][0]
@@ -129,6 +133,43 @@ def test_files_with_the_same_stem_do_not_collide(tmp_path):
     ]
 
 
+def test_nothing_is_overwritten(clean, tmp_path, capsys):
+    def refused(*arguments):
+        with pytest.raises(SystemExit) as end:
+            main(["degrade", *map(str, arguments), *FAST])
+        assert end.value.code == 2
+        return capsys.readouterr().err
+
+    single = clean / "anna/1.wav", tmp_path / "out.wav"
+    folder = clean, tmp_path / "out"
+    pairs = clean, tmp_path / "pairs", "--pairs"
+    for arguments in (single, folder, pairs):
+        assert main(["degrade", *map(str, arguments), *FAST]) == 0
+    files = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert "out.wav: would be overwritten; remove" in refused(*single)
+    assert "1.wav and 3 other files: would be" in refused(*folder)
+    assert "1.wav and 6 other files: would be" in refused(*pairs)
+    after = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert after == files
+
+
+def test_steps_without_a_corpus_are_named(clean, tmp_path, capsys):
+    out = tmp_path / "out"
+    main(["degrade", str(clean), str(out), "--speech", str(clean)])
+    printed = capsys.readouterr().out
+    assert "3 recordings through babble, coloured" in printed
+    assert (
+        "left out, without a corpus: reverb (--rirs), noise (--noise), music "
+        "(--music)\n"
+    ) in printed
+
+
+def test_files_without_samples_are_named(clean, tmp_path, capsys):
+    soundfile.write(clean / "empty.wav", np.zeros(0), RATE)
+    assert main(["degrade", str(clean), str(tmp_path / "out"), *FAST]) == 1
+    assert "empty.wav: contains no samples" in capsys.readouterr().err
+
+
 def test_unreadable_files_are_counted(clean, tmp_path, capsys):
     (clean / "anna" / "0.wav").write_bytes(b"not audio")
     assert main(["degrade", str(clean), str(tmp_path / "out"), *FAST]) == 1
@@ -143,6 +184,13 @@ def test_unreadable_files_are_counted(clean, tmp_path, capsys):
     [
         (["{clean}", "{clean}"], "would overwrite"),
         (["{clean}/none", "{out}"], "no such file"),
+        (["/dev/null", "{out}"], "found a special file"),
+        (["{clean}", "{out}", "--only", "babble"], "give --speech FOLDER"),
+        (["{clean}", "{out}", "--noise", "/nope"], "no such path: /nope"),
+        (
+            ["{clean}", "{out}", "--noise", "{clean}/bob/1.wav"],
+            "found a recording",
+        ),
         (["{clean}/anna/1.wav", "{out}"], "ends in .wav or .flac"),
         (["{empty}", "{out}"], "no recordings"),
         (["{clean}", "{out}", "--only", "noise"], "no manifest"),

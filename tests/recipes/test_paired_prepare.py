@@ -40,6 +40,30 @@ def test_valid_and_test_folders(pairs, prepare):
     assert pairs.wavs(test) == ["test/clean/1.wav"]
 
 
+def test_pairs_without_splits_are_split(corpus, prepare):
+    for side in ("noisy", "clean"):
+        corpus.tree(*(f"{side}/{n}.wav" for n in range(4)))
+    splits = corpus.run(prepare)
+    assert [len(rows) for rows in splits] == [2, 1, 1]
+    for row in sum(splits, []):
+        name = row["wav"].removeprefix("$data_root/clean/")
+        assert row["noisy_wav"] == f"$data_root/noisy/{name}"
+        assert row["spk_id"] == "corpus"
+
+
+def test_speakers_of_pairs_are_not_divided(corpus, prepare):
+    for side in ("noisy", "clean"):
+        corpus.tree(*(f"{side}/{s}/{n}.wav" for s in "abcd" for n in "12"))
+    speakers = [corpus.speakers(rows) for rows in corpus.run(prepare)]
+    assert sorted(sum(map(list, speakers), [])) == ["a", "b", "c", "d"]
+
+
+def test_splits_beside_sides_are_refused(pairs, prepare):
+    pairs.tree("noisy/1.wav")
+    with pytest.raises(UserError, match="expected either train and val, or"):
+        pairs.run(prepare)
+
+
 def test_subfolders_and_different_suffixes(pairs, prepare):
     pairs.tree("train/noisy/話者 1/ä b.wav", "train/clean/話者 1/ä b.flac")
     row = pairs.run(prepare)[0][-1]
