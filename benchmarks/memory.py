@@ -1,0 +1,146 @@
+"""Compute the memory that training takes on a GPU, without one.
+
+Runs single training steps of the YAML files on the CPU, with random weights,
+and counts the bytes of all tensors that are alive: weights, gradients, states
+of the optimizer, activations and temporary results. The peak grows linearly
+with the batch, so that two small batches give that of any other. Not counted:
+the context of CUDA and the fragmentation of its allocator.
+
+    python benchmarks/memory.py > table.md
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import weakref
+from pathlib import Path
+
+import reference
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+RATE = 16000
+GIB = 2**30
+# Stage, vocoder, precision, seconds of a clip, clips of the default batch
+CASES = [
+    ("pa", None, "fp32", 10.0, 16),
+    ("pa", None, "bf16", 10.0, 16),
+    ("vocoder", "hifigan", "fp32", 4.0, 16),
+    ("vocoder", "hifigan", "bf16", 4.0, 16),
+    ("vocoder", "istft", "bf16", 4.0, 16),
+]
+
+
+class LiveBytes(TorchDispatchMode):
+    """Count the bytes of all tensors that are alive.
+
+    Arguments
+    ---------
+    tensors : iterable
+        Tensors that are alive already.
+    """
+
+    def __init__(self, tensors):
+        super().__init__()
+        self.sizes = {}
+        for tensor in tensors:
+            self.add(tensor)
+        self.start = self.peak = sum(self.sizes.values())
+        self.now = self.start
+
+    def add(self, tensor):
+        """Count a tensor until its storage is freed; return its new bytes."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self.sizes:
+            return 0
+        self.sizes[key] = storage.nbytes()
+        weakref.finalize(storage, self.remove, key)
+        return self.sizes[key]
+
+    def remove(self, key):
+        """Forget a storage that has been freed."""
+        self.now -= self.sizes.pop(key)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        output = function(*args, **(kwargs or {}))
+        for leaf in tree_leaves(output):
+            if isinstance(leaf, torch.Tensor):
+                self.now += self.add(leaf)
+        self.peak = max(self.peak, self.now)
+        return output
+
+
+def build(stage, vocoder, precision, size, folder):
+    """Return the Brain of a stage with random weights."""
+    overrides = {}
+    if vocoder:
+        overrides["vocoder"] = f"!include:models/vocoder/{vocoder}.yaml"
+    hparams, _ = reference.load_experiment(stage, size, folder, **overrides)
+    if stage == "vocoder":
+        hparams["cleaner"].requires_grad_(False)
+    brain = hparams["brain"](
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts={"device": "cpu", "precision": precision},
+        checkpointer=hparams["checkpointer"],
+    )
+    brain.init_optimizers()
+    brain.modules.train()
+    if stage == "vocoder":  # train on restored features
+        brain.optimizer_step = hparams["pretrain_steps"]
+    return brain
+
+
+def step(brain, clips, seconds):
+    """Train on one batch of noise."""
+    from speechbrain.dataio.batch import PaddedBatch
+
+    wav = 0.1 * torch.randn(round(seconds * RATE))
+    item = {"id": "a", "kind": "all", "cut": 0.5}
+    item |= {"clean": wav, "noisy": wav, "target": wav}
+    brain.step += 1
+    brain.fit_batch(PaddedBatch([dict(item) for _ in range(clips)]))
+
+
+def held(brain):
+    """Yield the weights, gradients and states of the optimizers."""
+    for parameter in brain.modules.parameters():
+        yield parameter
+        if parameter.grad is not None:
+            yield parameter.grad
+    yield from brain.modules.buffers()
+    for optimizer in brain.optimizers_dict.values():
+        for state in optimizer.state.values():
+            yield from state.values()
+
+
+def measure(stage, vocoder, precision, seconds, clips, size):
+    """Return the parameters and the peak bytes of a step, as a dict."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        reference.save_backbone(size, folder / "backbone")
+        brain = build(stage, vocoder, precision, size, folder)
+    step(brain, 1, 0.7)  # creates the states of the optimizers
+    with LiveBytes(held(brain)) as live, FlopCounterMode(display=False) as count:
+        step(brain, clips, seconds)
+    parameters = list(brain.modules.parameters())
+    return {
+        "frozen": sum(p.numel() for p in parameters if not p.requires_grad),
+        "trained": sum(p.numel() for p in parameters if p.requires_grad),
+        "start": live.start,
+        "peak": live.peak,
+        "flops": count.get_total_flops(),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(*json.loads(sys.argv[1]))))
