@@ -1,18 +1,17 @@
-"""Compute the memory that training takes on a GPU, without one.
+"""Compute what training takes of a GPU, without one: memory and operations.
 
 Runs single training steps of the YAML files on the CPU, with random weights,
 and counts the bytes of all tensors that are alive: weights, gradients, states
-of the optimizer, activations and temporary results. The peak grows linearly
-with the batch, so that two small batches give that of any other. Not counted:
-the context of CUDA and the fragmentation of its allocator.
+of the optimizers, activations and temporary results. The peak grows linearly
+with the batch, so that batches of one and two clips give that of any other. Not
+counted: the context of CUDA and the fragmentation of its allocator.
 
-    python benchmarks/memory.py > table.md
+    python benchmarks/memory.py > tables.md
 
 Authors
  * The miipher2 authors 2026
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -28,14 +27,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 RATE = 16000
 GIB = 2**30
-# Stage, vocoder, precision, seconds of a clip, clips of the default batch
+# Stage, vocoder, precision, seconds of a clip
 CASES = [
-    ("pa", None, "fp32", 10.0, 16),
-    ("pa", None, "bf16", 10.0, 16),
-    ("vocoder", "hifigan", "fp32", 4.0, 16),
-    ("vocoder", "hifigan", "bf16", 4.0, 16),
-    ("vocoder", "istft", "bf16", 4.0, 16),
+    ("pa", None, "bf16", 10.0),
+    ("vocoder", "hifigan", "bf16", 4.0),
+    ("pa", None, "fp32", 10.0),
+    ("vocoder", "hifigan", "fp32", 4.0),
+    ("vocoder", "istft", "bf16", 4.0),
 ]
+BATCHES = (1, 4, 16, 32)
 
 
 class LiveBytes(TorchDispatchMode):
@@ -130,7 +130,10 @@ def measure(stage, vocoder, precision, seconds, clips, size):
         reference.save_backbone(size, folder / "backbone")
         brain = build(stage, vocoder, precision, size, folder)
     step(brain, 1, 0.7)  # creates the states of the optimizers
-    with LiveBytes(held(brain)) as live, FlopCounterMode(display=False) as count:
+    with (
+        LiveBytes(held(brain)) as live,
+        FlopCounterMode(display=False) as count,
+    ):
         step(brain, clips, seconds)
     parameters = list(brain.modules.parameters())
     return {
@@ -142,5 +145,44 @@ def measure(stage, vocoder, precision, seconds, clips, size):
     }
 
 
+def main(size):
+    """Measure every case in processes of its own and print a table."""
+    columns = [f"GiB, batch of {batch}" for batch in BATCHES]
+    print(
+        "| stage | vocoder | precision | clip | trained | TFLOP per clip |",
+        end="",
+    )
+    print("".join(f" {column} |" for column in columns))
+    print("|---" * (6 + len(columns)) + "|")
+    for case in CASES:
+        stage, vocoder, precision, seconds = case
+        one, two = (
+            json.loads(
+                subprocess.run(
+                    [
+                        sys.executable,
+                        __file__,
+                        json.dumps([*case, clips, size]),
+                    ],
+                    check=True,
+                    stdout=subprocess.PIPE,
+                ).stdout
+            )
+            for clips in (1, 2)
+        )
+        clip = two["peak"] - one["peak"]
+        peaks = [(one["peak"] + clip * (batch - 1)) / GIB for batch in BATCHES]
+        flops = (two["flops"] - one["flops"]) / 1e12
+        print(
+            f"| {stage} | {vocoder or '-'} | {precision} | {seconds:g} s | "
+            f"{one['trained'] / 1e6:.1f} M | {flops:.2f} |"
+            + "".join(f" {peak:.1f} |" for peak in peaks),
+            flush=True,
+        )
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure(*json.loads(sys.argv[1]))))
+    if len(sys.argv) > 1 and sys.argv[1].startswith("["):
+        print(json.dumps(measure(*json.loads(sys.argv[1]))))
+    else:
+        main(*(sys.argv[1:] or ["hubert-large"]))

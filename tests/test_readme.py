@@ -1,0 +1,198 @@
+"""The commands of README.md run, one after the other, in one copy of the clone.
+
+They run as written but for the changes in ``CHANGES`` and the arguments in
+``SETTINGS``, which make them small. What is not run is in ``NOT_RUN``.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import soundfile
+from tiny_runs import ROOT
+
+PAGE = (ROOT / "README.md").read_text("utf-8")
+COPIED = ("miipher2", "hparams", "recipes", "examples", "train.py")
+CORPUS = "--data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS"
+
+# (text of a command, what is run instead, why)
+CHANGES = [
+    (" ...", f" {CORPUS}", "the arguments that the text leaves out"),
+    ("SPEECH", "examples/speech", "a placeholder"),
+    ("NOISE ", "examples/noise ", "a placeholder"),
+    ("RIRS", "examples/rirs", "a placeholder"),
+    ("CLEAN NOISY", "RECORDINGS NOISY", "a placeholder"),
+    ("--reference CLEAN", "--reference RECORDINGS", "a placeholder"),
+    ("--model MODEL", "--model results/vocoder/1234/model", "a placeholder"),
+    (
+        "models/ssl/wavlm_large.yaml'",
+        "models/ssl/hubert_tiny.yaml' --output_folder=results/wavlm",
+        "a model of the hub",
+    ),
+    (
+        "ssl/1234/model --ssl_layer=4",
+        "ssl/1234/model --ssl_layer=4 --output_folder=results/pa_ssl",
+        "keeps results/pa/1234, whose backbone is another",
+    ),
+    (
+        "istft.yaml'",
+        "istft.yaml' --output_folder=results/istft",
+        "keeps results/vocoder/1234, whose vocoder is another",
+    ),
+    (
+        "--start_folder=miipher2/pretrained/compact",
+        "--start_folder=miipher2/pretrained/compact --output_folder=results/own",
+        "keeps results/vocoder/1234, whose vocoder is another",
+    ),
+    ("--minutes=60", "--valid_clips=1", "an hour; the steps end this run"),
+]
+
+TINY = (
+    "--max_steps=2 --valid_interval=2 --valid_clips=1 --batch_size=2 "
+    "--segment_seconds=1 --num_workers=0 --device=cpu --noprogressbar"
+)
+TINY_BACKBONE = "--ssl=!include:models/ssl/hubert_tiny.yaml"
+TINY_VOCODER = (
+    "--vocoder=!include:models/vocoder/hifigan_small.yaml --vocoder_frames=12 "
+    "--discriminator=!new:miipher2.models.discriminators.FrameDiscriminator"
+)
+# YAML -> arguments that make its run small. Those of options that the command
+# has itself are left out, as an option is given once.
+SETTINGS = {
+    "hparams/pa.yaml": f"{TINY} {TINY_BACKBONE} --valid_kinds=[all]",
+    "hparams/vocoder.yaml": f"{TINY} {TINY_BACKBONE} {TINY_VOCODER}",
+    "hparams/ssl.yaml": TINY,
+    "hparams/compact/vocoder.yaml": TINY,
+}
+
+# Commands outside of the blocks, and commands in them that are replaced by true
+NOT_RUN = {
+    "pip": "installs; .ci/run does so in a new environment",
+    "pytest": "is what runs this",
+    "torchrun": "several GPUs",
+    "--engine ray": "has its own tests, tests/inference/corpus",
+    "--num-shards": "several machines; has its own tests",
+    "prepare_libritts": "a corpus; tests/recipes",
+    "precision=bf16": "an option of the commands above",
+}
+
+
+# What the Python example supposes
+PYTHON = """
+import torch
+wav, wavs, lengths = torch.rand(16000), torch.rand(2, 16000), torch.ones(2)
+"""
+
+
+def code(language):
+    """Return the code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.M | re.S)
+
+
+def commands():
+    """Return the commands of the bash blocks, continued lines joined."""
+    text = re.sub(r"\s*\\\n\s*", " ", "".join(code("bash")))
+    return text.splitlines()
+
+
+def small(command):
+    """Apply the changes and settings to a command."""
+    for text, other, _ in CHANGES:
+        command = re.sub(
+            re.escape(text) + r"(?![\w/])" * text[-1].isalnum(),
+            lambda _, other=other: other,
+            command + " ",
+        ).strip()
+    for yaml, settings in SETTINGS.items():
+        if f"train.py {yaml} " in command:
+            for setting in settings.split():
+                if f" {setting.split('=')[0]}" not in command:
+                    command += f" '{setting}'"
+    return command
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of the clone, with the files that the README supposes."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_file():
+            shutil.copy(source, tmp_path)
+        else:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(
+                source, tmp_path / name, symlinks=True, ignore=ignored
+            )
+    speech, rate = soundfile.read(ROOT / "examples/clean/valid_001.flac")
+    (tmp_path / "RECORDINGS").mkdir()
+    for path in ("RECORDINGS/a.wav", "noisy.wav"):
+        soundfile.write(tmp_path / path, speech[: 2 * rate], rate)
+    quickstart = tmp_path / "examples/quickstart.py"
+    text = quickstart.read_text("utf-8")
+    for option, value in (("max_steps", 40), ("valid_interval", 20)):
+        assert f"--{option}={value}" in text
+        text = text.replace(f"--{option}={value}", f"--{option}=2")
+    quickstart.write_text(text, "utf-8")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    starts = {
+        "python": f'exec "{sys.executable}" "$@"',
+        "miipher2": f'exec "{sys.executable}" -m miipher2 "$@"',
+        "pip": "exit 0",
+        "pytest": "exit 0",
+    }
+    for name, start in starts.items():
+        (programs / name).write_text(f"#!/bin/sh\n{start}\n")
+        (programs / name).chmod(0o755)
+    return tmp_path
+
+
+def run(folder, command):
+    """Run a shell command in the copy, with this Python and its package."""
+    environment = {
+        **os.environ,
+        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": str(folder),
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, command + done.stdout + done.stderr
+
+
+def test_changes_and_settings_are_used():
+    text = "\n".join(commands())
+    for change, _, why in CHANGES:
+        assert change in f"{text}\n" and why
+    for yaml in SETTINGS:
+        assert f"train.py {yaml} " in text
+    for command in NOT_RUN:
+        assert command in PAGE
+
+
+@pytest.mark.slow
+def test_commands_run_one_after_the_other(clone):
+    for command in commands():
+        run(clone, small(command))
+    (example,) = code("python")
+    (clone / "example.py").write_text(PYTHON + example)
+    run(clone, "python example.py")
+    assert len(list(clone.glob("restored/*.wav"))) == 3
+    assert (clone / "results/quickstart/vocoder/model").is_dir()
+    assert (clone / "results/vocoder/1234/model").is_dir()
+    assert (clone / "trained.wav").exists()
+    assert (clone / "restored.wav").exists()
+    assert (clone / "RESTORED/a.wav").exists()
+    assert (clone / "NOISY/a.wav").exists()
+    assert (clone / "report/summary.md").exists()
