@@ -37,7 +37,8 @@ OLD_CLASSES = {
         "miipher2.models.vocoders.harmonic.HarmonicVocoder"
     ),
 }
-OLD_ARGUMENTS = {"keep": "spectral_gate"}  # of HarmonicVocoder
+# Of HarmonicVocoder
+OLD_ARGUMENTS = {"keep": "spectral_gate", "hint_width": "level_width"}
 
 
 def find_model(source: str | Path | None = None) -> Path:

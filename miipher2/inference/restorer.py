@@ -26,6 +26,7 @@ from miipher2.dataio.hparams import yaml_errors
 from miipher2.dataio.output_names import check_overwriting
 from miipher2.errors import UserError
 from miipher2.inference.batching import Engine
+from miipher2.inference.features import repeat_last_frame, resample_windows
 from miipher2.inference.items import Item, Row
 from miipher2.inference.job import Job, Settings
 from miipher2.inference.model_folder import (
@@ -62,7 +63,10 @@ class Restorer(Pretrained):
     Attributes
     ----------
     input_rate : int
-        Hz of the input waveforms.
+        Hz of the input waveforms: that of the vocoder if it needs the
+        recording, else that of the backbone.
+    input_hop : int
+        Input samples per frame.
     sample_rate : int
         Hz of the restored waveforms.
     hop_length : int
@@ -84,9 +88,12 @@ class Restorer(Pretrained):
         self.mods.cleaner.prepare_inference()
         self.mods.generator.prepare_inference()
         self._cast_weights()
-        self.input_rate: int = self.mods.cleaner.sample_rate
-        self.sample_rate: int = self.mods.generator.sample_rate
-        self.hop_length: int = self.mods.generator.hop_length
+        generator, cleaner = self.mods.generator, self.mods.cleaner
+        self.sample_rate: int = generator.sample_rate
+        self.hop_length: int = generator.hop_length
+        reader = generator if generator.needs_recording else cleaner
+        self.input_rate: int = reader.sample_rate
+        self.input_hop: int = reader.hop_length
         self.identity = ""
 
     def _cast_weights(self) -> None:
@@ -165,9 +172,8 @@ class Restorer(Pretrained):
     @property
     def plan(self) -> WindowPlan:
         """Window length and overlap."""
-        hop_length = self.mods.cleaner.hop_length
         window, overlap = (
-            max(1, round(seconds * self.input_rate / hop_length))
+            max(1, round(seconds * self.input_rate / self.input_hop))
             for seconds in (
                 self.hparams.window_seconds,
                 self.hparams.overlap_seconds,
@@ -180,7 +186,7 @@ class Restorer(Pretrained):
             )
         # On a CPU batches hold one window, so windows may differ in length.
         even = str(self.device).startswith("cpu")
-        return WindowPlan(window, overlap, hop_length, even)
+        return WindowPlan(window, overlap, self.input_hop, even)
 
     @property
     def input_level(self) -> dict[str, float]:
@@ -222,9 +228,16 @@ class Restorer(Pretrained):
         """
         with self.inference_ctx:
             wavs = wavs.to(self.device, non_blocking=wavs.is_pinned())
-            features = self.mods.cleaner(wavs, lengths)
+            features = self.mods.cleaner(
+                resample_windows(
+                    wavs, self.input_rate, self.mods.cleaner.sample_rate
+                ),
+                lengths,
+            )
             if lengths is not None:
-                features = self._repeat_last_frame(features, wavs, lengths)
+                samples = (lengths * wavs.shape[1]).round()
+                frames = (samples / self.input_hop).ceil().long()
+                features = repeat_last_frame(features, frames)
             restored, states = self.mods.generator.synthesise(
                 features,
                 wavs,
@@ -233,23 +246,6 @@ class Restorer(Pretrained):
                 self.plan.overlap,
             )
         return restored.float(), states
-
-    def _repeat_last_frame(
-        self,
-        features: torch.Tensor,
-        wavs: torch.Tensor,
-        lengths: torch.Tensor,
-    ) -> torch.Tensor:
-        """Replace the features of padding by the last frame of each row.
-
-        The end of a clip then hardly differs from that of an unpadded one.
-        """
-        samples = (lengths * wavs.shape[1]).round()
-        last = (samples / self.mods.cleaner.hop_length).ceil().long() - 1
-        last = last.clamp(min=0).to(features.device)
-        frames = torch.arange(features.shape[1], device=features.device)
-        index = torch.minimum(frames, last[:, None])[..., None]
-        return features.gather(1, index.expand_as(features))
 
     def restore_batch(
         self, wavs: torch.Tensor, lengths: torch.Tensor | None = None

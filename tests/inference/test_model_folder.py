@@ -85,6 +85,15 @@ def test_old_names_map_to_classes_that_exist():
         assert pydoc.locate(new) is not None
 
 
+def test_old_arguments_are_renamed_at_the_start_of_a_line():
+    old = "a: !name:miipher2.vocoders.harmonic.HarmonicVocoder\n  {}: 1\n"
+    new = update_names(old.format("hint_width")).splitlines()
+    assert new == [
+        "a: !name:miipher2.models.vocoders.harmonic.HarmonicVocoder",
+        "  level_width: 1",
+    ]
+
+
 def test_current_names_are_not_changed():
     """Nor are arguments, which other classes may name like old ones."""
     text = "a: !new:miipher2.models.backbone.SSLBackbone\n  keep: True\n"

@@ -182,12 +182,6 @@ def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
             f"{built.sample_rate} Hz; choose it by --vocoder, for example "
             "--vocoder='!include:models/vocoder/hifigan_24k.yaml'"
         )
-    if built.needs_recording and backbone.sample_rate != sample_rate:
-        raise UserError(
-            f"sample_rate: {sample_rate} Hz, but this vocoder needs the "
-            f"recording, which has {backbone.sample_rate} Hz; give the same "
-            "rates, or spectral_gate: False"
-        )
     rate = built.hop_length * backbone.frame_rate
     if rate != built.sample_rate:
         raise UserError(

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from miipher2.models.pretraining import read_spectra
 from miipher2.models.vocoders.base import Vocoder
 from miipher2.models.vocoders.convnext import ConvNeXt, init_as_vocos
+from miipher2.models.vocoders.feature_norm import FeatureNorm
 from miipher2.models.vocoders.pulse_train import cycles, pulse_train
 from miipher2.models.vocoders.spectral_gate import SpectralGate
 from miipher2.models.vocoders.stft import FrameSTFT
@@ -68,6 +69,11 @@ class HarmonicVocoder(Vocoder):
         Whether to keep undamaged parts of the recording.
     gate_options : dict
         Arguments of ``SpectralGate``; None: its defaults.
+    level_width : int
+        With a spectral gate: size of the vector of the recording's levels that
+        is concatenated to the features. None: it is added to them.
+    normalise : bool
+        Whether to normalise the features, see ``FeatureNorm``.
 
     Example
     -------
@@ -106,14 +112,22 @@ class HarmonicVocoder(Vocoder):
         noise_samples=2**17,
         spectral_gate=False,
         gate_options=None,
+        level_width=None,
+        normalise=False,
     ):
         super().__init__(width, hop_length, sample_rate)
         self.subframes = subframes
         self.pitch_radius = pitch_radius
         self.max_gain = max_gain
         self.needs_recording = spectral_gate
+        self.level_width = level_width if spectral_gate else None
+        self.norm = FeatureNorm(width) if normalise else nn.Identity()
         self.trunk = ConvNeXt(
-            width, channels, intermediate, layers, kernel_size
+            width + (self.level_width or 0),
+            channels,
+            intermediate,
+            layers,
+            kernel_size,
         )
         bins = n_fft // 2 + 1
         self.filters = nn.Linear(channels, subframes * 3 * bins)
@@ -127,7 +141,11 @@ class HarmonicVocoder(Vocoder):
         self.stft = FrameSTFT(n_fft, hop_length // subframes)
         if spectral_gate:
             self.gate = SpectralGate(
-                width, channels, subframes, n_fft, **(gate_options or {})
+                self.level_width or width,
+                channels,
+                subframes,
+                n_fft,
+                **(gate_options or {}),
             )
         log_pitch = torch.linspace(
             math.log(lowest_pitch), math.log(highest_pitch), pitch_bins
@@ -191,10 +209,14 @@ class HarmonicVocoder(Vocoder):
             Gated spectra of the recording, and gains of the synthesised ones,
             both ``(batch, subframes, bins)``; None without a gate.
         """
-        inputs = features
+        inputs = features = self.norm(features)
         if self.needs_recording:
             spectra, levels = self._analyse(recording, features)
-            inputs = features + self.gate.embed(levels)
+            embedded = self.gate.embed(levels)
+            if self.level_width is None:
+                inputs = features + embedded
+            else:
+                inputs = torch.cat([features, embedded], dim=-1)
         hidden = self.trunk(inputs)
         filters = self.filters(hidden).unflatten(-1, (self.subframes, 3, -1))
         gains = self.direct(features).unflatten(-1, (self.subframes, 1, -1))

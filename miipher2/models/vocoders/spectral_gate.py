@@ -28,7 +28,7 @@ class SpectralGate(nn.Module):
     Arguments
     ---------
     width : int
-        Size of a feature vector.
+        Size of the vector that ``embed`` returns.
     channels : int
         Size of the network's hidden states.
     subframes : int
@@ -116,7 +116,7 @@ class SpectralGate(nn.Module):
         return (spectra.abs() / self.noise_rms).clamp(min=smallest).log()
 
     def embed(self, levels):
-        """Return what to add to the features; zero for silence.
+        """Return a projection of the levels; zero for silence.
 
         Arguments
         ---------

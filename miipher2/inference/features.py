@@ -1,0 +1,70 @@
+"""Features of padded windows at any sample rate.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from __future__ import annotations
+
+import torch
+from torchaudio.functional import resample
+
+
+def resample_windows(
+    wavs: torch.Tensor, sample_rate: int, new_rate: int
+) -> torch.Tensor:
+    """Resample windows in float32, also under autocast.
+
+    Arguments
+    ---------
+    wavs : torch.Tensor
+        ``(batch, time)``.
+    sample_rate : int
+        Their rate in Hz.
+    new_rate : int
+        Hz.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(batch, ceil(time * new_rate / sample_rate))``.
+
+    Example
+    -------
+    >>> resample_windows(torch.rand(2, 480), 24000, 16000).shape
+    torch.Size([2, 320])
+    """
+    with torch.autocast(wavs.device.type, enabled=False):
+        return resample(wavs, sample_rate, new_rate, lowpass_filter_width=32)
+
+
+def repeat_last_frame(
+    features: torch.Tensor, frames: torch.Tensor
+) -> torch.Tensor:
+    """Replace the features of padding by the last frame of each row.
+
+    The end of a clip then hardly differs from that of an unpadded one.
+
+    Arguments
+    ---------
+    features : torch.Tensor
+        ``(batch, frames, width)``.
+    frames : torch.Tensor
+        Frames of each row without padding ``(batch,)``.
+
+    Returns
+    -------
+    torch.Tensor
+        The same shape.
+
+    Example
+    -------
+    >>> features = torch.arange(6.0).reshape(2, 3, 1)
+    >>> repeat_last_frame(features, torch.tensor([2, 3]))[..., 0]
+    tensor([[0., 1., 1.],
+            [3., 4., 5.]])
+    """
+    last = (frames - 1).clamp(min=0).to(features.device)
+    index = torch.arange(features.shape[1], device=features.device)
+    index = torch.minimum(index, last[:, None])[..., None]
+    return features.gather(1, index.expand_as(features))

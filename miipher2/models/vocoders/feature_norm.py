@@ -1,0 +1,52 @@
+"""Normalisation of features by fixed statistics.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import torch
+from torch import nn
+
+
+class FeatureNorm(nn.Module):
+    """Subtracts a mean and multiplies by a scale, per dimension.
+
+    The hidden states of Whisper have a standard deviation of about 2.5, but
+    values above 100 in a few dimensions, whose weights would be changed too
+    much by an optimizer step of the usual size. The statistics are measured
+    before training (``recipes/Whisper24/start_vocoder.py``) and not trained. By
+    default features are not changed.
+
+    Arguments
+    ---------
+    width : int
+        Size of a feature vector.
+
+    Example
+    -------
+    >>> norm = FeatureNorm(2)
+    >>> norm.mean.fill_(3.0), norm.scale.fill_(0.5)
+    (tensor([3., 3.]), tensor([0.5000, 0.5000]))
+    >>> norm(torch.tensor([[3.0, 5.0]]))
+    tensor([[0., 1.]])
+    """
+
+    def __init__(self, width):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+
+    def forward(self, features):
+        """Normalise features in float32.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            ``(batch, frames, width)``.
+
+        Returns
+        -------
+        torch.Tensor
+            The same shape, float32.
+        """
+        return (features.float() - self.mean.float()) * self.scale.float()
