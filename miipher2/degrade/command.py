@@ -28,6 +28,7 @@ from miipher2.dataio.output_names import (
     check_overwriting,
     unique_stems,
 )
+from miipher2.dataio.sound_file import irregular
 from miipher2.dataio.tables import write_table
 from miipher2.dataio.wording import count
 from miipher2.degrade.base import generator
@@ -216,7 +217,11 @@ def _output_names(clean, output, pairs):
     if clean.is_dir():
         names, folder = _names_of_folder(clean), output
     elif not clean.is_file():
-        found = "a special file" if clean.exists() else "no such file or folder"
+        found = (
+            irregular(clean.stat())
+            if clean.exists()
+            else "no such file or folder"
+        )
         raise UserError(
             f"{clean}: expected a recording or a folder, found {found}"
         )

@@ -5,6 +5,7 @@ Authors
 """
 
 import collections
+import os
 
 import numpy as np
 
@@ -37,6 +38,15 @@ class _Cache(collections.OrderedDict):
 
 
 _cache = _Cache()
+
+
+def _version(path):
+    """Return size and time of change, so that a changed file is read again."""
+    try:
+        status = os.stat(path)
+    except OSError:  # reported when it is read
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 class Recordings:
@@ -82,7 +92,7 @@ class Recordings:
     def read(self, row):
         """Return all samples of a row's file, read-only, of shape (time,)."""
         return _cache.get_or_read(
-            (row["wav"], self.sample_rate),
+            (row["wav"], self.sample_rate, _version(row["wav"])),
             lambda: read_audio(row["wav"], self.sample_rate).numpy(),
         )
 
@@ -122,7 +132,9 @@ class Recordings:
             start = int(position * starts)
         if samples.size == 0:
             raise UserError(
-                f"{row['wav']}: empty; remove its row from {self.csv}"
+                f"{row['wav']}: no samples; it is empty or shorter than the "
+                f"{row['duration']:g} s of its row in {self.csv}; correct or "
+                "remove the row"
             )
         return samples.take(np.arange(start, start + length), mode="wrap")
 

@@ -33,6 +33,7 @@ from tqdm import tqdm
 from miipher2.dataio.audio import read_audio
 from miipher2.dataio.manifests import COLUMNS
 from miipher2.dataio.tables import read_table
+from miipher2.dataio.wording import count, duration
 from miipher2.errors import UserError, one_line_errors
 
 RATE = 16000
@@ -112,7 +113,7 @@ def select(data, patterns=None):
         else:
             excluded[kind, row["licence"]] += float(row["seconds"])
     for (kind, licence), seconds in sorted(excluded.items()):
-        print(f"excluded: {kind}, {licence}: {seconds / 3600:.2f} h")
+        print(f"excluded: {kind}, {licence}: {duration(seconds)}")
     for kind, split in MANIFESTS:
         if not selected[kind, split]:
             raise UserError(
@@ -226,7 +227,7 @@ def manifests(selected):
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
         counts = repetitions(key, selected[key])
-        for row, count in zip(selected[key], counts, strict=True):
+        for row, copies in zip(selected[key], counts, strict=True):
             wav = packed_path(row["path"])
             name = wav.rsplit(".", 1)[0].replace("/", "-")
             columns = (
@@ -235,7 +236,7 @@ def manifests(selected):
                 row["speaker"] or "x",
             )
             writer.writerow([name, *columns])
-            for number in range(1, count):
+            for number in range(1, copies):
                 writer.writerow([f"{name}-again{number}", *columns])
         for name in names:
             yield f"{name}.csv", text.getvalue().encode()
@@ -298,8 +299,9 @@ def main(argv=None):
     with one_line_errors():
         selected = select(options.data, options.licences)
         for (kind, split), rows in selected.items():
-            hours = sum(float(row["seconds"]) for row in rows) / 3600
-            print(f"{kind} {split}: {len(rows)} files, {hours:.2f} h")
+            seconds = sum(float(row["seconds"]) for row in rows)
+            files = count(len(rows), "file")
+            print(f"{kind} {split}: {files}, {duration(seconds)}")
         options.out.mkdir(parents=True, exist_ok=True)
         for old in options.out.glob("piece_*.tar"):
             old.unlink()

@@ -184,7 +184,7 @@ def test_unreadable_files_are_counted(clean, tmp_path, capsys):
     [
         (["{clean}", "{clean}"], "would overwrite"),
         (["{clean}/none", "{out}"], "no such file"),
-        (["/dev/null", "{out}"], "found a special file"),
+        (["/dev/null", "{out}"], "found a device"),
         (["{clean}", "{out}", "--only", "babble"], "give --speech FOLDER"),
         (["{clean}", "{out}", "--noise", "/nope"], "no such path: /nope"),
         (

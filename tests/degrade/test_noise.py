@@ -6,6 +6,7 @@ Authors
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from scipy import signal
 from tiny_audio import RATE, write_manifest_of
@@ -19,6 +20,7 @@ from miipher2.degrade import (
     Noise,
     generator,
 )
+from miipher2.degrade.recordings import Recordings
 from miipher2.errors import UserError
 
 
@@ -193,3 +195,21 @@ def test_missing_audio_file_raises(tmp_path):
     manifest.write_text("ID,duration,wav\na,1.0,$data_root/gone.wav\n")
     with pytest.raises(UserError, match="gone.wav"):
         Noise(manifest, tmp_path)(torch.ones(100), generator(0))
+
+
+def test_a_replaced_recording_is_read_again(tmp_path):
+    manifest = write_manifest_of(tmp_path, {"a": np.full(100, 0.5)})
+    recordings = Recordings(manifest, tmp_path)
+    assert recordings.read(recordings.rows[0])[0] == 0.5
+    soundfile.write(tmp_path / "a.flac", np.full(101, 0.25), RATE)
+    assert recordings.read(recordings.rows[0])[0] == 0.25
+
+
+def test_a_duration_beyond_the_end_is_named(tmp_path):
+    manifest = write_manifest_of(tmp_path, {"a": np.zeros(100)})
+    text = manifest.read_text().replace("0.00625", "60")
+    manifest.write_text(text)
+    recordings = Recordings(manifest, tmp_path)
+    message = "a.flac: no samples; .* shorter than the 60 s of its row"
+    with pytest.raises(UserError, match=message):
+        recordings.crop(recordings.rows[0], 100, generator(0))
