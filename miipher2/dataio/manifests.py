@@ -1,9 +1,10 @@
 """CSV manifests: the lists of recordings that training and degradation read.
 
 A manifest has the columns ``ID,duration,wav,spk_id``, for pairs also
-``noisy_wav``, and ``target_wav`` where the target differs from ``wav``.
-Durations are in seconds. Paths start with ``$data_root``, so that a corpus can
-be moved without changing its manifests.
+``noisy_wav``, ``target_wav`` where the target differs from ``wav``, and
+``bandwidth`` in Hz where recordings are empty above it. Durations are in
+seconds. Paths start with ``$data_root``, so that a corpus can be moved without
+changing its manifests.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +17,8 @@ from miipher2.dataio.tables import read_table, write_table
 from miipher2.errors import UserError
 
 COLUMNS = ("ID", "duration", "wav", "spk_id")
-OPTIONAL_COLUMNS = ("noisy_wav", "target_wav")
+OTHER_WAVS = ("noisy_wav", "target_wav")
+OPTIONAL_COLUMNS = (*OTHER_WAVS, "bandwidth")
 
 
 def write_manifest(path, rows):
@@ -66,7 +68,7 @@ def read_manifest(path, data_root, columns=("ID", "duration", "wav")):
     Returns
     -------
     list of dict
-        Rows with all their columns; ``duration`` is a float.
+        Rows with all their columns; ``duration`` and ``bandwidth`` are floats.
 
     Raises
     ------
@@ -84,8 +86,14 @@ def read_manifest(path, data_root, columns=("ID", "duration", "wav")):
     rows, lines = [], {}
     for line, row in read_table(path, columns, skipinitialspace=True):
         location = f"{path}, line {line}"
-        row["duration"] = _duration(row["duration"], location)
-        for name in ("ID", "wav", *OPTIONAL_COLUMNS):
+        row["duration"] = _number(
+            row["duration"], location, "a duration in seconds"
+        )
+        if "bandwidth" in row:
+            row["bandwidth"] = _number(
+                row["bandwidth"], location, "a bandwidth in Hz"
+            )
+        for name in ("ID", "wav", *OTHER_WAVS):
             if name in row and not row[name]:
                 raise UserError(f"{location}: {name} is empty")
         if lines.setdefault(row["ID"], line) != line:
@@ -93,7 +101,7 @@ def read_manifest(path, data_root, columns=("ID", "duration", "wav")):
                 f"{location}: expected unique IDs, found {row['ID']} also in "
                 f"line {lines[row['ID']]}"
             )
-        for name in ("wav", *OPTIONAL_COLUMNS):
+        for name in ("wav", *OTHER_WAVS):
             variable = re.match(r"\$\w+(?=/)", row.get(name, ""))
             if variable:
                 row[name] = str(data_root) + row[name][variable.end() :]
@@ -103,14 +111,13 @@ def read_manifest(path, data_root, columns=("ID", "duration", "wav")):
     return rows
 
 
-def _duration(text, location):
+def _number(text, location, expected):
     try:
-        seconds = float(text)
+        value = float(text)
     except (TypeError, ValueError):
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
+        value = math.nan
+    if not 0 < value < math.inf:
         raise UserError(
-            f"{location}: expected a duration in seconds above 0, found "
-            f"{text!r}"
+            f"{location}: expected {expected} above 0, found {text!r}"
         )
-    return seconds
+    return value

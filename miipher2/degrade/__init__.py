@@ -30,6 +30,7 @@ from miipher2.degrade.events import Calls, Knocks
 from miipher2.degrade.flutter import Flutter
 from miipher2.degrade.level import Level
 from miipher2.degrade.microphone import Microphone, Offset
+from miipher2.degrade.no_speech import NoSpeech
 from miipher2.degrade.noise import Babble, ColouredNoise, Hum, Noise
 from miipher2.degrade.packet_loss import PacketLoss
 from miipher2.degrade.quantisation import Quantisation
@@ -49,6 +50,7 @@ __all__ = [
     "Knocks",
     "Level",
     "Microphone",
+    "NoSpeech",
     "Noise",
     "Offset",
     "PacketLoss",

@@ -1,4 +1,4 @@
-"""A small discriminator for training on a CPU.
+"""Small discriminators for training on a CPU.
 
 SpeechBrain's HiFi-GAN discriminators have 70 M parameters, and their 2-D
 convolutions take most of a training step on a CPU.
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import leaky_relu, pad
 from torch.nn.utils.parametrizations import weight_norm
+from torchaudio.functional import resample
 
 from miipher2.models.weights import SavedModule
 
@@ -149,3 +150,39 @@ class FrameDiscriminator(SavedModule):
             )
             power = torch.view_as_real(spectrum).square().sum(dim=-1)
             return (power + 1e-6).log()  # bounds the gradient
+
+
+class ResampledDiscriminator(FrameDiscriminator):
+    """A ``FrameDiscriminator`` of resampled waveforms.
+
+    Many recordings have nothing above 8 kHz. At 16 kHz they can be compared
+    with the output of a vocoder at 24 kHz, and weights trained at 16 kHz can be
+    loaded. Frequencies above are left to the spectral losses.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Hz of the waveforms.
+    new_rate : int
+        Hz that they are resampled to.
+    **discriminator : dict
+        Arguments of ``FrameDiscriminator``.
+
+    Example
+    -------
+    >>> discriminator = ResampledDiscriminator(24000, 16000, channels=4)
+    >>> scores, features = discriminator(torch.rand(2, 1, 12000))
+    >>> len(scores), features[0][0].shape[0]
+    (8, 2)
+    """
+
+    def __init__(self, sample_rate, new_rate, **discriminator):
+        super().__init__(**discriminator)
+        self.sample_rate = sample_rate
+        self.new_rate = new_rate
+
+    def forward(self, wav):
+        """Discriminate waveforms; see ``FrameDiscriminator.forward``."""
+        with torch.autocast(wav.device.type, enabled=False):
+            wav = resample(wav.float(), self.sample_rate, self.new_rate)
+        return super().forward(wav)

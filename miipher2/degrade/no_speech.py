@@ -1,0 +1,66 @@
+"""Noise in place of speech, for which the target is silence.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import numpy as np
+
+from miipher2.dataio.speech_level import mean_power
+from miipher2.degrade.base import Degradation, pick, uniform
+
+
+class NoSpeech(Degradation):
+    """Replaces clips by the sum of one or two kinds of noise.
+
+    Arguments
+    ---------
+    share : float
+        Share of the training clips, from 0 to 1.
+    sources : list of miipher2.degrade.noise.AdditiveNoise
+        Kinds of noise; those without recordings are left out.
+    level_db : tuple of float
+        Lowest and highest level in dB of full scale.
+
+    Example
+    -------
+    >>> import torch
+    >>> from miipher2.degrade.base import generator
+    >>> from miipher2.degrade import ColouredNoise
+    >>> no_speech = NoSpeech(0.1, [ColouredNoise()], level_db=(-30.0, -30.0))
+    >>> noise, drawn = no_speech(torch.zeros(16000), generator(0))
+    >>> round(20 * float(noise.square().mean().sqrt().log10()))
+    -30
+    """
+
+    adds_sound = True
+
+    def __init__(self, share, sources, level_db=(-60.0, -20.0)):
+        self.share = share
+        self.sources = [one for one in sources if not one.missing()]
+        self.level_db = level_db
+
+    def missing(self):
+        """See ``Degradation.missing``."""
+        return None if self.sources else "no kind of noise"
+
+    def degrade(self, samples, rng):
+        """Return noise of the same length; see ``Degradation.degrade``."""
+        noise = np.zeros(len(samples), dtype=np.float32)
+        drawn = []
+        for _ in range(int(rng.integers(1, 3))):
+            part, parameters = pick(rng, self.sources).noise(len(samples), rng)
+            power = mean_power(part)
+            if power > 0:
+                scale = np.float32(rng.uniform(0.2, 1.0) / power**0.5)
+                noise += scale * part.astype(np.float32)
+            drawn.append(parameters)
+        level_db = uniform(rng, self.level_db)
+        power = mean_power(noise)
+        gain = 10 ** (level_db / 20) / max(power, 1e-12) ** 0.5
+        noise = np.float32(gain) * noise
+        peak = max(1.0, float(np.abs(noise).max()))
+        return noise / np.float32(peak), {
+            "level_db": level_db,
+            "sources": drawn,
+        }

@@ -1,0 +1,86 @@
+"""The phoneme error rate of a small recogniser.
+
+A model built on Whisper's encoder may suit Whisper's character error rate
+better than listeners. The phoneme recogniser of the package ``hama`` (5 MB) is
+unrelated to it.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from speechbrain.utils.edit_distance import accumulatable_wer_stats
+
+from miipher2.evaluation.base import NAN, SAMPLE_RATE, Clip, Metric
+
+
+class PhonemeErrors(Metric):
+    """Phoneme error rate of ``hama``'s recogniser, in percent.
+
+    The reference is the recogniser's output for the clean side or, without
+    one, for the input.
+    """
+
+    columns = {"per": "PER %"}
+    meaning = (
+        "phoneme errors of hama, at most 100 % per file, mean over files, "
+        "lower is better"
+    )
+    packages = {"hama": "hama"}
+    install = "pip install --no-deps hama"
+    reference_sides = ("clean", "input")
+
+    def __init__(self) -> None:
+        super().__init__()
+        import hama
+
+        self.recogniser = hama.ASRModel()
+        self.known: dict[bytes, list[str]] = {}
+
+    def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
+        """Return the phonemes of each side."""
+        return {side: self._recognise(clip.wav) for side, clip in clips.items()}
+
+    def score(self, value: Any, reference: Any = None) -> list[float]:
+        """Return the error rate; NaN if the reference has no phonemes."""
+        return [phoneme_error_rate(reference, value)]
+
+    def _recognise(self, wav: np.ndarray) -> list[str]:
+        """Recognise each waveform once: clean sides come several times."""
+        key = hashlib.sha256(wav.tobytes()).digest()
+        if key not in self.known:
+            found = self.recogniser.transcribe_waveform(wav, SAMPLE_RATE)
+            self.known[key] = list(found.phonemes)
+        return self.known[key]
+
+
+def phoneme_error_rate(
+    truth: Sequence[str] | None, phonemes: Sequence[str]
+) -> float:
+    """Return the edit distance in percent of the reference's length.
+
+    Arguments
+    ---------
+    truth : list of str
+        The reference. None or empty: there is none.
+    phonemes : list of str
+        The recognised phonemes.
+
+    Returns
+    -------
+    float
+        At most 100; NaN without a reference.
+
+    Example
+    -------
+    >>> phoneme_error_rate(["f", "ɔ", "ɹ", "s"], ["f", "ɔ", "ɹ"])
+    25.0
+    """
+    if not truth:
+        return NAN
+    stats = accumulatable_wer_stats([list(truth)], [list(phonemes)])
+    return min(100.0, stats["WER"])

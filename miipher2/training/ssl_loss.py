@@ -1,0 +1,76 @@
+"""A loss on the features of a frozen speech encoder.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import torch
+from torch import nn
+from torchaudio.functional import resample
+
+
+class SSLLoss(nn.Module):
+    """Distance between a frozen encoder's features of two waveforms.
+
+    The mean absolute difference of the features without adapters, with each
+    dimension divided by its standard deviation in the target. Spectral losses
+    may hardly differ between two phonemes, these features do. Clips with a
+    silent target do not count.
+
+    Arguments
+    ---------
+    cleaner : miipher2.models.cleaner.FeatureCleaner
+        Its backbone is the encoder. It gets no gradient.
+    sample_rate : int
+        Hz of the waveforms.
+    weight : float
+        Factor of the loss.
+
+    Example
+    -------
+    >>> from transformers import WhisperConfig
+    >>> from miipher2.models.backbone import SSLBackbone
+    >>> from miipher2.models.cleaner import FeatureCleaner
+    >>> config = WhisperConfig(
+    ...     d_model=16, encoder_layers=2, encoder_attention_heads=2,
+    ...     encoder_ffn_dim=32,
+    ... )
+    >>> loss = SSLLoss(FeatureCleaner(SSLBackbone(config, layer=1)), 24000)
+    >>> wav = torch.randn(2, 12000)
+    >>> float(loss(wav, wav)), bool(loss(0.5 * wav.flip(-1), wav) > 0)
+    (0.0, True)
+    """
+
+    def __init__(self, cleaner, sample_rate, weight=1.0):
+        super().__init__()
+        self._cleaner = [cleaner]  # in a list, so that it is no submodule
+        self.sample_rate = sample_rate
+        self.weight = weight
+
+    def forward(self, predicted, target):
+        """Compare waveforms.
+
+        Arguments
+        ---------
+        predicted, target : torch.Tensor
+            ``(batch, time)``.
+
+        Returns
+        -------
+        torch.Tensor
+            Scalar.
+        """
+        (cleaner,) = self._cleaner
+        with cleaner.adapters_off():
+            with torch.no_grad():
+                expected = self._features(cleaner, target)
+            found = self._features(cleaner, predicted)
+        deviation = expected.std(dim=(0, 1)).clamp(min=1e-2)
+        error = ((found - expected) / deviation).abs().mean(dim=(1, 2))
+        speech = (target.abs().amax(dim=1) > 0).float()
+        return self.weight * (error * speech).sum() / speech.sum().clamp(min=1)
+
+    def _features(self, cleaner, wavs):
+        with torch.autocast(wavs.device.type, enabled=False):
+            wavs = resample(wavs.float(), self.sample_rate, cleaner.sample_rate)
+        return cleaner.adapted_model(wavs).float()

@@ -1,0 +1,57 @@
+"""The bandwidth of recordings: measured, and filtered to it.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import numpy as np
+import pytest
+import soxr
+import torch
+from tiny_voice import voice
+
+from miipher2.dataio.bandwidth import low_pass, measure_bandwidth
+
+RATE = 24000
+
+
+def syllables_of_noise(seconds=2.0):
+    """White noise in syllables: full band."""
+    rng = np.random.default_rng(0)
+    time = np.arange(int(seconds * RATE)) / RATE
+    return 0.1 * rng.standard_normal(len(time)) * (time % 0.4 < 0.2)
+
+
+@pytest.mark.parametrize("rate", [8000, 12000, 16000, 20000])
+def test_an_earlier_lower_rate_is_found(rate):
+    low = soxr.resample(syllables_of_noise(), RATE, rate)
+    found = measure_bandwidth(soxr.resample(low, rate, RATE), RATE)
+    assert 0.88 * rate / 2 < found <= 1.02 * rate / 2
+
+
+def test_a_full_band_is_half_the_sample_rate():
+    assert measure_bandwidth(syllables_of_noise(), RATE) == RATE / 2
+
+
+@pytest.mark.parametrize("samples", [np.zeros(RATE), np.ones(10)])
+def test_silent_and_short_recordings_count_as_full(samples):
+    assert measure_bandwidth(samples, RATE) == RATE / 2
+
+
+def test_each_clip_has_its_own_cutoff():
+    wavs = torch.randn(2, 1, 4800)
+    filtered = low_pass(wavs, torch.tensor([6000.0, 12000.0]), RATE)
+    spectra = torch.fft.rfft(filtered).abs()
+    hz = torch.fft.rfftfreq(4800, 1 / RATE)
+    assert spectra[0, :, hz > 6000].max() < 1e-2
+    assert torch.allclose(filtered[1], wavs[1], atol=1e-5)
+
+
+def test_full_bands_are_not_filtered():
+    wavs = torch.randn(2, 1, 480)
+    assert low_pass(wavs, torch.tensor([12000.0, 12000.0]), RATE) is wavs
+
+
+def test_a_voice_with_little_above_is_measured():
+    wav = voice(np.random.default_rng(0), 1.0)
+    assert 0 < measure_bandwidth(wav, 16000) <= 8000

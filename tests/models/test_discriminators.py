@@ -1,0 +1,33 @@
+"""Discriminators.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import torch
+from torchaudio.functional import resample
+
+from miipher2.models.discriminators import (
+    FrameDiscriminator,
+    ResampledDiscriminator,
+)
+
+
+def test_weights_of_the_lower_rate_give_the_same_scores(tmp_path):
+    plain = FrameDiscriminator(channels=2)
+    plain.save(tmp_path / "discriminator.safetensors")
+    other = ResampledDiscriminator(24000, 16000, channels=2)
+    other.load(tmp_path / "discriminator.safetensors")
+    wav = torch.randn(1, 1, 12000)
+    scores, features = other(wav)
+    expected, _ = plain(resample(wav, 24000, 16000))
+    for one, two in zip(scores, expected, strict=True):
+        assert torch.allclose(one, two, atol=1e-5)
+    assert len(features) == len(scores)
+
+
+def test_gradients_reach_the_higher_rate():
+    wav = torch.randn(1, 1, 12000, requires_grad=True)
+    scores, _ = ResampledDiscriminator(24000, 16000, channels=2)(wav)
+    sum(score.sum() for score in scores).backward()
+    assert wav.grad.shape == wav.shape and wav.grad.abs().sum() > 0
