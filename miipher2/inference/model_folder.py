@@ -5,6 +5,7 @@ Authors
 """
 
 import hashlib
+import logging
 import re
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from miipher2.errors import UserError
+
+logger = logging.getLogger("miipher2.inference")
 
 # Models that come with the package, and the default one
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -47,8 +50,9 @@ def find_model(source: str | Path | None = None) -> Path:
     Arguments
     ---------
     source : str or Path
-        A folder, the name of a model that comes with this package, or a
-        repository on the Hugging Face hub. None: the default model.
+        A folder, the ``output_folder`` of stage 2, the name of a model that
+        comes with this package, or a repository on the Hugging Face hub. None:
+        the default model.
 
     Returns
     -------
@@ -66,6 +70,7 @@ def find_model(source: str | Path | None = None) -> Path:
         return PRETRAINED / source
     folder = Path(source)
     if not folder.is_dir():
+        logger.info("%s: no such folder; looking on the hub", source)
         try:
             folder = Path(snapshot_download(str(source)))
         except (HfHubHTTPError, HFValidationError, OSError) as error:
@@ -74,11 +79,16 @@ def find_model(source: str | Path | None = None) -> Path:
                 f"{source}: neither a folder nor a repository on the hub "
                 f"({reason})"
             ) from None
-    if not (folder / HYPERPARAMS).is_file():
+    if (folder / "model" / HYPERPARAMS).is_file():
+        return folder / "model"
+    # SpeechBrain writes both files to the output folder of any training.
+    training = (folder / "env.log").exists()
+    if training or not (folder / HYPERPARAMS).is_file():
         raise UserError(
-            f"{folder}: not a restoration model: no {HYPERPARAMS}; "
-            "expected the folder 'model' in the output_folder of stage 2 "
-            "(python train.py hparams/vocoder.yaml ...)"
+            f"{folder}: not a restoration model: no model/{HYPERPARAMS} and "
+            f"no {HYPERPARAMS} of a model; expected the output_folder of "
+            "stage 2 (python train.py hparams/vocoder.yaml ...), which "
+            "contains the model when the stage has ended"
         )
     return folder
 

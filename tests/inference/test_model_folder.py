@@ -4,12 +4,16 @@ Authors
  * The miipher2 authors 2026
 """
 
+import logging
 import pydoc
 import shutil
 
+import pytest
 import soundfile
 from tiny_restorer import voice
 
+from miipher2.errors import UserError
+from miipher2.inference import model_folder
 from miipher2.inference.model_folder import (
     OLD_CLASSES,
     find_model,
@@ -98,3 +102,27 @@ def test_current_names_are_not_changed():
     """Nor are arguments, which other classes may name like old ones."""
     text = "a: !new:miipher2.models.backbone.SSLBackbone\n  keep: True\n"
     assert update_names(text) == text
+
+
+def test_output_folder_of_training_has_the_model_inside(tmp_path):
+    for name in ("hyperparams.yaml", "env.log"):
+        (tmp_path / name).write_text("# of training")
+    with pytest.raises(UserError, match="contains the model when the stage"):
+        find_model(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "hyperparams.yaml").write_text("# of a model")
+    assert find_model(tmp_path) == tmp_path / "model"
+    assert find_model(tmp_path / "model") == tmp_path / "model"
+
+
+def test_unknown_model_names_where_it_was_looked_for(monkeypatch, caplog):
+    def no_hub(name):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(model_folder, "snapshot_download", no_hub)
+    with (
+        caplog.at_level(logging.INFO, "miipher2.inference"),
+        pytest.raises(UserError, match="results/1: neither .* not known"),
+    ):
+        find_model("results/1")
+    assert "results/1: no such folder; looking on the hub" in caplog.text

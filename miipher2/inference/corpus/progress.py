@@ -61,7 +61,8 @@ class Progress:
             total=self.total,
             unit_scale=True,
             disable=quiet or not self.terminal,
-            bar_format="{percentage:3.0f}%|{bar:20}| {desc}, {remaining} left",
+            desc="starting",
+            bar_format="{percentage:3.0f}%|{bar}| {desc}, {remaining} left",
         )
 
     def __enter__(self):
@@ -84,13 +85,13 @@ class Progress:
             Duration of the audio.
         """
         with self.lock:
-            # The parts of a file are rounded; tqdm warns above the total.
-            size = min(size, self.total - self.size)
             self.seconds += seconds
-            self.size += size
+            # Sums of parts are rounded; tqdm accepts no more than the total.
+            self.size = min(self.total, self.size + size)
             status = f"{self.speed()}, {self.counts['failed']} failed"
             self.bar.set_description_str(status, refresh=False)
-            self.bar.update(size)
+            self.bar.n = self.size
+            self.bar.update(0)
             elapsed = time.monotonic() - self.last_line
             if not self.terminal and elapsed > LINE_SECONDS:
                 self.last_line = time.monotonic()

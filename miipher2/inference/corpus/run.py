@@ -218,9 +218,10 @@ def _restore_items(restorer, items, journal, arguments, started):
             missing, settings, report, progress.advance, arguments, restorer
         )
     rows = journal.finish()
-    if items and not missing:
-        logger.info("nothing to restore: all done before")
-    _summarise(progress, arguments.output)
+    if items and not missing and not ended:
+        logger.info("nothing to restore: all in %s", arguments.output)
+    else:
+        _summarise(progress, arguments.output)
     if "WORLD_SIZE" not in os.environ:
         return 1 if progress.counts["failed"] else 0
     # torchrun kills all processes when one exits with an error. Hence only

@@ -9,6 +9,8 @@ import logging
 import sys
 from pathlib import Path
 
+import pytest
+
 from miipher2.inference.corpus.progress import Progress, logging_to
 from miipher2.inference.items import Item, Row
 
@@ -39,6 +41,22 @@ def test_lines_above_the_bar(monkeypatch, capsys):
     assert lines[:2] == ["failed: a\\n.wav: empty", "during"]
     assert "100%" in lines[2] and "1.0 h at " in lines[2]
     assert "1 failed, 00:00 left" in lines[2]
+
+
+@pytest.mark.parametrize("size", [0, 8])
+def test_parts_above_the_total(monkeypatch, recwarn, size):
+    """The size of a file may grow, and parts of it are rounded."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("COLUMNS", "80")
+    with Progress([Item("a", Path("a"), "a", size)], 16000) as progress:
+        progress.bar.mininterval = 0
+        for _ in range(4):
+            progress.advance(0.3 + size / 3, 1000.0)
+    shown = sys.stderr.getvalue()
+    assert " 0%|" in shown and "| starting, ? left" in shown
+    assert "100%|" in shown and "00:00 left" in shown
+    assert "-00:00" not in shown and not recwarn
+    assert max(map(len, shown.split("\r"))) <= 80
 
 
 def test_errors_go_to_stderr_and_the_rest_to_stdout(capsys, tmp_path):
