@@ -40,8 +40,9 @@ class Events(AdditiveNoise):
         super().__init__(snr_db, sample_rate)
         if not 0 < hz[0] <= hz[1] < sample_rate / 2:
             raise UserError(
-                f"hz {list(hz)}: expected [lowest, highest] above 0 and below "
-                f"half the sample rate of {sample_rate} Hz"
+                f"{type(self).__name__}: hz: expected [lowest, highest] above "
+                f"0 and below half the sample rate of {sample_rate} Hz, found "
+                f"{list(hz)}"
             )
         self.sources = sources
         self.seconds = seconds

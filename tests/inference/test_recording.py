@@ -129,6 +129,10 @@ def encode(path, codec, wav, rate=48000, pictures=False):
         ("a.webm", "libopus", False),
         ("a.mp4", "aac", True),
         ("A.MKV", "aac", True),
+        ("a.m2ts", "aac", True),
+        ("a.flv", "aac", False),
+        ("a.3g2", "aac", False),
+        ("a.wv", "wavpack", False),
     ],
 )
 def test_formats_of_pyav(tmp_path, name, codec, pictures):
@@ -138,6 +142,23 @@ def test_formats_of_pyav(tmp_path, name, codec, pictures):
     assert recording.seconds == pytest.approx(3, abs=0.05)
     expected = measured_array(voice(3, 48000))
     assert recording.loudness[1] == pytest.approx(expected, abs=0.6)
+
+
+def test_spaces_and_dots_after_the_suffix(tmp_path):
+    encode(tmp_path / "a.m4a", "aac", voice(1, 48000))
+    path = (tmp_path / "a.m4a").rename(tmp_path / "a.m4a. ")
+    assert measured(path).seconds == pytest.approx(1, abs=0.05)
+
+
+def test_a_header_without_a_length_is_noted(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, voice(1, 16000), 16000)
+    content = bytearray(path.read_bytes())
+    content[4:8] = content[40:44] = bytes(4)
+    path.write_bytes(content)
+    recording = measured(path)
+    assert recording.seconds == 1.0 and len(joined(recording)) == 16000
+    assert recording.note.startswith("its header gives no length; read to")
 
 
 def test_a_video_without_audio(tmp_path):
