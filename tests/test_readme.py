@@ -1,20 +1,26 @@
 """The commands of README.md run, one after the other, in one copy of the clone.
 
 They run as written but for the changes in ``CHANGES`` and the arguments in
-``SETTINGS``, which make them small. What is not run is in ``NOT_RUN``.
+``SETTINGS``, which make them small. What is not run is in ``NOT_RUN``. Each
+command is a process of its own, forked from one that has imported the large
+packages, as importing them would take most of the time.
 
 Authors
  * The miipher2 authors 2026
 """
 
+import multiprocessing
 import os
 import re
+import runpy
+import shlex
 import shutil
-import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import soundfile
+import torch
 from tiny_runs import ROOT
 
 PAGE = (ROOT / "README.md").read_text("utf-8")
@@ -63,6 +69,16 @@ NOT_RUN = {
     "precision=bf16": "an option of the commands above",
 }
 
+
+PRELOADED = [
+    "torch",
+    "torchaudio",
+    "transformers.models.hubert.modeling_hubert",
+    "speechbrain.core",
+    "speechbrain.lobes.models.HifiGAN",
+    "scipy.signal",
+    "soundfile",
+]
 
 # What the Python example supposes
 PYTHON = """
@@ -120,36 +136,41 @@ def clone(tmp_path):
         assert f"--{option}={value}" in text
         text = text.replace(f"--{option}={value}", f"--{option}=2")
     quickstart.write_text(text, "utf-8")
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    starts = {
-        "python": f'exec "{sys.executable}" "$@"',
-        "miipher2": f'exec "{sys.executable}" -m miipher2 "$@"',
-        "pip": "exit 0",
-        "pytest": "exit 0",
-    }
-    for name, start in starts.items():
-        (programs / name).write_text(f"#!/bin/sh\n{start}\n")
-        (programs / name).chmod(0o755)
     return tmp_path
 
 
+def start(folder, words, output):
+    """Run a program with its arguments in the copy, in this process."""
+    with open(output, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(folder)
+    os.environ["PYTHONPATH"] = str(folder)
+    torch.set_num_threads(1)
+    sys.path.insert(0, str(folder))
+    program, *arguments = words
+    if program == "python":
+        sys.argv = arguments
+        sys.path.insert(0, str(Path(arguments[0]).parent))
+        runpy.run_path(arguments[0], run_name="__main__")
+    else:
+        sys.argv = words
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+
+
 def run(folder, command):
-    """Run a shell command in the copy, with this Python and its package."""
-    environment = {
-        **os.environ,
-        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": str(folder),
-        "OMP_NUM_THREADS": "1",
-    }
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, command + done.stdout + done.stderr
+    """Run the programs of a command, joined by &&, and check that they succeed."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    for part in command.split(" && "):
+        words = shlex.split(part, comments=True)
+        if words[0] in NOT_RUN:
+            continue
+        output = folder / "output.txt"
+        process = context.Process(target=start, args=(folder, words, output))
+        process.start()
+        process.join()
+        assert process.exitcode == 0, part + "\n" + output.read_text("utf-8")
 
 
 def test_changes_and_settings_are_used():
@@ -163,7 +184,8 @@ def test_changes_and_settings_are_used():
 
 
 @pytest.mark.slow
-def test_commands_run_one_after_the_other(clone):
+def test_commands_run_one_after_the_other(clone, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     for command in commands():
         run(clone, small(command))
     (example,) = code("python")
