@@ -50,6 +50,8 @@ def speech_dataset(
     max_clips=None,
     pitch=None,
     input_level=None,
+    narrow_share=0.0,
+    no_speech=None,
 ):
     """Create the dataset of one manifest.
 
@@ -57,11 +59,13 @@ def speech_dataset(
     ---------
     csv : str
         Manifest with ``ID, duration, wav`` and optionally ``noisy_wav``
-        (a recorded degraded version) or ``target_wav`` (a denoised version).
+        (a recorded degraded version), ``target_wav`` (a denoised version) and
+        ``bandwidth`` in Hz.
     data_root : str
         Replaces ``$data_root`` in the manifest.
     degrade : miipher2.degrade.Chain
-        Degrades the clips that have no ``noisy_wav``.
+        Degrades the clips that have no ``noisy_wav``, at 16 kHz or at
+        ``sample_rate``.
     segment_seconds : float
         Length of the random crops; shorter clips are used in full.
     sample_rate : int
@@ -79,28 +83,49 @@ def speech_dataset(
     input_level : dict
         Arguments of ``SpeechLevel.gain`` for the speech and the degraded
         input. None: its defaults.
+    narrow_share : float
+        Share of the clips whose ``recording`` has no frequencies above 8 kHz,
+        for a chain above 16 kHz.
+    no_speech : miipher2.degrade.NoSpeech
+        If given, replaces a share of the clips by noise; their target is
+        silence.
 
     Returns
     -------
     EpochDataset
-        Items with ``id``, ``kind``, ``clean``, ``noisy``, ``target`` and
-        ``cut``, a random number in [0, 1) for cropping features.
+        Items with ``id``, ``kind``, ``clean``, ``noisy``, ``target``, ``cut``,
+        a random number in [0, 1) for cropping features, and ``bandwidth``, in
+        Hz. If ``sample_rate`` is not 16 kHz, also ``recording``, the degraded
+        side at that rate.
     """
     rows = read_manifest(csv, data_root)
     chains = _chains_by_kind(degrade, kinds, "noisy_wav" in rows[0])
     if max_clips is not None:
         rows = rows[:: -(-len(rows) // max(1, max_clips))]
-    optional = {"noisy_wav": None, "target_wav": None, "epoch": 0}
+    optional = {
+        "noisy_wav": None,
+        "target_wav": None,
+        "bandwidth": sample_rate / 2,
+        "epoch": 0,
+    }
     data = {
         f"{kind}/{row['ID']}": {**optional, **row, "kind": kind}
         for kind in chains
         for row in rows
     }
     clips = SpeechClips(
-        chains, segment_seconds, sample_rate, seed, pitch, input_level
+        chains,
+        segment_seconds,
+        sample_rate,
+        seed,
+        pitch,
+        input_level,
+        narrow_share,
+        no_speech,
     )
     dataset = EpochDataset(data, [clips.pipeline()])
-    keys = ["id", "kind", "clean", "noisy", "target", "cut"]
+    keys = ["id", "kind", "clean", "noisy", "target", "cut", "bandwidth"]
+    keys += ["recording"] * (sample_rate != SSL_RATE)
     dataset.set_output_keys(keys + ["pitch"] * (pitch is not None))
     return dataset
 
@@ -148,6 +173,15 @@ class SpeechClips:
         If given, loads the pitch of the clean speech.
     input_level : dict
         Arguments of ``SpeechLevel.gain``. None: its defaults.
+    narrow_share : float
+        See ``speech_dataset``.
+    no_speech : miipher2.degrade.NoSpeech
+        See ``speech_dataset``.
+
+    Raises
+    ------
+    UserError
+        If the chains have another sample rate.
     """
 
     def __init__(
@@ -158,22 +192,34 @@ class SpeechClips:
         seed,
         pitch=None,
         input_level=None,
+        narrow_share=0.0,
+        no_speech=None,
     ):
+        self.chain_rate = next(iter(chains.values())).sample_rate
+        if self.chain_rate not in (SSL_RATE, sample_rate):
+            raise UserError(
+                f"degrade: sample_rate {self.chain_rate} Hz; expected that of "
+                f"the backbone, {SSL_RATE} Hz, or of the vocoder, "
+                f"{sample_rate} Hz"
+            )
         self.chains = chains
         self.segment_seconds = segment_seconds
         self.sample_rate = sample_rate
         self.seed = seed
         self.pitch = pitch
         self.input_level = input_level or {}
+        self.narrow_share = narrow_share
+        self.no_speech = no_speech
 
     def pipeline(self):
         """Return ``load`` as a dynamic item of SpeechBrain."""
         columns = ("wav", "noisy_wav", "target_wav", "duration")
-        outputs = provides("clean", "noisy", "target", "cut", "pitch")
-        return takes("ID", "kind", "epoch", *columns)(outputs(self.load))
+        outputs = ("clean", "noisy", "target", "cut", "recording", "pitch")
+        load = provides(*outputs)(self.load)
+        return takes("ID", "kind", "epoch", *columns)(load)
 
     def load(self, name, kind, epoch, wav, noisy_wav, target_wav, duration):
-        """Yield ``clean``, ``noisy``, ``target``, ``cut`` and ``pitch``."""
+        """Yield the outputs of ``pipeline``."""
         rng = generator(self.seed, epoch, name)
         latest = max(0.0, duration - self.segment_seconds)
         crop = {
@@ -190,24 +236,58 @@ class SpeechClips:
             target = match_length(
                 target, source, self.sample_rate, target_wav, wav
             )
-        if noisy_wav is None:
+        if self.no_speech and rng.random() < self.no_speech.share:
+            clean, noisy, target = self.replace(source, rng)
+        elif noisy_wav is None:
             chain = self.chains[kind]
             clean, noisy, target = self.degrade(chain, source, target, rng)
         else:
-            clean = to_ssl_rate(target, self.sample_rate)
-            noisy = read_audio(noisy_wav, SSL_RATE, **crop) * gain
-            noisy = pad(noisy, (0, len(clean)))[: len(clean)]
+            clean = change_rate(target, self.sample_rate, self.chain_rate)
+            noisy = read_audio(noisy_wav, self.chain_rate, **crop) * gain
+            noisy = fit_length(noisy, len(clean))
         # as in restoration, the input has a fixed speech level
-        level = SpeechLevel.of(noisy, SSL_RATE)
+        level = SpeechLevel.of(noisy, self.chain_rate)
         noisy = noisy * level.gain(**self.input_level)
-        yield clean
-        yield noisy
+        narrow = change_rate(noisy, self.chain_rate, SSL_RATE)
+        yield change_rate(clean, self.chain_rate, SSL_RATE)
+        yield narrow
         yield target
         yield cut
+        if self.chain_rate != self.sample_rate or (
+            rng.random() < self.narrow_share
+        ):
+            noisy = change_rate(narrow, SSL_RATE, self.sample_rate)
+        yield fit_length(noisy, len(target))
         if self.pitch is not None:
-            seconds = len(target) / self.sample_rate
-            frames = math.ceil(seconds / self.pitch.frame_seconds)
-            yield self.pitch(wav, crop["start"], frames)
+            yield self.load_pitch(wav, crop["start"], target)
+
+    def load_pitch(self, wav, start, target):
+        """Return the pitch of a crop, unvoiced if its target is silence."""
+        seconds = len(target) / self.sample_rate
+        frames = math.ceil(seconds / self.pitch.frame_seconds)
+        pitch = self.pitch(wav, start, frames)
+        if not target.any():
+            pitch[:, 1] = 0.0
+        return pitch
+
+    def replace(self, source, rng):
+        """Replace a clip by noise, and its target by silence.
+
+        Arguments
+        ---------
+        source : torch.Tensor
+            The recording ``(time,)`` at ``sample_rate``.
+        rng : numpy.random.Generator
+            Source of all random choices.
+
+        Returns
+        -------
+        clean, noisy, target : torch.Tensor
+            See ``degrade``.
+        """
+        observed = change_rate(source, self.sample_rate, self.chain_rate)
+        noisy, _ = self.no_speech(observed, rng)
+        return torch.zeros_like(observed), noisy, torch.zeros_like(source)
 
     def degrade(self, chain, source, target, rng):
         """Degrade a clip.
@@ -226,27 +306,33 @@ class SpeechClips:
         Returns
         -------
         clean, noisy : torch.Tensor
-            ``(time,)`` at 16 kHz.
+            ``(time,)`` at the chain's rate.
         target : torch.Tensor
             ``(time,)`` at ``sample_rate``.
         """
-        observed = clean = to_ssl_rate(source, self.sample_rate)
+        rates = self.sample_rate, self.chain_rate
+        observed = clean = change_rate(source, *rates)
         denoised = target is not source
         if denoised:
-            clean = to_ssl_rate(target, self.sample_rate)
+            clean = change_rate(target, *rates)
         clean, noisy, drawn = chain.pair(observed, rng, target=clean)
         # Use the denoised target only if noise or reverberation was added:
         # other degradations leave the recording's own noise audible
         if denoised and not chain.added_sound(drawn):
             clean, target = observed, source
-        if self.sample_rate == SSL_RATE:
+        if self.sample_rate == self.chain_rate:
             target = clean
         return clean, noisy, target
 
 
-def to_ssl_rate(wav, sample_rate):
-    """Resample a waveform ``(time,)`` to the rate of the backbones."""
-    return torch.from_numpy(resample(wav.numpy(), sample_rate, SSL_RATE))
+def change_rate(wav, sample_rate, new_rate):
+    """Resample a waveform ``(time,)``."""
+    return torch.from_numpy(resample(wav.numpy(), sample_rate, new_rate))
+
+
+def fit_length(wav, time):
+    """Trim a waveform ``(time,)``, or pad it with zeros at the end."""
+    return pad(wav, (0, time - len(wav)))
 
 
 def match_length(wav, reference, sample_rate, path, reference_path):

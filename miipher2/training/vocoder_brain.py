@@ -12,6 +12,7 @@ from speechbrain.utils.logger import get_logger
 from torch.nn.functional import pad
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from miipher2.dataio.bandwidth import low_pass
 from miipher2.training.step_brain import StepBrain
 
 logger = get_logger(__name__)
@@ -27,6 +28,8 @@ class VocoderBrain(StepBrain):
     (Miipher-2, section 3) or, with ``train_adapters``, adapters that are
     trained with the vocoder. The first ``mel_steps`` use the spectral loss
     alone, which takes a fraction of the time of an adversarial step.
+
+    Prediction and target are compared below the bandwidth of the recording.
 
     A vocoder that ``needs_pitch`` gets the pitch of the clean speech, one that
     ``needs_recording`` the degraded speech with the restored features.
@@ -45,6 +48,9 @@ class VocoderBrain(StepBrain):
         Steps on features of clean speech.
     mel_steps : int
         Steps without the discriminator.
+    ssl_loss : callable
+        If given, a further loss between predicted and target waveforms
+        ``(batch, time)``, such as ``SSLLoss``.
     train_adapters : bool
         Whether to train the cleaner's adapters on restored features.
     average_decay : float
@@ -66,6 +72,7 @@ class VocoderBrain(StepBrain):
         vocoder_frames,
         pretrain_steps,
         mel_steps=0,
+        ssl_loss=None,
         train_adapters=False,
         average_decay=0.0,
         valid_samples=4,
@@ -80,6 +87,7 @@ class VocoderBrain(StepBrain):
         self.vocoder_frames = vocoder_frames
         self.pretrain_steps = pretrain_steps
         self.mel_steps = mel_steps
+        self.ssl_loss = ssl_loss
         self.train_adapters = train_adapters
         if train_adapters:
             self.checkpointer.add_recoverable("cleaner", self.modules.cleaner)
@@ -169,7 +177,10 @@ class VocoderBrain(StepBrain):
         target = batch.target.data.to(self.device)
         generator = self.unwrap(self.modules.generator)
         if generator.needs_recording and self.phase == "restored":
-            inputs["recording"] = batch.noisy.data.to(self.device)
+            ssl_rate = self.unwrap(self.modules.cleaner).sample_rate
+            same_rate = generator.sample_rate == ssl_rate
+            recording = batch.noisy if same_rate else batch.recording
+            inputs["recording"] = recording.data.to(self.device)
         if stage == sb.Stage.TRAIN:
             if generator.needs_pitch:
                 inputs["pitch"] = batch.pitch.data.to(self.device)
@@ -180,6 +191,13 @@ class VocoderBrain(StepBrain):
         predicted = predicted.float()
         missing = predicted.shape[1] - target.shape[1]  # trims if negative
         target = pad(target, (0, missing))
+        cutoff_hz = torch.tensor([float(hz) for hz in batch.bandwidth])
+        predicted, target = (
+            low_pass(wav, cutoff_hz, generator.sample_rate)
+            for wav in (predicted, target)
+        )
+        if self.ssl_loss is not None and stage == sb.Stage.TRAIN:
+            own_loss = own_loss + self.ssl_loss(predicted, target)
         return predicted[:, None], target[:, None], own_loss
 
     def segments(self, batch, inputs, target):
