@@ -10,7 +10,8 @@ import pytest
 from tiny_runs import ROOT
 
 HPARAMS = ROOT / "hparams"
-YAMLS = sorted([*HPARAMS.glob("*.yaml"), *HPARAMS.glob("compact/*.yaml")])
+FOLDERS = (".", "compact", "whisper24")
+YAMLS = sorted(p for f in FOLDERS for p in HPARAMS.glob(f"{f}/*.yaml"))
 RUN_OPTIONS = {
     "ckpt_interval_minutes",
     "eval_precision",
