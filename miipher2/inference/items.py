@@ -120,6 +120,8 @@ class Row:
         Row
         """
         row = cls(item.ID, os.path.abspath(item.input), item.output, **fields)
+        if item.status:
+            row.status, row.reason = item.status, item.reason
         row.set_input_version(item)
         return row
 

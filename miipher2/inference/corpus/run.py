@@ -212,7 +212,7 @@ def _restore_items(restorer, items, journal, arguments, started):
                 progress.end(row)
 
         for item in ended:
-            report(Row.of(item, status=item.status, reason=item.reason))
+            report(Row.of(item))
         engine = ray_engine if arguments.engine == "ray" else local
         engine.run(
             missing, settings, report, progress.advance, arguments, restorer

@@ -15,7 +15,11 @@ from typing import NamedTuple
 
 from miipher2.dataio.atomic import atomic_write
 from miipher2.dataio.digest import digest
-from miipher2.dataio.formats import RECORDING_SUFFIXES, has_suffix
+from miipher2.dataio.formats import (
+    RECORDING_SUFFIXES,
+    UNREADABLE_SUFFIXES,
+    has_suffix,
+)
 from miipher2.dataio.output_names import unique_stems
 from miipher2.errors import UserError
 from miipher2.inference.items import Item, Row
@@ -107,6 +111,8 @@ class TarJob:
         Row of the tar.
     rows : list of Row
         Rows of its recordings. ``write`` sets their names in the tars.
+    skipped : list of Row
+        Rows of its audio files in formats that are not read.
     """
 
     def __init__(self, item, folder, suffix):
@@ -120,7 +126,7 @@ class TarJob:
         self.temporary = self.path.with_name(name)
         self.members = {}
         self.row = Row.of(item)
-        self.rows = []
+        self.rows, self.skipped = [], []
         self.started = time.monotonic()
 
     def extract(self, stop):
@@ -145,6 +151,9 @@ class TarJob:
         for key, sample in self._samples():
             if stop.is_set():
                 raise Stopped
+            self._skip(
+                [n for n in sample if has_suffix(n, UNREADABLE_SUFFIXES)]
+            )
             names = [n for n in sample if has_suffix(n, RECORDING_SUFFIXES)]
             for name, stem in unique_stems(names).items():
                 if name in self.members:
@@ -166,6 +175,15 @@ class TarJob:
         # The sizes add up to that of the tar, which may be compressed.
         scale = self.item.size / max(1, sum(item.size for item in items))
         return [item._replace(size=scale * item.size) for item in items]
+
+    def _skip(self, names):
+        """Add the rows of audio files in formats that are not read."""
+        for name in names:
+            row = Row.of(self.item, status="skipped")
+            row.reason = "its format is not read; copied unchanged"
+            for column in ("ID", "input", "output"):
+                setattr(row, column, f"{getattr(row, column)}/{name}")
+            self.skipped.append(row)
 
     def write(self):
         """Write the output tar, unless no recording was restored."""

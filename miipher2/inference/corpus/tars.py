@@ -171,10 +171,11 @@ class TarJobs:
         except TarFailed as error:
             job.row.status, job.row.reason = "failed", str(error)
             job.rows.clear()
+            job.skipped.clear()
         finally:
             job.clean()
         self.jobs.remove(job)
         job.row.seconds_spent = round(time.monotonic() - job.started, 3)
         job.row.finished = now()
-        for row in (*job.rows, job.row):
+        for row in (*job.rows, *job.skipped, job.row):
             self.report(row)

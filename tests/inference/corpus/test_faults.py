@@ -31,6 +31,7 @@ from miipher2.inference.corpus.journal import Journal
 from miipher2.inference.corpus.manifest import read_rows
 from miipher2.inference.corpus.pipeline import Pipeline
 from miipher2.inference.corpus.workers import WorkerPool
+from miipher2.inference.items import Row
 from miipher2.inference.job import Settings
 
 
@@ -53,7 +54,10 @@ def run(restorer, folder, output, pipeline_class=Pipeline, workers=2):
             lambda size, seconds: None,
             workers,
         )
-        pipeline.run(items)
+        pipeline.run(item for item in items if not item.status)
+        for item in items:
+            if item.status:
+                journal.append(Row.of(item))
         return {row.ID: row for row in journal.finish()}
 
 
@@ -109,7 +113,7 @@ def test_missing_permissions(restorer, open_folder):
     assert rows["a/secret.wav"].reason == "Permission denied"
     assert (rows["c"].status, rows["c"].reason) == (
         "failed",
-        "Permission denied",
+        "cannot be listed: Permission denied",
     )
     assert (
         rows["b/nowhere.wav"].reason == "cannot be written: Permission denied"

@@ -284,6 +284,7 @@ def test_failed_samples_are_left_out(restore, tmp_path, capsys):
         "bad.txt": b"bad",
         "pair.a.wav": b"",
         "pair.b.flac": audio(),
+        "text.raw": b"audio without a header",
         "text.txt": b"no recording at all",
         "z.a.WAV": audio(suffix="wav"),
         "z.b.flac": audio(),
@@ -294,7 +295,7 @@ def test_failed_samples_are_left_out(restore, tmp_path, capsys):
     code, rows = restore(tar)
     assert code == 1
     assert list(read_tar(tmp_path / "out/in.tar")) == [
-        *("a.txt", "a.wav", "text.txt"),
+        *("a.txt", "a.wav", "text.raw", "text.txt"),
         *("z.a.wav", "z.b.wav", "z.c.d.mp3.wav", "z.c.d.ogg.wav"),
     ]
     assert rows["in.tar"].status == "done"
@@ -310,9 +311,13 @@ def test_failed_samples_are_left_out(restore, tmp_path, capsys):
             "skipped",
             "left out with pair.a.wav of the same sample",
         ),
+        "in.tar/text.raw": (
+            "skipped",
+            "its format is not read; copied unchanged",
+        ),
     }
     captured = capsys.readouterr()
-    assert "5 restored, 2 failed, 1 skipped" in captured.out
+    assert "5 restored, 2 failed, 2 skipped" in captured.out
     assert f"failed: {tar}/bad.flac: cannot be read" in captured.err
 
 
