@@ -96,7 +96,11 @@ def main(argv=None):
                 copies[wav] = folder / f"{len(copies)}.flac"
                 denoised = torch.from_numpy(reduce_noise(samples, rate))
                 write_audio(copies[wav], denoised.clamp(-1, 1), rate)
-            columns = {name: row[name] for name in COLUMNS}
+            columns = {
+                name: row[name]
+                for name in (*COLUMNS, "bandwidth")
+                if name in row
+            }
             target = str(copies[wav])
             denoised_rows.append({**columns, "wav": wav, "target_wav": target})
         write_manifest(folder / "manifest.csv", denoised_rows)

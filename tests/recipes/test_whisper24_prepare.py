@@ -1,0 +1,60 @@
+"""Manifests with a bandwidth, ``recipes/Whisper24/whisper24_prepare.py``.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import csv
+
+import numpy as np
+import pytest
+import soundfile
+
+from miipher2.dataio.manifests import read_manifest
+
+HEAD = ("path", "seconds", "sample_rate", "speaker", "split", "licence")
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Noise in syllables for each kind, split and licence."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for kind in ("speech24", "noise", "rir"):
+        for split in ("train", "valid"):
+            for licence in ("CC0 1.0", "GPL-2"):
+                path = f"{kind}/{split}/{licence[:2]}.wav"
+                (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+                time = np.arange(4 * 24000) / 24000
+                wav = 0.1 * rng.standard_normal(len(time)) * (time % 0.4 < 0.2)
+                soundfile.write(tmp_path / path, wav, 24000)
+                row = path, "4.0", "24000", "anna", split, licence
+                rows.append(dict(zip(HEAD, row, strict=True)))
+    with open(tmp_path / "manifest.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, HEAD)
+        writer.writeheader()
+        writer.writerows(rows)
+    return tmp_path
+
+
+def test_speech_has_its_bandwidth_and_the_gpl_is_excluded(
+    recipe, data, tmp_path, capsys
+):
+    recipe("Whisper24/whisper24_prepare.py").main(
+        [str(data), str(tmp_path / "out")]
+    )
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == sorted(
+        f"{name}.csv"
+        for name in (
+            *("train", "valid", "test", "noise", "noise_valid"),
+            *("rir", "rir_valid"),
+        )
+    )
+    rows = read_manifest(tmp_path / "out/train.csv", data)
+    assert {row["bandwidth"] for row in rows} == {12000.0}
+    assert {row["wav"] for row in rows} == {str(data / "speech24/train/CC.wav")}
+    assert len(rows) == 2  # twice for a speaker of less than 90 s
+    noise = read_manifest(tmp_path / "out/noise.csv", data)
+    assert "bandwidth" not in noise[0]
+    assert "excluded: speech, GPL-2" in capsys.readouterr().out
