@@ -1,0 +1,80 @@
+"""The documentation: links, what to install, and files that it shows.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import re
+
+import pytest
+import soundfile
+from tiny_runs import ROOT
+
+FOLDERS = ("docs", "examples", "recipes", "miipher2", "hparams", "benchmarks")
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(path for name in FOLDERS for path in (ROOT / name).rglob("*.md")),
+]
+TEXTS = [
+    *PAGES,
+    *(
+        path
+        for name in FOLDERS
+        for suffix in ("py", "yaml", "txt")
+        for path in (ROOT / name).rglob(f"*.{suffix}")
+    ),
+]
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.S)
+    return {
+        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.+)$", text, re.M)
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if link.startswith("http"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_extras_are_those_of_the_clone():
+    # miipher2 is in no package index
+    wrong = re.compile(r"pip install [\"']?miipher2\b")
+    assert not [p for p in TEXTS if wrong.search(p.read_text("utf-8"))]
+
+
+def test_folder_of_the_first_command_is_ignored():
+    lines = (ROOT / ".gitignore").read_text("utf-8").splitlines()
+    assert "/restored/" in lines
+
+
+def test_loss_of_words_is_on_the_first_screen():
+    head = (ROOT / "README.md").read_text("utf-8").splitlines()[:40]
+    assert "Do not use it where the wording matters" in "\n".join(head)
+    card = (ROOT / "docs" / "compact.md").read_text("utf-8")
+    assert "Do not use it where the wording matters" in card
+    assert len(card.splitlines()) < 60, "a card has one page"
+
+
+def test_examples_have_all_sides():
+    sides = [
+        sorted(path.name for path in (ROOT / "examples" / side).iterdir())
+        for side in ("noisy", "restored", "clean")
+    ]
+    assert len(sides[0]) == 3 and sides[0] == sides[1] == sides[2]
+    for name in sides[0]:
+        lengths = {
+            soundfile.info(ROOT / "examples" / side / name).frames
+            for side in ("noisy", "restored", "clean")
+        }
+        assert len(lengths) == 1
+    assert (ROOT / "docs" / "examples.png").exists()
