@@ -11,7 +11,6 @@ Authors
 import math
 
 import torch
-from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import provides, takes
 from torch.nn.functional import pad
 
@@ -21,22 +20,10 @@ from miipher2.dataio.manifests import read_manifest
 from miipher2.dataio.speech_level import SpeechLevel
 from miipher2.degrade import generator
 from miipher2.errors import UserError
+from miipher2.training.epoch_dataset import EpochDataset, UnusableClip
 
 SSL_RATE = 16000  # Hz, sample rate of all backbones
-
-
-class EpochDataset(DynamicItemDataset):
-    """A dataset that is indexed by ``(epoch, index)``.
-
-    The epoch is part of the index because every worker has its own copy of
-    the dataset, in which the main process cannot set it.
-    """
-
-    def __getitem__(self, key):
-        epoch, index = key
-        data_id = self.data_ids[index]
-        data_point = {**self.data[data_id], "id": data_id, "epoch": epoch}
-        return self.pipeline.compute_outputs(data_point)
+MIN_SECONDS = 0.02  # one frame
 
 
 def speech_dataset(
@@ -52,6 +39,7 @@ def speech_dataset(
     input_level=None,
     narrow_share=0.0,
     no_speech=None,
+    skip_bad_clips=False,
 ):
     """Create the dataset of one manifest.
 
@@ -89,6 +77,8 @@ def speech_dataset(
     no_speech : miipher2.degrade.NoSpeech
         If given, replaces a share of the clips by noise; their target is
         silence.
+    skip_bad_clips : bool
+        Whether to use the next clip for one that cannot be read.
 
     Returns
     -------
@@ -123,7 +113,7 @@ def speech_dataset(
         narrow_share,
         no_speech,
     )
-    dataset = EpochDataset(data, [clips.pipeline()])
+    dataset = EpochDataset(data, [clips.pipeline()], csv, skip_bad_clips)
     keys = ["id", "kind", "clean", "noisy", "target", "cut", "bandwidth"]
     keys += ["recording"] * (sample_rate != SSL_RATE)
     dataset.set_output_keys(keys + ["pitch"] * (pitch is not None))
@@ -227,12 +217,12 @@ class SpeechClips:
             "seconds": self.segment_seconds,
         }
         cut = rng.random()
-        source = read_audio(wav, self.sample_rate, **crop)
+        source = self.read(wav, self.sample_rate, **crop)
         level = SpeechLevel.of(source, self.sample_rate)
         gain = level.gain(**self.input_level)
         target = source = source * gain
         if target_wav is not None:
-            target = read_audio(target_wav, self.sample_rate, **crop) * gain
+            target = self.read(target_wav, self.sample_rate, **crop) * gain
             target = match_length(
                 target, source, self.sample_rate, target_wav, wav
             )
@@ -243,7 +233,7 @@ class SpeechClips:
             clean, noisy, target = self.degrade(chain, source, target, rng)
         else:
             clean = change_rate(target, self.sample_rate, self.chain_rate)
-            noisy = read_audio(noisy_wav, self.chain_rate, **crop) * gain
+            noisy = self.read(noisy_wav, self.chain_rate, **crop) * gain
             noisy = fit_length(noisy, len(clean))
         # as in restoration, the input has a fixed speech level
         level = SpeechLevel.of(noisy, self.chain_rate)
@@ -288,6 +278,26 @@ class SpeechClips:
         observed = change_rate(source, self.sample_rate, self.chain_rate)
         noisy, _ = self.no_speech(observed, rng)
         return torch.zeros_like(observed), noisy, torch.zeros_like(source)
+
+    @staticmethod
+    def read(path, sample_rate, start, seconds):
+        """Read a crop; see ``miipher2.dataio.audio.read_audio``.
+
+        Raises
+        ------
+        UnusableClip
+            If the file cannot be read or has no audio there.
+        """
+        try:
+            wav = read_audio(path, sample_rate, start, seconds)
+        except UserError as error:
+            raise UnusableClip(str(error)) from None
+        if len(wav) < MIN_SECONDS * sample_rate:
+            raise UnusableClip(
+                f"{path}: no audio at {start:.2f} s, where the manifest has "
+                "some; the file is shorter than its duration there"
+            )
+        return wav
 
     def degrade(self, chain, source, target, rng):
         """Degrade a clip.
@@ -345,7 +355,7 @@ def match_length(wav, reference, sample_rate, path, reference_path):
     """
     missing = len(reference) - len(wav)
     if abs(missing) > PAIR_TOLERANCE * sample_rate:
-        raise UserError(
+        raise UnusableClip(
             f"{path}: expected the length of {reference_path}, found "
             f"{abs(missing) / sample_rate:.3f} s "
             f"{'less' if missing > 0 else 'more'}"

@@ -23,7 +23,7 @@ class EndlessBatches:
 
     Arguments
     ---------
-    dataset : miipher2.training.dataset.EpochDataset
+    dataset : miipher2.training.epoch_dataset.EpochDataset
         Has the ``duration`` of every clip.
     seed : int
         Seed of the order.
@@ -39,7 +39,7 @@ class EndlessBatches:
 
     Example
     -------
-    >>> from miipher2.training.dataset import EpochDataset
+    >>> from miipher2.training.epoch_dataset import EpochDataset
     >>> clips = {str(i): {"duration": 2.0} for i in range(5)}
     >>> batches = iter(EndlessBatches(EpochDataset(clips), 1, 2, 2.0))
     >>> sorted(next(batches) + next(batches) + next(batches))
@@ -97,7 +97,7 @@ class StepLoader(LoopedLoader):
 
     Arguments
     ---------
-    dataset : miipher2.training.dataset.EpochDataset
+    dataset : miipher2.training.epoch_dataset.EpochDataset
         The clips.
     batches : EndlessBatches
         Their batches.
@@ -145,7 +145,7 @@ def training_loader(
 
     Arguments
     ---------
-    dataset : miipher2.training.dataset.EpochDataset
+    dataset : miipher2.training.epoch_dataset.EpochDataset
         The clips.
     seed : int
         The run's seed.
@@ -199,7 +199,7 @@ def validation_loader(dataset, batch_size, num_workers=0):
 
     Arguments
     ---------
-    dataset : miipher2.training.dataset.EpochDataset
+    dataset : miipher2.training.epoch_dataset.EpochDataset
         The clips.
     batch_size : int
         Clips per batch.

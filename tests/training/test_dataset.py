@@ -4,6 +4,8 @@ Authors
  * The miipher2 authors 2026
 """
 
+import shutil
+
 import numpy
 import pytest
 import soundfile
@@ -11,8 +13,10 @@ import torch
 
 from miipher2.dataio.audio import read_audio
 from miipher2.dataio.speech_level import SpeechLevel
-from miipher2.degrade import Chain, Hum, Level, Reverb
+from miipher2.degrade import Chain, Clipping, Hum, Level, Reverb
 from miipher2.errors import UserError
+from miipher2.training.dataset import speech_dataset
+from miipher2.training.loaders import validation_loader
 
 
 def same(one, other):
@@ -151,3 +155,67 @@ def test_unreadable_audio_is_reported(tmp_path):
     soundfile.write(tmp_path / "nan.wav", nan, 16000, subtype="FLOAT")
     with pytest.raises(UserError, match="NaN"):
         read_audio(tmp_path / "nan.wav", 16000)
+
+
+@pytest.fixture
+def broken(manifest, corpus, tmp_path):
+    """Copy the corpus; break files by ``broken(name, how)``."""
+    shutil.copytree(corpus / "speech", tmp_path / "speech")
+
+    def make(name, how="missing", **options):
+        path = tmp_path / "speech/train" / name
+        if how == "missing":
+            path.unlink()
+        elif how == "truncated":
+            soundfile.write(path, numpy.zeros(160), 16000)
+        else:
+            path.write_bytes(b"not audio")
+        options = {"segment_seconds": 0.5, "sample_rate": 16000, **options}
+        chain = Chain({"clipping": (1.0, Clipping())})
+        return speech_dataset(
+            manifest, tmp_path, degrade=chain, seed=1, **options
+        )
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "how, reason",
+    [
+        ("missing", "no such file; looked for /"),
+        ("truncated", "no audio at"),
+        ("other", "cannot be read as audio"),
+    ],
+)
+def test_an_unusable_clip_names_file_and_line(how, reason, broken):
+    dataset = broken("train0/take1.wav", how)
+    with pytest.raises(UserError, match=reason) as error:
+        dataset[1, 1]
+    text = str(error.value)
+    assert "train.csv, line 3: " in text and "train0/take1.wav: " in text
+    assert "--skip_bad_clips=True" in text and "\n" not in text
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_unusable_clips_are_skipped_up_to_a_share(num_workers, broken, caplog):
+    dataset = broken("train0/take1.wav", skip_bad_clips=True)
+    assert dataset[1, 1]["id"] == "all/train1-take0"
+    loader = validation_loader(dataset, 2, num_workers)
+    ids = [name for batch in loader for name in batch.id]
+    assert len(ids) == 8 and ids[1] == ids[2] == "all/train1-take0"
+    assert int(dataset.bad.sum()) == 1
+    if not num_workers:  # workers have handlers of their own
+        assert "skipped (1 of 8 clips so far)" in caplog.text
+    dataset = broken("train1/take0.wav", skip_bad_clips=True)
+    with pytest.raises(UserError, match="2 of 8 clips cannot be used"):
+        list(validation_loader(dataset, 2, num_workers))
+
+
+def test_an_error_of_noise_is_not_skipped(broken, monkeypatch):
+    def fail(*args, **kwargs):
+        raise UserError("noise.wav: cannot be read as audio")
+
+    dataset = broken("train0/take1.wav", skip_bad_clips=True)
+    monkeypatch.setattr(Chain, "pair", fail)
+    with pytest.raises(UserError, match="^noise.wav"):
+        dataset[1, 0]

@@ -1,0 +1,83 @@
+"""A dataset whose items depend on the epoch, and clips that cannot be used.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import logging
+
+import torch
+from speechbrain.dataio.dataset import DynamicItemDataset
+
+from miipher2.dataio.tables import read_table
+from miipher2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+MAX_BAD_SHARE = 0.01  # of the clips of a manifest
+
+
+class UnusableClip(UserError):
+    """A clip of the manifest cannot be read or has too little audio."""
+
+
+class EpochDataset(DynamicItemDataset):
+    """A dataset that is indexed by ``(epoch, index)``.
+
+    The epoch is part of the index because every worker has its own copy of
+    the dataset, in which the main process cannot set it.
+
+    Arguments
+    ---------
+    data, dynamic_items
+        As for ``DynamicItemDataset``.
+    csv : str
+        The manifest, for messages.
+    skip_bad_clips : bool
+        Whether an ``UnusableClip`` is replaced by the next clip, for up to 1 %
+        of the clips. All of them are counted, those of workers, too.
+    """
+
+    def __init__(self, data, dynamic_items=(), csv="", skip_bad_clips=False):
+        super().__init__(data, dynamic_items)
+        self.csv = csv
+        self.skip_bad_clips = skip_bad_clips
+        self.bad = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+
+    def __getitem__(self, key):
+        epoch, index = key
+        while True:
+            data_id = self.data_ids[index]
+            data_point = {**self.data[data_id], "id": data_id, "epoch": epoch}
+            try:
+                return self.pipeline.compute_outputs(data_point)
+            except UnusableClip as error:
+                for item in self.pipeline.dynamic_items:
+                    item.reset()  # their generators ended with the error
+                self._skip(index, f"{self._location(data_id)}: {error}")
+            index = (index + 1) % len(self)
+
+    def _location(self, data_id):
+        """Return the manifest and the line of a clip."""
+        name = self.data[data_id]["ID"]
+        for line, row in read_table(self.csv, ("ID",), skipinitialspace=True):
+            if row["ID"] == name:
+                return f"{self.csv}, line {line}"
+        return self.csv
+
+    def _skip(self, index, reason):
+        if not self.skip_bad_clips:
+            raise UnusableClip(
+                f"{reason}; repair the file or its line, or leave such clips "
+                "out with --skip_bad_clips=True"
+            )
+        if self.bad[index]:
+            return
+        self.bad[index] = True
+        count, total = int(self.bad.sum()), len(self)
+        if count > max(1, MAX_BAD_SHARE * total):
+            raise UnusableClip(
+                f"{reason}; {count} of {total} clips cannot be used, at most "
+                f"{MAX_BAD_SHARE:.0%} are skipped: check the corpus"
+            )
+        logger.warning(f"{reason}; skipped ({count} of {total} clips so far)")
