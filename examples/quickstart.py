@@ -3,7 +3,7 @@
 Takes some minutes on two CPU cores. Adapters are trained from scratch on the
 backbone of the compact model (miipher2/pretrained/compact), whose vocoder is
 trained further, on a minute of speech. This shows how to train and restore, not
-the quality of the method.
+the quality of the method: the mel errors at the end may be worse than before.
 
     python examples/quickstart.py [OUTPUT_FOLDER]
 
@@ -15,6 +15,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from speechbrain.lobes.models.HifiGAN import L1SpecLoss
+
+from miipher2.dataio.audio import read_audio
+
+RATE = 16000  # Hz
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 MODEL = ROOT / "miipher2" / "pretrained" / "compact"
@@ -77,8 +82,40 @@ def main(output):
         "--model",
         output / "vocoder" / "model",
     )
-    for path in sorted(restored.glob("*.wav")):
-        print("restored:", path)
+    report(restored)
+
+
+def report(restored):
+    """Print the mel error of the recordings before and after restoration.
+
+    Arguments
+    ---------
+    restored : Path
+        Folder of the restored recordings.
+    """
+    before, after = [], []
+    print("\nMel error against the clean recording, lower is better:")
+    for path in sorted(restored.glob("valid_*.*")):
+        (clean,) = (EXAMPLES / "clean").glob(f"{path.stem}.*")
+        (noisy,) = (EXAMPLES / "noisy").glob(f"{path.stem}.*")
+        before.append(mel_error(noisy, clean))
+        after.append(mel_error(path, clean))
+        print(f"{path}: {before[-1]:.2f} before, {after[-1]:.2f} after")
+    before, after = (sum(errors) / len(errors) for errors in (before, after))
+    result = "better" if after < before else "worse"
+    print(
+        f"Mean: {before:.2f} before, {after:.2f} after restoration, which is "
+        f"{result}. This model was trained for 40 steps on a minute of speech, "
+        "compact, the default of `miipher2 restore`, on hours of it."
+    )
+
+
+def mel_error(path, reference):
+    """Return the mean absolute difference of log mel spectra at 16 kHz."""
+    wavs = [read_audio(file, RATE) for file in (path, reference)]
+    length = min(map(len, wavs))
+    loss = L1SpecLoss(sample_rate=RATE, mel_fmax=RATE / 2)
+    return float(loss(*(wav[None, None, :length] for wav in wavs)))
 
 
 if __name__ == "__main__":
