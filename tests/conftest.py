@@ -5,6 +5,7 @@ Authors
 """
 
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 
@@ -23,6 +24,18 @@ ROOT = Path(__file__).parents[1]
 def one_thread():
     """Use one thread: tests run in parallel, and tiny models gain nothing."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_log_handlers_of_training():
+    """Remove the handlers of a run, whose streams end with its test."""
+    yield
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if type(handler).__module__ in ("logging", "speechbrain.utils.logger"):
+            root.removeHandler(handler)
+            handler.close()
+    root.setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")
