@@ -19,12 +19,30 @@ import sys
 from pathlib import Path
 
 import speechbrain as sb
+import torch
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
 from miipher2.dataio.prepare import prepare_noise, prepare_rirs
 from miipher2.errors import UserError, one_line_errors
 from miipher2.inference.freed_memory import keep_freed_memory
-from miipher2.training.experiment import load_cleaner, load_hparams, start_from
+from miipher2.training.experiment import (
+    load_cleaner,
+    load_hparams,
+    stage_one_overrides,
+    start_from,
+)
+from miipher2.training.overrides import (
+    check_overrides,
+    describe_keys,
+    parse_overrides,
+    read_yaml,
+    resolved_yaml,
+)
+from miipher2.training.settings import (
+    check_resumed,
+    data_digests,
+    run_settings,
+)
 
 # YAMLs name prepare functions by module: folder_prepare.prepare_folder
 sys.path += map(str, Path(__file__).resolve().parent.glob("recipes/*"))
@@ -68,9 +86,54 @@ def load_weights(hparams):
         start_from(hparams, hparams["start_folder"])
 
 
+def check_device(name):
+    """Raise if a device is unknown or a GPU that is not there."""
+    try:
+        device = torch.device(name or "cpu")
+    except RuntimeError:
+        raise UserError(
+            f"--device={name}: expected cpu, cuda or cuda:NUMBER"
+        ) from None
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and count <= (device.index or 0):
+        raise UserError(
+            f"--device={name}: found {count} CUDA devices; give --device=cpu"
+        )
+
+
+def check_experiment(hparams_file, overrides):
+    """Check the command line before models are built and a hub is asked.
+
+    Returns
+    -------
+    overrides : str
+        With the backbone and the adapters of stage 1 for stage 2.
+    settings : dict
+        See ``run_settings``.
+    """
+    check_overrides(hparams_file, parse_overrides(overrides))
+    overrides = stage_one_overrides(hparams_file, overrides)
+    settings = run_settings(hparams_file, parse_overrides(overrides))
+    resolved = resolved_yaml(hparams_file, overrides)
+    check_resumed(
+        resolved["save_folder"],
+        "settings",
+        settings,
+        resolved["resume_with_other_data"],
+    )
+    return overrides, settings
+
+
 def main(arguments):
     """Prepare the data, train, evaluate and export the model."""
+    yamls = [name for name in arguments if name.endswith((".yaml", ".yml"))]
+    if yamls and {"-h", "--help"} & set(arguments):
+        print(describe_keys(yamls[0]))
+        print("\nSpeechBrain's run options: python train.py --help")
+        return
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
+    check_device(run_opts.device)
+    overrides, settings = check_experiment(hparams_file, overrides)
     hparams = load_hparams(hparams_file, overrides)
     load_weights(hparams)  # first, to report a wrong path before preparing data
     sb.utils.distributed.ddp_init_group(run_opts)
@@ -81,6 +144,11 @@ def main(arguments):
     )
 
     run_on_main(prepare, args=[hparams])
+    data = data_digests(hparams)
+    check_resumed(
+        hparams["save_folder"], "data", data, hparams["resume_with_other_data"]
+    )
+    hparams["checkpointer"].run = {"settings": settings, "data": data}
     train_set = hparams["train_set"]()
     valid_set = hparams["valid_set"]()
     test_set = hparams["test_set"]()
@@ -96,9 +164,7 @@ def main(arguments):
     )
     if brain.device == "cpu":
         keep_freed_memory()
-    train_loader = hparams["train_loader"](
-        train_set, grad_accumulation_factor=brain.grad_accumulation_factor
-    )
+    train_loader = hparams["train_loader"](train_set)
     hparams["checkpointer"].add_recoverable("loader", train_loader)
     brain.fit(
         hparams["epoch_counter"],
@@ -110,7 +176,8 @@ def main(arguments):
     # checkpoints of --debug are temporary and must not be exported
     temporary = brain.debug and not brain.debug_persistently
     if if_main_process() and not temporary:
-        print(hparams["export"](hparams, hparams_file, overrides))
+        line = hparams["export"](hparams, hparams_file, overrides)
+        print(brain.outcome(read_yaml(hparams_file)["max_steps"]), line)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Authors
  * The miipher2 authors 2026
 """
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -52,3 +53,19 @@ def arguments(stage, corpus, output, **overrides):
     options = [f"--{key}={value}" for key, value in options.items()]
     yaml = str(ROOT / "hparams" / f"{stage}.yaml")
     return [yaml, *options, "--noprogressbar"]
+
+
+def logged(folder, name, after=""):
+    """Return the values of a statistic in ``train_log.txt``, as text.
+
+    Arguments
+    ---------
+    folder : Path
+        The run's ``output_folder``.
+    name : str
+        The statistic.
+    after : str
+        Regular expression of what follows the value.
+    """
+    text = (folder / "train_log.txt").read_text()
+    return re.findall(rf"{name}: ([\d.e+-]+|nan){after}", text)

@@ -3,3 +3,10 @@
 Authors
  * The miipher2 authors 2026
 """
+
+import logging
+
+# SpeechBrain warns on import that it cannot save figures; none are saved
+logging.getLogger("speechbrain.utils.train_logger").addFilter(
+    lambda record: "torchvision" not in record.getMessage()
+)

@@ -29,6 +29,11 @@ class AdapterBrain(StepBrain):
         super().__init__(**step_brain)
         self.feature_loss = feature_loss
 
+    @property
+    def watched_key(self):
+        """The loss relative to that without adapters."""
+        return "ratio"
+
     def compute_forward(self, batch, stage):
         """Return predicted and target features ``(batch, frames, width)``."""
         noisy, lengths = batch.noisy

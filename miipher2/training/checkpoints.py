@@ -1,4 +1,4 @@
-"""A checkpointer that writes checkpoints atomically.
+"""A checkpointer that never resumes from an incomplete checkpoint.
 
 Authors
  * The miipher2 authors 2026
@@ -7,16 +7,29 @@ Authors
 import os
 import shutil
 
+import yaml
 from speechbrain.utils.checkpoints import METAFNAME, Checkpointer
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
+from speechbrain.utils.logger import get_logger
+
+from miipher2.dataio.atomic import write_text
+from miipher2.dataio.hparams import one_line
+from miipher2.errors import UserError
+from miipher2.training.settings import RUN
+
+logger = get_logger(__name__)
+
+SIZES = "sizes"  # entry of the meta file: size of every file in bytes
 
 
 class AtomicCheckpointer(Checkpointer):
-    """SpeechBrain's checkpointer, robust to a kill while it saves.
+    """SpeechBrain's checkpointer, safe against a kill while it saves.
 
     SpeechBrain recognises a checkpoint by its meta file, which it writes
     first, so a run that was killed while saving resumes from an incomplete
-    checkpoint. Here the meta file is renamed to its final name last.
+    checkpoint. Here the meta file is written when all others are on disk, and
+    has their sizes: a checkpoint with files of other sizes is set aside when a
+    run is resumed, and the one before it is loaded.
 
     Arguments
     ---------
@@ -24,6 +37,12 @@ class AtomicCheckpointer(Checkpointer):
         Folder of the checkpoints.
     recoverables : dict
         Name -> object to save.
+
+    Attributes
+    ----------
+    run : dict
+        Written to the meta file of every checkpoint as ``run``: settings and
+        data of the run, see ``miipher2.training.settings``.
 
     Example
     -------
@@ -35,17 +54,41 @@ class AtomicCheckpointer(Checkpointer):
     1
     """
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.run = {}
+
     def _save_checkpoint_metafile(self, fpath, meta, end_of_epoch=True):
-        partial = fpath.with_name(fpath.name + ".partial")
-        return super()._save_checkpoint_metafile(partial, meta, end_of_epoch)
+        self._writing = fpath.parent
+        return super()._save_checkpoint_metafile(
+            fpath.with_name(fpath.name + ".partial"),
+            {**meta, RUN: self.run},
+            end_of_epoch,
+        )
 
     def save_checkpoint(self, *args, **kwargs):
-        """Save a checkpoint; see ``Checkpointer.save_checkpoint``."""
-        checkpoint = super().save_checkpoint(*args, **kwargs)
-        ddp_barrier()
-        if if_main_process():
-            meta = checkpoint.path / METAFNAME
-            os.replace(meta.with_name(meta.name + ".partial"), meta)
+        """Save a checkpoint; see ``Checkpointer.save_checkpoint``.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written, for example to a full disk. Earlier
+            checkpoints are kept.
+        """
+        self._writing = self.checkpoints_dir
+        try:
+            checkpoint = super().save_checkpoint(*args, **kwargs)
+            ddp_barrier()
+            if if_main_process():
+                _complete(checkpoint)
+        except (OSError, RuntimeError) as error:  # torch.save: RuntimeError
+            if self._writing != self.checkpoints_dir:
+                shutil.rmtree(self._writing, ignore_errors=True)
+            raise UserError(
+                f"{self._writing}: this checkpoint cannot be written: "
+                f"{one_line(error)}; make room there and run the same command "
+                "again, which resumes from the checkpoint before it"
+            ) from error
         ddp_barrier()
         return checkpoint
 
@@ -56,10 +99,66 @@ class AtomicCheckpointer(Checkpointer):
         super().save_and_keep_only(*args, **kwargs)
 
     def recover_if_possible(self, *args, **kwargs):
-        """Remove incomplete checkpoints, then recover as ``Checkpointer``."""
+        """Recover as ``Checkpointer``, after damaged checkpoints are set aside.
+
+        Raises
+        ------
+        UserError
+            If the checkpoint does not fit the modules or cannot be loaded.
+        """
         if if_main_process() and self.checkpoints_dir.is_dir():
             for folder in self.checkpoints_dir.glob("CKPT+*"):
                 if not (folder / METAFNAME).exists():
                     shutil.rmtree(folder, ignore_errors=True)
+                elif reason := _damage(folder):
+                    aside = folder.with_name(f"damaged-{folder.name}")
+                    folder.rename(aside)
+                    logger.warning(
+                        f"{folder}: damaged checkpoint ({reason}), renamed to "
+                        f"{aside.name}; the one before it is used"
+                    )
         ddp_barrier()
         return super().recover_if_possible(*args, **kwargs)
+
+    def _call_load_hooks(self, checkpoint):
+        try:
+            super()._call_load_hooks(checkpoint)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{checkpoint.path}: this checkpoint cannot be loaded: "
+                f"{one_line(error)}; to use the one before it, remove this "
+                "folder; to begin a new run, give --output_folder=FOLDER"
+            ) from error
+
+
+def _complete(checkpoint):
+    """Write the meta file when all files of a checkpoint are on disk."""
+    sizes = {}
+    for path in checkpoint.path.glob("*.ckpt"):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+        sizes[path.name] = path.stat().st_size
+    meta = checkpoint.path / METAFNAME
+    text = yaml.dump({**checkpoint.meta, SIZES: sizes})
+    write_text(meta, f"# yamllint disable\n{text}")
+    meta.with_name(meta.name + ".partial").unlink()
+
+
+def _damage(folder):
+    """Return what is wrong with the files of a checkpoint, or None."""
+    try:
+        meta = yaml.safe_load((folder / METAFNAME).read_text("utf-8"))
+        sizes = meta.get(SIZES, {})
+        meta["unixtime"], meta["end-of-epoch"]
+    except (ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return f"{METAFNAME} cannot be read"
+    for path in sorted(folder.glob("*.ckpt")):
+        size = path.stat().st_size
+        expected = sizes.pop(path.name, size)
+        if not size or size != expected:
+            return f"{path.name} has {size} of {expected} bytes"
+    if sizes:
+        return f"{min(sizes)} is missing"
+    return None

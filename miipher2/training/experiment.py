@@ -4,20 +4,36 @@ Authors
  * The miipher2 authors 2026
 """
 
-import difflib
+import io
+import json
+import shlex
 from pathlib import Path
 
 import ruamel.yaml
-from hyperpyyaml.core import resolve_references
 
-from miipher2.dataio.hparams import load_yaml, yaml_errors
+from miipher2.dataio.atomic import write_text
+from miipher2.dataio.hparams import load_yaml
 from miipher2.errors import UserError
 from miipher2.models.weights import halve
+from miipher2.training.overrides import (
+    check_overrides,
+    parse_overrides,
+    read_yaml,
+    resolved_yaml,
+    yaml_tag,
+)
 
 CLEANER = "cleaner.safetensors"
 VOCODER = "vocoder.safetensors"
 DISCRIMINATOR = "discriminator.safetensors"
 BACKBONE = "backbone"
+CLEANER_YAML = "cleaner.yaml"
+
+# What stage 2 has to have from stage 1
+SSL_KEYS = ("ssl_source", "ssl_layer")
+CLEANER_KEYS = (*SSL_KEYS, "adapter_placement", "adapter_bottleneck")
+# What the stages have in common; part of the command that is printed
+DATA_KEYS = ("prepare", "data_folder", "noise_folder", "rir_folder")
 
 
 def load_hparams(hparams_file, overrides=""):
@@ -54,27 +70,32 @@ def load_hparams(hparams_file, overrides=""):
     miipher2.errors.UserError: --batchsize: no such key in ...a.yaml; did you mean --batch_size?
     """
     if isinstance(overrides, str):
-        overrides = _parse(overrides)
-    with yaml_errors(hparams_file):
-        text = Path(hparams_file).read_text("utf-8")
-        keys = list(ruamel.yaml.YAML().load(text))
-    for key in overrides:
-        if key not in keys:
-            near = difflib.get_close_matches(key, keys, 1, 0.5)
-            hint = f"did you mean --{near[0]}?" if near else "see the file"
-            raise UserError(f"--{key}: no such key in {hparams_file}; {hint}")
+        overrides = parse_overrides(overrides)
+    check_overrides(hparams_file, overrides)
     return load_yaml(hparams_file, overrides)
 
 
-def _parse(overrides):
-    """Return the overrides of a command line as a dict."""
-    with yaml_errors("the command line"):
-        try:
-            return ruamel.yaml.YAML().load(overrides or "{}")
-        except ruamel.yaml.constructor.DuplicateKeyError as error:
-            line = overrides.splitlines()[error.problem_mark.line]
-            key = line.partition(":")[0]
-            raise UserError(f"--{key}: given twice; give it once") from None
+def find_cleaner(cleaner_folder):
+    """Return the path of the adapters of stage 1.
+
+    Arguments
+    ---------
+    cleaner_folder : str
+        The ``output_folder`` of stage 1, or the ``model`` folder in it.
+
+    Raises
+    ------
+    UserError
+        If there are no adapters.
+    """
+    for folder in (Path(cleaner_folder), Path(cleaner_folder, "model")):
+        if (folder / CLEANER).exists():
+            return folder / CLEANER
+    raise UserError(
+        f"--cleaner_folder={cleaner_folder}: no {CLEANER} there nor in its "
+        "folder 'model'; give the output_folder of a finished stage 1 "
+        "(python train.py hparams/pa.yaml ...)"
+    )
 
 
 def load_cleaner(cleaner, cleaner_folder):
@@ -92,15 +113,57 @@ def load_cleaner(cleaner, cleaner_folder):
     UserError
         If there are no adapters, or those of another backbone.
     """
-    for folder in (Path(cleaner_folder), Path(cleaner_folder, "model")):
-        if (folder / CLEANER).exists():
-            cleaner.loader(folder / CLEANER)
-            return
-    raise UserError(
-        f"--cleaner_folder={cleaner_folder}: no {CLEANER} there nor in its "
-        "folder 'model'; give the output_folder of a finished stage 1 "
-        "(python train.py hparams/pa.yaml ...)"
-    )
+    path = find_cleaner(cleaner_folder)
+    cleaner.loader(path)
+
+
+def stage_one_overrides(hparams_file, overrides):
+    """Return overrides that give stage 2 the backbone of its adapters.
+
+    Arguments
+    ---------
+    hparams_file : str
+        The YAML of the experiment of any stage.
+    overrides : str
+        Those of the command line.
+
+    Returns
+    -------
+    str
+        The same and, for an experiment with a ``cleaner_folder``, the
+        backbone, layer and adapters that its ``cleaner.yaml`` names.
+
+    Raises
+    ------
+    UserError
+        If the command line names others.
+    """
+    given = parse_overrides(overrides)
+    resolved = resolved_yaml(hparams_file, given)
+    if "cleaner_folder" not in resolved:
+        return overrides
+    path = find_cleaner(resolved["cleaner_folder"]).with_name(CLEANER_YAML)
+    if not path.exists():  # of an older version, or of stage 2
+        return overrides
+    lines = [overrides] if overrides else []
+    for key, trained in read_yaml(path).items():
+        own = resolved[key]
+        folder = key == "ssl_source" and (
+            _is_folder(trained) or _is_folder(own)
+        )
+        if key in given or ("ssl" in given and key in SSL_KEYS):
+            if own != trained and not folder:  # folders may be copies
+                raise UserError(
+                    f"--{key}={own}: the adapters in {path.parent} were "
+                    f"trained with {trained}; leave it out"
+                )
+        elif not _is_folder(trained) or Path(trained).is_dir():
+            lines.append(f"{key}: {json.dumps(trained)}")  # not moved since
+    return "\n".join(lines)
+
+
+def _is_folder(source):
+    return Path(source).is_absolute() or Path(source).is_dir()
 
 
 def start_from(hparams, folder):
@@ -151,9 +214,9 @@ def export_backbone(hparams, hparams_file, overrides):
     hparams : dict
         The experiment of stage 0, after training.
     hparams_file : str
-        Not used.
+        Its YAML.
     overrides : str or dict
-        Not used.
+        The overrides that it was loaded with.
 
     Returns
     -------
@@ -164,11 +227,29 @@ def export_backbone(hparams, hparams_file, overrides):
     pretraining = hparams["pretraining"]
     pretraining.export(folder)
     layers = pretraining.config.num_hidden_layers
+    command = _next_command(
+        Path(hparams_file).with_name("pa.yaml"),
+        overrides,
+        ssl_source=folder,
+        ssl_layer=-(-layers * 2 // 3),
+    )
     return (
         f"The backbone is in {folder}, with layers 1 to {layers}. Train "
-        "adapters on it with: python train.py hparams/pa.yaml "
-        f"--ssl_source={folder} --ssl_layer={-(-layers * 2 // 3)} ..."
+        f"adapters on it with: {command}"
     )
+
+
+def _next_command(hparams_file, overrides, **options):
+    """Return the command of the next stage, with the same data."""
+    if isinstance(overrides, str):
+        overrides = parse_overrides(overrides)
+    for key in DATA_KEYS:
+        if key in overrides:
+            value = overrides[key]
+            tag = yaml_tag(value)
+            options[key] = tag or ("null" if value is None else value)
+    options = [f"--{key}={value}" for key, value in options.items()]
+    return shlex.join(["python", "train.py", str(hparams_file), *options])
 
 
 def export_cleaner(hparams, hparams_file, overrides):
@@ -179,9 +260,9 @@ def export_cleaner(hparams, hparams_file, overrides):
     hparams : dict
         The experiment of stage 1, after training.
     hparams_file : str
-        Not used.
+        Its YAML; that of stage 2 is beside it.
     overrides : str or dict
-        Not used.
+        The overrides that it was loaded with.
 
     Returns
     -------
@@ -190,11 +271,20 @@ def export_cleaner(hparams, hparams_file, overrides):
     """
     folder = _model_folder(hparams)
     hparams["cleaner"].saver(folder / CLEANER)
-    return (
-        f"The adapters are in {folder}. Train the vocoder with: "
-        "python train.py hparams/vocoder.yaml "
-        f"--cleaner_folder={hparams['output_folder']} ..."
+    shared = {key: hparams[key] for key in CLEANER_KEYS if key in hparams}
+    if "ssl_source" in shared and Path(shared["ssl_source"]).is_dir():
+        shared["ssl_source"] = str(Path(shared["ssl_source"]).absolute())
+    write_text(
+        folder / CLEANER_YAML,
+        "# Read by stage 2 (cleaner_folder)\n"
+        + "".join(f"{k}: {json.dumps(v)}\n" for k, v in shared.items()),
     )
+    command = _next_command(
+        Path(hparams_file).with_name("vocoder.yaml"),
+        overrides,
+        cleaner_folder=hparams["output_folder"],
+    )
+    return f"The adapters are in {folder}. Train the vocoder with: {command}"
 
 
 def export_restorer(hparams, hparams_file, overrides, half=False):
@@ -228,10 +318,7 @@ def export_restorer(hparams, hparams_file, overrides, half=False):
     if half:
         hparams["discriminator"].save(folder / DISCRIMINATOR)
         halve(folder)
-    with open(hparams_file, encoding="utf-8") as file:
-        resolved = resolve_references(file, overrides)
-    yaml = ruamel.yaml.YAML()
-    experiment = yaml.load(resolved)
+    experiment = resolved_yaml(hparams_file, overrides)
     model = ruamel.yaml.comments.CommentedMap()
     for key in ("input_level", "backbone", "cleaner", "generator"):
         model[key] = experiment[key]
@@ -239,11 +326,14 @@ def export_restorer(hparams, hparams_file, overrides, half=False):
         f"<model_folder>/{BACKBONE}", tag="!ref"
     )
     model["generator"]["warm_start"] = None
-    with open(folder / "hyperparams.yaml", "w", encoding="utf-8") as file:
-        file.write("# Restoration model, read by miipher2\n")
-        file.write("model_folder: !PLACEHOLDER\n\n")
-        yaml.dump(model, file)
-        file.write("\n" + _restore_yaml(hparams_file).read_text("utf-8"))
+    text = io.StringIO()
+    ruamel.yaml.YAML().dump(model, text)
+    write_text(
+        folder / "hyperparams.yaml",
+        "# Restoration model, read by miipher2\n"
+        f"model_folder: !PLACEHOLDER\n\n{text.getvalue()}\n"
+        + _restore_yaml(hparams_file).read_text("utf-8"),
+    )
     return (
         f"The model is in {folder}. Restore with: "
         f"miipher2 restore INPUT OUTPUT --model {folder}"

@@ -4,11 +4,13 @@ Authors
  * The miipher2 authors 2026
 """
 
+import collections
 import itertools
+import os
 
 import torch
 from speechbrain.dataio.batch import PaddedBatch
-from speechbrain.dataio.dataloader import LoopedLoader, SaveableDataLoader
+from speechbrain.dataio.dataloader import LoopedLoader
 from speechbrain.dataio.sampler import (
     DynamicBatchSampler,
     ReproducibleRandomSampler,
@@ -36,6 +38,16 @@ class EndlessBatches:
         this duration; ``batch_size`` is not used.
     rank, world_size : int
         Process ``rank`` gets every ``world_size``-th batch.
+
+    Attributes
+    ----------
+    start : int
+        Clips to skip: those that all processes consumed before an
+        interruption. Counted in clips, so that batch size and number of
+        processes may change.
+    ends : collections.deque
+        For every batch that was yielded and not yet removed from here: the
+        clips that all processes have consumed after it.
 
     Example
     -------
@@ -73,27 +85,37 @@ class EndlessBatches:
                 lengths_list=durations,
                 seed=seed,
             )
+        self.clips_per_epoch = len(dataset)
         self.rank = rank
         self.world_size = world_size
-        self.done = 0  # batches to skip: those before an interruption
+        self.start = 0
+        self.ends = collections.deque()
 
     def __iter__(self):
-        own = itertools.islice(
-            self._batches(), self.rank, None, self.world_size
-        )
-        return itertools.islice(own, self.done, None)
+        self.ends.clear()
+        batches = self._batches(*divmod(self.start, self.clips_per_epoch))
+        clips = self.start
+        while True:
+            group = list(itertools.islice(batches, self.world_size))
+            clips += sum(map(len, group))
+            self.ends.append(clips)
+            yield group[self.rank]
 
-    def _batches(self):
-        for epoch in itertools.count(1):
+    def _batches(self, epochs, skip):
+        for epoch in itertools.count(epochs + 1):
             self.order.set_epoch(epoch)
             for batch in self.batches:
-                yield [(epoch, index) for index in batch]
+                remaining = batch[skip:]
+                skip = max(0, skip - len(batch))
+                if remaining:
+                    yield [(epoch, index) for index in remaining]
 
 
-class StepLoader(LoopedLoader):
-    """Training batches in nominal epochs of ``epoch_length`` batches.
+class EndlessLoader(LoopedLoader):
+    """Endless training batches; the Brain decides how many it takes.
 
-    A resumed run continues after the last batch before its checkpoint.
+    A resumed run continues after the last clip before its checkpoint. The
+    checkpoint has the clips consumed by all processes as ``total_samples``.
 
     Arguments
     ---------
@@ -101,33 +123,28 @@ class StepLoader(LoopedLoader):
         The clips.
     batches : EndlessBatches
         Their batches.
-    epoch_length : int
-        Batches between two validations.
-    total : int
-        Batches of the run; the last nominal epoch may be shorter.
     num_workers : int
         Loading processes.
     """
 
-    def __init__(self, dataset, batches, epoch_length, total, num_workers=0):
-        loader = SaveableDataLoader(
+    def __init__(self, dataset, batches, num_workers=0):
+        loader = torch.utils.data.DataLoader(
             dataset,
             batch_sampler=batches,
             num_workers=num_workers,
             collate_fn=PaddedBatch,
         )
-        super().__init__(loader, epoch_length)
-        self.total = total
+        super().__init__(loader, epoch_length=None)
 
     def __iter__(self):
-        self.loader.batch_sampler.done = self.total_steps
+        if self.iterator is None:
+            self.loader.batch_sampler.start = self.total_samples
         return super().__iter__()
 
     def __next__(self):
-        if self.total_steps >= self.total:
-            self.step = 0
-            raise StopIteration
-        return super().__next__()
+        batch = next(self.iterator)
+        self.total_samples = self.loader.batch_sampler.ends.popleft()
+        return batch
 
 
 def training_loader(
@@ -135,13 +152,10 @@ def training_loader(
     seed,
     batch_size,
     segment_seconds,
-    max_steps,
-    valid_interval,
     batch_seconds=None,
-    grad_accumulation_factor=1,
     num_workers=0,
 ):
-    """Create the loader of a run that counts optimizer steps.
+    """Create the loader of training batches.
 
     Arguments
     ---------
@@ -153,27 +167,17 @@ def training_loader(
         Clips per batch and process.
     segment_seconds : float
         The ``segment_seconds`` of the dataset.
-    max_steps : int
-        Optimizer steps of the run.
-    valid_interval : int
-        Optimizer steps between two validations.
     batch_seconds : float
         Seconds per batch, instead of ``batch_size``.
-    grad_accumulation_factor : int
-        Batches per optimizer step.
     num_workers : int
-        Loading processes.
+        Loading processes; at most one per CPU core is started.
 
     Returns
     -------
-    StepLoader
+    EndlessLoader
         For ``Brain.fit``.
     """
-    _check_counts(
-        batch_size=batch_size,
-        max_steps=max_steps,
-        valid_interval=valid_interval,
-    )
+    check_counts(batch_size=batch_size)
     process = ()
     if torch.distributed.is_initialized():
         distributed = torch.distributed
@@ -181,17 +185,34 @@ def training_loader(
     batches = EndlessBatches(
         dataset, seed, batch_size, segment_seconds, batch_seconds, *process
     )
-    factor = grad_accumulation_factor
-    total = max_steps * factor
-    return StepLoader(
-        dataset, batches, valid_interval * factor, total, num_workers
-    )
+    return EndlessLoader(dataset, batches, available_workers(num_workers))
 
 
-def _check_counts(**counts):
+def check_counts(**counts):
+    """Check that all values are at least 1.
+
+    Raises
+    ------
+    UserError
+        Names the key and its value.
+
+    Example
+    -------
+    >>> check_counts(batch_size=0)
+    Traceback (most recent call last):
+    ...
+    miipher2.errors.UserError: --batch_size=0: has to be at least 1
+    """
     for name, value in counts.items():
         if value < 1:
             raise UserError(f"--{name}={value}: has to be at least 1")
+
+
+def available_workers(num_workers):
+    """Limit a number of loading processes to the CPU cores of this process."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(num_workers, len(os.sched_getaffinity(0)))
+    return min(num_workers, os.cpu_count() or 1)
 
 
 def validation_loader(dataset, batch_size, num_workers=0):
@@ -204,7 +225,7 @@ def validation_loader(dataset, batch_size, num_workers=0):
     batch_size : int
         Clips per batch.
     num_workers : int
-        Loading processes.
+        Loading processes; at most one per CPU core is started.
 
     Returns
     -------
@@ -215,6 +236,6 @@ def validation_loader(dataset, batch_size, num_workers=0):
         dataset,
         batch_size=batch_size,
         sampler=[(0, index) for index in range(len(dataset))],
-        num_workers=num_workers,
+        num_workers=available_workers(num_workers),
         collate_fn=PaddedBatch,
     )

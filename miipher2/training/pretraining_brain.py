@@ -59,6 +59,7 @@ class PretrainingBrain(StepBrain):
 
     def on_fit_batch_start(self, batch, should_step):
         """Seed dropout, freeze the convolutions, set the learning rate."""
+        self.batch_ids = batch.id
         torch.manual_seed(self.optimizer_step)
         frozen = self.front_end_steps is not None and not self.front_end_alone
         self.unwrap(self.modules.pretraining).freeze_front_end(frozen)

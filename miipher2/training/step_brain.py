@@ -4,31 +4,49 @@ Authors
  * The miipher2 authors 2026
 """
 
+import itertools
+import signal
 import time
 from collections import defaultdict
 from pathlib import Path
 
 import speechbrain as sb
 import torch
+import yaml
+from speechbrain.utils.checkpoints import (
+    mark_as_loader,
+    mark_as_saver,
+    register_checkpoint_hooks,
+)
+from speechbrain.utils.distributed import ddp_broadcast, if_main_process
 from speechbrain.utils.logger import get_logger
 from speechbrain.utils.metric_stats import MetricStats
 from speechbrain.utils.train_logger import TensorboardLogger
 
 from miipher2.errors import UserError
+from miipher2.training.loaders import check_counts
+from miipher2.training.run_progress import RunProgress
+from miipher2.training.stop_signals import StopSignals
 
 logger = get_logger(__name__)
 
+FEW_STEPS = 0.1  # of the default
 
+
+@register_checkpoint_hooks
 class StepBrain(sb.Brain):
     """Base class of all stages; a run is measured in optimizer steps.
 
-    An epoch is nominal: the training between two validations, see
-    ``miipher2.training.loaders.StepLoader``.
+    An epoch is nominal: the training between two validations. Checkpoints
+    count optimizer steps, so that batch size, accumulation, validation
+    interval and number of processes may change when a run is resumed.
 
     Arguments
     ---------
     max_steps : int
         Optimizer steps of the run.
+    valid_interval : int
+        Optimizer steps between two validations.
     lr_schedule : callable
         Called with an optimizer and the number of the next step, from 1.
     output_folder : str
@@ -48,6 +66,7 @@ class StepBrain(sb.Brain):
         self,
         *,
         max_steps,
+        valid_interval,
         lr_schedule,
         output_folder,
         train_logger,
@@ -55,11 +74,15 @@ class StepBrain(sb.Brain):
         minutes=None,
         **brain,
     ):
+        check_counts(max_steps=max_steps, valid_interval=valid_interval)
         super().__init__(**brain)
         self.max_steps = max_steps
-        limit = self.optimizer_step_limit  # a run option, maybe a str
-        limit = max_steps if limit is None else min(int(limit), max_steps)
-        self.optimizer_step_limit = limit
+        self.valid_interval = valid_interval
+        self.validated_step = 0  # optimizer step of the last validation
+        self.train_stats = None  # set while a validation is due
+        self.progress = None
+        self.signals = StopSignals()
+        self.optimizer_step_limit = self._step_limit()
         self.lr_schedule = lr_schedule
         self.minutes = minutes
         self.output_folder = Path(output_folder)
@@ -80,19 +103,49 @@ class StepBrain(sb.Brain):
         return "loss"
 
     @property
+    def exported_checkpoint(self):
+        """Which checkpoint is exported, for the log."""
+        return f"the checkpoint with the lowest valid {self.best_key}"
+
+    @property
     def exports_last(self):
         """Whether to evaluate and export the last checkpoint, not the best."""
         return False
 
+    def _step_limit(self):
+        """Return the steps of the run; the run option may be a str."""
+        limit = self.optimizer_step_limit
+        if limit is None:
+            return self.max_steps
+        if not str(limit).isdecimal():
+            raise UserError(
+                f"--optimizer_step_limit={limit}: expected a whole number"
+            )
+        return min(int(limit), self.max_steps)
+
     def fit(self, epoch_counter, *args, **kwargs):
-        """Train up to ``max_steps``; no-op if training has finished."""
+        """Train up to ``max_steps``; no-op if training has finished.
+
+        Raises
+        ------
+        SystemExit
+            After Ctrl-C (status 130) or SIGTERM (143). A checkpoint is saved.
+        """
 
         def epochs():
-            while not self._optimizer_step_limit_exceeded:
+            while (
+                not self._optimizer_step_limit_exceeded
+                or self.validated_step < self.optimizer_step
+            ):
                 yield next(epoch_counter)
 
         self.start_time = time.monotonic()
-        super().fit(epochs(), *args, **kwargs)
+        try:
+            with self.signals:
+                super().fit(epochs(), *args, **kwargs)
+        finally:
+            if self.progress is not None:
+                self.progress.close()
 
     def on_fit_start(self):
         """Create the optimizers and resume from the latest checkpoint."""
@@ -102,13 +155,128 @@ class StepBrain(sb.Brain):
             f"{'resumed' if self.optimizer_step else 'starts'} at step "
             f"{self.optimizer_step} of {self.max_steps}"
         )
+        logger.info(
+            f"exported at the end: {self.exported_checkpoint}; Ctrl-C and "
+            f"SIGTERM save a checkpoint, a crash loses {self._crash_loses()}"
+        )
+        self.progress = RunProgress(
+            self.optimizer_step,
+            self.optimizer_step_limit if self.minutes is None else None,
+            disable=self.noprogressbar or not if_main_process(),
+            colour=self.tqdm_barcolor["train"] or None,
+        )
+
+    def _crash_loses(self):
+        if self.ckpt_interval_minutes:
+            return f"up to {self.ckpt_interval_minutes} minutes"
+        steps = self.ckpt_interval_steps or self.valid_interval
+        return f"up to {steps} steps"
+
+    def _fit_train(self, train_set, epoch, enable):
+        """Train up to the next validation; the bar is that of the run."""
+        factor = self.grad_accumulation_factor
+        self.step = factor * (self.optimizer_step - self.validated_step)
+        steps = self.validated_step + self.valid_interval
+        steps = min(steps, self.optimizer_step_limit) - self.optimizer_step
+        batches = itertools.islice(train_set, factor * max(0, steps))
+        super()._fit_train(batches, epoch, enable=False)
+
+    def optimizers_step(self):
+        """Update the parameters and the progress bar."""
+        super().optimizers_step()
+        if self.progress is not None:  # not within fit
+            self.progress.update(self.avg_train_loss)
+
+    def outcome(self, default_steps):
+        """Return what to expect of the model, for the last line of a run.
+
+        Arguments
+        ---------
+        default_steps : int
+            Optimizer steps in the YAML of the experiment.
+
+        Returns
+        -------
+        str
+            The steps and the statistic to watch in the test.
+        """
+        name = self.watched_key
+        value = self.test_stats.get(name, float("nan"))
+        line = (
+            f"Trained for {self.optimizer_step:,} steps (default: "
+            f"{default_steps:,}), test {name} {value:.3g}."
+        )
+        if self.optimizer_step < FEW_STEPS * default_steps:
+            line += (
+                " That is too few for good results, unless the weights came "
+                "from --start_folder."
+            )
+        return line
+
+    @property
+    def watched_key(self):
+        """The statistic that describes the model best."""
+        return self.best_key
+
+    def evaluate(self, *args, **kwargs):
+        """Evaluate; see ``speechbrain.Brain.evaluate`` and ``fit``."""
+        with self.signals:
+            return super().evaluate(*args, **kwargs)
+
+    def evaluate_batch(self, batch, stage):
+        """Evaluate a batch, unless the run is to stop."""
+        if self._stop_is_due():
+            if stage == sb.Stage.VALID:
+                self._save_intra_epoch_ckpt()
+            self._stop()
+        return super().evaluate_batch(batch, stage)
+
+    def _stop_is_due(self):
+        # all processes have to stop at the same step
+        return bool(ddp_broadcast(self.signals.received))
+
+    def _stop(self):
+        number = self.signals.received or signal.SIGTERM
+        logger.info(
+            f"stopped by {signal.Signals(number).name} at step "
+            f"{self.optimizer_step} of {self.max_steps}; the same command "
+            f"resumes from {self.checkpointer.checkpoints_dir}"
+        )
+        raise SystemExit(128 + number)
 
     def on_stage_start(self, stage, epoch=None):
         """Reset the statistics."""
         self.clip_stats = defaultdict(per_clip_stats)
 
+    def check_loss_isfinite(self, loss):
+        """Raise if the loss is not finite, before it reaches the weights.
+
+        With fp16 and ``--skip_nonfinite_grads``, where such a step is skipped,
+        only warn, up to ``--nonfinite_patience`` times between validations.
+
+        Raises
+        ------
+        UserError
+            Names the step and the clips of the batch.
+        """
+        if torch.isfinite(loss):
+            return
+        self.nonfinite_count += 1
+        found = (
+            f"step {self.optimizer_step + 1}: the loss is {float(loss)}; clips "
+            f"of the batch: {', '.join(self.batch_ids)}"
+        )
+        skipped = self.scaler.is_enabled() or self.skip_nonfinite_grads
+        if not skipped or self.nonfinite_count > self.nonfinite_patience:
+            raise UserError(
+                f"{found}; listen to them, or lower --lr; the same command "
+                "resumes from the checkpoint before it"
+            )
+        logger.warning(f"{found}; skipped")
+
     def on_fit_batch_start(self, batch, should_step):
         """Set the learning rate of the next step."""
+        self.batch_ids = batch.id
         if should_step:
             step = self.optimizer_step + 1
             if self.minutes is not None:
@@ -135,8 +303,35 @@ class StepBrain(sb.Brain):
 
     def _should_save_intra_epoch_ckpt(self, *args):
         # checkpoints do not save gradients that are still being accumulated
-        should = super()._should_save_intra_epoch_ckpt(*args)
-        return should and self.step % self.grad_accumulation_factor == 0
+        if self.step % self.grad_accumulation_factor:
+            return False
+        if self._stop_is_due():
+            self._save_intra_epoch_ckpt()
+            self._stop()
+        return super()._should_save_intra_epoch_ckpt(*args)
+
+    @mark_as_saver
+    def _save(self, path):
+        """Save the optimizer steps and the training loss since validation."""
+        if not if_main_process():
+            return
+        loss = self.avg_train_loss
+        if self.train_stats is not None:  # the validation is still to come
+            loss = self.train_stats["loss"]
+        state = {
+            "optimizer_step": self.optimizer_step,
+            "validated_step": self.validated_step,
+            "avg_train_loss": float(loss),
+        }
+        Path(path).write_text(yaml.dump(state), "utf-8")
+
+    @mark_as_loader
+    def _recover(self, path, end_of_epoch):
+        """Load what ``_save`` wrote, or ``speechbrain.Brain``."""
+        state = yaml.safe_load(Path(path).read_text("utf-8"))
+        self.optimizer_step = state["optimizer_step"]
+        self.avg_train_loss = state["avg_train_loss"]
+        self.validated_step = state.get("validated_step", self.optimizer_step)
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Log and, after validation, save a checkpoint."""
@@ -146,11 +341,14 @@ class StepBrain(sb.Brain):
         stats = self.stage_stats()
         meta = {"step": self.optimizer_step}
         if stage == sb.Stage.TEST:
+            self.test_stats = stats
             self._log(meta, test_stats=stats)
             return
         optimizer = next(iter(self.optimizers_dict.values()))
         meta["lr"] = optimizer.param_groups[0]["lr"]
         self._log(meta, train_stats=self.train_stats, valid_stats=stats)
+        self.validated_step = self.optimizer_step
+        self.train_stats = None
         self.checkpointer.save_and_keep_only(
             meta={self.best_key: stats[self.best_key]},
             min_keys=[self.best_key],

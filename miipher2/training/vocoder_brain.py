@@ -6,18 +6,19 @@ Authors
 
 import speechbrain as sb
 import torch
-from speechbrain.dataio import audio_io
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.logger import get_logger
 from torch.nn.functional import pad
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from miipher2.dataio.audio import write_audio
 from miipher2.dataio.bandwidth import low_pass
 from miipher2.training.step_brain import StepBrain
 
 logger = get_logger(__name__)
 
 MIN_SAMPLES = 1024  # the spectral loss needs one window
+LARGE = 10e6  # parameters of a vocoder that is too slow for a CPU
 
 
 class VocoderBrain(StepBrain):
@@ -122,6 +123,14 @@ class VocoderBrain(StepBrain):
         return self.adversarial
 
     @property
+    def exported_checkpoint(self):
+        """Which checkpoint is exported, for the log."""
+        return (
+            "the last checkpoint, or that with the lowest valid mel error if "
+            f"there are no more than mel_steps={self.mel_steps} steps"
+        )
+
+    @property
     def exported_generator(self):
         """The generator that is validated and exported."""
         if self.average is not None:
@@ -145,6 +154,20 @@ class VocoderBrain(StepBrain):
             self.optimizers_dict[name] = optimizer
             if self.checkpointer is not None:
                 self.checkpointer.add_recoverable(f"opt_{name}", optimizer)
+
+    def on_fit_start(self):
+        """Start; name the small vocoders if a large one trains on a CPU."""
+        generator = self.unwrap(self.modules.generator)
+        count = sum(p.numel() for p in generator.parameters())
+        if self.device == "cpu" and count > LARGE:
+            logger.warning(
+                f"{type(generator).__name__} of {count / 1e6:.0f} M parameters "
+                "on a CPU: a step takes about a minute. Small vocoders: "
+                "--vocoder='!include:models/vocoder/hifigan_small.yaml' "
+                "(or istft, harmonic) with --discriminator="
+                "'!new:miipher2.models.discriminators.FrameDiscriminator'"
+            )
+        super().on_fit_start()
 
     def on_stage_start(self, stage, epoch=None):
         """Reset statistics and samples; log the phase."""
@@ -286,7 +309,7 @@ class VocoderBrain(StepBrain):
             else:
                 losses = self.generator_loss(sb.Stage.TRAIN, predicted, target)
             loss = losses["G_loss"] + own_loss
-            self.check_loss_isfinite(loss)
+            self.check_loss_isfinite(loss + losses.get("D_loss", 0.0))
             if "D_loss" in losses:
                 self.backward(
                     losses["D_loss"], "discriminator", retain_graph=True
@@ -354,11 +377,10 @@ class VocoderBrain(StepBrain):
         """Write ``samples/<step>/<clip>_{predicted,target}.wav``."""
         rate = self.unwrap(self.modules.generator).sample_rate
         folder = self.output_folder / "samples" / f"{self.optimizer_step:07d}"
-        folder.mkdir(parents=True, exist_ok=True)
         for name, wavs in self.samples.items():
             stem = name.replace("/", "-")
             for wav, side in zip(wavs, ("predicted", "target"), strict=True):
-                audio_io.save(folder / f"{stem}_{side}.wav", wav, rate)
+                write_audio(folder / f"{stem}_{side}.wav", wav, rate)
 
     def on_evaluate_start(self, **keys):
         """Load the checkpoint to export; use its moving average if any."""

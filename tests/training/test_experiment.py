@@ -12,7 +12,15 @@ from miipher2.training.experiment import (
     _restore_yaml,
     load_cleaner,
     load_hparams,
+    stage_one_overrides,
 )
+from miipher2.training.overrides import (
+    check_overrides,
+    parse_overrides,
+    read_yaml,
+    resolved_yaml,
+)
+from miipher2.training.settings import run_settings
 
 
 @pytest.fixture(params=["pa", "vocoder"])
@@ -83,3 +91,120 @@ def test_restore_yaml_is_found_from_every_experiment(request, name):
 def test_a_missing_restore_yaml_is_reported(tmp_path):
     with pytest.raises(UserError, match="models/restore.yaml"):
         _restore_yaml(tmp_path / "vocoder.yaml")
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ("batch_size: ten", "--batch_size=ten: expected a whole number"),
+        ("batch_size: 2.5", "--batch_size=2.5: expected a whole number"),
+        ("warmup_steps: ten", "--warmup_steps=ten: expected a whole number"),
+        ("lr: fast", "--lr=fast: expected a number"),
+        ("lr: True", "--lr=True: expected a number"),
+        ("tensorboard: 3", "--tensorboard=3: expected True or False"),
+        (
+            "degrade: {clean_shre: 0.1}",
+            "--degrade.clean_shre: no such key.*--degrade.clean_share",
+        ),
+        (
+            "input_level: {levl_db: 0.1}",
+            "--input_level.levl_db: no such key.*--input_level.level_db",
+        ),
+        ("lr: {a: 1}", "--lr: expected one value"),
+    ],
+)
+def test_a_wrong_value_names_its_key(yaml, override, words):
+    with pytest.raises(UserError, match=words):
+        check_overrides(yaml, parse_overrides(override))
+
+
+def test_values_that_fit_are_taken(yaml):
+    overrides = parse_overrides(
+        "batch_size: 2\nlr: 1\nminutes: 0.5\nwarmup_steps: 3\n"
+        "max_steps: !ref <seed>\ndegrade: {clean_share: 0.1}\n"
+        "ssl: !include:models/ssl/wavlm_large.yaml\nnoise_csv: null"
+    )
+    check_overrides(yaml, overrides)
+
+
+def test_help_lists_every_key_with_its_comment(yaml, train_script, capsys):
+    train_script.main([yaml, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("--batch_size=16")
+    assert lines[at + 1] == "    clips per batch and process"
+    keys = list(read_yaml(yaml))
+    for key in keys:
+        if not key.startswith("__"):
+            assert any(line.startswith(f"--{key}=") for line in lines), key
+
+
+def test_settings_ignore_lengths_and_see_includes(yaml, tmp_path):
+    one = run_settings(yaml, parse_overrides("max_steps: 3\nnum_workers: 0"))
+    assert one == run_settings(yaml, {})
+    for override in (
+        "batch_size: 3",
+        "seed: 2",
+        "degrade: {clean_share: 0.1}",
+        "ssl: !include:models/ssl/wavlm_large.yaml",
+        "opt_class: !name:torch.optim.SGD",
+        "valid_degrade: {clean_share: 0.1}",
+    ):
+        key = override.partition(":")[0]
+        other = run_settings(yaml, parse_overrides(override))
+        assert {k for k in one if one[k] != other[k]} == {key}
+
+
+@pytest.fixture
+def stage_one(tmp_path):
+    """Write the model folder of stage 1 of WavLM Large, without weights."""
+    folder = tmp_path / "pa/model"
+    folder.mkdir(parents=True)
+    (folder / "cleaner.safetensors").touch()
+    (folder / "cleaner.yaml").write_text(
+        'ssl_source: "microsoft/wavlm-large"\nssl_layer: 9\n'
+        'adapter_placement: "layer"\nadapter_bottleneck: 64\n'
+    )
+    return tmp_path / "pa"
+
+
+def test_stage_two_takes_backbone_and_adapters_from_stage_one(
+    request, stage_one
+):
+    yaml = str(request.config.rootpath / "hparams/vocoder.yaml")
+    given = f"data_folder: x\ncleaner_folder: {stage_one}"
+    inherited = stage_one_overrides(yaml, given)
+    resolved = resolved_yaml(yaml, inherited)
+    assert resolved["backbone"]["source"] == "microsoft/wavlm-large"
+    assert resolved["backbone"]["layer"] == 9
+    assert resolved["cleaner"]["placement"] == "layer"
+    assert resolved["cleaner"]["adapter"]["bottleneck"] == 64
+    same = f"{given}\nssl_layer: 9\nadapter_bottleneck: 64"
+    resolved = resolved_yaml(yaml, stage_one_overrides(yaml, same))
+    assert resolved["cleaner"]["placement"] == "layer"
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ("ssl_layer: 8", "--ssl_layer=8: .* trained with 9"),
+        ("adapter_bottleneck: 1024", "--adapter_bottleneck=1024: .* with 64"),
+        (
+            "ssl: !include:models/ssl/hubert_large.yaml",
+            "--ssl_source=facebook/hubert-large-ll60k: .*microsoft/wavlm-large",
+        ),
+    ],
+)
+def test_a_contradiction_to_stage_one_is_refused_before_loading(
+    override, words, request, train_script, stage_one
+):
+    yaml = str(request.config.rootpath / "hparams/vocoder.yaml")
+    key, _, value = override.partition(": ")
+    options = ["--data_folder=x", f"--cleaner_folder={stage_one}"]
+    with pytest.raises(UserError, match=words):
+        train_script.main([yaml, *options, f"--{key}={value}"])
+
+
+def test_a_gpu_that_is_not_there_is_refused(yaml, train_script):
+    for device, reason in (("cuda:99", "found"), ("gpu", "expected cpu")):
+        with pytest.raises(UserError, match=f"--device={device}: {reason}"):
+            train_script.main([yaml, "--data_folder=x", f"--device={device}"])

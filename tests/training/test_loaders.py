@@ -35,8 +35,6 @@ OPTIONS = {
     "seed": 1,
     "batch_size": 3,
     "segment_seconds": 0.5,
-    "max_steps": 9,
-    "valid_interval": 4,
 }
 
 
@@ -46,20 +44,63 @@ def test_any_number_of_workers_gives_the_same_batches(dataset):
     assert equal(main, workers)
 
 
-def test_the_last_nominal_epoch_ends_with_the_run(dataset):
-    loader = training_loader(dataset(), **OPTIONS)
-    assert [len(list(loader)) for _ in range(4)] == [4, 4, 1, 0]
+def resumed(loader, path, dataset, **options):
+    loader.save(path)
+    loader = training_loader(dataset, **{**OPTIONS, **options})
+    loader.load(path, end_of_epoch=False)
+    return loader
 
 
 def test_a_resumed_loader_continues_with_the_next_batch(dataset, tmp_path):
-    uninterrupted = training_loader(dataset(), **OPTIONS)
-    expected = collect(uninterrupted, 4)
-    interrupted = training_loader(dataset(), **OPTIONS)
-    first = collect(interrupted, 2)
-    interrupted.save(tmp_path / "loader")
-    resumed = training_loader(dataset(), **OPTIONS)
-    resumed.load(tmp_path / "loader", end_of_epoch=False)
-    assert equal(first + collect(resumed, 9), expected)
+    expected = collect(training_loader(dataset(), **OPTIONS), 8)
+    loader = training_loader(dataset(), **OPTIONS)
+    first = collect(loader, 2)
+    loader = resumed(loader, tmp_path / "loader", dataset())
+    second = collect(loader, 3)
+    loader = resumed(loader, tmp_path / "loader", dataset())
+    assert equal(first + second + collect(loader, 3), expected)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_resumed_loader_with_other_batches_uses_every_clip_once(
+    num_workers, dataset, tmp_path
+):
+    """Eight clips an epoch: three batches of 3, then batches of 2."""
+    loader = training_loader(dataset(), num_workers=num_workers, **OPTIONS)
+    before = collect(loader, 4)
+    loader = resumed(loader, tmp_path / "loader", dataset(), batch_size=2)
+    after = collect(loader, 3)
+    assert [len(ids) for ids, _ in before + after] == [3, 3, 2, 3, 1, 2, 2]
+    epochs = [clip for ids, _ in before + after for clip in ids]
+    assert len(set(epochs[:8])) == len(set(epochs[8:])) == 8
+
+
+def test_a_resumed_loader_with_batches_by_duration(dataset, tmp_path):
+    loader = training_loader(dataset(), **OPTIONS)
+    collect(loader, 2)
+    loader = resumed(loader, tmp_path / "loader", dataset(), batch_seconds=1.0)
+    assert sum(len(ids) for ids, _ in collect(loader, 1)) <= 2
+    assert loader.total_samples <= 8
+
+
+def test_processes_continue_where_one_process_stopped(dataset):
+    def batches(rank=0, world_size=1, start=0):
+        batches = EndlessBatches(
+            dataset(), 1, 2, 0.5, rank=rank, world_size=world_size
+        )
+        batches.start = start
+        return batches
+
+    expected = list(itertools.islice(batches(), 9))
+    one = batches()
+    list(itertools.islice(one, 3))
+    start = one.ends[-1]
+    ranks = [batches(rank, 2, start) for rank in (0, 1)]
+    taken = [list(itertools.islice(rank, 3)) for rank in ranks]
+    assert taken == [expected[3::2], expected[4::2]]
+    assert ranks[0].ends == ranks[1].ends
+    start = ranks[0].ends[0]
+    assert next(iter(batches(start=start))) == expected[5]
 
 
 def test_processes_share_the_batches(dataset):
@@ -93,7 +134,12 @@ def test_validation_is_the_same_every_time(dataset):
     assert equal(collect(loader, 9), collect(loader, 9))
 
 
-@pytest.mark.parametrize("name", ["batch_size", "max_steps", "valid_interval"])
-def test_counts_are_at_least_one(dataset, name):
-    with pytest.raises(UserError, match=f"{name}=0"):
-        training_loader(dataset(), **{**OPTIONS, name: 0})
+def test_the_batch_size_is_at_least_one(dataset):
+    with pytest.raises(UserError, match="batch_size=0"):
+        training_loader(dataset(), **{**OPTIONS, "batch_size": 0})
+
+
+def test_workers_are_limited_to_the_cores(dataset, recwarn):
+    loader = training_loader(dataset(), num_workers=10_000, **OPTIONS)
+    assert 1 <= loader.loader.num_workers < 10_000
+    assert not [w for w in recwarn if "worker" in str(w.message)]

@@ -4,8 +4,10 @@ Authors
  * The miipher2 authors 2026
 """
 
+import logging
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,6 +23,7 @@ from tiny_runs import ROOT, arguments
 from miipher2.errors import UserError
 from miipher2.inference.restorer import Restorer
 from miipher2.models.weights import load_weights
+from miipher2.training.losses import FeatureLoss
 from miipher2.training.vocoder_brain import VocoderBrain
 
 TOGETHER = {"train_adapters": True, "pretrain_steps": 0}
@@ -203,7 +206,8 @@ def test_adapters_train_with_the_vocoder_and_are_resumed(
     before, _ = load_weights(trained / "pa" / file)
     after, _ = load_weights(tmp_path / file)
     assert not any(torch.equal(before[name], after[name]) for name in before)
-    train("vocoder", tmp_path, max_steps=3, lr=0.0, **options)
+    options |= {"max_steps": 3, "resume_with_other_data": True}
+    train("vocoder", tmp_path, lr=0.0, **options)
     resumed, _ = load_weights(tmp_path / file)
     assert all(torch.equal(after[name], resumed[name]) for name in after)
 
@@ -645,3 +649,102 @@ def test_a_harmonic_vocoder_trains_with_pitch_and_averaging(
     assert not torch.equal(exported["pitch.weight"], latest["pitch.weight"])
     restorer = Restorer.from_hparams(str(tmp_path / "model"))
     assert restorer.restore_batch(torch.randn(1, 8000)).shape == (1, 8000)
+
+
+def test_the_last_line_says_what_to_expect_and_what_to_run(
+    train, corpus, trained, tiny_backbone, tmp_path, capsys
+):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    train("pa", tmp_path / "pa", **options)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("Trained for 2 steps (default: 800,000), test ratio")
+    assert "too few" in line
+    command = shlex.split(line.partition("Train the vocoder with: ")[2])
+    assert command[1] == "train.py" and command[2].endswith("vocoder.yaml")
+    for key in ("data_folder", "noise_folder", "rir_folder"):
+        assert any(option.startswith(f"--{key}={corpus}") for option in command)
+    # stage 2 takes the backbone from stage 1: the command needs no more
+    tiny = arguments("vocoder", corpus, tmp_path / "vocoder")
+    settings = ("batch", "segment", "num", "max", "valid", "device", "vocoder")
+    settings = tuple(f"--{name}" for name in (*settings, "discriminator"))
+    tiny = [option for option in tiny if option.startswith(settings)]
+    output = f"--output_folder={tmp_path / 'vocoder'}"
+    run_script = sys.modules["train"].main
+    run_script([*command[2:], *tiny, output, "--noprogressbar"])
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("Trained for 2 steps (default: 875,000), test mel")
+
+
+def test_a_loss_that_is_not_finite_names_step_and_clips(
+    train, tiny_backbone, tmp_path, monkeypatch
+):
+    forward = FeatureLoss.forward
+
+    def spoilt(loss, predicted, *rest):
+        return forward(loss, predicted * float("nan"), *rest)
+
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    train("pa", tmp_path, **options)
+    monkeypatch.setattr(FeatureLoss, "forward", spoilt)
+    with pytest.raises(UserError, match="^step 3: the loss is nan; clips") as e:
+        train("pa", tmp_path, **options | {"max_steps": 4})
+    assert "all/train" in str(e.value) and "\n" not in str(e.value)
+    monkeypatch.undo()
+    train("pa", tmp_path, **options | {"max_steps": 4})
+    assert figures(tmp_path, "step")[-1] == 4
+
+
+def test_slow_runs_say_so_and_the_bar_is_that_of_the_run(
+    train_script, corpus, tiny_backbone, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("miipher2.training.run_progress.WARN_DAYS", 0)
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2, "max_steps": 6}
+    command_line = arguments("pa", corpus, tmp_path, **options)
+    command_line.remove("--noprogressbar")
+    train_script.main(command_line)
+    captured = capsys.readouterr()
+    assert captured.out.count("the remaining 4 steps take about") == 1
+    assert "6/6" in captured.err and "step/s" in captured.err
+    assert "0/2" not in captured.err
+    log = (tmp_path / "log.txt").read_text()
+    assert "exported at the end: the checkpoint with the lowest valid" in log
+    assert "a crash loses up to 15 minutes" in log
+
+
+def test_large_vocoders_on_a_cpu_name_the_small_ones(
+    train, trained, tiny_backbone, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("miipher2.training.vocoder_brain.LARGE", 1e5)
+    train(
+        "vocoder",
+        tmp_path,
+        cleaner_folder=trained / "pa",
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+    )
+    log = (tmp_path / "log.txt").read_text()
+    first = log.index("models/vocoder/hifigan_small.yaml")
+    assert first < log.index("VocoderBrain on cpu")
+
+
+def test_the_step_limit_has_to_be_a_number(
+    train_script, corpus, tiny_backbone, tmp_path
+):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    command_line = arguments("pa", corpus, tmp_path, **options)
+    with pytest.raises(UserError, match="--optimizer_step_limit=abc"):
+        train_script.main([*command_line, "--optimizer_step_limit=abc"])
+
+
+@pytest.mark.parametrize("key", ["max_steps", "valid_interval"])
+def test_counts_are_at_least_one(key, train, tiny_backbone, tmp_path):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2, key: 0}
+    with pytest.raises(UserError, match=f"--{key}=0: has to be at least 1"):
+        train("pa", tmp_path, **options)
+
+
+def test_no_warning_about_figures():
+    logger = logging.getLogger("speechbrain.utils.train_logger")
+    text = "torchvision is not available - cannot save figures"
+    record = logger.makeRecord(logger.name, 30, "", 0, text, (), None)
+    assert not logger.filter(record)

@@ -1,0 +1,176 @@
+"""The keys of an experiment: --help, and checks of overrides.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import difflib
+from pathlib import Path
+
+import ruamel.yaml
+from hyperpyyaml import resolve_references
+
+from miipher2.dataio.hparams import yaml_errors
+from miipher2.errors import UserError
+from miipher2.training.yaml_keys import yaml_keys
+
+
+def parse_overrides(overrides):
+    """Return the overrides of a command line as a dict.
+
+    Arguments
+    ---------
+    overrides : str
+        YAML, as returned by SpeechBrain's ``parse_arguments``.
+
+    Raises
+    ------
+    UserError
+        For a key that is given twice.
+
+    Example
+    -------
+    >>> parse_overrides("lr: 0.1")
+    {'lr': 0.1}
+    """
+    with yaml_errors("the command line"):
+        try:
+            return ruamel.yaml.YAML().load(overrides or "{}")
+        except ruamel.yaml.constructor.DuplicateKeyError as error:
+            line = overrides.splitlines()[error.problem_mark.line]
+            key = line.partition(":")[0]
+            raise UserError(f"--{key}: given twice; give it once") from None
+
+
+def read_yaml(path):
+    """Read a YAML file without building anything; tags are kept."""
+    with yaml_errors(path):
+        return ruamel.yaml.YAML().load(Path(path).read_text("utf-8"))
+
+
+def resolved_yaml(hparams_file, overrides=None):
+    """Read an experiment with all references resolved, building nothing.
+
+    Arguments
+    ---------
+    hparams_file : str
+        The YAML file.
+    overrides : str or dict
+        Replaces top-level values.
+
+    Returns
+    -------
+    dict
+        Its keys; values that are built have tags.
+    """
+    with yaml_errors(hparams_file), open(hparams_file, encoding="utf-8") as f:
+        return ruamel.yaml.YAML().load(resolve_references(f, overrides))
+
+
+def check_overrides(hparams_file, overrides):
+    """Check names and types of overrides against the YAML.
+
+    Arguments
+    ---------
+    hparams_file : str
+        The YAML file.
+    overrides : dict
+        Values by top-level key.
+
+    Raises
+    ------
+    UserError
+        For an unknown key, also inside braces, and for text where the YAML
+        has a number or a truth value. Names the closest key.
+
+    Example
+    -------
+    >>> path = getfixture("tmpdir") / "a.yaml"
+    >>> _ = path.write("batch_size: 4")
+    >>> check_overrides(str(path), {"batch_size": "ten"})
+    Traceback (most recent call last):
+    ...
+    miipher2.errors.UserError: --batch_size=ten: expected a whole number
+    """
+    tree = read_yaml(hparams_file)
+    _check_names("--", overrides, tree, hparams_file)
+    placeholders = {
+        key: ""
+        for key, value in tree.items()
+        if yaml_tag(value) == "!PLACEHOLDER"
+    }
+    defaults = resolved_yaml(hparams_file, placeholders)
+    for key, value in overrides.items():
+        if isinstance(value, dict) and not isinstance(tree[key], dict):
+            raise UserError(f"--{key}: expected one value, found names")
+        _check_type(key, value, defaults[key])
+
+
+def _check_names(prefix, overrides, node, path):
+    """Check the names of a mapping, and of mappings inside it."""
+    known = dict(node)
+    tag = yaml_tag(node)
+    if tag.startswith("!include:"):
+        path = Path(path).absolute().parent / tag.removeprefix("!include:")
+        known = {**read_yaml(path), **known}
+    elif tag:
+        return  # arguments of a class, which checks them
+    for name, value in overrides.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.5)
+            hint = f"did you mean {prefix}{near[0]}?" if near else "see there"
+            raise UserError(f"{prefix}{name}: no such key in {path}; {hint}")
+        if isinstance(value, dict) and isinstance(known[name], dict):
+            _check_names(f"{prefix}{name}.", value, known[name], path)
+
+
+def _check_type(key, value, default):
+    if yaml_tag(value) or default is None or value is None:
+        return
+    for types, accepted, expected in (
+        (bool, bool, "True or False"),
+        (int, int, "a whole number"),
+        (float, (int, float), "a number"),
+    ):
+        if isinstance(default, types):
+            whole = isinstance(value, accepted)
+            if not whole or isinstance(value, bool) != (types is bool):
+                raise UserError(f"--{key}={value}: expected {expected}")
+            return
+
+
+def yaml_tag(node):
+    """Return the tag of a node, such as ``!new:torch.nn.Linear``, or ""."""
+    tag = getattr(node, "tag", None)
+    value = str(getattr(tag, "value", None) or "")
+    return value if value.startswith("!") else ""
+
+
+def describe_keys(hparams_file):
+    """Return the help text of an experiment: its keys with their comments.
+
+    Arguments
+    ---------
+    hparams_file : str
+        The YAML file.
+
+    Returns
+    -------
+    str
+        A line per key with its default and its comment.
+
+    Example
+    -------
+    >>> path = getfixture("tmpdir") / "a.yaml"
+    >>> _ = path.write("# Speed of learning\\nlr: 0.1\\nbatch_size: 4  # clips")
+    >>> print(describe_keys(str(path)))
+    --lr=0.1
+        Speed of learning
+    --batch_size=4
+        clips
+    """
+    with yaml_errors(hparams_file):
+        keys = yaml_keys(hparams_file)
+    return "\n".join(
+        f"--{key.name}={key.value}\n    {key.comment}" for key in keys
+    )

@@ -1,0 +1,190 @@
+"""What makes a run the same run: its settings and its data.
+
+Every checkpoint has them, so that a run is not continued with others unless
+the user asks for it.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import json
+from pathlib import Path
+
+import yaml
+from hyperpyyaml.core import recursive_update
+from speechbrain.utils.checkpoints import METAFNAME
+from speechbrain.utils.logger import get_logger
+
+from miipher2.dataio.digest import file_digest
+from miipher2.errors import UserError
+from miipher2.training.experiment import find_cleaner
+from miipher2.training.overrides import read_yaml, yaml_tag
+
+logger = get_logger(__name__)
+
+RUN = "run"  # entry of a checkpoint's meta file
+
+# Keys that say how long a run is, where its files are and what it reports.
+# What is in the manifests is compared, not where they are.
+FREE = {
+    "cleaner_folder",
+    "ckpt_interval_minutes",
+    "data_folder",
+    "export_half",
+    "grad_accumulation_factor",
+    "max_steps",
+    "minutes",
+    "noise_folder",
+    "num_workers",
+    "output_folder",
+    "prepare",
+    "resume_with_other_data",
+    "rir_folder",
+    "save_folder",
+    "skip_bad_clips",
+    "skip_prep",
+    "ssl_source",
+    "start_folder",
+    "tensorboard",
+    "train_log",
+    "valid_clips",
+    "valid_interval",
+    "valid_samples",
+}
+
+
+def run_settings(hparams_file, overrides):
+    """Return the settings that a resumed run must have, too.
+
+    Arguments
+    ---------
+    hparams_file : str
+        The YAML file of the experiment.
+    overrides : dict
+        Values that replace those of the YAML.
+
+    Returns
+    -------
+    dict
+        Key -> value as text, with references as they are: a warm-up of
+        ``<max_steps> // 100`` is the same for any ``max_steps``. Of a class
+        whose arguments were not overridden, only the name.
+
+    Example
+    -------
+    >>> path = getfixture("tmpdir") / "a.yaml"
+    >>> _ = path.write("batch_size: 4\\nlr: 0.1\\nmax_steps: 5")
+    >>> run_settings(str(path), {"lr": 0.2})
+    {'batch_size': '4', 'lr': '0.2'}
+    """
+    tree = read_yaml(hparams_file)
+    recursive_update(tree, overrides)
+    folder = Path(hparams_file).absolute().parent
+    return {
+        key: json.dumps(_plain(value, folder, key in overrides))
+        for key, value in tree.items()
+        if key not in FREE and not key.startswith("__") and "csv" not in key
+    }
+
+
+def _plain(node, folder, arguments=True):
+    """Return a YAML node as plain data, with tags and included files."""
+    tag = yaml_tag(node)
+    if tag.startswith("!include:"):
+        path = folder / tag.removeprefix("!include:")
+        return [_plain(read_yaml(path), path.parent), _content(node, folder)]
+    if tag and isinstance(node, dict) and not arguments:
+        return tag
+    content = _content(node, folder)
+    return [tag, content] if tag else content
+
+
+def _content(node, folder):
+    if isinstance(node, dict):
+        return {str(k): _plain(v, folder) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_plain(value, folder) for value in node]
+    node = getattr(node, "value", node)  # of a scalar with a tag
+    return node if isinstance(node, int | float | None) else str(node)
+
+
+def data_digests(hparams):
+    """Return a hash of every manifest that the checkpoints depend on.
+
+    Arguments
+    ---------
+    hparams : dict
+        The experiment; its keys that end in ``_csv`` are manifests.
+
+    Returns
+    -------
+    dict
+        Key -> SHA-256; also that of the adapters in ``cleaner_folder``.
+    """
+    files = {
+        key: path
+        for key, path in hparams.items()
+        if key.endswith("_csv") and key != "test_csv" and path is not None
+    }
+    if "cleaner_folder" in hparams:
+        files["cleaner_folder"] = find_cleaner(hparams["cleaner_folder"])
+    return {key: file_digest(path) for key, path in files.items()}
+
+
+def check_resumed(save_folder, name, current, allowed):
+    """Compare settings or data with those of the latest checkpoint.
+
+    Arguments
+    ---------
+    save_folder : str or Path
+        Folder of the checkpoints; may not exist.
+    name : str
+        ``settings`` or ``data``.
+    current : dict
+        From ``run_settings`` or ``data_digests``.
+    allowed : bool
+        Whether the run may continue with others; the differences are logged.
+
+    Raises
+    ------
+    UserError
+        If they differ and that is not allowed. Names the keys.
+    """
+    saved = _latest(save_folder).get(name, {})
+    differing = [
+        _difference(key, saved[key], current[key])
+        for key in current
+        if key in saved and saved[key] != current[key]
+    ]
+    if not differing:
+        return
+    found = f"{save_folder}: a run with other {name}: {', '.join(differing)}"
+    if not allowed:
+        raise UserError(
+            f"{found}; give --output_folder=FOLDER for a new run, or continue "
+            "this one as it is now with --resume_with_other_data=True"
+        )
+    logger.warning(f"{found}; continued with the new ones")
+
+
+def _difference(key, saved, current):
+    values = f"{key} {saved} (now {current})"
+    return values if len(values) < 60 else key
+
+
+def _latest(save_folder):
+    """Return the entry ``run`` of the latest checkpoint; empty without one."""
+    runs = [(0.0, {})]
+    for path in Path(save_folder).glob(f"CKPT+*/{METAFNAME}"):
+        try:
+            meta = yaml.safe_load(path.read_text("utf-8"))
+            runs.append((meta["unixtime"], meta.get(RUN, {})))
+        except (
+            ValueError,
+            yaml.YAMLError,
+            AttributeError,
+            KeyError,
+            TypeError,
+        ):
+            continue  # damaged: set aside when the run is resumed
+    return max(runs, key=lambda run: run[0])[1]

@@ -1,0 +1,66 @@
+"""Stopping a run by Ctrl-C or SIGTERM at a place where nothing is lost.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import os
+import signal
+import threading
+import time
+
+from speechbrain.utils.logger import get_logger
+
+logger = get_logger(__name__)
+
+SAME_SIGNAL_SECONDS = 2.0  # torchrun passes on what the terminal sent already
+
+
+class StopSignals:
+    """Context in which SIGINT and SIGTERM ask for a stop instead of ending.
+
+    The first signal is kept in ``received``, a later one ends the run at once.
+    Loading processes, which inherit the handlers, ignore both signals: they
+    end with the run.
+
+    Attributes
+    ----------
+    received : int
+        Number of the signal; 0: none yet.
+
+    Example
+    -------
+    >>> with StopSignals() as signals:
+    ...     signal.raise_signal(signal.SIGTERM)
+    ...     signals.received == signal.SIGTERM
+    True
+    """
+
+    def __init__(self):
+        self.received = 0
+
+    def __enter__(self):
+        self.received = 0
+        self.process = os.getpid()
+        self.previous = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *exception):
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number, frame):
+        if os.getpid() != self.process:
+            return
+        if not self.received:
+            self.received = number
+            self.time = time.monotonic()
+            logger.info(
+                f"{signal.Signals(number).name}: stops after this step; again "
+                "to stop at once, without a checkpoint"
+            )
+        elif time.monotonic() - self.time > SAME_SIGNAL_SECONDS:
+            raise SystemExit(128 + number)
