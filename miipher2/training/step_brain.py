@@ -263,7 +263,7 @@ class StepBrain(sb.Brain):
             return
         self.nonfinite_count += 1
         found = (
-            f"step {self.optimizer_step + 1}: the loss is {float(loss)}; clips "
+            f"step {self.optimizer_step + 1}: the loss is {loss.item()}; clips "
             f"of the batch: {', '.join(self.batch_ids)}"
         )
         skipped = self.scaler.is_enabled() or self.skip_nonfinite_grads
