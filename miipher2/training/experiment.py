@@ -148,22 +148,22 @@ def stage_one_overrides(hparams_file, overrides):
     lines = [overrides] if overrides else []
     for key, trained in read_yaml(path).items():
         own = resolved[key]
-        folder = key == "ssl_source" and (
-            _is_folder(trained) or _is_folder(own)
-        )
+        folder = _is_folder(key, trained) or _is_folder(key, own)
         if key in given or ("ssl" in given and key in SSL_KEYS):
             if own != trained and not folder:  # folders may be copies
                 raise UserError(
                     f"--{key}={own}: the adapters in {path.parent} were "
                     f"trained with {trained}; leave it out"
                 )
-        elif not _is_folder(trained) or Path(trained).is_dir():
+        elif not _is_folder(key, trained) or Path(trained).is_dir():
             lines.append(f"{key}: {json.dumps(trained)}")  # not moved since
     return "\n".join(lines)
 
 
-def _is_folder(source):
-    return Path(source).is_absolute() or Path(source).is_dir()
+def _is_folder(key, value):
+    if key != "ssl_source":
+        return False
+    return Path(value).is_absolute() or Path(value).is_dir()
 
 
 def start_from(hparams, folder):
