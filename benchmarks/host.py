@@ -40,7 +40,7 @@ class Echo:
     def restore_windows(self, wavs, lengths=None, windows=(), states=None):
         """Return the batch, after some launches."""
         self.launch_seconds.append(launch())
-        return wavs, {}
+        return wavs, None, {}
 
     def output_samples(self, samples):
         """Return the number of output samples: that of the input."""

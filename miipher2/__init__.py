@@ -9,3 +9,13 @@ Authors
 """
 
 __version__ = "0.1.0"
+__all__ = ["Restorer"]
+
+
+def __getattr__(name):
+    """Import ``Restorer``, and with it torch, when it is first used."""
+    if name == "Restorer":
+        from miipher2.inference.restorer import Restorer
+
+        return Restorer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,6 +12,7 @@ from collections import deque
 import torch
 
 from miipher2.errors import UserError
+from miipher2.inference.arguments import check_batch_seconds
 from miipher2.inference.windows import Window
 
 logger = logging.getLogger("miipher2.inference")
@@ -51,7 +52,7 @@ class Engine:
     ...     plan=WindowPlan(window=8, overlap=2, hop_length=320),
     ...     device="cpu",
     ...     input_rate=16000,
-    ...     restore_windows=lambda wavs, *_: (wavs / 2, {}),
+    ...     restore_windows=lambda wavs, *_: (wavs / 2, None, {}),
     ...     output_samples=lambda samples: samples,
     ... )
     >>> samples = np.ones(1000, dtype=np.float32)
@@ -62,6 +63,7 @@ class Engine:
     """
 
     def __init__(self, restorer, batch_seconds=None, total_seconds=math.inf):
+        check_batch_seconds(batch_seconds)
         self.restorer = restorer
         # States of the vocoder by channel. A channel whose recording failed
         # has no last window; its state is freed with it.
@@ -110,7 +112,7 @@ class Engine:
         Yields
         ------
         window : Window
-            An input window; those of a channel in order.
+            An input window, with ``presence``; those of a channel in order.
         wav : numpy.ndarray
             ``(frames * hop_length,)``, or shorter if the window is shorter
             than the others; float32 at the model's output rate, before the
@@ -122,8 +124,8 @@ class Engine:
             if isinstance(batch, Window):
                 yield batch, batch.samples
                 continue
-            for part, wavs in self._launch(*batch):
-                launched.append((part, *wavs))
+            for launch in self._launch(*batch):
+                launched.append(launch)
                 if len(launched) > 1:
                     yield from self._fetch(*launched.popleft())
         while launched:
@@ -168,7 +170,7 @@ class Engine:
         return fitting[-1] * hop, frames < fitting[-1]
 
     def _launch(self, shape, windows):
-        """Run the model on windows of one shape; yield windows and waveforms.
+        """Run the model on windows of one shape; yield windows and results.
 
         The batch size is halved if the device runs out of memory.
         """
@@ -176,21 +178,21 @@ class Engine:
             rows = self.rows(shape[0])
             part, rest = windows[:rows], windows[rows:]
             try:
-                wavs, states = self._restore(shape, part, rows)
-                wavs = _copy_to_host(wavs)
+                *results, states = self._restore(shape, part, rows)
+                results = _copy_to_host(*results)
             except RuntimeError as error:
                 if not _out_of_memory(error):
                     raise
-                wavs = None
-            if wavs is None:  # not in "except": the exception holds memory
+                results = None
+            if results is None:  # not in "except": the exception holds memory
                 self._halve(rows, shape[0])
                 continue
             self.states = weakref.WeakKeyDictionary(states)
-            yield part, wavs
+            yield part, *results
             windows = rest
 
     def _restore(self, shape, windows, rows):
-        """Run the model on a batch; return its waveforms and states."""
+        """Run the model on a batch; see ``Restorer.restore_windows``."""
         samples, masked = shape
         # pinned memory, for an asynchronous copy to the GPU
         on_gpu = str(self.restorer.device).startswith("cuda")
@@ -224,34 +226,48 @@ class Engine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _fetch(self, windows, wavs, copied):
+    def _fetch(self, windows, wavs, presence, copied):
         """Yield the windows of a batch and their waveforms without padding."""
         if copied is not None:
             copied.synchronize()
-        for window, wav in zip(windows, wavs.numpy(), strict=False):
-            count = len(window.samples)
+        for row, window in enumerate(windows):
+            wav, count = wavs[row].numpy(), len(window.samples)
             if count < self.plan.samples:
                 wav = wav[: self.restorer.output_samples(count)]
+            if presence is not None:
+                frames = -(-count // self.plan.hop_length)
+                window = window._replace(
+                    presence=presence[row, :frames].numpy()
+                )
             yield window, wav
 
 
-def _copy_to_host(wavs):
+def _copy_to_host(wavs, presence):
     """Start an asynchronous copy of a batch to the host.
 
     Returns
     -------
     wavs : torch.Tensor
         On the host.
+    presence : torch.Tensor
+        On the host, or None.
     copied : torch.cuda.Event
         Signals the end of the copy. None: it has ended.
     """
     if not wavs.is_cuda:
-        return wavs.cpu(), None
-    host = torch.empty(wavs.shape, dtype=wavs.dtype, pin_memory=True)
-    host.copy_(wavs, non_blocking=True)
+        return wavs.cpu(), None if presence is None else presence.cpu(), None
+    hosts = []
+    for tensor in (wavs, presence):
+        host = None
+        if tensor is not None:
+            host = torch.empty(
+                tensor.shape, dtype=tensor.dtype, pin_memory=True
+            )
+            host.copy_(tensor, non_blocking=True)
+        hosts.append(host)
     copied = torch.cuda.Event(blocking=True)
     copied.record(torch.cuda.current_stream(wavs.device))
-    return host, copied
+    return *hosts, copied
 
 
 def _out_of_memory(error):

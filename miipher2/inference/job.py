@@ -13,6 +13,12 @@ import numpy as np
 
 from miipher2.dataio.decoding import NoAudioStream
 from miipher2.errors import UserError
+from miipher2.inference.arguments import (
+    OUTPUT_RATES,
+    check_channels,
+    check_loudness,
+    check_rate,
+)
 from miipher2.inference.items import Row, now
 from miipher2.inference.recording import Recording
 from miipher2.inference.writing import RestoredRecording
@@ -32,6 +38,11 @@ class Settings:
         ``input``: that of the input; a number: LUFS; ``off``: that of the
         model's output.
 
+    Raises
+    ------
+    UserError
+        If one of them is something else.
+
     Example
     -------
     >>> print(Settings(16000, loudness=-23.0))
@@ -41,6 +52,11 @@ class Settings:
     sample_rate: int
     channels: str = "each"
     loudness: str | float = "input"
+
+    def __post_init__(self):
+        check_rate("sample_rate", self.sample_rate, *OUTPUT_RATES)
+        check_channels(self.channels)
+        check_loudness(self.loudness)
 
     def __str__(self):
         return (
@@ -162,6 +178,8 @@ class Job:
         if not self.restored.add(window, wav):
             return False
         self.row.status = "silent" if self.restored.silent else "done"
+        notes = (self.row.reason, self.restored.note)
+        self.row.reason = "; ".join(filter(None, notes))
         self.row.output_rate = self.settings.sample_rate
         self.row.bytes = self.path.stat().st_size
         self.end()

@@ -4,6 +4,7 @@ Authors
  * The miipher2 authors 2026
 """
 
+import math
 import threading
 
 import numpy as np
@@ -12,7 +13,6 @@ from miipher2.dataio.decoding import AudioStream, open_audio, resampler
 from miipher2.dataio.sound_file import UNFINISHED
 from miipher2.dataio.speech_level import SpeechLevel
 from miipher2.errors import UserError
-from miipher2.inference.loudness import Loudness
 from miipher2.inference.windows import Channel, Window
 
 RATES = (1000, 384000)  # Hz; a header with another rate is corrupt
@@ -54,8 +54,6 @@ class Recording:
         Samples per channel at the model's input rate.
     channels : list of Channel
         Set by ``measure``.
-    loudness : list of float
-        LUFS of each channel.
     note : str
         A warning about the file, such as a missing end; else empty.
 
@@ -88,25 +86,27 @@ class Recording:
         self.note = ""
 
     @classmethod
-    def from_samples(cls, wav, sample_rate, input_level=None):
+    def from_samples(cls, wav, sample_rate, input_level=None, rate=None):
         """Create a measured recording from samples in memory.
 
         Arguments
         ---------
         wav : numpy.ndarray
-            ``(time,)`` float32 at the model's input rate.
+            ``(time,)`` float32.
         sample_rate : int
-            Hz.
+            The model's input rate in Hz.
         input_level : dict
             See the class.
+        rate : int
+            Hz of ``wav``. None: ``sample_rate``.
 
         Returns
         -------
         Recording
         """
         recording = cls("the clip", sample_rate, input_level=input_level)
-        recording._measure(AudioStream(sample_rate, 1, [wav[:, None]]))
-        recording.cache = [wav[:, None]]
+        audio = AudioStream(rate or sample_rate, 1, [wav[:, None]])
+        recording._measure(audio, math.inf)
         return recording
 
     @property
@@ -125,7 +125,7 @@ class Recording:
         """
         with open_audio(self.path) as audio:
             self._check(audio)
-            self._measure(audio)
+            self._measure(audio, CACHE_SECONDS)
             length, truncated = audio.header_length, audio.truncated
             unfinished = audio.unfinished
         if length is not None and self.frames < length:
@@ -150,18 +150,14 @@ class Recording:
                 f"{MAX_CHANNELS}, or --channels mono for their mean"
             )
 
-    def _measure(self, audio):
+    def _measure(self, audio, cache_seconds):
         self.rate = audio.rate
         count = 1 if self.mono else audio.channels
         levels = [SpeechLevel(self.sample_rate) for _ in range(count)]
-        meters = [Loudness(self.sample_rate) for _ in range(count)]
-        limit = CACHE_SECONDS * self.sample_rate / count
+        limit = cache_seconds * self.sample_rate / count
         for block in self._blocks(audio):
-            for level, meter, samples in zip(
-                levels, meters, block.T, strict=True
-            ):
+            for level, samples in zip(levels, block.T, strict=True):
                 level.add(samples)
-                meter.add(samples)
             self.samples += len(block)
             if self.samples <= limit:
                 self.cache.append(block)
@@ -169,7 +165,6 @@ class Recording:
             self.cache = []
         if not self.frames:
             raise UserError(f"{self.path}: contains no samples")
-        self.loudness = [meter.value() for meter in meters]
         self.channels = [
             Channel(level.gain(**self.input_level), level.is_silence())
             for level in levels

@@ -6,18 +6,16 @@ Authors
 
 from __future__ import annotations
 
-import io
-import itertools
 import pickle
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from speechbrain.inference.interfaces import Pretrained
-from speechbrain.utils.autocast import AMPConfig
+from speechbrain.utils.autocast import AMPConfig, TorchAutocast
 from speechbrain.utils.fetching import LocalStrategy
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
@@ -25,7 +23,14 @@ from torch.nn.utils.parametrize import is_parametrized
 from miipher2.dataio.hparams import yaml_errors
 from miipher2.dataio.output_names import check_overwriting
 from miipher2.errors import UserError
+from miipher2.inference.arguments import (
+    as_batch,
+    as_clip,
+    check_rate,
+    lengths_in_samples,
+)
 from miipher2.inference.batching import Engine
+from miipher2.inference.clips import restore_clips
 from miipher2.inference.features import repeat_last_frame, resample_windows
 from miipher2.inference.items import Item, Row
 from miipher2.inference.job import Job, Settings
@@ -35,10 +40,9 @@ from miipher2.inference.model_folder import (
     model_identity,
     update_names,
 )
-from miipher2.inference.recording import Recording
+from miipher2.inference.recording import RATES
 from miipher2.inference.trust import check_yaml
 from miipher2.inference.windows import Window, WindowPlan
-from miipher2.inference.writing import RestoredChannel, final_gains
 
 # Layers that autocast runs in the lower precision, whatever their weights' dtype
 AUTOCAST_LAYERS = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
@@ -51,7 +55,11 @@ class Restorer(Pretrained):
     vocoder synthesises speech from them. The output has the duration and the
     loudness of the input, to the sample, and is silent where the input is.
     Long recordings are restored in windows, so memory does not depend on the
-    duration.
+    duration. Where the model detects no speech, the output is faded out.
+
+    Threads may share a Restorer. It cannot be pickled, and a process that was
+    forked after torch had used its threads hangs: start processes with
+    ``multiprocessing.get_context("spawn")`` and load the model in each.
 
     Arguments
     ---------
@@ -172,21 +180,14 @@ class Restorer(Pretrained):
     @property
     def plan(self) -> WindowPlan:
         """Window length and overlap."""
-        window, overlap = (
-            max(1, round(seconds * self.input_rate / self.input_hop))
-            for seconds in (
-                self.hparams.window_seconds,
-                self.hparams.overlap_seconds,
-            )
+        return WindowPlan.from_seconds(
+            self.hparams.window_seconds,
+            self.hparams.overlap_seconds,
+            self.input_rate,
+            self.input_hop,
+            # On a CPU batches hold one window, so windows may differ in length.
+            even=str(self.device).startswith("cpu"),
         )
-        if 2 * overlap >= window:
-            raise UserError(
-                f"overlap_seconds: {self.hparams.overlap_seconds} is not less "
-                f"than half of window_seconds, {self.hparams.window_seconds}"
-            )
-        # On a CPU batches hold one window, so windows may differ in length.
-        even = str(self.device).startswith("cpu")
-        return WindowPlan(window, overlap, self.input_hop, even)
 
     @property
     def input_level(self) -> dict[str, float]:
@@ -204,7 +205,7 @@ class Restorer(Pretrained):
         lengths: torch.Tensor | None = None,
         windows: Sequence[Window] = (),
         states: dict | None = None,
-    ) -> tuple[torch.Tensor, dict]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None, dict]:
         """Run the model on a batch of windows.
 
         Arguments
@@ -223,10 +224,16 @@ class Restorer(Pretrained):
         -------
         wavs : torch.Tensor
             ``(batch, frames * hop_length)`` float32, on the device.
+        presence : torch.Tensor
+            Log-odds of speech ``(batch, frames)``, on the device. None: the
+            model does not detect speech.
         states : dict
             The states after these windows.
         """
-        with self.inference_ctx:
+        # ``inference_ctx`` is one object, which threads must not share.
+        with TorchAutocast(
+            self.device_type, dtype=AMPConfig.from_name(self.precision).dtype
+        ):
             wavs = wavs.to(self.device, non_blocking=wavs.is_pinned())
             features = self.mods.cleaner(
                 resample_windows(
@@ -245,89 +252,84 @@ class Restorer(Pretrained):
                 states,
                 self.plan.overlap,
             )
-        return restored.float(), states
+            presence = None
+            if "speech_presence" in self.mods:
+                presence = self.mods.speech_presence(features)
+        return restored.float(), presence, states
 
     def restore_batch(
-        self, wavs: torch.Tensor, lengths: torch.Tensor | None = None
+        self,
+        wavs: torch.Tensor | np.ndarray,
+        lengths: torch.Tensor | np.ndarray | None = None,
+        sample_rate: int | None = None,
     ) -> torch.Tensor:
         """Restore a batch of clips of any length.
 
         Arguments
         ---------
-        wavs : torch.Tensor
-            ``(batch, time)`` at ``input_rate``.
-        lengths : torch.Tensor
-            Relative lengths ``(batch,)``. None: no padding.
+        wavs : torch.Tensor or numpy.ndarray
+            ``(batch, time)``: floating point with full scale at 1, or int16.
+        lengths : torch.Tensor or numpy.ndarray
+            Relative lengths ``(batch,)`` in (0, 1]. None: no padding.
+        sample_rate : int
+            Hz of ``wavs``. None: ``input_rate``.
 
         Returns
         -------
         torch.Tensor
-            ``(batch, round(time * sample_rate / input_rate))`` at
-            ``sample_rate``, zero-padded, on the CPU.
+            ``(batch, round(time * self.sample_rate / sample_rate))`` at
+            ``self.sample_rate``, zero-padded, on the CPU.
+
+        Raises
+        ------
+        UserError
+            If an argument is something else, or samples are not finite.
         """
-        batch, time = wavs.shape
-        lengths = torch.ones(batch) if lengths is None else lengths.cpu()
-        samples = (lengths * time).round().long().tolist()
+        samples = as_batch(wavs)
+        rate = self.input_rate if sample_rate is None else sample_rate
+        check_rate("sample_rate", rate, *RATES)
+        counts = lengths_in_samples(lengths, *samples.shape)
         clips = [
-            wav[:count].numpy().astype(np.float32)
-            for wav, count in zip(wavs.detach().cpu(), samples, strict=True)
+            clip[:count] for clip, count in zip(samples, counts, strict=True)
         ]
-        restored = torch.zeros(batch, self.output_samples(time))
-        for row, wav in zip(restored, self._restore_clips(clips), strict=True):
+        time = round(samples.shape[1] * self.sample_rate / rate)
+        restored = torch.zeros(len(clips), time)
+        for row, wav in zip(
+            restored, restore_clips(self, clips, rate), strict=True
+        ):
             row[: len(wav)] = torch.from_numpy(wav)
         return restored
 
     def forward(
-        self, wavs: torch.Tensor, lengths: torch.Tensor | None = None
+        self,
+        wavs: torch.Tensor | np.ndarray,
+        lengths: torch.Tensor | np.ndarray | None = None,
+        sample_rate: int | None = None,
     ) -> torch.Tensor:
         """Restore a batch of clips, see ``restore_batch``."""
-        return self.restore_batch(wavs, lengths)
+        return self.restore_batch(wavs, lengths, sample_rate)
 
-    def restore(self, wav: torch.Tensor) -> torch.Tensor:
+    def restore(
+        self, wav: torch.Tensor | np.ndarray, sample_rate: int | None = None
+    ) -> torch.Tensor:
         """Restore one clip of any length.
 
         Arguments
         ---------
-        wav : torch.Tensor
-            ``(time,)`` at ``input_rate``.
+        wav : torch.Tensor or numpy.ndarray
+            ``(time,)`` or ``(1, time)``: floating point with full scale at 1,
+            or int16.
+        sample_rate : int
+            Hz of ``wav``. None: ``input_rate``.
 
         Returns
         -------
         torch.Tensor
-            ``(round(time * sample_rate / input_rate),)`` at ``sample_rate``,
-            on the CPU.
+            ``(round(time * self.sample_rate / sample_rate),)`` at
+            ``self.sample_rate``, on the CPU.
         """
-        return self.restore_batch(wav[None])[0]
-
-    def _restore_clips(self, clips: list[np.ndarray]) -> Iterator[np.ndarray]:
-        """Restore arrays ``(time,)``; yield arrays in the same order."""
-        recordings = {
-            index: Recording.from_samples(
-                clip, self.input_rate, self.input_level
-            )
-            for index, clip in enumerate(clips)
-            if len(clip)
-        }
-        restored = {
-            index: RestoredChannel(
-                recording, 0, self, self.sample_rate, io.BytesIO()
-            )
-            for index, recording in recordings.items()
-        }
-        windows: Iterable[Window] = itertools.chain.from_iterable(
-            recording.windows(self.plan, owner=index)
-            for index, recording in recordings.items()
-        )
-        total_seconds = sum(map(len, clips)) / self.input_rate
-        engine = Engine(self, total_seconds=total_seconds)
-        for window, wav in engine.run(windows):
-            restored[window.owner].add(window, wav)
-        for index in range(len(clips)):
-            if index not in restored:  # an empty clip
-                yield np.zeros(0, dtype=np.float32)
-                continue
-            (gain,) = final_gains([restored[index]], "input", self.sample_rate)
-            yield gain * np.concatenate(list(restored[index].blocks()))
+        samples = as_clip(wav)
+        return self.restore_batch(samples[None], sample_rate=sample_rate)[0]
 
     def restore_file(
         self,
@@ -368,8 +370,8 @@ class Restorer(Pretrained):
         Raises
         ------
         UserError
-            If the file cannot be read, is empty or holds NaN, or the output
-            cannot be written.
+            If an argument is not one of these, the file cannot be read, is
+            empty or holds NaN, or the output cannot be written.
         """
         path, output = Path(path), Path(output)
         check_overwriting([(path, output)])
@@ -377,7 +379,11 @@ class Restorer(Pretrained):
             Item(path.name, path, output.name, size=0),
             output.parent,
             self,
-            Settings(sample_rate or self.sample_rate, channels, loudness),
+            Settings(
+                self.sample_rate if sample_rate is None else sample_rate,
+                channels,
+                loudness,
+            ),
         )
         try:
             job.measure()

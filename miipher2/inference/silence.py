@@ -56,7 +56,31 @@ def mute_silence(wav, samples, hop_length, sample_rate):
             first += MARGIN if first else 0
             end -= MARGIN if end < frames else 0
             gain[first:end] = 0.0
-    if gain.all():
+    return apply_gain(wav, gain)
+
+
+def apply_gain(wav, gain):
+    """Apply a gain that changes linearly between the centres of frames.
+
+    Arguments
+    ---------
+    wav : numpy.ndarray
+        A window ``(time,)``.
+    gain : numpy.ndarray
+        Gain of each frame ``(frames,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``wav`` itself if the gain is 1 everywhere.
+
+    Example
+    -------
+    >>> apply_gain(np.ones(6), np.array([1.0, 0.0, 1.0])).tolist()
+    [1.0, 1.0, 0.5, 0.0, 0.5, 1.0]
+    """
+    if (gain == 1.0).all():
         return wav
-    centres = (np.arange(frames) + 0.5) * len(wav) / frames
-    return wav * np.interp(np.arange(len(wav)), centres, gain).astype(wav.dtype)
+    centres = (np.arange(len(gain)) + 0.5) * len(wav) / len(gain)
+    samples = np.interp(np.arange(len(wav)), centres, gain)
+    return wav * samples.astype(wav.dtype)

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from miipher2.errors import UserError
+
 
 @dataclass(frozen=True)
 class WindowPlan:
@@ -52,6 +54,41 @@ class WindowPlan:
     overlap: int
     hop_length: int
     even: bool = False
+
+    @classmethod
+    def from_seconds(
+        cls, window_seconds, overlap_seconds, sample_rate, hop_length, even
+    ):
+        """Return the plan for windows of a duration.
+
+        Arguments
+        ---------
+        window_seconds, overlap_seconds : float
+            At least one frame each.
+        sample_rate : int
+            Of the input, in Hz.
+        hop_length, even
+            See the class.
+
+        Returns
+        -------
+        WindowPlan
+
+        Raises
+        ------
+        UserError
+            If the overlap is half of the window or more.
+        """
+        window, overlap = (
+            max(1, round(seconds * sample_rate / hop_length))
+            for seconds in (window_seconds, overlap_seconds)
+        )
+        if 2 * overlap >= window:
+            raise UserError(
+                f"overlap_seconds: {overlap_seconds} is not less than half of "
+                f"window_seconds, {window_seconds}"
+            )
+        return cls(window, overlap, hop_length, even)
 
     @property
     def samples(self):
@@ -141,6 +178,8 @@ class Window(NamedTuple):
         Its first frame.
     next_start : int
         First frame of the channel's next window. None: this is the last one.
+    presence : numpy.ndarray
+        Log-odds of speech ``(frames,)``, set by the engine. None: not known.
     """
 
     owner: object
@@ -148,6 +187,7 @@ class Window(NamedTuple):
     samples: np.ndarray
     start: int
     next_start: int | None
+    presence: np.ndarray | None = None
 
 
 class CrossFade:

@@ -14,8 +14,10 @@ from miipher2.dataio.atomic import atomic_write
 from miipher2.dataio.decoding import resampler
 from miipher2.dataio.formats import output_format
 from miipher2.errors import UserError
+from miipher2.inference.limiter import limit
 from miipher2.inference.loudness import CEILING, Loudness, TruePeak
-from miipher2.inference.silence import mute_silence
+from miipher2.inference.silence import apply_gain, mute_silence
+from miipher2.inference.speech_gate import RESIDUE, speech_gate
 from miipher2.inference.windows import CrossFade
 
 BLOCK = 2**16  # samples per channel
@@ -23,11 +25,19 @@ IN_MEMORY = 2**22  # bytes per channel; a longer one is spooled to disk
 # Limit of the gain that restores the input's loudness, 12 dB: an output that is
 # much quieter than its input is the residue of noise, not speech.
 MAX_LOUDNESS_GAIN = 10 ** (12 / 20)
+# The limiter, which a loudness in LUFS may need
+LIMIT = 10 ** (-1.2 / 20)  # peaks come out up to 0.1 dB higher
+MAX_REDUCTION_DB = 12.0  # of the highest peak
+LOUDNESS_PASSES = 5  # at most, to find the gain in front of it
+LOUDNESS_ERROR = 0.1, 0.5  # LU: that ends the search; that is reported
 WAV_LIMIT = 2**32 - 2**16  # maximum number of bytes of a plain WAV
 
 
 class RestoredChannel:
     """Joins one channel, resamples it and spools it until its gain is known.
+
+    Where there is no speech, the output is faded out, and neither the input
+    nor the output counts for the gain.
 
     Arguments
     ---------
@@ -41,11 +51,15 @@ class RestoredChannel:
         Hz of the output.
     spool : file
         An empty binary file, open for writing and reading.
+
+    Attributes
+    ----------
+    speech_found : bool
+        Whether any window contained speech.
     """
 
     def __init__(self, recording, index, restorer, sample_rate, spool):
         self.channel = recording.channels[index]
-        self.input_loudness = recording.loudness[index]
         self.length = round(recording.frames * sample_rate / recording.rate)
         self.plan, self.input_rate = restorer.plan, recording.sample_rate
         rate, hop_length = restorer.sample_rate, restorer.hop_length
@@ -53,7 +67,15 @@ class RestoredChannel:
             rate, hop_length = self.input_rate, self.plan.hop_length
         self.cross_fade = CrossFade(self.plan, hop_length)
         self.resampled = resampler(rate, sample_rate)
-        self.loudness = Loudness(rate)
+        # Of the speech in the output and in the input
+        self.meters = [
+            (CrossFade(self.plan, hop_length), Loudness(rate)),
+            (
+                CrossFade(self.plan, self.plan.hop_length),
+                Loudness(self.input_rate),
+            ),
+        ]
+        self.speech_found = False
         self.true_peak = TruePeak(sample_rate)
         self.peak = None
         self.spool = spool
@@ -70,13 +92,23 @@ class RestoredChannel:
         wav : numpy.ndarray
             The restored window, ``(time,)`` float32.
         """
+        position = window.start, window.next_start
         if not self.channel.silent:
             wav = mute_silence(
                 wav, window.samples, self.plan.hop_length, self.input_rate
             )
-        joined = self.cross_fade.join(wav, window.start, window.next_start)
+            gate = np.ones(1)
+            if window.presence is not None:
+                gate = speech_gate(window.presence)
+            self.speech_found = self.speech_found or bool(gate.any())
+            for (cross_fade, meter), samples in zip(
+                self.meters, (wav, window.samples), strict=True
+            ):
+                speech = apply_gain(samples, gate)
+                meter.add(cross_fade.join(speech, *position))
+            wav = apply_gain(wav, 1 - (1 - RESIDUE) * (1 - gate))
+        joined = self.cross_fade.join(wav, *position)
         self.complete = window.next_start is None
-        self.loudness.add(joined)
         self._write(self.resampled(joined, last=self.complete))
         if self.complete:
             self._write(np.zeros(self.length - self.written, dtype=np.float32))
@@ -100,26 +132,23 @@ class RestoredChannel:
         while data := self.spool.read(4 * BLOCK):
             yield np.frombuffer(data, dtype="<f4")
 
-    def gain(self, loudness):
-        """Return the factor that restores the loudness of the input.
+    @property
+    def input_gain(self):
+        """The gain of the model's input; 1 if it is bypassed."""
+        return 1.0 if self.channel.silent else self.channel.gain
 
-        Arguments
-        ---------
-        loudness : str or float
-            ``off``: return 1.
+    def gain(self):
+        """Return the factor that restores the loudness of the input's speech.
 
-        Returns
-        -------
-        float
-            The peak is not limited.
+        The peak is not limited.
         """
-        if self.channel.silent or loudness == "off":
-            return 1.0
-        output_loudness = self.loudness.value()
-        if math.isinf(output_loudness) or math.isinf(self.input_loudness):
-            return 1 / self.channel.gain  # too quiet to have a loudness
-        gain = 10 ** ((self.input_loudness - output_loudness) / 20)
-        return min(gain, MAX_LOUDNESS_GAIN / self.channel.gain)
+        output_loudness, input_loudness = (
+            meter.value() for _, meter in self.meters
+        )
+        if math.isinf(output_loudness) or math.isinf(input_loudness):
+            return 1 / self.input_gain  # no speech, or too quiet
+        gain = 10 ** ((input_loudness - output_loudness) / 20)
+        return min(gain, MAX_LOUDNESS_GAIN / self.input_gain)
 
 
 def scaled_blocks(channels, gains):
@@ -142,8 +171,8 @@ def scaled_blocks(channels, gains):
         yield np.stack(blocks, axis=1) * gains
 
 
-def final_gains(channels, loudness, sample_rate):
-    """Return the gains for a loudness and a true peak below -1 dB.
+def final_blocks(channels, loudness, sample_rate):
+    """Set the loudness and keep the true peak below -1 dB.
 
     Arguments
     ---------
@@ -151,28 +180,81 @@ def final_gains(channels, loudness, sample_rate):
         Complete.
     loudness : str or float
         ``input``: that of the input, per channel; a number: LUFS of all
-        channels together; ``off``: that of the model's output.
+        channels together, by a limiter where it needs one; ``off``: that of
+        the model's output, with the balance of the input's channels. A
+        recording without speech is never amplified.
     sample_rate : int
         Hz.
 
     Returns
     -------
-    list of float
-        One per channel.
+    blocks : iterable of numpy.ndarray
+        ``(time, channels)`` float32.
+    note : str
+        Why the loudness is another one; else empty.
     """
-    gains = [channel.gain(loudness) for channel in channels]
-    if not isinstance(loudness, str):
-        meter = Loudness(sample_rate)
-        for block in scaled_blocks(channels, gains):
-            meter.add(block)
-        if not math.isinf(meter.value()):
-            change = 10 ** ((loudness - meter.value()) / 20)
+    gains = [channel.gain() for channel in channels]
+    speech = [channel for channel in channels if channel.speech_found]
+    if loudness == "off":
+        # The loudest channel, which the model's input had the least gain for,
+        # stays as it is.
+        level = min((channel.input_gain for channel in speech), default=1.0)
+        gains = [level / channel.input_gain for channel in channels]
+    elif loudness != "input" and speech:
+        meter = _measure(scaled_blocks(channels, gains), sample_rate)[0]
+        if not math.isinf(meter):
+            change = 10 ** ((loudness - meter) / 20)
             gains = [gain * change for gain in gains]
-    peak = max(
+            if _peak(channels, gains) > CEILING:
+                return _limited_blocks(channels, gains, loudness, sample_rate)
+    scale = min(1.0, CEILING / max(_peak(channels, gains), CEILING))
+    return scaled_blocks(channels, [gain * scale for gain in gains]), ""
+
+
+def _peak(channels, gains):
+    return max(
         gain * channel.peak
         for gain, channel in zip(gains, channels, strict=True)
     )
-    return [gain * min(1.0, CEILING / max(peak, CEILING)) for gain in gains]
+
+
+def _measure(blocks, sample_rate):
+    """Return loudness and true peak."""
+    meter, peaks = Loudness(sample_rate), []
+    for block in blocks:
+        meter.add(block)
+        peaks = peaks or [TruePeak(sample_rate) for _ in block.T]
+        for peak, samples in zip(peaks, block.T, strict=True):
+            peak.add(np.ascontiguousarray(samples))
+    return meter.value(), max((peak.value() for peak in peaks), default=0.0)
+
+
+def _limited_blocks(channels, gains, loudness, sample_rate):
+    """Return limited blocks of a loudness, and a note if it is not reached."""
+    gains = np.array(gains)
+    highest = LIMIT * 10 ** (MAX_REDUCTION_DB / 20) / _peak(channels, gains)
+    change = min(1.0, highest)
+
+    def blocks(scale=1.0):
+        scaled = scaled_blocks(channels, change * gains)
+        for block in limit(scaled, sample_rate, LIMIT):
+            yield block * np.float32(scale)
+
+    for _ in range(LOUDNESS_PASSES):
+        reached, peak = _measure(blocks(), sample_rate)
+        missing = loudness - reached
+        if abs(missing) < LOUDNESS_ERROR[0] or (
+            missing > 0 and change == highest
+        ):
+            break
+        change = min(change * 10 ** (missing / 20), highest)
+    note = ""
+    if abs(missing) > LOUDNESS_ERROR[1]:
+        note = (
+            f"{reached:.1f} LUFS, not {loudness:g}, which would need more than "
+            f"{MAX_REDUCTION_DB:g} dB of limiting"
+        )
+    return blocks(min(1.0, CEILING / peak)), note
 
 
 class RestoredRecording:
@@ -189,7 +271,12 @@ class RestoredRecording:
     sample_rate : int
         Hz of the output.
     loudness : str or float
-        See ``final_gains``.
+        See ``final_blocks``.
+
+    Attributes
+    ----------
+    note : str
+        What is unusual about the output, once it is written; else empty.
 
     Raises
     ------
@@ -206,6 +293,7 @@ class RestoredRecording:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _failure(path, error) from None
+        self.note = ""
         self.channels = {}
         for index, channel in enumerate(recording.channels):
             # An unnamed file on the output's disk, freed with the process
@@ -255,8 +343,11 @@ class RestoredRecording:
 
     def _write(self):
         channels = list(self.channels.values())
-        loudness = "off" if self.silent else self.loudness
-        gains = final_gains(channels, loudness, self.sample_rate)
+        blocks, self.note = final_blocks(
+            channels, self.loudness, self.sample_rate
+        )
+        if not self.silent and not any(c.speech_found for c in channels):
+            self.note = "no speech found"
         size = 2 * len(channels) * channels[0].length
         too_long = self.format == "WAV" and size > WAV_LIMIT
         with (
@@ -269,7 +360,7 @@ class RestoredRecording:
                 format="RF64" if too_long else self.format,
             ) as writer,
         ):
-            for block in scaled_blocks(channels, gains):
+            for block in blocks:
                 writer.write(block)
 
 

@@ -4,6 +4,7 @@ Authors
  * The miipher2 authors 2026
 """
 
+import math
 import os
 import sys
 
@@ -84,12 +85,17 @@ def test_formats_of_soundfile(tmp_path, suffix, subtype):
     assert recording.seconds == pytest.approx(3, abs=0.06)
     assert recording.note == ""
     expected = measured_array(voice(3, 48000))
-    assert recording.loudness[0] == pytest.approx(expected, abs=0.6)
+    assert level_db(recording) == pytest.approx(expected, abs=0.6)
+
+
+def level_db(recording, channel=0):
+    """Return the level of a channel's speech, relative to the model's."""
+    return -20 * math.log10(recording.channels[channel].gain)
 
 
 def measured_array(wav):
     wav = soxr.resample(wav, 48000, 16000)
-    return Recording.from_samples(wav, 16000).loudness[0]
+    return level_db(Recording.from_samples(wav, 16000))
 
 
 def encode(path, codec, wav, rate=48000, pictures=False):
@@ -141,7 +147,7 @@ def test_formats_of_pyav(tmp_path, name, codec, pictures):
     assert (recording.rate, len(recording.channels)) == (48000, 2)
     assert recording.seconds == pytest.approx(3, abs=0.05)
     expected = measured_array(voice(3, 48000))
-    assert recording.loudness[1] == pytest.approx(expected, abs=0.6)
+    assert level_db(recording, 1) == pytest.approx(expected, abs=0.6)
 
 
 def test_spaces_and_dots_after_the_suffix(tmp_path):
@@ -287,8 +293,8 @@ def test_faulty_files_are_reported(tmp_path, what, reason):
 def test_the_mean_of_64_channels(tmp_path):
     path = broken(tmp_path, "64 channels")
     mono = measured(path, channels="mono")
-    expected = Recording.from_samples(voice(1.0), 16000).loudness[0]
-    assert mono.loudness[0] == pytest.approx(expected, abs=0.1)
+    expected = level_db(Recording.from_samples(voice(1.0), 16000))
+    assert level_db(mono) == pytest.approx(expected, abs=0.1)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "aiff", "au", "mp3"])

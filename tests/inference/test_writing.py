@@ -17,6 +17,7 @@ import pyloudnorm
 import pytest
 import scipy.signal
 import soundfile
+import torch
 from tiny_restorer import voice
 
 from miipher2.dataio.atomic import atomic_write
@@ -37,7 +38,7 @@ def echo():
         input_rate=16000,
         sample_rate=16000,
         hop_length=320,
-        restore_windows=lambda wavs, *_: (2 * wavs, {}),
+        restore_windows=lambda wavs, *_: (2 * wavs, None, {}),
         output_samples=lambda samples: samples,
     )
 
@@ -50,6 +51,7 @@ def restore(echo, source, target, sample_rate=16000, loudness="input"):
     for window, wav in Engine(echo).run(windows):
         if restored.add(window, wav):
             restored.close()
+    return restored
 
 
 def true_peak(wav):
@@ -88,7 +90,7 @@ def test_each_channel_keeps_its_loudness(echo, tmp_path):
 def test_residual_noise_is_not_amplified(echo, tmp_path):
     noise = numpy.random.default_rng(0).normal(0, 0.05, 9 * 16000)
     soundfile.write(tmp_path / "a.wav", noise, 16000)
-    echo.restore_windows = lambda wavs, *_: (0.001 * wavs, {})
+    echo.restore_windows = lambda wavs, *_: (0.001 * wavs, None, {})
     restore(echo, tmp_path / "a.wav", tmp_path / "out.wav")
     written, _ = soundfile.read(tmp_path / "out.wav")
     assert 0 < written.std() < 0.01 * noise.std()
@@ -103,6 +105,96 @@ def test_a_target_loudness(echo, tmp_path, rate, channels):
     written, _ = soundfile.read(tmp_path / "out.wav")
     found = pyloudnorm.Meter(rate).integrated_loudness(written)
     assert found == pytest.approx(-30, abs=0.1)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_limiter_reaches_the_loudness(echo, tmp_path, channels):
+    rng = numpy.random.default_rng(0)
+    wavs = [voice(9, seed=seed) for seed in range(channels)]
+    for wav in wavs:  # peaks of short syllables, as of speech
+        starts = rng.integers(0, len(wav) - 1000, 20)
+        for start in starts:
+            wav[start : start + 1000] *= 3
+    soundfile.write(tmp_path / "a.wav", numpy.stack(wavs, 1), 16000)
+    for loudness, note in ((-16.0, ""), (-5.0, "more than 12 dB of limiting")):
+        path = tmp_path / "out.wav"
+        found_note = restore(
+            echo, tmp_path / "a.wav", path, loudness=loudness
+        ).note
+        written, _ = soundfile.read(path)
+        found = pyloudnorm.Meter(16000).integrated_loudness(written)
+        assert 20 * math.log10(true_peak(written)) < -1
+        assert note in found_note
+        if note:
+            assert f"{found:.1f} LUFS" in found_note
+            assert found < -6
+        else:
+            assert found_note == ""
+            assert found == pytest.approx(loudness, abs=0.5)
+            assert abs(written).max() > 0.85  # it was needed
+
+
+def test_off_keeps_the_balance_of_the_channels(echo, tmp_path):
+    stereo = numpy.stack([0.1 * voice(9), voice(9, seed=1)], axis=1)
+    hiss = 1e-5 * numpy.random.default_rng(0).standard_normal(len(stereo))
+    three = numpy.column_stack([stereo, hiss])
+    soundfile.write(tmp_path / "a.wav", three, 16000, subtype="FLOAT")
+    restore(echo, tmp_path / "a.wav", tmp_path / "out.wav", loudness="off")
+    written, _ = soundfile.read(tmp_path / "out.wav")
+    ratios = written.std(axis=0) / three.std(axis=0)
+    assert ratios[0] / ratios[1] == pytest.approx(1, abs=0.01)
+
+
+def noise_of_levels(levels):
+    """Return noise with a level for each second."""
+    rng = numpy.random.default_rng(0)
+    noise = [level * rng.standard_normal(16000) for level in levels]
+    return numpy.concatenate(noise).clip(-1, 1)
+
+
+@pytest.mark.parametrize("loudness", ["input", -23.0, "off"])
+def test_a_recording_without_speech_is_never_amplified(
+    echo, tmp_path, loudness
+):
+    noise = noise_of_levels([0.003] * 9)
+    soundfile.write(tmp_path / "a.wav", noise, 16000)
+    echo.restore_windows = lambda wavs, *_: (
+        0.5 * wavs,
+        torch.full((len(wavs), wavs.shape[1] // 320), -5.0),
+        {},
+    )
+    restored = restore(
+        echo, tmp_path / "a.wav", tmp_path / "out.wav", loudness=loudness
+    )
+    assert restored.note == "no speech found"
+    written, _ = soundfile.read(tmp_path / "out.wav")
+    change_db = 20 * math.log10(written.std() / noise.std())
+    assert change_db == pytest.approx(-36, abs=1)
+
+
+def test_the_gain_follows_the_speech(echo, tmp_path):
+    """Loud noise beside the speech does not count, across windows."""
+    wav = noise_of_levels([0.2] * 8 + [0.1] * 16 + [0.2] * 8)
+    soundfile.write(tmp_path / "a.wav", wav, 16000, subtype="FLOAT")
+
+    def with_presence(wavs, lengths, windows, states):
+        (window,) = windows
+        frames = window.start + torch.arange(wavs.shape[1] // 320)
+        speech = (frames >= 8 * 50) & (frames < 24 * 50)
+        restored = torch.where(
+            speech.repeat_interleave(320), 2 * wavs, 0.1 * wavs
+        )
+        return restored, (20.0 * speech - 10.0)[None], {}
+
+    echo.restore_windows = with_presence
+    restored = restore(echo, tmp_path / "a.wav", tmp_path / "out.wav")
+    assert restored.note == ""
+    written, _ = soundfile.read(tmp_path / "out.wav")
+    speech = slice(8 * 16000, 24 * 16000)
+    change_db = 20 * math.log10(written[speech].std() / wav[speech].std())
+    assert change_db == pytest.approx(0, abs=1)  # 4 if all counts
+    for pause in (slice(0, 7 * 16000), slice(25 * 16000, None)):
+        assert written[pause].std() < 0.01 * wav[pause].std()
 
 
 @pytest.mark.parametrize("loudness", ["input", -5.0, "off"])
@@ -138,7 +230,7 @@ def test_silence_passes_through(echo, tmp_path):
 
 def test_pauses_stay_silent(echo, tmp_path):
     """Even if the model adds an offset, and across windows."""
-    echo.restore_windows = lambda wavs, *_: (2 * wavs + 0.01, {})
+    echo.restore_windows = lambda wavs, *_: (2 * wavs + 0.01, None, {})
     wav = voice(20)
     pauses = [slice(20000, 28000), slice(60000, 200000), slice(318000, None)]
     for pause in pauses:

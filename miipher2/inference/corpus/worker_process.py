@@ -203,7 +203,7 @@ class RemoteEngine:
         Yields
         ------
         window : Window
-            The input window; those of a channel in order.
+            The input window, with ``presence``; those of a channel in order.
         wav : numpy.ndarray
             The restored waveform.
         """
@@ -212,10 +212,11 @@ class RemoteEngine:
             target=self._send, args=(windows, sent), daemon=True
         ).start()
         while True:
-            number, wav = self.windows.recv()
+            number, restored = self.windows.recv()
             if number is END:
                 return
-            yield sent.pop(number), wav
+            wav, presence = restored
+            yield sent.pop(number)._replace(presence=presence), wav
 
     def _send(self, windows, sent):
         """Send windows by number; at the end, END or the error."""

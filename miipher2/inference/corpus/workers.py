@@ -96,7 +96,7 @@ class WorkerPool:
             for window, wav in self.engine.run(self._receive(num_workers)):
                 worker, number = window.owner
                 if not worker.ended:
-                    worker.restored.put((number, wav))
+                    worker.restored.put((number, (wav, window.presence)))
         except BaseException:  # includes KeyboardInterrupt
             self.stop.set()
             raise
@@ -188,8 +188,8 @@ class WorkerPool:
     def _send_restored(self, worker):
         number = 0
         while number is not END:
-            number, wav = worker.restored.get()
-            worker.send(worker.windows, (number, wav))
+            number, restored = worker.restored.get()
+            worker.send(worker.windows, (number, restored))
 
     def _receive_results(self, worker):
         """Receive rows and progress until the worker ends; clean up."""

@@ -1,0 +1,186 @@
+"""Checks of what callers of the Python interface pass.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+import torch
+
+from miipher2.errors import UserError
+
+LOUDNESS_RANGE = (-70.0, -5.0)  # LUFS
+OUTPUT_RATES = (8000, 192000)  # Hz
+CHANNELS = ("each", "mono")
+
+
+def check_loudness(loudness: Any) -> None:
+    """Raise a ``UserError`` unless it is ``input``, ``off`` or LUFS.
+
+    Example
+    -------
+    >>> check_loudness(-23)
+    >>> check_loudness("-23")
+    Traceback (most recent call last):
+    ...
+    miipher2.errors.UserError: loudness: expected 'input', 'off' or ...
+    """
+    if isinstance(loudness, str) and loudness in ("input", "off"):
+        return
+    if not _is_number(loudness, *LOUDNESS_RANGE):
+        lowest, highest = LOUDNESS_RANGE
+        raise UserError(
+            "loudness: expected 'input', 'off' or a number of LUFS from "
+            f"{lowest:g} to {highest:g}, found {loudness!r}"
+        )
+
+
+def check_rate(name: str, rate: Any, lowest: int, highest: int) -> None:
+    """Raise a ``UserError`` unless a sample rate is a whole number in a range."""
+    if not isinstance(rate, numbers.Integral) or not _is_number(
+        rate, lowest, highest
+    ):
+        raise UserError(
+            f"{name}: expected a whole number of Hz from {lowest} to "
+            f"{highest}, found {rate!r}"
+        )
+
+
+def check_channels(channels: Any) -> None:
+    """Raise a ``UserError`` unless the channels are ``each`` or ``mono``."""
+    if channels not in CHANNELS:
+        raise UserError(
+            f"channels: expected 'each' or 'mono', found {channels!r}"
+        )
+
+
+def check_batch_seconds(seconds: Any) -> None:
+    """Raise a ``UserError`` unless it is None or a positive number."""
+    if seconds is not None and not _is_number(seconds, 0.001, math.inf):
+        raise UserError(
+            "batch_seconds: expected a number of seconds above 0, found "
+            f"{seconds!r}"
+        )
+
+
+def _is_number(value, lowest, highest):
+    return (
+        isinstance(value, numbers.Real)
+        and not isinstance(value, bool)
+        and lowest <= value <= highest
+    )
+
+
+def as_clip(wav: Any) -> np.ndarray:
+    """Convert a clip to float32.
+
+    Arguments
+    ---------
+    wav : torch.Tensor or numpy.ndarray
+        ``(time,)`` or ``(1, time)``: floating point with full scale at 1, or
+        int16.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(time,)``.
+
+    Raises
+    ------
+    UserError
+        If it is of another type or shape.
+
+    Example
+    -------
+    >>> as_clip(np.array([[0, -16384]], dtype=np.int16)).tolist()
+    [0.0, -0.5]
+    """
+    samples = _as_samples(wav)
+    if samples.ndim == 2 and len(samples) == 1:
+        samples = samples[0]
+    if samples.ndim != 1:
+        raise UserError(
+            f"wav: expected (time,) or (1, time), found {samples.shape}; "
+            "restore_batch() takes (batch, time)"
+        )
+    return samples
+
+
+def as_batch(wavs: Any) -> np.ndarray:
+    """Convert a batch ``(batch, time)`` to float32, see ``as_clip``."""
+    samples = _as_samples(wavs)
+    if samples.ndim != 2:
+        raise UserError(
+            f"wavs: expected (batch, time), found {samples.shape}; restore() "
+            "takes one clip"
+        )
+    return samples
+
+
+def _as_samples(wavs):
+    """Convert samples of any shape to float32."""
+    if isinstance(wavs, torch.Tensor):
+        wavs = wavs.detach().cpu()
+        if wavs.is_floating_point():
+            wavs = wavs.float()  # numpy has no bfloat16
+        wavs = wavs.numpy()
+    if not isinstance(wavs, np.ndarray):
+        raise UserError(
+            "wavs: expected a tensor or a numpy array, found "
+            f"{type(wavs).__name__}"
+        )
+    if wavs.dtype == np.int16:
+        return wavs.astype(np.float32) / 2**15
+    if not np.issubdtype(wavs.dtype, np.floating):
+        raise UserError(
+            "wavs: expected floating point with full scale at 1, or int16, "
+            f"found {wavs.dtype}; divide it by its full scale"
+        )
+    return wavs.astype(np.float32)
+
+
+def lengths_in_samples(lengths: Any, batch: int, time: int) -> list[int]:
+    """Convert relative lengths to samples.
+
+    Arguments
+    ---------
+    lengths : torch.Tensor, numpy.ndarray, list or None
+        Relative lengths ``(batch,)`` in (0, 1]. None: no padding.
+    batch : int
+        Number of clips.
+    time : int
+        Samples of the longest one.
+
+    Returns
+    -------
+    list of int
+        Of each clip.
+
+    Raises
+    ------
+    UserError
+        If there are more or fewer lengths than clips, or one is absolute.
+
+    Example
+    -------
+    >>> lengths_in_samples([1.0, 0.5], batch=2, time=16000)
+    [16000, 8000]
+    """
+    if lengths is None:
+        return [time] * batch
+    lengths = torch.as_tensor(lengths).detach().cpu().double()
+    if lengths.shape != (batch,):
+        raise UserError(
+            f"lengths: expected one for each of {batch} clips, found the "
+            f"shape {tuple(lengths.shape)}"
+        )
+    if not ((lengths > 0) & (lengths <= 1)).all():
+        raise UserError(
+            "lengths: expected relative lengths above 0 and up to 1, found "
+            f"{lengths.tolist()}; divide samples by wavs.shape[1]"
+        )
+    return (lengths * time).round().long().tolist()

@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+"""Fit the detection of speech of a restoration model.
+
+    python recipes/Compact/fit_speech_presence.py DATA MODEL
+
+DATA is the folder that ``pack.py`` reads: ``manifest.csv``, speech, noise and room
+impulse responses. MODEL, the folder of a model, receives
+``speech_presence.safetensors``: a logistic regression from the features that the
+model's cleaner predicts to whether a frame contains speech. It is fitted to degraded
+speech, whose active frames are known, and to noise, music and generated sounds of
+the split ``train``, and measured on the split ``valid``. Name it in the model's
+``hyperparams.yaml`` as ``miipher2/pretrained/compact`` does.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import argparse
+import math
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from pack import select
+from tqdm import tqdm
+
+from miipher2.dataio.audio import read_audio
+from miipher2.dataio.hparams import load_yaml
+from miipher2.dataio.manifests import write_manifest
+from miipher2.dataio.speech_level import SpeechLevel, active_samples
+from miipher2.degrade.base import generator
+from miipher2.degrade.command import DEFAULT_CHAIN
+from miipher2.errors import one_line_errors
+from miipher2.inference.restorer import Restorer
+from miipher2.inference.speech_gate import speech_gate
+from miipher2.models.speech_presence import SpeechPresence
+
+RATE = 16000
+SECONDS = 4
+# Share of active samples of a frame with speech, and of one without; frames in
+# between are not used.
+SPEECH, PAUSE = 0.8, 0.05
+WEIGHT_DECAY = 1e-4
+WEIGHTS = "speech_presence.safetensors"
+
+
+def degradations(data, selected, split, folder):
+    """Return the chain of training, without voices as noise.
+
+    Arguments
+    ---------
+    data : Path
+        The folder of the recordings.
+    selected : dict
+        See ``pack.select``.
+    split : str
+        ``train`` or ``valid``.
+    folder : str or Path
+        Gets the manifests.
+
+    Returns
+    -------
+    miipher2.degrade.Chain
+    """
+    overrides = {"sample_rate": RATE}
+    for kind in ("noise", "rir"):
+        path = Path(folder, f"{kind}_{split}.csv")
+        rows = [
+            {
+                "ID": row["path"],
+                "duration": float(row["seconds"]),
+                "wav": f"$data_root/{row['path']}",
+                "spk_id": "x",
+            }
+            for row in selected[kind, split]
+        ]
+        write_manifest(path, rows)
+        overrides[f"{kind}_csv"] = str(path)
+        overrides[f"{kind}_root"] = str(data)
+    return load_yaml(DEFAULT_CHAIN, overrides)["chain"]
+
+
+def generated_noise(rng, length):
+    """Generate noise, tones, hum or chords.
+
+    Arguments
+    ---------
+    rng : numpy.random.Generator
+        Of all draws.
+    length : int
+        Number of samples.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(length,)``.
+    """
+    time = np.arange(length) / RATE
+    kind = rng.choice(["noise", "tones", "hum", "chords"])
+    if kind == "noise":
+        spectrum = np.fft.rfft(rng.standard_normal(length))
+        slope = np.arange(1.0, len(spectrum) + 1) ** rng.uniform(-1.2, 0.5)
+        return np.fft.irfft(spectrum * slope, length)
+    if kind == "tones":
+        tones = rng.uniform(60, 3000, rng.integers(1, 5))
+        levels = rng.random(len(tones)) + 0.1
+        return np.sin(2 * np.pi * time[:, None] * tones) @ levels
+    harmonics = np.arange(1, rng.integers(3, 25))
+    if kind == "hum":
+        pitch = rng.choice([50, 60]) * harmonics
+        levels = harmonics ** -rng.uniform(0.3, 1.5)
+        return np.sin(2 * np.pi * time[:, None] * pitch) @ levels
+    chord, seconds = np.zeros(length), rng.uniform(0.15, 2.0)
+    decay = rng.uniform(0, 4)
+    for start in range(0, length, round(seconds * RATE)):
+        since = time[: length - start]
+        root = 55 * 2 ** (rng.integers(0, 37) / 12)
+        for step in rng.choice([(0, 4, 7), (0, 3, 7), (0, 7, 12)]):
+            pitch = root * 2 ** (step / 12) * harmonics
+            pitch = pitch[pitch < RATE / 2]
+            levels = harmonics[: len(pitch)] ** -1.2
+            part = np.sin(2 * np.pi * since[:, None] * pitch) @ levels
+            part *= np.exp(-decay * since) * (since < seconds)
+            chord[start:] += part
+    return chord
+
+
+def read_segment(path, rng):
+    """Read a random segment of a recording, at most ``SECONDS`` long."""
+    samples = read_audio(path, RATE)
+    extra = len(samples) - SECONDS * RATE
+    start = rng.integers(extra) if extra > 0 else 0
+    return samples[start:][: SECONDS * RATE]
+
+
+def clip(data, rows, chain, rng):
+    """Draw a degraded clip and what its frames contain.
+
+    Arguments
+    ---------
+    data : Path
+        The folder of the recordings.
+    rows : list of dict
+        Recordings of speech or of noise. Half of the noise is generated.
+    chain : miipher2.degrade.Chain
+        Degradations.
+    rng : numpy.random.Generator
+        Of all draws.
+
+    Returns
+    -------
+    samples : torch.Tensor
+        ``(time,)``.
+    active : numpy.ndarray
+        Whether samples contain speech ``(time,)``.
+    """
+    row = rows[rng.integers(len(rows))]
+    is_speech = row["path"].startswith("speech")
+    if is_speech or rng.random() < 0.5:
+        samples = read_segment(data / row["path"], rng)
+    else:
+        noise = generated_noise(rng, SECONDS * RATE)
+        samples = torch.from_numpy(noise).float()
+    samples = samples / samples.abs().max().clamp(min=1e-6)
+    samples = samples * 10 ** (-rng.uniform(3, 50) / 20)
+    if not is_speech:
+        if rng.random() < 0.5:
+            samples = chain(samples, rng)[0]
+        return samples, np.zeros(len(samples), dtype=bool)
+    target, noisy, _ = chain.pair(samples, rng)
+    return noisy, active_samples(target.numpy(), RATE)
+
+
+@torch.inference_mode()
+def collect(restorer, clips):
+    """Compute the features and labels of clips.
+
+    Arguments
+    ---------
+    restorer : miipher2.inference.restorer.Restorer
+        The model.
+    clips : iterable of tuple
+        See ``clip``.
+
+    Returns
+    -------
+    list of tuple
+        Features ``(frames, width)``; labels ``(frames,)``: 1 for speech, 0 for
+        none, -1 for frames that are neither.
+    """
+    collected, hop = [], restorer.mods.cleaner.hop_length
+    for samples, active in clips:
+        gain = SpeechLevel.of(samples, RATE).gain(**restorer.input_level)
+        features = restorer.mods.cleaner(gain * samples[None])[0].float()
+        frames = math.ceil(len(active) / hop)
+        share = np.add.reduceat(active.astype(float), hop * np.arange(frames))
+        share /= np.diff(hop * np.arange(frames + 1)).clip(max=len(active))
+        labels = np.where(share > SPEECH, 1, np.where(share < PAUSE, 0, -1))
+        collected.append((features[:frames].numpy(), labels))
+    return collected
+
+
+def fit(features, labels):
+    """Fit a logistic regression to frames.
+
+    Both classes have the same weight.
+
+    Arguments
+    ---------
+    features : torch.Tensor
+        ``(frames, width)``.
+    labels : torch.Tensor
+        ``(frames,)``, 0 or 1.
+
+    Returns
+    -------
+    weight : torch.Tensor
+        ``(width,)``.
+    bias : torch.Tensor
+        Scalar.
+
+    Example
+    -------
+    >>> features = torch.randn(1000, 2, generator=torch.manual_seed(0))
+    >>> labels = (features[:, 0] > 3 * features[:, 1]).float()
+    >>> weight, bias = fit(features, labels)
+    >>> bool(((features @ weight + bias > 0) == labels).float().mean() > 0.98)
+    True
+    """
+    mean, scale = features.mean(0), features.std(0) + 1e-4
+    features = (features - mean) / scale
+    weight = torch.zeros(features.shape[1], requires_grad=True)
+    bias = torch.zeros((), requires_grad=True)
+    balance = (labels == 0).sum() / (labels == 1).sum()
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=100)
+
+    def loss():
+        optimizer.zero_grad()
+        value = torch.nn.functional.binary_cross_entropy_with_logits(
+            features @ weight + bias, labels, pos_weight=balance
+        )
+        value = value + WEIGHT_DECAY * weight.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    weight, bias = weight.detach() / scale, bias.detach()
+    return weight, bias - weight @ mean
+
+
+def report(presence, speech, noise):
+    """Print the shares of wrong frames, before and after smoothing."""
+    missed, gates = [], []
+    for features, labels in speech:
+        log_odds = presence(torch.from_numpy(features)).numpy()
+        missed.append(log_odds[labels == 1] < 0)
+        gates.append(speech_gate(log_odds)[labels == 1])
+    alarms, open_gates = [], []
+    for features, _ in noise:
+        log_odds = presence(torch.from_numpy(features)).numpy()
+        alarms.append(log_odds > 0)
+        open_gates.append(speech_gate(log_odds))
+    missed, gates, alarms, open_gates = map(
+        np.concatenate, (missed, gates, alarms, open_gates)
+    )
+    print(
+        f"frames: {missed.mean():.1%} of speech missed, {alarms.mean():.1%} of "
+        "noise taken for speech\n"
+        f"gate: {(gates < 1).mean():.1%} of speech attenuated, "
+        f"{(gates == 0).mean():.2%} closed; {(open_gates == 0).mean():.1%} of "
+        f"noise closed, {(open_gates == 1).mean():.1%} open"
+    )
+
+
+def main(argv=None):
+    """Fit and save the detection of speech."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path, help="folder with manifest.csv")
+    parser.add_argument("model", type=Path, help="folder of the model")
+    parser.add_argument(
+        "--clips",
+        type=int,
+        default=400,
+        help="of speech, and as many of noise",
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(argv)
+    with one_line_errors(), tempfile.TemporaryDirectory() as folder:
+        selected = select(options.data)
+        restorer = Restorer.from_hparams(
+            options.model, run_opts={"device": "cpu", "precision": "fp32"}
+        )
+        collected = {}
+        for split, count in (
+            ("train", options.clips),
+            ("valid", options.clips // 4),
+        ):
+            chain = degradations(options.data, selected, split, folder)
+            for kind in ("speech", "noise"):
+                rows = [
+                    row
+                    for row in selected[kind, split]
+                    if "babble" not in row["path"]
+                ]
+                clips = (
+                    clip(
+                        options.data,
+                        rows,
+                        chain,
+                        generator(options.seed, split, kind, number),
+                    )
+                    for number in tqdm(range(count), kind, disable=None)
+                )
+                collected[split, kind] = collect(restorer, clips)
+        train = collected["train", "speech"] + collected["train", "noise"]
+        features = torch.from_numpy(np.concatenate([f for f, _ in train]))
+        labels = torch.from_numpy(np.concatenate([y for _, y in train]))
+        known = labels >= 0
+        presence = SpeechPresence(restorer.mods.cleaner.adapted_model)
+        presence.requires_grad_(False)
+        weight, bias = fit(features[known], labels[known].float())
+        presence.weight.copy_(weight)
+        presence.bias.copy_(bias)
+        report(
+            presence, collected["valid", "speech"], collected["valid", "noise"]
+        )
+        presence.save(options.model / WEIGHTS)
+        print(options.model / WEIGHTS)
+
+
+if __name__ == "__main__":
+    main()
