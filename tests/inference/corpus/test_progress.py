@@ -4,8 +4,10 @@ Authors
  * The miipher2 authors 2026
 """
 
+import contextlib
 import io
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -57,6 +59,19 @@ def test_parts_above_the_total(monkeypatch, recwarn, size):
     assert "100%|" in shown and "00:00 left" in shown
     assert "-00:00" not in shown and not recwarn
     assert max(map(len, shown.split("\r"))) <= 80
+
+
+def test_output_that_is_closed_early(monkeypatch, capfd):
+    """The run ends, and logging prints no traceback of its own."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with logging_to(), pytest.raises(BrokenPipeError):
+            logger.info("start")
+        with contextlib.suppress(BrokenPipeError):
+            stdout.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_errors_go_to_stderr_and_the_rest_to_stdout(capsys, tmp_path):

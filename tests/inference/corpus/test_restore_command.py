@@ -5,6 +5,7 @@ Authors
 """
 
 import csv
+import io
 import os
 import re
 import subprocess
@@ -274,6 +275,16 @@ def test_single_file(recordings, restore, tmp_path, name):
     assert code == 0 and rows == []
     assert soundfile.info(tmp_path / name).duration == 0.5
     assert outputs((tmp_path / name).parent) >= {name.rpartition("/")[2]}
+
+
+def test_single_file_shows_progress(recordings, restore, monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    folder = recordings({"a.wav": 9.0})  # three windows
+    restore(folder / "a.wav", output="b.wav")
+    shown = terminal.getvalue()
+    assert "100%|" in shown and "9.0 s at" in shown
 
 
 def test_single_file_that_fails(recordings, restore, tmp_path, capsys):
