@@ -376,22 +376,6 @@ def test_the_compact_experiments_train_in_bf16(
     assert (tmp_path / "model").is_dir()
 
 
-@pytest.mark.parametrize("stage", ["pa", "vocoder"])
-def test_the_24_khz_experiments_train(
-    stage, train, trained, tiny_backbone, tmp_path
-):
-    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
-    if stage == "vocoder":
-        pytest.importorskip("swift_f0")
-        options |= {"cleaner_folder": trained / "pa", "vocoder_frames": 12}
-        options |= {"start_folder": "null"}
-    train(f"whisper24/{stage}", tmp_path, **options)
-    assert (tmp_path / "model").is_dir()
-    if stage == "vocoder":
-        restorer = Restorer.from_hparams(tmp_path / "model")
-        assert restorer.input_rate == restorer.sample_rate == 24000
-
-
 def test_batches_by_duration_and_bf16(train, tiny_backbone, tmp_path):
     train(
         "pa",
