@@ -9,6 +9,7 @@ import math
 import weakref
 from collections import deque
 
+import numpy as np
 import torch
 
 from miipher2.errors import UserError
@@ -155,13 +156,13 @@ class Engine:
     def _shape(self, samples):
         """Return the padded length of a window and whether it needs a mask.
 
-        Windows are not padded if batches hold one window. Padding within the
-        last frame needs no mask.
+        If batches hold one window, only its last frame is padded. Padding
+        within the last frame needs no mask.
         """
-        if self.batch_samples is None:
-            return samples, False
         hop = self.plan.hop_length
         frames = -(-samples // hop)
+        if self.batch_samples is None:
+            return frames * hop, False
         fitting = [
             length
             for halving in range(HALVINGS + 1)
@@ -200,10 +201,12 @@ class Engine:
         lengths = torch.zeros(rows, dtype=torch.float64)
         filled = windows + windows[:1] * (rows - len(windows))
         for row, window in enumerate(filled):
-            count = len(window.samples)
-            wavs[row, :count] = torch.from_numpy(window.samples)
+            # Zeros in the last frame would lower the level of its output.
+            missing = -len(window.samples) % self.plan.hop_length
+            whole = np.pad(window.samples, (0, missing), "symmetric")
+            wavs[row, : len(whole)] = torch.from_numpy(whole)
             wavs[row] *= window.channel.gain
-            lengths[row] = count / samples
+            lengths[row] = len(whole) / samples
         return self.restorer.restore_windows(
             wavs, lengths if masked else None, windows, self.states
         )

@@ -61,6 +61,28 @@ def test_output_does_not_depend_on_the_rest_of_the_batch(restorer, shapes):
     assert full == {(2, 64000), (4, 32000), (8, 16000), (16, 8000)}
 
 
+@pytest.mark.parametrize("batch_seconds", [None, 8])
+@pytest.mark.parametrize("samples", [1, 100, 7681, 40001, 63999])
+def test_the_last_frame_is_mirrored(
+    restorer, monkeypatch, batch_seconds, samples
+):
+    """Zeros would lower the level of its output."""
+    inputs, restore_windows = [], restorer.restore_windows
+
+    def recorded(wavs, *arguments):
+        inputs.append(wavs[0].numpy().copy())
+        return restore_windows(wavs, *arguments)
+
+    monkeypatch.setattr(restorer, "restore_windows", recorded)
+    clip = window("a", samples)
+    ((_, wav),) = Engine(restorer, batch_seconds).run([clip])
+    assert len(wav) == round(samples * 1.5)
+    missing = -samples % 320
+    expected = 2 * numpy.pad(clip.samples, (0, missing), "symmetric")
+    assert numpy.array_equal(inputs[0][: len(expected)], expected)
+    assert (inputs[0][len(expected) :] == 0).all()
+
+
 def test_padding_hardly_changes_the_output(restorer):
     clip = window("a", 50000)
     ((_, padded),) = Engine(restorer, batch_seconds=4).run([clip])
