@@ -64,7 +64,7 @@ class Row:
         ``done``; ``silent``: contains no speech, passed through; ``skipped``:
         contains no audio to restore; ``failed``.
     reason : str
-        Why it failed or was skipped, or a warning about the input.
+        Why it failed or was skipped; else a note on the input or the output.
     seconds : float
         Duration of the input.
     input_rate, output_rate : int

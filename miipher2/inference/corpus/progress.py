@@ -39,6 +39,8 @@ class Progress:
     ----------
     counts : dict
         Number of recordings by status.
+    notes : int
+        Number of restored recordings with a note in the manifest.
 
     Example
     -------
@@ -51,6 +53,7 @@ class Progress:
         self.sample_rate = sample_rate
         self.counts = {"done": 0, "silent": 0, "skipped": 0, "failed": 0}
         self.seconds = self.size = 0.0
+        self.notes = 0
         self.band_noted = False
         self.total = max(1, sum(item.size for item in items))
         self.lock = threading.Lock()
@@ -107,6 +110,7 @@ class Progress:
         """
         with self.lock:
             self.counts[row.status] += 1
+            self.notes += bool(row.reason and row.output_rate)
             self._note_band(row)
         if row.status == "failed":
             logger.error("failed: %s: %s", row.input, row.reason)

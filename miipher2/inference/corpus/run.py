@@ -241,7 +241,10 @@ def _summarise(progress, output):
         if counts[status]:
             parts.append(f"{counts[status]} {status}")
     speed = f"; {progress.speed()}" if progress.seconds else ""
-    logger.info("%s, in %s%s", ", ".join(parts), output, speed)
+    notes = ""
+    if progress.notes:
+        notes = f"; {count(progress.notes, 'note')} in the manifest"
+    logger.info("%s, in %s%s%s", ", ".join(parts), output, speed, notes)
 
 
 def _describe(restorer, arguments):

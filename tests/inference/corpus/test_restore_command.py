@@ -241,6 +241,14 @@ def test_log_lines(recordings, restore, capsys):
     assert re.match(r".*b\.wav: done; 1\.0 s at \d+\.\d x real time", end)
 
 
+def test_notes_are_counted(recordings, restore, capsys):
+    folder = recordings({"a.wav": 1.0, "b.wav": 1.0})
+    (folder / "a.wav").write_bytes((folder / "b.wav").read_bytes()[:20000])
+    _, rows = restore(folder)
+    assert rows[0].status == "done" and "ends after" in rows[0].reason
+    assert capsys.readouterr().out.endswith("; 1 note in the manifest\n")
+
+
 def test_settings_of_the_outputs(recordings, restore, tmp_path):
     folder = recordings({"a.wav": 2.0})
     stereo = numpy.stack([voice(2), voice(2, seed=1)], axis=1)
