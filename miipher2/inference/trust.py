@@ -9,6 +9,7 @@ Authors
 
 import inspect
 import pydoc
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,16 @@ def _is_allowed_class(name: str) -> bool:
         cause = error.value
         if isinstance(cause, KeyboardInterrupt):
             raise cause from None
-        return False
+        advice = ""
+        if sys.flags.optimize > 1:
+            advice = (
+                "; transformers needs its docstrings, which PYTHONOPTIMIZE=2 "
+                "and python -OO remove: use PYTHONOPTIMIZE=1"
+            )
+        reason = str(cause).strip().partition("\n")[0]
+        raise UserError(
+            f"{name}: cannot be imported: {reason}{advice}"
+        ) from None
     if not inspect.isclass(found):
         return False
     return found is Pretrainer or (

@@ -8,12 +8,14 @@ import os
 import pickle
 import pydoc
 import shutil
+import types
 
 import pytest
 import torch
 from tiny_restorer import save_tiny_restorer
 
 from miipher2.errors import UserError
+from miipher2.inference import trust
 from miipher2.inference.restorer import Restorer
 from miipher2.inference.trust import check_yaml
 
@@ -178,6 +180,19 @@ def test_keyboard_interrupt_is_raised(model, monkeypatch):
     monkeypatch.setattr(pydoc, "locate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         check_yaml(model / "hyperparams.yaml", {"model_folder": str(model)})
+
+
+def test_what_cannot_be_imported_is_not_called_untrusted(model, monkeypatch):
+    def broken(name):
+        error = ValueError("no docstring\nof a class")
+        raise pydoc.ErrorDuringImport("a.py", (ValueError, error, None))
+
+    optimized = types.SimpleNamespace(flags=types.SimpleNamespace(optimize=2))
+    monkeypatch.setattr(pydoc, "locate", broken)
+    monkeypatch.setattr(trust, "sys", optimized)
+    reason = "cannot be imported: no docstring; .* use PYTHONOPTIMIZE=1"
+    with pytest.raises(UserError, match=reason):
+        check_yaml(model / "hyperparams.yaml")
 
 
 def test_errors_of_invalid_yaml_have_one_line(tmp_path):
