@@ -272,8 +272,11 @@ def export_cleaner(hparams, hparams_file, overrides):
     folder = _model_folder(hparams)
     hparams["cleaner"].saver(folder / CLEANER)
     shared = {key: hparams[key] for key in CLEANER_KEYS if key in hparams}
-    if "ssl_source" in shared and Path(shared["ssl_source"]).is_dir():
-        shared["ssl_source"] = str(Path(shared["ssl_source"]).absolute())
+    source = shared.get("ssl_source")
+    if not isinstance(source, str):  # a config, which stage 2 has to be given
+        shared.pop("ssl_source", None)
+    elif Path(source).is_dir():
+        shared["ssl_source"] = str(Path(source).absolute())
     write_text(
         folder / CLEANER_YAML,
         "# Read by stage 2 (cleaner_folder)\n"

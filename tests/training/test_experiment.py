@@ -4,12 +4,16 @@ Authors
  * The miipher2 authors 2026
 """
 
+from types import SimpleNamespace
+
 import pytest
+import transformers
 from hyperpyyaml import load_hyperpyyaml
 
 from miipher2.errors import UserError
 from miipher2.training.experiment import (
     _restore_yaml,
+    export_cleaner,
     load_cleaner,
     load_hparams,
     stage_one_overrides,
@@ -208,3 +212,16 @@ def test_a_gpu_that_is_not_there_is_refused(yaml, train_script):
     for device, reason in (("cuda:99", "found"), ("gpu", "expected cpu")):
         with pytest.raises(UserError, match=f"--device={device}: {reason}"):
             train_script.main([yaml, "--data_folder=x", f"--device={device}"])
+
+
+def test_backbone_from_a_config_is_not_in_the_yaml_of_the_cleaner(tmp_path):
+    cleaner = SimpleNamespace(saver=lambda path: path.write_bytes(b""))
+    hparams = {
+        "cleaner": cleaner,
+        "output_folder": str(tmp_path),
+        "ssl_source": transformers.HubertConfig(),
+        "ssl_layer": 3,
+    }
+    export_cleaner(hparams, "hparams/pa.yaml", {})
+    text = (tmp_path / "model/cleaner.yaml").read_text("utf-8")
+    assert "ssl_layer: 3" in text and "ssl_source" not in text
