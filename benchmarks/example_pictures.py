@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 PICTURE = ROOT / "docs" / "examples.png"
 SIDES = ("noisy", "restored", "clean")
-RATE = 16000
+RATE = 24000
 DEGRADATIONS = {
     "valid_001": "reverberation, babble",
     "valid_002": "telephone band, car",

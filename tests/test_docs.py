@@ -60,9 +60,9 @@ def test_folder_of_the_first_command_is_ignored():
 def test_loss_of_words_is_on_the_first_screen():
     head = (ROOT / "README.md").read_text("utf-8").splitlines()[:40]
     assert "Do not use it where the wording matters" in "\n".join(head)
-    card = (ROOT / "docs" / "compact.md").read_text("utf-8")
-    assert "Do not use it where the wording matters" in card
-    assert len(card.splitlines()) < 60, "a card has one page"
+    for card in ("docs/compact.md", "miipher2/pretrained/whisper24/README.md"):
+        text = " ".join((ROOT / card).read_text("utf-8").split())
+        assert "Do not use it where the wording matters" in text, card
 
 
 def test_examples_have_all_sides():
@@ -73,7 +73,7 @@ def test_examples_have_all_sides():
     assert len(sides[0]) == 3 and sides[0] == sides[1] == sides[2]
     for name in sides[0]:
         lengths = {
-            soundfile.info(ROOT / "examples" / side / name).frames
+            soundfile.info(ROOT / "examples" / side / name).duration
             for side in ("noisy", "restored", "clean")
         }
         assert len(lengths) == 1

@@ -18,7 +18,7 @@ logger = logging.getLogger("miipher2.inference")
 
 # Models that come with the package, and the default one
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
-DEFAULT = "compact"
+DEFAULT = "whisper24"
 
 HYPERPARAMS = "hyperparams.yaml"
 

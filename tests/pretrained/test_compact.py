@@ -28,11 +28,8 @@ def test_files_are_small_and_complete():
     assert "FIGURES" not in card and "## Data" in card
 
 
-def test_it_is_found_by_name_and_by_default(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_it_is_found_by_name():
     assert find_model("compact") == FOLDER
-    (tmp_path / "compact").mkdir()  # does not hide the default
-    assert find_model() == FOLDER
 
 
 def test_the_output_has_the_length_of_the_input(compact):

@@ -20,7 +20,7 @@ from miipher2.cli import main
 from miipher2.dataio.digest import file_digest
 from miipher2.dataio.tables import write_table
 from miipher2.inference.corpus.manifest import read_rows
-from miipher2.inference.model_folder import PRETRAINED, model_identity
+from miipher2.inference.model_folder import DEFAULT, PRETRAINED, model_identity
 from miipher2.inference.restorer import Restorer
 
 
@@ -368,7 +368,7 @@ def test_bundled_model_is_the_default(recordings, tmp_path):
     folder = recordings({"a.wav": 0.5})
     assert main(["restore", str(folder), str(tmp_path), "--quiet"]) == 0
     (row,) = read_rows(tmp_path / "manifest.csv")
-    assert row.model == model_identity(PRETRAINED / "compact")
+    assert row.model == model_identity(PRETRAINED / DEFAULT)
 
 
 def names(count):
