@@ -77,7 +77,8 @@ def batches(job):
         hparams["test_csv"],
     )
     loader = iter(hparams["train_loader"](hparams["train_set"]()))
-    keys = ("id", "kind", "clean", "noisy", "target", "cut")
+    keys = ("id", "kind", "clean", "noisy", "target", "bandwidth", "cut")
+    numbers = keys[-2:]
     saved = []
     for _ in range(job["steps"] + 1):
         batch = next(loader)
@@ -85,13 +86,16 @@ def batches(job):
         columns = [getattr(column, "data", column) for column in columns]
         saved.append(
             [
-                {**dict(zip(keys, row, strict=True)), "cut": float(row[-1])}
+                {
+                    key: float(value) if key in numbers else value
+                    for key, value in zip(keys, row, strict=True)
+                }
                 for row in zip(*columns, strict=True)
             ]
         )
     torch.save(saved, folder / f"{stage}.pt")
     if stage == "pa":  # stage 2 loads these adapters
-        hparams["export"](hparams, None, None)
+        hparams["export"](hparams, f"hparams/{stage}.yaml", {})
     else:  # both systems start from the same weights
         names = ("generator", "discriminator")
         weights = {name: hparams[name].state_dict() for name in names}

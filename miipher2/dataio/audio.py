@@ -81,7 +81,7 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
     >>> read_audio(path, 16000, start=0.25, seconds=0.5).shape
     torch.Size([8000])
     """
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise UserError(
             f"{path}: no such file; looked for {Path(path).absolute()}"
         )

@@ -105,7 +105,7 @@ def test_devices_are_never_listed(tmp_path, caplog):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("absent.wav", "No such file"), ("empty.wav", "an empty file")],
+    [("absent.wav", "no such file"), ("empty.wav", "an empty file")],
 )
 def test_errors_of_the_file_system_are_named(tmp_path, name, message):
     (tmp_path / "empty.wav").touch()
