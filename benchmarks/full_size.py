@@ -56,7 +56,7 @@ def batch():
     from speechbrain.dataio.batch import PaddedBatch
 
     wav = 0.1 * torch.randn(SECONDS * 16000)
-    item = {"id": "all/a", "kind": "all", "cut": 0.5}
+    item = {"id": "all/a", "kind": "all", "bandwidth": 8000.0, "cut": 0.5}
     return PaddedBatch([{**item, "clean": wav, "noisy": wav, "target": wav}])
 
 
