@@ -128,7 +128,7 @@ def test_weights_come_back_and_others_are_refused(tmp_path):
     assert not torch.equal(again(features)[0], vocoder(features)[0])
     again.load(tmp_path / "v.safetensors")
     assert torch.equal(again(features)[0], vocoder(features)[0])
-    with pytest.raises(UserError, match="width 4, the backbone gives 5"):
+    with pytest.raises(UserError, match="width 4, the backbone has 5"):
         small(width=5).load(tmp_path / "v.safetensors")
     with pytest.raises(UserError, match="blocks.2"):
         small(layers=3).load(tmp_path / "v.safetensors")

@@ -101,7 +101,7 @@ def test_weights_come_back_and_others_are_refused(tmp_path):
     again.load(tmp_path / "v.safetensors")
     features = torch.randn(1, 9, 4)
     assert torch.equal(again(features)[0], vocoder(features)[0])
-    with pytest.raises(UserError, match="width 4, the backbone gives 5"):
+    with pytest.raises(UserError, match="width 4, the backbone has 5"):
         HiFiGAN(width=5, **SMALL).load(tmp_path / "v.safetensors")
     wider = HiFiGAN(width=4, **{**SMALL, "upsample_initial_channel": 32})
     with pytest.raises(UserError, match="generator.conv_post") as error:
@@ -167,7 +167,7 @@ def test_warm_start_from_something_else_is_refused(tmp_path):
     torch.save({"a": torch.ones(1)}, tmp_path / "a.ckpt")
     (tmp_path / "b.ckpt").write_text("not a checkpoint")
     generator = HiFiGAN(width=4, **SMALL).generator
-    with pytest.raises(UserError, match="nothing in"):
+    with pytest.raises(UserError, match="no tensor in"):
         load_matching(generator, str(tmp_path / "a.ckpt"))
     for name in ("b.ckpt", "missing.ckpt"):
         with pytest.raises(UserError, match=name):
