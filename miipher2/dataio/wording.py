@@ -41,7 +41,7 @@ def duration(seconds):
     Returns
     -------
     str
-        With two or three digits.
+        Such as ``9.9 s``, ``2 min 3 s`` or ``1.5 h``.
 
     Example
     -------

@@ -28,8 +28,8 @@ def reverberation_time(rir, sample_rate):
 
     ``pyroomacoustics.experimental.rt60.measure_rt60`` agrees to 0.3 % but
     starts and ends the fit at slightly different samples. ``Rooms`` corrects
-    the absorption by this value, so using it would change the rooms of a seed
-    (14 of 25 tried).
+    the absorption by this value, so using it would change the rooms that a
+    seed gives: 14 of 25 rooms changed.
 
     Arguments
     ---------
@@ -95,7 +95,7 @@ class Rooms:
             import pyroomacoustics
         except ImportError:
             raise UserError(
-                "simulating rooms needs pyroomacoustics; "
+                "simulating rooms needs pyroomacoustics; run "
                 "pip install -e '.[rooms]' in the clone"
             ) from None
         self.acoustics = pyroomacoustics

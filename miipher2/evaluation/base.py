@@ -24,8 +24,8 @@ class Clip(NamedTuple):
     wav : numpy.ndarray
         ``(time,)`` float32 in [-1, 1], as read from the file.
     aligned : numpy.ndarray
-        The same without its delay to the clean reference; None if there is no
-        reference.
+        The same without its delay relative to the clean reference; None if
+        there is no reference.
     """
 
     wav: np.ndarray
@@ -130,7 +130,7 @@ class Metric:
         Arguments
         ---------
         sides : iterable of str
-            The sides of this evaluation; single files may lack some.
+            The sides of this evaluation; individual files may lack some.
 
         Returns
         -------

@@ -102,9 +102,9 @@ def log_spectral_distance(
     Both signals are truncated to the shorter length and scaled to the same
     level of active speech (see ``active_samples``). Their power spectra come
     from an STFT with a Hann window of 512 samples and a hop length of 128, with
-    a floor 80 dB below the largest bin of the reference. The distance is the root mean square of the differences in dB over the bins
-    from ``lowest`` to half the sample rate, averaged over all frames, including
-    pauses.
+    a floor 80 dB below the largest bin of the reference. The distance is the
+    root mean square of the differences in dB over the bins from ``lowest`` to
+    half the sample rate, averaged over all frames, including pauses.
 
     Arguments
     ---------
@@ -120,7 +120,7 @@ def log_spectral_distance(
     -------
     float
         In dB; 0 for equal spectra. NaN if either signal is silent or the
-        shorter one has less than 512 samples.
+        shorter one has fewer than 512 samples.
 
     Example
     -------

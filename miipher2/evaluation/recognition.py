@@ -154,7 +154,7 @@ def character_error_rate(truth: str, text: str) -> float:
 
 
 def normalise(text: str) -> str:
-    """Return lower-case text without punctuation and repeated white space.
+    """Return lower-case text without punctuation or repeated white space.
 
     Arguments
     ---------

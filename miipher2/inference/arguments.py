@@ -1,4 +1,4 @@
-"""Checks of what callers of the Python interface pass.
+"""Check the arguments passed to the Python interface.
 
 Authors
  * The miipher2 authors 2026
@@ -19,7 +19,7 @@ CHANNELS = ("each", "mono")
 
 
 def check_loudness(loudness: Any) -> None:
-    """Raise a ``UserError`` unless it is ``input``, ``off`` or LUFS.
+    """Raise a ``UserError`` if not ``input``, ``off`` or a LUFS value.
 
     Example
     -------
@@ -59,10 +59,10 @@ def check_channels(channels: Any) -> None:
 
 
 def check_batch_seconds(seconds: Any) -> None:
-    """Raise a ``UserError`` unless it is None or a positive number."""
+    """Raise a ``UserError`` unless it is None or at least 0.001."""
     if seconds is not None and not _is_number(seconds, 0.001, math.inf):
         raise UserError(
-            "batch_seconds: expected a number of seconds above 0, found "
+            "batch_seconds: expected at least 0.001 seconds or None, found "
             f"{seconds!r}"
         )
 
@@ -153,17 +153,17 @@ def lengths_in_samples(lengths: Any, batch: int, time: int) -> list[int]:
     batch : int
         Number of clips.
     time : int
-        Samples of the longest one.
+        Length of the longest clip, in samples.
 
     Returns
     -------
     list of int
-        Of each clip.
+        Length of each clip, in samples.
 
     Raises
     ------
     UserError
-        If there are more or fewer lengths than clips, or one is absolute.
+        If there are more or fewer lengths than clips, or one is not in (0, 1].
 
     Example
     -------
@@ -181,6 +181,6 @@ def lengths_in_samples(lengths: Any, batch: int, time: int) -> list[int]:
     if not ((lengths > 0) & (lengths <= 1)).all():
         raise UserError(
             "lengths: expected relative lengths above 0 and up to 1, found "
-            f"{lengths.tolist()}; divide samples by wavs.shape[1]"
+            f"{lengths.tolist()}; divide sample counts by wavs.shape[1]"
         )
     return (lengths * time).round().long().tolist()

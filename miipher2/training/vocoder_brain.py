@@ -114,7 +114,7 @@ class VocoderBrain(StepBrain):
 
     @property
     def best_key(self):
-        """The mel error, separate for each phase: they are not comparable."""
+        """The mel error, by phase, as phases are not comparable."""
         return f"mel {self.phase}"
 
     @property
@@ -138,7 +138,7 @@ class VocoderBrain(StepBrain):
         return self.unwrap(self.modules.generator)
 
     def init_optimizers(self):
-        """Create an optimizer for the generator and the discriminator each."""
+        """Create one optimizer each for generator and discriminator."""
         trained = {name: [name] for name in ("generator", "discriminator")}
         if self.train_adapters:
             trained["generator"].append("cleaner")
@@ -156,7 +156,7 @@ class VocoderBrain(StepBrain):
                 self.checkpointer.add_recoverable(f"opt_{name}", optimizer)
 
     def on_fit_start(self):
-        """Start; name the small vocoders if a large one trains on a CPU."""
+        """Warn if a large vocoder is trained on a CPU; start training."""
         generator = self.unwrap(self.modules.generator)
         count = sum(p.numel() for p in generator.parameters())
         if self.device == "cpu" and count > LARGE:
@@ -387,7 +387,7 @@ class VocoderBrain(StepBrain):
         super().on_evaluate_start(**keys)
         if self.phase == "clean":
             logger.warning(
-                "The vocoder was not trained on restored features in "
+                "The vocoder was trained on clean features only, for "
                 f"{self.optimizer_step} steps; reduce "
                 f"--pretrain_steps={self.pretrain_steps}"
             )
