@@ -114,7 +114,7 @@ def test_vocoder_learns_and_a_resumed_run_keeps_its_phase(
     phases = re.findall(r"features of (\w+) speech", log)
     assert phases == ["clean", "clean", "restored"]
     assert "resumed at step 20 of 60" in log
-    assert log.count("not trained on restored features in 20 steps") == 1
+    assert log.count("trained on clean features only, for 20 steps") == 1
 
 
 def test_adversarial_steps_change_both_networks(
