@@ -70,6 +70,8 @@ class SSLBackbone(nn.Module):
         Frames per second.
     max_seconds : float or None
         Longest clip that the model accepts.
+    max_frames : int or None
+        Number of absolute positions, if the model has them.
     fingerprint : str
         Hash of the frozen weights, the same in fp32 and fp16.
 
@@ -131,6 +133,7 @@ class SSLBackbone(nn.Module):
         self.hop_length = self.front_end.hop_length
         self.frame_rate = self.sample_rate / self.hop_length
         self.max_seconds = self.front_end.max_seconds
+        self.max_frames = self.front_end.max_frames
         self.fingerprint = _fingerprint(self.model)
 
     def _family(self):
@@ -164,7 +167,7 @@ class SSLBackbone(nn.Module):
                 setattr(config, key, value)
         return family.final_norm(config) if self.layer < full_layers else None
 
-    def forward(self, wavs, lengths=None):
+    def forward(self, wavs, lengths=None, start=0):
         """Return the features of a batch of clips.
 
         Arguments
@@ -173,6 +176,8 @@ class SSLBackbone(nn.Module):
             Waveforms (batch, time) at ``sample_rate``, in [-1, 1].
         lengths : torch.Tensor, optional
             Relative lengths (batch,) in (0, 1].
+        start : int
+            See ``embed``.
 
         Returns
         -------
@@ -185,9 +190,9 @@ class SSLBackbone(nn.Module):
         UserError
             If a clip is longer than ``max_seconds``.
         """
-        return self.encode(*self.embed(wavs, lengths))
+        return self.encode(*self.embed(wavs, lengths, start))
 
-    def embed(self, wavs, lengths=None):
+    def embed(self, wavs, lengths=None, start=0):
         """Run the part below the layers, which has no adapters.
 
         Arguments
@@ -196,6 +201,9 @@ class SSLBackbone(nn.Module):
             Waveforms (batch, time).
         lengths : torch.Tensor, optional
             Relative lengths (batch,) in (0, 1].
+        start : int
+            Position of the first frame. Only models with absolute positions
+            (Whisper) use it.
 
         Returns
         -------
@@ -210,10 +218,10 @@ class SSLBackbone(nn.Module):
         if lengths is not None:
             samples = (lengths * time).round().long().clamp(1, time).tolist()
         if min(samples) == time:
-            return self._stem(wavs), None
+            return self._stem(wavs, start), None
 
         clips = [
-            self._stem(wav[None, :n])[0]
+            self._stem(wav[None, :n], start)[0]
             for wav, n in zip(wavs, samples, strict=True)
         ]
         hidden = torch.stack(
@@ -334,12 +342,13 @@ class SSLBackbone(nn.Module):
             )
         }
 
-    def _stem(self, wavs):
+    def _stem(self, wavs, start):
         """Clips of one length -> hidden states (batch, frames, width)."""
         # Normalisation and spectra need fp32.
         with torch.autocast(wavs.device.type, enabled=False):
             inputs = self.front_end.prepare(wavs.float())
-        return self.front_end.stem(self.model, inputs.to(self.model.dtype))
+        inputs = inputs.to(self.model.dtype)
+        return self.front_end.stem(self.model, inputs, start)
 
 
 def _fingerprint(model):

@@ -5,6 +5,7 @@ Authors
 """
 
 import contextlib
+import math
 from pathlib import Path
 
 import torch
@@ -27,6 +28,10 @@ class FeatureCleaner(AdaptedModel):
 
     The backbone is frozen; one adapter per layer is trained (Miipher-2, section
     2). Checkpoints contain only the adapters and the identity of their backbone.
+
+    In training, clips get random positions if the backbone has absolute ones
+    (Whisper). Training clips are short: otherwise the adapters and the vocoder
+    would never see the positions of the later part of a long recording.
 
     Arguments
     ---------
@@ -105,12 +110,12 @@ class FeatureCleaner(AdaptedModel):
             pair (predicted, target), the target without gradient.
         """
         if clean is None:
-            return self.adapted_model(noisy, lengths)
+            return self.adapted_model(noisy, lengths, self._start(noisy))
         if lengths is not None:
             lengths = torch.cat([lengths, lengths])
         with torch.no_grad():
             hidden, mask = self.adapted_model.embed(
-                torch.cat([noisy, clean]), lengths
+                torch.cat([noisy, clean]), lengths, self._start(noisy)
             )
         half = len(noisy)
         masks = (None, None) if mask is None else (mask[:half], mask[half:])
@@ -135,7 +140,17 @@ class FeatureCleaner(AdaptedModel):
             Features ``(batch, frames, width)``.
         """
         with self.adapters_off():
-            return self.adapted_model(wavs, lengths)
+            return self.adapted_model(wavs, lengths, self._start(wavs))
+
+    def _start(self, wavs):
+        """Return the position of the first frame of a batch (batch, time)."""
+        backbone = self.adapted_model
+        if not self.training or backbone.max_frames is None:
+            return 0
+        frames = math.ceil(wavs.shape[1] / backbone.hop_length)
+        # the backbone's error for clips that are too long follows
+        latest = max(0, backbone.max_frames - frames)
+        return int(torch.randint(latest + 1, ()))
 
     @contextlib.contextmanager
     def adapters_off(self):

@@ -51,6 +51,8 @@ class FrontEnd:
         Samples per frame.
     max_seconds : float
         Longest clip; None: any length.
+    max_frames : int
+        Number of absolute positions; None: the model has none.
     """
 
     model_class = AutoModel
@@ -60,6 +62,7 @@ class FrontEnd:
     feed_forward_name = "feed_forward"
     hop_length = 320
     max_seconds = None
+    max_frames = None
 
     def __init__(self, config, extractor):
         self.sample_rate = extractor.sampling_rate
@@ -84,8 +87,12 @@ class FrontEnd:
         """Waveforms (batch, time) of one length -> inputs of the model."""
         raise NotImplementedError
 
-    def stem(self, model, inputs):
-        """Inputs of the model -> hidden states (batch, frames, width)."""
+    def stem(self, model, inputs, start):
+        """Inputs of the model -> hidden states (batch, frames, width).
+
+        ``start`` is the position of the first frame, for models with
+        absolute positions.
+        """
         return _hidden_states(model.feature_projection(inputs))
 
     def encode(self, model, hidden, mask):
@@ -166,7 +173,7 @@ class RawWave(FrontEnd):
         ):
             model.feature_extractor = ChannelsLastCNN(cnn)
 
-    def stem(self, model, inputs):
+    def stem(self, model, inputs, start):
         hidden = model.feature_extractor(inputs).transpose(1, 2)
         hidden = _hidden_states(model.feature_projection(hidden))
         positions = model.encoder.pos_conv_embed.pretrained_module
@@ -332,10 +339,11 @@ class LogMel(FrontEnd):
         mel = torch.maximum(mel, mel.amax((1, 2), keepdim=True) - 8.0)
         return (mel + 4.0) / 4.0
 
-    def stem(self, model, inputs):
+    def stem(self, model, inputs, start):
         hidden = F.gelu(model.conv1(inputs))
         hidden = F.gelu(model.conv2(hidden)).transpose(1, 2)
-        return hidden + model.embed_positions.weight[: hidden.shape[1]]
+        end = start + hidden.shape[1]
+        return hidden + model.embed_positions.weight[start:end]
 
     def encode(self, model, hidden, mask):
         if mask is not None:

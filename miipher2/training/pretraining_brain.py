@@ -60,12 +60,12 @@ class PretrainingBrain(StepBrain):
     def on_fit_batch_start(self, batch, should_step):
         """Seed dropout, freeze the convolutions, set the learning rate."""
         self.batch_ids = batch.id
-        torch.manual_seed(self.optimizer_step)
         frozen = self.front_end_steps is not None and not self.front_end_alone
         self.unwrap(self.modules.pretraining).freeze_front_end(frozen)
         if not self.front_end_alone:
             super().on_fit_batch_start(batch, should_step)
             return
+        torch.manual_seed(self.optimizer_step)
         self.start_time = time.monotonic()  # ``minutes`` start after these
         remaining = 1 - self.optimizer_step / self.front_end_steps
         warmup = min(1.0, (self.optimizer_step + 1) / FRONT_END_WARMUP)

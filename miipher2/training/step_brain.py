@@ -275,8 +275,10 @@ class StepBrain(sb.Brain):
         logger.warning(f"{found}; skipped")
 
     def on_fit_batch_start(self, batch, should_step):
-        """Set the learning rate of the next step."""
+        """Seed random draws of the models, set the next learning rate."""
         self.batch_ids = batch.id
+        # a resumed run draws the same
+        torch.manual_seed(self.optimizer_step)
         if should_step:
             step = self.optimizer_step + 1
             if self.minutes is not None:

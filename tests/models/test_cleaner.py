@@ -42,7 +42,7 @@ def folder(request, tmp_path_factory):
 def test_training_starts_exactly_at_the_frozen_model(folder, placement):
     wavs, lengths = torch.randn(2, 9000), torch.tensor([1.0, 0.7])
     frozen = SSLBackbone(folder, 2)(wavs, lengths)
-    cleaner = cleaner_on(folder, placement=placement)
+    cleaner = cleaner_on(folder, placement=placement).eval()
     # not torch.equal: adding zeros changes the memory layout, and kernels
     # round differently
     assert torch.allclose(cleaner(wavs, lengths), frozen, atol=2e-6)
@@ -150,3 +150,35 @@ def test_broken_files_are_named(tiny_backbone, tmp_path):
         cleaner.loader(path)
     with pytest.raises(UserError, match="expected 'feed_forward' or"):
         cleaner_on(tiny_backbone, placement="beside")
+
+
+def test_whisper_is_trained_at_random_positions(tmp_path):
+    folder = save_tiny_backbone(tmp_path, "whisper")
+    cleaner = cleaner_on(folder)
+    wavs = torch.rand(2, 16000)
+    torch.manual_seed(0)
+    predicted, target = cleaner.train()(wavs, clean=wavs)
+    # the adapters start at zero: both sides have the same positions
+    torch.testing.assert_close(predicted, target)
+    other, _ = cleaner(wavs, clean=wavs)
+    assert not torch.allclose(predicted, other)
+    torch.manual_seed(0)
+    torch.testing.assert_close(cleaner(wavs), predicted)
+
+    first = cleaner.eval()(wavs)
+    torch.testing.assert_close(cleaner(wavs), first)
+    torch.testing.assert_close(cleaner.adapted_model(wavs), first)
+
+
+def test_random_positions_reach_the_last_one(tmp_path):
+    cleaner = cleaner_on(save_tiny_backbone(tmp_path, "whisper"))
+    last = cleaner.adapted_model.max_frames - 50
+    torch.manual_seed(0)
+    starts = {cleaner._start(torch.rand(1, 16000)) for _ in range(20 * last)}
+    assert min(starts) == 0 and max(starts) == last
+
+
+def test_models_without_absolute_positions_draw_none(tmp_path):
+    cleaner = cleaner_on(save_tiny_backbone(tmp_path, "hubert"))
+    wavs = torch.rand(2, 16000)
+    torch.testing.assert_close(cleaner.train()(wavs), cleaner.eval()(wavs))
