@@ -1,5 +1,7 @@
 """The scores of many files: one row per file and a table of means.
 
+The columns of ``files.csv`` are listed in ``miipher2.evaluation.scores``.
+
 Authors
  * The miipher2 authors 2026
 """

@@ -1,0 +1,38 @@
+"""Tests of reading files.csv.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import math
+
+import pytest
+from example_scores import COLUMNS, example
+
+from miipher2.errors import UserError
+from miipher2.evaluation.scores import Scores, read_rows
+
+
+def test_rows_and_arrays_of_the_example(tmp_path):
+    path = example(tmp_path, audio=False)
+    rows = list(read_rows(path))
+    assert [row["file"] for row in rows] == sorted(row["file"] for row in rows)
+    scores = Scores(path)
+    assert scores.files == [row["file"] for row in rows]
+    assert len(scores) == 6
+    for name in set(COLUMNS) & set(scores.columns):
+        for row, value in zip(rows, scores[name], strict=True):
+            assert row.get(name) == value or math.isnan(value)
+    groups = scores.groups()
+    assert list(groups) == ["noise", "reverb", "all"]
+    assert [int(mask.sum()) for mask in groups.values()] == [3, 3, 6]
+    assert scores.sides("lsd") == ["input", "restored"]
+    assert scores.sides("ovrl") == ["input", "restored", "clean"]
+    assert math.isnan(scores["seconds"][-1])  # could not be measured
+
+
+def test_another_table_raises(tmp_path):
+    path = tmp_path / "files.csv"
+    path.write_text("ID,wav\na,b\n")
+    with pytest.raises(UserError, match="expected the columns file,notes"):
+        Scores(path)
