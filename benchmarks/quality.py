@@ -27,7 +27,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import torch
-from quality_set import DEGRADED, RATE, make
+from quality_clips import RATE
+from quality_extra import EXTRA, EXTRA_COLUMNS, extra_scores
+from quality_set import DEGRADED, make
 from systems import (
     BandLSD,
     CachedRecogniser,
@@ -140,6 +142,13 @@ def score_files(rows, metrics, systems, path, cache):
     """
     columns = {}
     for row in tqdm(rows, "scores", unit="file", disable=None):
+        for system in systems:
+            files = (path(side, row) for side in (system, "input", "clean"))
+            scores = extra_scores(row["condition"], *files)
+            columns.update({c: EXTRA_COLUMNS[c] for c in scores})
+            row.update({f"{system}_{c}": v for c, v in scores.items()})
+        if row["condition"] in ("upper-band", "no-speech"):
+            continue
         cutoff = row["cutoff_hz"]
         band = [BandLSD(float(cutoff))] if cutoff else []
         for metric in metrics + band:
@@ -196,7 +205,7 @@ def describe_metrics(metrics):
     packages = {v: 0 for metric in metrics for v in metric.versions()}
     if packages:
         lines.append(f"Measured with {', '.join(packages)}")
-    return ["mean: all conditions except clean input", *lines]
+    return [f"mean: without clean input, {', '.join(EXTRA)}", *lines]
 
 
 def summarise(rows, column, systems):
@@ -210,6 +219,7 @@ def summarise(rows, column, systems):
         for name, scores in found.items()
         if not all(map(math.isnan, scores.values()))
     }
+    extra = {name: found.pop(name) for name in EXTRA if name in found}
     degraded = [scores for name, scores in found.items() if name != "clean"]
     if len(degraded) > 1:
         found["mean"] = {
@@ -218,7 +228,7 @@ def summarise(rows, column, systems):
         }
     if "clean" in found:  # last, since it is not part of the mean
         found["clean input"] = found.pop("clean")
-    return found
+    return {**found, **extra}
 
 
 class Differences:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy
 import pytest
 import quality
+import quality_clips
 import quality_set
 import soundfile
 import systems
@@ -100,6 +101,7 @@ def test_set_is_reproducible(data, quality_folder, tmp_path):
 def test_set_has_every_condition(quality_folder):
     rows = rows_of(quality_folder / "set.csv")
     conditions = [*quality.DEGRADED, "clean"]
+    *rows, _, _, _ = rows  # no-speech, see test_quality_extra.py
     assert [row["condition"] for row in rows] == 3 * conditions
     speakers = {row["speaker"] for row in rows}
     assert len(speakers) == 3 and speakers <= set(READERS)
@@ -115,7 +117,7 @@ def test_set_has_every_condition(quality_folder):
         same = numpy.array_equal(clean, noisy)
         assert same == (row["condition"] == "clean")
         levels = [
-            quality_set.level(torch.from_numpy(wav)) for wav in (clean, noisy)
+            quality_clips.level(torch.from_numpy(wav)) for wav in (clean, noisy)
         ]
         assert levels[0] == pytest.approx(levels[1], rel=0.01)
         steps = json.loads(row["drawn"])["steps"]
@@ -131,7 +133,7 @@ def test_set_has_every_condition(quality_folder):
 
 
 def test_degradations_match_what_was_drawn(quality_folder):
-    for row in rows_of(quality_folder / "set.csv"):
+    for row in rows_of(quality_folder / "set.csv")[:-3]:
         sides = quality_folder / row["condition"]
         clean = read(sides / "clean" / f"{row['clip']}.wav")
         noisy = read(sides / "input" / f"{row['clip']}.wav")
@@ -157,12 +159,12 @@ def test_degradations_match_what_was_drawn(quality_folder):
 
 def test_clips_are_spread_over_speakers(data):
     files = rows_of(data / "manifest.csv")
-    chosen = quality_set.choose(files, 8, 1, data)
+    chosen = quality_clips.choose(files, 8, 1, data)
     speakers = [row["speaker"] for row in chosen]
     assert set(speakers) == set(READERS) and len(speakers) == 8
     assert max(map(speakers.count, READERS)) == 2
     with pytest.raises(UserError, match="there are 12"):
-        quality_set.choose(files, 13, 1, data)
+        quality_clips.choose(files, 13, 1, data)
 
 
 def test_incomplete_data_is_refused(data, tmp_path):
@@ -216,7 +218,7 @@ def test_report_compares_systems(scored, tmp_path, capsys):
     assert "| OVRL | input | RNNoise | clean |" in text
     assert "target" not in text
     restored = tmp_path / "restored"
-    for condition in (*quality.DEGRADED, "clean"):
+    for condition in (*quality.DEGRADED, "clean", "no-speech"):
         shutil.copytree(home / condition / "clean", restored / condition)
     scored("--restored", restored, "--output", tmp_path / "report")
     text = (tmp_path / "report/quality.md").read_text("utf-8")
@@ -230,8 +232,9 @@ def test_report_compares_systems(scored, tmp_path, capsys):
     )
     assert lines["| times real time"] == ">= 20 | - | - |"
     rows = rows_of(tmp_path / "report/files.csv")
-    assert len(rows) == 27
-    assert all(float(row["restored_lsd"]) < 1e-6 for row in rows)
+    assert len(rows) == 30
+    assert all(float(row["restored_lsd"]) < 1e-6 for row in rows[:27])
+    assert all(float(row["restored_level_change"]) == 0 for row in rows[27:])
     banded = {r["condition"] for r in rows if r["clean_lsd_above"]}
     assert banded == {"band-limit"}
     denoised = home / "rnnoise/noise" / f"{rows[0]['clip']}.wav"

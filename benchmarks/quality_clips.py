@@ -1,0 +1,164 @@
+"""Clips of the fixed test set: choose, load, degrade and save them.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import json
+import operator
+from collections import defaultdict
+from pathlib import Path
+
+from miipher2.dataio.audio import read_audio, write_audio
+from miipher2.dataio.manifests import write_manifest
+from miipher2.dataio.speech_level import active_samples, mean_power
+from miipher2.degrade import generator
+from miipher2.errors import UserError
+
+RATE = 16000
+LEVEL = 10 ** (-26 / 20)
+# DNSMOS repeats clips that are shorter than 9.01 s and scores one window for each
+# further second: one window of a clip of this length, nine of one of 4.4 s.
+SECONDS = (4.6, 5.4)
+SPEECH = ("speech", "speech16", "speech24")
+LOSS = (0.05, 0.2)  # share of packets
+
+
+def load_clip(path, rate=RATE):
+    """Read the start of a recording and set its level."""
+    clean = shorten(read_audio(path, rate), rate)
+    if not clean.any():
+        raise UserError(f"{path}: silence; remove its row from manifest.csv")
+    gain = LEVEL / level(clean, rate)
+    return clean * min(gain, 1 / float(clean.abs().max()))
+
+
+def level(wav, rate=RATE):
+    """Return the root mean square of the active samples, without offset.
+
+    Training and restoring use ``SpeechLevel`` instead. This measure stays, since
+    another one would change the set.
+    """
+    samples = wav.numpy() - wav.numpy().mean()
+    return mean_power(samples[active_samples(samples, rate)]) ** 0.5
+
+
+def shorten(wav, rate=RATE):
+    """Return the start of a recording, cut where it is quietest."""
+    shortest, longest = (round(seconds * rate) for seconds in SECONDS)
+    if len(wav) <= longest:
+        return wav
+    frame = rate // 50
+    power = wav[shortest:longest].unfold(0, frame, frame).square().sum(1)
+    return wav[: shortest + frame * int(power.argmin()) + frame // 2]
+
+
+def degrade_clip(chains, clean, keys, rate=RATE):
+    """Return target, degraded clip at the target's level, and the draw."""
+    _, condition, _ = keys
+    for attempt in range(1000):
+        rng = generator(*keys, attempt)
+        target, noisy, drawn = chains[condition].pair(clean, rng)
+        if is_valid(condition, drawn["steps"]):
+            break
+    else:
+        raise UserError(f"{condition}: too few voices or too short a clip")
+    gain = level(target, rate) / level(noisy, rate)
+    gain = min(gain, 0.99 / float(noisy.abs().max()))
+    return target, gain * noisy, {**drawn, "gain": drawn["gain"] * gain}
+
+
+def is_valid(condition, steps):
+    """Return whether a draw fits its condition."""
+    if condition == "mixed":
+        return len(steps) > 1
+    if condition == "babble":
+        return len(steps[0]["voices"]) >= 4
+    if condition == "packet-loss":
+        return LOSS[0] <= steps[0]["lost"] <= LOSS[1]
+    return True
+
+
+def held_out_queues(files):
+    """Return the long recordings of each speaker that is not in training."""
+    speech = [row for row in files if row["path"].split("/")[0] in SPEECH]
+    trained = {row["speaker"] for row in speech if row["split"] != "valid"}
+    queues = defaultdict(list)
+    for row in sorted(speech, key=operator.itemgetter("path")):
+        long = float(row["seconds"]) >= SECONDS[0]
+        if long and row["speaker"] not in trained:
+            queues[row["speaker"]].append(row)
+    return queues
+
+
+def choose(files, count, seed, data):
+    """Choose clips evenly from the speakers that are not in training."""
+    rng, queues = generator(seed, "clips"), held_out_queues(files)
+    found = sum(map(len, queues.values()))
+    if not 0 < count <= found:
+        raise UserError(
+            f"{data}: --clips {count}, but there are {found} of at least "
+            f"{SECONDS[0]:g} s by speakers who are only in valid"
+        )
+    queues = {s: rng.permutation(queue).tolist() for s, queue in queues.items()}
+    chosen = []
+    while len(chosen) < count:
+        left = sorted(speaker for speaker, queue in queues.items() if queue)
+        for speaker in rng.permutation(left)[: count - len(chosen)]:
+            chosen.append(queues[speaker].pop())
+    return sorted(chosen, key=operator.itemgetter("path"))
+
+
+def sources(data, held_out, speaker, folder):
+    """Write manifests of noise, music, rooms and speech; return their paths.
+
+    Speech of ``speaker`` is left out.
+    """
+    found = {"noise": [], "music": [], "rirs": [], "speech": []}
+    for row in held_out:
+        kind = row["path"].split("/")[0]
+        if kind == "noise" and Path(row["path"]).name.startswith("music_"):
+            found["music"].append(row)
+        elif kind == "noise" and "/babble/" not in row["path"]:
+            found["noise"].append(row)
+        elif kind == "rir":
+            found["rirs"].append(row)
+        elif kind in SPEECH and row["speaker"] != speaker:
+            found["speech"].append(row)
+    for name, rows in found.items():
+        if not rows:
+            raise UserError(f"{data}: no {name} with the split valid")
+        listed = [
+            {
+                "ID": row["path"],
+                "duration": float(row["seconds"]),
+                "wav": str(data / row["path"]),
+                "spk_id": row["speaker"],
+            }
+            for row in rows
+        ]
+        found[name] = Path(folder, f"{name}.csv")
+        write_manifest(found[name], listed)
+    return found
+
+
+def clip_name(file):
+    """Return the name of a clip."""
+    return f"{file['speaker']}_{Path(file['path']).stem}"
+
+
+def save_row(output, condition, file, sides, drawn=None, cutoff_hz=""):
+    """Write the recordings of a clip, side -> (wav, rate); return its row."""
+    clip = clip_name(file)
+    for side, (wav, rate) in sides.items():
+        write_audio(output / condition / side / f"{clip}.wav", wav, rate)
+    clean, rate = sides["clean"]
+    return {
+        "condition": condition,
+        "clip": clip,
+        "speaker": file["speaker"],
+        "source": file["path"],
+        "seconds": f"{len(clean) / rate:.3f}",
+        "cutoff_hz": cutoff_hz,
+        "drawn": json.dumps(drawn or {"steps": []}),
+    }
