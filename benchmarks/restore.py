@@ -60,8 +60,8 @@ def model(job):
     """Build the model folder, and the modules of the reference from it."""
     import torch
 
-    from miipher2.inference.corpus.sharding import best_precision
     from miipher2.inference.model_folder import find_model
+    from miipher2.inference.precision import best_precision
     from miipher2.training.experiment import load_hparams
 
     folder, name = Path(job["folder"]), job["model"]

@@ -138,7 +138,7 @@ def measure(job):
 
 def best(job):
     """Find the fastest precision of the device."""
-    from miipher2.inference.corpus.sharding import best_precision
+    from miipher2.inference.precision import best_precision
 
     yield {"best": best_precision(job["device"])}
 

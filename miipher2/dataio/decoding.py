@@ -53,6 +53,8 @@ class AudioStream:
         Whether the end of the file is known to be missing.
     unfinished : bool
         Whether the header gives no length; see ``SoundFile``.
+    subtype : str
+        soundfile's name of the sample format; empty if unknown.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class AudioStream:
         header_length=None,
         truncated=False,
         unfinished=False,
+        subtype="",
     ):
         self.rate = rate
         self.channels = channels
@@ -70,6 +73,7 @@ class AudioStream:
         self.header_length = header_length
         self.truncated = truncated
         self.unfinished = unfinished
+        self.subtype = subtype
 
 
 @contextlib.contextmanager
@@ -125,6 +129,7 @@ def _open_soundfile(path):
                 _header_length(file),
                 file.format == "OGG" and not _has_last_ogg_page(path),
                 file.unfinished,
+                file.subtype,
             )
     except soundfile.LibsndfileError as error:
         reason = error.error_string.strip(" .\n")

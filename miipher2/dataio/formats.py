@@ -35,8 +35,22 @@ UNREADABLE_SUFFIXES = (
 )
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
-# Restored recordings.
-OUTPUT_FORMATS = ("wav", "flac", "ogg")
+# Restored recordings: the sample formats of each, by soundfile's names.
+OUTPUT_SUBTYPES = {
+    "wav": ("PCM_16", "PCM_24", "FLOAT"),
+    "flac": ("PCM_16", "PCM_24"),
+    "ogg": ("VORBIS",),
+}
+OUTPUT_FORMATS = tuple(OUTPUT_SUBTYPES)
+SUBTYPES = OUTPUT_SUBTYPES["wav"]
+# What keeps the resolution of an input, best first. Others are written as the
+# first sample format of the output.
+KEPT_SUBTYPES = {
+    "PCM_24": ("PCM_24",),
+    "PCM_32": ("PCM_24",),
+    "FLOAT": ("FLOAT", "PCM_24"),
+    "DOUBLE": ("FLOAT", "PCM_24"),
+}
 # Degraded recordings: a lossy format would degrade them further.
 LOSSLESS_SUFFIXES = (".wav", ".flac")
 
@@ -90,9 +104,61 @@ def output_format(path, formats=OUTPUT_FORMATS):
     """
     suffix = Path(path).suffix
     if suffix[1:].lower() not in formats:
-        *others, last = (f".{name}" for name in OUTPUT_FORMATS)
         raise UserError(
             f"{path}: unknown audio format: {suffix or 'no suffix'}; "
-            f"use {', '.join(others)} or {last}"
+            f"use {_either(f'.{name}' for name in formats)}"
         )
     return suffix[1:].upper()
+
+
+def output_subtype(file_format, subtype=None, source=""):
+    """Return soundfile's name of the sample format of a file to write.
+
+    Arguments
+    ---------
+    file_format : str
+        ``wav``, ``flac`` or ``ogg``, in any case.
+    subtype : str
+        One of ``SUBTYPES``. None: that of the input where it has more than
+        16 bits and the format allows it, else the format's first one.
+    source : str
+        Sample format of the input; empty if unknown.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    UserError
+        If the format cannot have the sample format.
+
+    Example
+    -------
+    >>> output_subtype("wav", source="PCM_24"), output_subtype("FLAC", "PCM_16")
+    ('PCM_24', 'PCM_16')
+    """
+    allowed = OUTPUT_SUBTYPES[file_format.lower()]
+    if subtype is None:
+        kept = [s for s in KEPT_SUBTYPES.get(source, ()) if s in allowed]
+        return (kept or allowed)[0]
+    if subtype in allowed:
+        return subtype
+    choices = [name for name in allowed if name in SUBTYPES]
+    raise UserError(
+        f"subtype {subtype}: {file_format.lower()} files cannot have it; "
+        + (f"use {_either(choices)}" if choices else "leave it out")
+        + f", or write {_either(_formats_with(subtype))}"
+    )
+
+
+def _formats_with(subtype):
+    return [
+        name for name, allowed in OUTPUT_SUBTYPES.items() if subtype in allowed
+    ]
+
+
+def _either(names):
+    """Join names for an error message: ``a, b or c``."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last

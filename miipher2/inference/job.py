@@ -18,6 +18,7 @@ from miipher2.inference.arguments import (
     check_channels,
     check_loudness,
     check_rate,
+    check_subtype,
 )
 from miipher2.inference.items import Row, now
 from miipher2.inference.recording import Recording
@@ -37,6 +38,8 @@ class Settings:
     loudness : str or float
         ``input``: that of the input; a number: LUFS; ``off``: that of the
         model's output.
+    subtype : str
+        Sample format, see ``miipher2.dataio.formats.output_subtype``.
 
     Raises
     ------
@@ -52,17 +55,21 @@ class Settings:
     sample_rate: int
     channels: str = "each"
     loudness: str | float = "input"
+    subtype: str | None = None
 
     def __post_init__(self):
         check_rate("sample_rate", self.sample_rate, *OUTPUT_RATES)
         check_channels(self.channels)
         check_loudness(self.loudness)
+        check_subtype(self.subtype)
 
     def __str__(self):
-        return (
+        text = (
             f"{self.sample_rate} Hz, channels {self.channels}, loudness "
             f"{self.loudness}"
         )
+        # Nothing for the default, as in manifests of earlier versions
+        return f"{text}, {self.subtype}" if self.subtype else text
 
 
 class Job:
@@ -123,8 +130,7 @@ class Job:
             self.path,
             recording,
             self.restorer,
-            self.settings.sample_rate,
-            self.settings.loudness,
+            self.settings,
         )
 
     def windows(self):

@@ -52,6 +52,8 @@ class Recording:
         Samples per channel in the file.
     samples : int
         Samples per channel at the model's input rate.
+    subtype : str
+        Sample format of the file, see ``AudioStream``.
     channels : list of Channel
         Set by ``measure``.
     note : str
@@ -83,7 +85,7 @@ class Recording:
         self.input_level = input_level or {}
         self.frames = self.samples = 0
         self.cache = []
-        self.note = ""
+        self.subtype = self.note = ""
 
     @classmethod
     def from_samples(cls, wav, sample_rate, input_level=None, rate=None):
@@ -127,7 +129,7 @@ class Recording:
             self._check(audio)
             self._measure(audio, CACHE_SECONDS)
             length, truncated = audio.header_length, audio.truncated
-            unfinished = audio.unfinished
+            unfinished, self.subtype = audio.unfinished, audio.subtype
         if length is not None and self.frames < length:
             self.note = (
                 f"ends after {self.seconds:.3f} s; its header "

@@ -17,18 +17,12 @@ import torch
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.autocast import AMPConfig, TorchAutocast
 from speechbrain.utils.fetching import LocalStrategy
-from torch import nn
-from torch.nn.utils.parametrize import is_parametrized
 
 from miipher2.dataio.hparams import yaml_errors
 from miipher2.dataio.output_names import check_overwriting
 from miipher2.errors import UserError
-from miipher2.inference.arguments import (
-    as_batch,
-    as_clip,
-    check_rate,
-    lengths_in_samples,
-)
+from miipher2.inference.arguments import check_rate
+from miipher2.inference.arrays import as_batch, as_clip, lengths_in_samples
 from miipher2.inference.batching import Engine
 from miipher2.inference.clips import restore_clips
 from miipher2.inference.features import repeat_last_frame, resample_windows
@@ -40,12 +34,10 @@ from miipher2.inference.model_folder import (
     model_identity,
     update_names,
 )
+from miipher2.inference.precision import cast_weights
 from miipher2.inference.recording import RATES
 from miipher2.inference.trust import check_yaml
 from miipher2.inference.windows import Window, WindowPlan
-
-# Layers that autocast runs in the lower precision, whatever their weights' dtype
-AUTOCAST_LAYERS = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
 
 
 class Restorer(Pretrained):
@@ -95,7 +87,7 @@ class Restorer(Pretrained):
         super().__init__(*args, **kwargs)
         self.mods.cleaner.prepare_inference()
         self.mods.generator.prepare_inference()
-        self._cast_weights()
+        cast_weights(self.mods, self.precision)
         generator, cleaner = self.mods.generator, self.mods.cleaner
         self.sample_rate: int = generator.sample_rate
         self.hop_length: int = generator.hop_length
@@ -103,18 +95,6 @@ class Restorer(Pretrained):
         self.input_rate: int = reader.sample_rate
         self.input_hop: int = reader.hop_length
         self.identity = ""
-
-    def _cast_weights(self) -> None:
-        """Cast weights once, which autocast would do in every window."""
-        dtype = AMPConfig.from_name(self.precision).dtype
-        if dtype == torch.float32:
-            return
-        for module in self.mods.modules():
-            if isinstance(module, AUTOCAST_LAYERS) and not is_parametrized(
-                module
-            ):
-                for parameter in module.parameters(recurse=False):
-                    parameter.data = parameter.data.to(dtype)
 
     @classmethod
     def from_hparams(
@@ -340,6 +320,7 @@ class Restorer(Pretrained):
         loudness: str | float = "input",
         batch_seconds: float | None = None,
         progress: Callable[[float, float], None] | None = None,
+        subtype: str | None = None,
     ) -> Row:
         """Restore a file of any length and format.
 
@@ -361,6 +342,9 @@ class Restorer(Pretrained):
         progress : callable
             Called with the seconds of audio of each restored window, and with
             their share of the recording.
+        subtype : str
+            ``PCM_16``, ``PCM_24`` or, in wav only, ``FLOAT``. None: that of
+            the input where the format allows it, at least ``PCM_16``.
 
         Returns
         -------
@@ -383,6 +367,7 @@ class Restorer(Pretrained):
                 self.sample_rate if sample_rate is None else sample_rate,
                 channels,
                 loudness,
+                subtype,
             ),
         )
         try:

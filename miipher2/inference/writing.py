@@ -12,7 +12,7 @@ import soundfile
 
 from miipher2.dataio.atomic import atomic_write
 from miipher2.dataio.decoding import resampler
-from miipher2.dataio.formats import output_format
+from miipher2.dataio.formats import output_format, output_subtype
 from miipher2.errors import UserError
 from miipher2.inference.limiter import limit
 from miipher2.inference.loudness import CEILING, Loudness, TruePeak
@@ -31,6 +31,7 @@ MAX_REDUCTION_DB = 12.0  # of the highest peak
 LOUDNESS_PASSES = 5  # at most, to find the gain in front of it
 LOUDNESS_ERROR = 0.1, 0.5  # LU: that ends the search; that is reported
 WAV_LIMIT = 2**32 - 2**16  # maximum number of bytes of a plain WAV
+SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 
 
 class RestoredChannel:
@@ -268,10 +269,8 @@ class RestoredRecording:
         Measured.
     restorer : miipher2.inference.restorer.Restorer
         Has ``plan``, ``hop_length`` and ``sample_rate``.
-    sample_rate : int
-        Hz of the output.
-    loudness : str or float
-        See ``final_blocks``.
+    settings : miipher2.inference.job.Settings
+        Settings of the output.
 
     Attributes
     ----------
@@ -281,14 +280,18 @@ class RestoredRecording:
     Raises
     ------
     UserError
-        If the format is unknown or the folder cannot be created.
+        If the format is unknown or cannot have the sample format, or the
+        folder cannot be created.
     """
 
-    def __init__(self, path, recording, restorer, sample_rate, loudness):
+    def __init__(self, path, recording, restorer, settings):
         self.path = path
         self.format = output_format(path)
-        self.sample_rate = sample_rate
-        self.loudness = loudness
+        self.subtype = output_subtype(
+            self.format, settings.subtype, recording.subtype
+        )
+        self.sample_rate = settings.sample_rate
+        self.loudness = settings.loudness
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -299,7 +302,7 @@ class RestoredRecording:
             # An unnamed file on the output's disk, freed with the process
             spool = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=path.parent)
             self.channels[channel] = RestoredChannel(
-                recording, index, restorer, sample_rate, spool
+                recording, index, restorer, self.sample_rate, spool
             )
 
     @property
@@ -348,8 +351,10 @@ class RestoredRecording:
         )
         if not self.silent and not any(c.speech_found for c in channels):
             self.note = "no speech found"
-        size = 2 * len(channels) * channels[0].length
-        too_long = self.format == "WAV" and size > WAV_LIMIT
+        too_long = False
+        if self.format == "WAV":
+            samples = len(channels) * channels[0].length
+            too_long = SAMPLE_BYTES[self.subtype] * samples > WAV_LIMIT
         with (
             atomic_write(self.path) as file,
             soundfile.SoundFile(
@@ -357,6 +362,7 @@ class RestoredRecording:
                 "w",
                 self.sample_rate,
                 len(channels),
+                self.subtype,
                 format="RF64" if too_long else self.format,
             ) as writer,
         ):

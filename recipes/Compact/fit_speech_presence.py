@@ -9,7 +9,8 @@ impulse responses. MODEL, the folder of a model, receives
 model's cleaner predicts to whether a frame contains speech. It is fitted to degraded
 speech, whose active frames are known, and to noise, music and generated sounds of
 the split ``train``, and measured on the split ``valid``. Name it in the model's
-``hyperparams.yaml`` as ``miipher2/pretrained/compact`` does.
+``hyperparams.yaml`` as ``miipher2/pretrained/compact`` does. With ``--measure`` the
+model's own weights are measured and nothing is written.
 
 Authors
  * The miipher2 authors 2026
@@ -31,7 +32,7 @@ from miipher2.dataio.manifests import write_manifest
 from miipher2.dataio.speech_level import SpeechLevel, active_samples
 from miipher2.degrade.base import generator
 from miipher2.degrade.command import DEFAULT_CHAIN
-from miipher2.errors import one_line_errors
+from miipher2.errors import UserError, one_line_errors
 from miipher2.inference.restorer import Restorer
 from miipher2.inference.speech_gate import speech_gate
 from miipher2.models.speech_presence import SpeechPresence
@@ -285,48 +286,94 @@ def main(argv=None):
         help="of speech, and as many of noise",
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="measure the weights of the model; write nothing",
+    )
     options = parser.parse_args(argv)
     with one_line_errors(), tempfile.TemporaryDirectory() as folder:
-        selected = select(options.data)
         restorer = Restorer.from_hparams(
             options.model, run_opts={"device": "cpu", "precision": "fp32"}
         )
-        collected = {}
-        for split, count in (
-            ("train", options.clips),
-            ("valid", options.clips // 4),
-        ):
-            chain = degradations(options.data, selected, split, folder)
-            for kind in ("speech", "noise"):
-                rows = [
-                    row
-                    for row in selected[kind, split]
-                    if "babble" not in row["path"]
-                ]
-                clips = (
-                    clip(
-                        options.data,
-                        rows,
-                        chain,
-                        generator(options.seed, split, kind, number),
-                    )
-                    for number in tqdm(range(count), kind, disable=None)
+        if options.measure and "speech_presence" not in restorer.mods:
+            raise UserError(
+                f"{options.model}: does not detect speech; fit the detection "
+                "first, without --measure"
+            )
+        counts = {"valid": options.clips // 4}
+        if not options.measure:
+            counts = {"train": options.clips, **counts}
+        collected = collect_splits(options, restorer, counts, folder)
+        if options.measure:
+            presence = restorer.mods.speech_presence
+        else:
+            presence = fit_presence(restorer, collected)
+        with torch.inference_mode():
+            report(
+                presence,
+                collected["valid", "speech"],
+                collected["valid", "noise"],
+            )
+        if not options.measure:
+            presence.save(options.model / WEIGHTS)
+            print(options.model / WEIGHTS)
+
+
+def collect_splits(options, restorer, counts, folder):
+    """Collect the clips of splits.
+
+    Arguments
+    ---------
+    options : argparse.Namespace
+        With ``data`` and ``seed``.
+    restorer : miipher2.inference.restorer.Restorer
+        The model.
+    counts : dict
+        Split -> number of clips of speech, and of noise.
+    folder : str or Path
+        Gets the manifests of the degradations.
+
+    Returns
+    -------
+    dict
+        ``(split, "speech" or "noise")`` -> see ``collect``.
+    """
+    selected = select(options.data)
+    collected = {}
+    for split, count in counts.items():
+        chain = degradations(options.data, selected, split, folder)
+        for kind in ("speech", "noise"):
+            rows = [
+                row
+                for row in selected[kind, split]
+                if "babble" not in row["path"]
+            ]
+            clips = (
+                clip(
+                    options.data,
+                    rows,
+                    chain,
+                    generator(options.seed, split, kind, number),
                 )
-                collected[split, kind] = collect(restorer, clips)
-        train = collected["train", "speech"] + collected["train", "noise"]
-        features = torch.from_numpy(np.concatenate([f for f, _ in train]))
-        labels = torch.from_numpy(np.concatenate([y for _, y in train]))
-        known = labels >= 0
-        presence = SpeechPresence(restorer.mods.cleaner.adapted_model)
-        presence.requires_grad_(False)
-        weight, bias = fit(features[known], labels[known].float())
-        presence.weight.copy_(weight)
-        presence.bias.copy_(bias)
-        report(
-            presence, collected["valid", "speech"], collected["valid", "noise"]
-        )
-        presence.save(options.model / WEIGHTS)
-        print(options.model / WEIGHTS)
+                for number in tqdm(range(count), kind, disable=None)
+            )
+            collected[split, kind] = collect(restorer, clips)
+    return collected
+
+
+def fit_presence(restorer, collected):
+    """Return a ``SpeechPresence`` that is fitted to the split ``train``."""
+    train = collected["train", "speech"] + collected["train", "noise"]
+    features = torch.from_numpy(np.concatenate([f for f, _ in train]))
+    labels = torch.from_numpy(np.concatenate([y for _, y in train]))
+    known = labels >= 0
+    presence = SpeechPresence(restorer.mods.cleaner.adapted_model)
+    presence.requires_grad_(False)
+    weight, bias = fit(features[known], labels[known].float())
+    presence.weight.copy_(weight)
+    presence.bias.copy_(bias)
+    return presence
 
 
 if __name__ == "__main__":

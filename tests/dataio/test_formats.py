@@ -24,6 +24,11 @@ def test_unknown_output_formats_are_refused(name):
         output_format(name)
 
 
+def test_the_formats_that_were_passed_are_named():
+    with pytest.raises(UserError, match=r"a.mp3: .*: .mp3; use .flac or .au$"):
+        output_format("a.mp3", formats=("flac", "au"))
+
+
 def test_suffix_decides_in_any_case():
     assert output_format("a.b/c.OGG") == "OGG"
     assert output_format("a.mp3", formats=("mp3",)) == "MP3"

@@ -105,6 +105,8 @@ def test_another_sample_rate_is_resampled(restorer):
         ("channels", 1),
         ("sample_rate", 0),
         ("sample_rate", 24000.5),
+        ("subtype", "PCM_32"),
+        ("subtype", 24),
         ("batch_seconds", 0.0),
         ("batch_seconds", math.nan),
         ("batch_seconds", "4"),
@@ -121,6 +123,11 @@ def test_numbers_of_numpy_are_numbers(restorer):
     settings = Settings(numpy.int64(24000), loudness=numpy.float32(-23))
     assert str(settings) == str(Settings(24000, loudness=-23.0))
     Engine(restorer, numpy.float64(4))
+
+
+def test_default_settings_are_those_of_older_manifests():
+    assert str(Settings(24000)) == "24000 Hz, channels each, loudness input"
+    assert str(Settings(24000, subtype="FLOAT")).endswith("input, FLOAT")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

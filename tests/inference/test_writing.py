@@ -24,6 +24,7 @@ from miipher2.dataio.atomic import atomic_write
 from miipher2.errors import UserError
 from miipher2.inference import writing as module
 from miipher2.inference.batching import Engine
+from miipher2.inference.job import Settings
 from miipher2.inference.recording import Recording
 from miipher2.inference.windows import WindowPlan
 from miipher2.inference.writing import RestoredRecording
@@ -43,10 +44,11 @@ def echo():
     )
 
 
-def restore(echo, source, target, sample_rate=16000, loudness="input"):
+def restore(echo, source, target, rate=16000, loudness="input", subtype=None):
     recording = Recording(source, 16000)
     recording.measure()
-    restored = RestoredRecording(target, recording, echo, sample_rate, loudness)
+    settings = Settings(rate, loudness=loudness, subtype=subtype)
+    restored = RestoredRecording(target, recording, echo, settings)
     windows = recording.windows(echo.plan, owner=None)
     for window, wav in Engine(echo).run(windows):
         if restored.add(window, wav):
@@ -258,11 +260,75 @@ def test_formats(echo, tmp_path, suffix):
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
-def test_a_wav_of_more_than_4_gib_is_an_rf64(echo, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "WAV_LIMIT", 60000)
+@pytest.mark.parametrize(
+    ("limit", "subtype", "expected"),
+    [
+        (60000, "PCM_16", "RF64"),
+        (100000, "PCM_16", "WAV"),
+        (100000, "PCM_24", "WAV"),
+        (100000, "FLOAT", "RF64"),
+    ],
+)
+def test_a_wav_of_more_than_4_gib_is_an_rf64(
+    echo, tmp_path, monkeypatch, limit, subtype, expected
+):
+    monkeypatch.setattr(module, "WAV_LIMIT", limit)
     soundfile.write(tmp_path / "a.wav", voice(2), 16000)
-    restore(echo, tmp_path / "a.wav", tmp_path / "out.wav")
-    assert soundfile.info(tmp_path / "out.wav").format == "RF64"
+    restore(echo, tmp_path / "a.wav", tmp_path / "out.wav", subtype=subtype)
+    info = soundfile.info(tmp_path / "out.wav")
+    assert (info.format, info.subtype) == (expected, subtype)
+
+
+@pytest.mark.parametrize(
+    ("source", "subtype", "target", "expected"),
+    [
+        ("a.wav PCM_16", None, "wav", "PCM_16"),
+        ("a.wav PCM_24", None, "wav", "PCM_24"),
+        ("a.flac PCM_24", None, "wav", "PCM_24"),
+        ("a.aiff PCM_24", None, "flac", "PCM_24"),
+        ("a.wav PCM_32", None, "wav", "PCM_24"),
+        ("a.wav FLOAT", None, "wav", "FLOAT"),
+        ("a.wav DOUBLE", None, "wav", "FLOAT"),
+        ("a.wav FLOAT", None, "flac", "PCM_24"),
+        ("a.wav PCM_U8", None, "wav", "PCM_16"),
+        ("a.wav ULAW", None, "flac", "PCM_16"),
+        ("a.ogg VORBIS", None, "wav", "PCM_16"),
+        ("a.mp3 MPEG_LAYER_III", None, "flac", "PCM_16"),
+        ("a.wav PCM_24", None, "ogg", "VORBIS"),
+        ("a.wav PCM_24", "PCM_16", "wav", "PCM_16"),
+        ("a.wav PCM_16", "FLOAT", "wav", "FLOAT"),
+        ("a.wav PCM_16", "PCM_24", "flac", "PCM_24"),
+    ],
+)
+def test_the_sample_format_is_that_of_the_input_or_the_given_one(
+    echo, tmp_path, source, subtype, target, expected
+):
+    name, found = source.split()
+    wav = 1e-3 * voice(1)
+    soundfile.write(tmp_path / name, wav, 16000, subtype=found)
+    output = tmp_path / f"out.{target}"
+    restore(echo, tmp_path / name, output, subtype=subtype)
+    assert soundfile.info(output).subtype == expected
+    if found == "FLOAT" and expected != "PCM_16":  # it is not rounded to 16 bit
+        written, _ = soundfile.read(output)
+        assert abs(written * 2**15 - numpy.round(written * 2**15)).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("target", "subtype", "expected"),
+    [
+        ("out.flac", "FLOAT", "use PCM_16 or PCM_24, or write wav"),
+        ("out.ogg", "PCM_24", "leave it out, or write wav or flac"),
+        ("out.mp3", "PCM_16", r"unknown audio format: .mp3; use .wav, .flac"),
+    ],
+)
+def test_impossible_sample_formats_are_refused(
+    echo, tmp_path, target, subtype, expected
+):
+    soundfile.write(tmp_path / "a.wav", voice(1), 16000)
+    with pytest.raises(UserError, match=expected):
+        restore(echo, tmp_path / "a.wav", tmp_path / target, subtype=subtype)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 
 
 @pytest.fixture(params=["too large", "disk"])

@@ -8,7 +8,13 @@ import argparse
 import math
 import os
 
-from miipher2.dataio.formats import OUTPUT_FORMATS
+from miipher2.dataio.formats import OUTPUT_FORMATS, SUBTYPES
+from miipher2.inference.arguments import (
+    CHANNELS,
+    LOUDNESS_RANGE,
+    MIN_BATCH_SECONDS,
+    OUTPUT_RATES,
+)
 
 
 def add_parser(subparsers):
@@ -79,14 +85,20 @@ def _add_outputs(group):
         help="format of the files in an output folder; default: wav",
     )
     group.add_argument(
+        "--subtype",
+        choices=SUBTYPES,
+        help="sample format of wav and flac; flac has no FLOAT; default: "
+        "PCM_24 or FLOAT for inputs that have it, else PCM_16",
+    )
+    group.add_argument(
         "--sample-rate",
-        type=_number(int, 8000, 192000, "Hz, for example 16000 or 48000"),
+        type=_number(int, *OUTPUT_RATES, "Hz, for example 16000 or 48000"),
         metavar="HZ",
-        help="8000 to 192000; default: the model's",
+        help=f"{OUTPUT_RATES[0]} to {OUTPUT_RATES[1]}; default: the model's",
     )
     group.add_argument(
         "--channels",
-        choices=["each", "mono"],
+        choices=CHANNELS,
         default="each",
         help="restore each channel (default), or their mean",
     )
@@ -129,7 +141,7 @@ def _add_engine(group):
     )
     group.add_argument(
         "--batch-seconds",
-        type=_number(float, 0.001),
+        type=_number(float, MIN_BATCH_SECONDS),
         metavar="S",
         help="seconds of audio in a batch; default: depends on the device",
     )
@@ -174,9 +186,9 @@ def _add_engine(group):
 
 def _number(kind, lowest, highest=math.inf, unit=""):
     """Return an argparse type for numbers in a range."""
-    expected = f"{lowest} or more"
+    expected = f"{lowest:g} or more"
     if highest < math.inf:
-        expected = f"{lowest} to {highest} {unit}".rstrip()
+        expected = f"{lowest:.0f} to {highest:.0f} {unit}".rstrip()
 
     def parse(text):
         try:
@@ -195,6 +207,6 @@ def _loudness(text):
     if text in ("input", "off"):
         return text
     try:
-        return _number(float, -70, -5, "LUFS, 'input' or 'off'")(text)
+        return _number(float, *LOUDNESS_RANGE, "LUFS, 'input' or 'off'")(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(error) from None

@@ -15,6 +15,7 @@ from miipher2.dataio.formats import (
     TAR_SUFFIXES,
     has_suffix,
     output_format,
+    output_subtype,
 )
 from miipher2.dataio.wording import count
 from miipher2.errors import UserError
@@ -55,9 +56,11 @@ def restore(arguments):
     output = Path(arguments.output)
     items = None
     if is_single_file(arguments.input, output):
+        output_subtype(output_format(output), arguments.subtype)
         if output.exists() and not arguments.overwrite:
             raise _exists(output)
     else:
+        output_subtype(arguments.format, arguments.subtype)
         items = list_items(arguments.input, output, f".{arguments.format}")
         _check_folder(output)
         check_tars(items)
@@ -163,6 +166,7 @@ def _restore_file(arguments):
                 progress=lambda seconds, share: progress.advance(
                     item.size * share, seconds
                 ),
+                subtype=arguments.subtype,
             )
         except UserError as error:
             logger.error("failed: %s", error)
@@ -179,6 +183,7 @@ def _restore_items(restorer, items, journal, arguments, started):
         arguments.sample_rate or restorer.sample_rate,
         arguments.channels,
         arguments.loudness,
+        arguments.subtype,
     )
     suffix = f".{arguments.format}"
 

@@ -9,6 +9,7 @@ import os
 import torch
 
 from miipher2.errors import UserError
+from miipher2.inference.precision import best_precision
 
 
 def shard_assignment(arguments):
@@ -112,30 +113,3 @@ def check_device(name):
             f"--device {name}: not available; available: "
             f"{', '.join(available)} ({reason})"
         ) from None
-
-
-def best_precision(device):
-    """Return the fastest precision that a device supports in hardware.
-
-    Arguments
-    ---------
-    device : str
-        ``cpu``, ``cuda:0``, ...
-
-    Returns
-    -------
-    str
-        ``bf16``, ``fp16`` or ``fp32``.
-
-    Example
-    -------
-    >>> best_precision("meta")
-    'fp32'
-    """
-    if device.startswith("cuda"):
-        return "bf16" if torch.cuda.is_bf16_supported(False) else "fp16"
-    if device == "cpu" and hasattr(torch.cpu, "get_capabilities"):
-        capabilities = torch.cpu.get_capabilities()
-        if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"):
-            return "bf16"
-    return "fp32"

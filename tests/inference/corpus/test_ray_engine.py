@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 
 import pytest
+import soundfile
+from tiny_restorer import voice
 
 from miipher2.cli import main
 from miipher2.dataio.atomic import partial_path
@@ -182,6 +184,7 @@ def test_same_tars_as_the_local_engine(
 ):
     pytest.importorskip("webdataset")
     folder = recordings({f"{n}.wav": 0.3 + n / 10 for n in range(6)})
+    soundfile.write(folder / "0.wav", voice(0.3), 16000, subtype="PCM_24")
     for tar, names in (("a.tar", "012"), ("b.tar", "345")):
         with tarfile.open(folder / tar, "w") as file:
             for name in names:
@@ -192,6 +195,7 @@ def test_same_tars_as_the_local_engine(
     rows = read_rows(output / "manifest.csv")
     assert comparable(rows) == comparable(read_rows(local / "manifest.csv"))
     assert contents(output) == contents(local)
+    assert soundfile.info(output / "0.wav").subtype == "PCM_24"
     for tar in ("a.tar", "b.tar"):
         assert members(output / tar) == members(local / tar)
 

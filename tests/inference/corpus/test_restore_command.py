@@ -268,6 +268,29 @@ def test_settings_of_the_outputs(recordings, restore, tmp_path):
         )
 
 
+def test_sample_formats(recordings, restore, tmp_path, capsys):
+    folder = recordings({"a.wav": 0.5})
+    soundfile.write(folder / "b.wav", voice(0.5), 16000, subtype="PCM_24")
+    soundfile.write(folder / "c.wav", voice(0.5), 16000, subtype="FLOAT")
+
+    def found():
+        paths = sorted((tmp_path / "out").glob("*.wav"))
+        return [soundfile.info(path).subtype for path in paths]
+
+    _, rows = restore(folder)
+    assert found() == ["PCM_16", "PCM_24", "FLOAT"]
+    assert rows[2].settings == "24000 Hz, channels each, loudness input"
+    for _ in range(2):
+        _, rows = restore(folder, "--subtype", "PCM_24")
+        assert found() == ["PCM_24"] * 3
+        assert {row.settings for row in rows} == {
+            "24000 Hz, channels each, loudness input, PCM_24"
+        }
+    assert "(3 already done)" in capsys.readouterr().out
+    restore(folder / "c.wav", "--subtype", "PCM_16", output="d.wav")
+    assert soundfile.info(tmp_path / "d.wav").subtype == "PCM_16"
+
+
 def test_parquet_when_asked(recordings, restore, tmp_path):
     pytest.importorskip("pyarrow")
     restore(recordings({"a.wav": 0.5}), "--parquet")
@@ -342,6 +365,10 @@ def test_quiet_and_log_file(recordings, restore, tmp_path, capsys):
         ["--shard-index", "1"],
         ["--num-shards", "2", "--shard-index", "-1"],
         ["--loudness", "loud"],
+        ["--loudness", "-71"],
+        ["--subtype", "mp3"],
+        ["--subtype", "FLOAT", "--format", "flac"],
+        ["--subtype", "PCM_24", "--format", "ogg"],
         ["--sample-rate", "100"],
         ["--model", "nowhere"],
         ["--workers", "0"],

@@ -30,10 +30,11 @@ from miipher2.inference.recording import Stopped  # noqa: E402
 from miipher2.inference.restorer import Restorer  # noqa: E402
 
 
-def audio(seconds=0.3, seed=0, suffix="flac"):
+def audio(seconds=0.3, seed=0, suffix="flac", subtype=None):
     """Return the content of an audio file."""
     file = io.BytesIO()
-    soundfile.write(file, voice(seconds, seed=seed), 16000, format=suffix)
+    wav = voice(seconds, seed=seed)
+    soundfile.write(file, wav, 16000, subtype=subtype, format=suffix)
     return file.getvalue()
 
 
@@ -198,6 +199,23 @@ def test_resuming_restores_missing_tars_only(restore, tmp_path, capsys):
     # Another format restores the tar again, under the same name.
     restore("--format", "flac", *tars)
     assert "s/0.flac" in read_tar(tmp_path / "out" / "0.tar")
+
+
+def test_sample_formats(restore, tmp_path):
+    wide = audio(subtype="PCM_24")
+    write_tar(tmp_path / "in/a.tar", {"x.flac": audio(), "y.flac": wide})
+
+    def found():
+        return [
+            soundfile.info(io.BytesIO(content)).subtype
+            for content in read_tar(tmp_path / "out/a.tar").values()
+        ]
+
+    restore(tmp_path / "in")
+    assert found() == ["PCM_16", "PCM_24"]
+    _, rows = restore(tmp_path / "in", "--subtype", "FLOAT")
+    assert found() == ["FLOAT", "FLOAT"]
+    assert rows["a.tar"].settings.endswith("input, FLOAT, wav")
 
 
 def test_changed_tar_is_restored_again(restore, tmp_path):

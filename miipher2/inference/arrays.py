@@ -1,0 +1,123 @@
+"""Tensors and arrays that callers of the Python interface pass.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from miipher2.errors import UserError
+
+
+def as_clip(wav: Any) -> np.ndarray:
+    """Convert a clip to float32.
+
+    Arguments
+    ---------
+    wav : torch.Tensor or numpy.ndarray
+        ``(time,)`` or ``(1, time)``: floating point with full scale at 1, or
+        int16.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(time,)``.
+
+    Raises
+    ------
+    UserError
+        If it is of another type or shape.
+
+    Example
+    -------
+    >>> as_clip(np.array([[0, -16384]], dtype=np.int16)).tolist()
+    [0.0, -0.5]
+    """
+    samples = _as_samples(wav)
+    if samples.ndim == 2 and len(samples) == 1:
+        samples = samples[0]
+    if samples.ndim != 1:
+        raise UserError(
+            f"wav: expected (time,) or (1, time), found {samples.shape}; "
+            "restore_batch() takes (batch, time)"
+        )
+    return samples
+
+
+def as_batch(wavs: Any) -> np.ndarray:
+    """Convert a batch ``(batch, time)`` to float32, see ``as_clip``."""
+    samples = _as_samples(wavs)
+    if samples.ndim != 2:
+        raise UserError(
+            f"wavs: expected (batch, time), found {samples.shape}; restore() "
+            "takes one clip"
+        )
+    return samples
+
+
+def _as_samples(wavs):
+    """Convert samples of any shape to float32."""
+    if isinstance(wavs, torch.Tensor):
+        wavs = wavs.detach().cpu()
+        if wavs.is_floating_point():
+            wavs = wavs.float()  # numpy has no bfloat16
+        wavs = wavs.numpy()
+    if not isinstance(wavs, np.ndarray):
+        raise UserError(
+            "wavs: expected a tensor or a numpy array, found "
+            f"{type(wavs).__name__}"
+        )
+    if wavs.dtype == np.int16:
+        return wavs.astype(np.float32) / 2**15
+    if not np.issubdtype(wavs.dtype, np.floating):
+        raise UserError(
+            "wavs: expected floating point with full scale at 1, or int16, "
+            f"found {wavs.dtype}; divide it by its full scale"
+        )
+    return wavs.astype(np.float32)
+
+
+def lengths_in_samples(lengths: Any, batch: int, time: int) -> list[int]:
+    """Convert relative lengths to samples.
+
+    Arguments
+    ---------
+    lengths : torch.Tensor, numpy.ndarray, list or None
+        Relative lengths ``(batch,)`` in (0, 1]. None: no padding.
+    batch : int
+        Number of clips.
+    time : int
+        Length of the longest clip, in samples.
+
+    Returns
+    -------
+    list of int
+        Length of each clip, in samples.
+
+    Raises
+    ------
+    UserError
+        If there are more or fewer lengths than clips, or one is not in (0, 1].
+
+    Example
+    -------
+    >>> lengths_in_samples([1.0, 0.5], batch=2, time=16000)
+    [16000, 8000]
+    """
+    if lengths is None:
+        return [time] * batch
+    lengths = torch.as_tensor(lengths).detach().cpu().double()
+    if lengths.shape != (batch,):
+        raise UserError(
+            f"lengths: expected one for each of {batch} clips, found the "
+            f"shape {tuple(lengths.shape)}"
+        )
+    if not ((lengths > 0) & (lengths <= 1)).all():
+        raise UserError(
+            "lengths: expected relative lengths above 0 and up to 1, found "
+            f"{lengths.tolist()}; divide sample counts by wavs.shape[1]"
+        )
+    return (lengths * time).round().long().tolist()

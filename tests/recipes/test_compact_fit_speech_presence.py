@@ -1,0 +1,43 @@
+"""Detection of speech, ``recipes/Compact/fit_speech_presence.py``.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from tiny_restorer import save_tiny_restorer
+
+
+@pytest.fixture
+def script(recipe, monkeypatch):
+    recipes = Path(__file__).parents[2] / "recipes"
+    monkeypatch.syspath_prepend(recipes / "Compact")  # it imports pack.py
+    return recipe("Compact/fit_speech_presence.py")
+
+
+def test_report_counts_frames(script, capsys):
+    features = numpy.full((200, 1), 5.0, dtype=numpy.float32)
+    features[:100] = -5.0
+    labels = numpy.ones(200)
+    script.report(
+        lambda features: features[:, 0],
+        speech=[(features, labels)],
+        noise=[(-torch.ones(100, 1).numpy() * 5, None)],
+    )
+    shown = capsys.readouterr().out
+    assert "50.0% of speech missed, 0.0% of noise" in shown
+    # 100 frames, of which the gate is held open for 25; smoothing adds two.
+    assert "36.5% of speech attenuated" in shown
+    assert "100.0% of noise closed, 0.0% open" in shown
+
+
+def test_measuring_needs_a_model_that_detects_speech(script, tmp_path, capsys):
+    model = save_tiny_restorer(tmp_path)
+    with pytest.raises(SystemExit):
+        script.main([str(tmp_path), str(model), "--measure"])
+    assert "does not detect speech; fit" in capsys.readouterr().err
+    assert not (model / script.WEIGHTS).exists()
