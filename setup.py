@@ -40,7 +40,8 @@ setup(
     extras_require={
         # PyAV 19 has no AMR-NB encoder
         "codecs": ["av>=14,<19"],
-        # Speaker similarity also needs: pip install --no-deps resemblyzer
+        # Speaker similarity and phoneme errors also need:
+        # pip install --no-deps resemblyzer hama
         "metrics": [
             "speechmos>=0.0.1.1",
             "librosa>=0.11",
@@ -49,6 +50,7 @@ setup(
             "pystoi>=0.4.1",
             "webrtcvad-wheels>=2.0.14",
             "faster-whisper>=1.1",
+            "jiwer>=4",
             "pyrnnoise>=0.4.5",
         ],
         # pitch targets for training the harmonic vocoder
@@ -65,6 +67,7 @@ setup(
             "yamllint",
             "codespell[toml]>=2.4",
             "mypy",
+            "jiwer>=4",
             "av>=14,<19",
             "pyarrow>=15",
             "pyroomacoustics>=0.8",

@@ -44,7 +44,6 @@ from miipher2.dataio.audio import read_audio, write_audio
 from miipher2.dataio.tables import read_table, write_table
 from miipher2.errors import UserError, one_line_errors
 from miipher2.evaluation.metrics import load_metrics
-from miipher2.evaluation.phonemes import PhonemeErrors
 from miipher2.evaluation.report import means
 
 SYSTEMS = {
@@ -93,10 +92,6 @@ def score(arguments):
     else:
         absent.add("restored")
     metrics, remarks = load_metrics(arguments.recogniser)
-    try:
-        metrics.append(PhonemeErrors())
-    except ImportError as error:
-        remarks.append(f"PER %: left out: {error}; {PhonemeErrors.install}")
     for metric in metrics:
         if hasattr(metric, "model"):
             metric.model = CachedRecogniser(metric.model)

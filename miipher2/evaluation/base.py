@@ -43,24 +43,37 @@ class Metric:
     Class attributes:
 
     - ``columns``: heading of each score by its name in the CSV file.
+    - ``headline``: the columns of the summary's first table; empty: all.
     - ``meaning``: one line that explains the scores.
     - ``packages``: pip's name of each package by the module to import.
     - ``install``: the command that installs them.
     - ``reference_sides``: sides that can serve as the reference, the preferred
       one first; empty for metrics without a reference.
+
+    Attributes
+    ----------
+    notes : list of str
+        Remarks on the file that was measured last.
     """
 
     columns: Mapping[str, str] = {}
+    headline: tuple[str, ...] = ()
     meaning = ""
     packages: Mapping[str, str] = {}
     install = "pip install -e '.[metrics]'"
     reference_sides: tuple[str, ...] = ()
 
     def __init__(self) -> None:
+        self.notes: list[str] = []
         for name in self.packages:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
                 importlib.import_module(name)
+
+    @classmethod
+    def names(cls) -> str:
+        """Return the headings of the headline columns."""
+        return ", ".join(cls.columns[n] for n in cls.headline or cls.columns)
 
     def versions(self) -> list[str]:
         """Return the names and versions of the packages."""
@@ -86,9 +99,8 @@ class Metric:
         str
             The line.
         """
-        columns = ", ".join(self.columns.values())
         suffix = f"; reference: {reference}" if reference else ""
-        return f"{columns}: {self.meaning}{suffix}"
+        return f"{self.names()}: {self.meaning}{suffix}"
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
         """Extract what is scored from each side; by default ``aligned``.
@@ -161,6 +173,7 @@ class Metric:
             Scores by side, without the reference side. Empty if the metric
             needs a reference that this file lacks.
         """
+        self.notes = []
         if self.reference_sides and reference not in clips:
             return {}
         values = self.extract(file, clips)

@@ -1,14 +1,19 @@
-"""Delay and log-spectral distance between a recording and its reference.
+"""Delay of a recording and its distance from a reference.
 
 Authors
  * The miipher2 authors 2026
 """
 
 import numpy as np
-from scipy.fft import next_fast_len
+import torchaudio
+from scipy.fft import dct, next_fast_len
 from scipy.signal import stft
 
-from miipher2.dataio.speech_level import active_samples, mean_power
+from miipher2.dataio.speech_level import (
+    ACTIVE_RANGE_DB,
+    active_samples,
+    mean_power,
+)
 
 MAX_DELAY_SECONDS = 0.1
 # Smallest ratio of a correlation peak to the root mean square. In 50 utterances
@@ -18,6 +23,9 @@ MIN_PEAK_RATIO = 8.0
 N_FFT = 512
 HOP_LENGTH = 128
 FLOOR_DB = 80.0
+N_MELS = 80
+CEPSTRAL_ORDER = 24
+MAX_SISDR_DB = 100.0
 
 
 def find_delay(
@@ -128,15 +136,82 @@ def log_spectral_distance(
     >>> log_spectral_distance(0.1 * noise, noise, 16000) < 1e-6
     True
     """
+    frequencies, powers = _power_spectra(wav, reference, sample_rate)
+    if powers is None:
+        return float("nan")
+    target_db, wav_db = (10 * np.log10(power) for power in powers)
+    difference = (target_db - wav_db)[frequencies >= lowest]
+    return float(np.mean(np.sqrt(np.mean(difference**2, axis=0))))
+
+
+def mel_cepstral_distortion(
+    wav: np.ndarray, reference: np.ndarray, sample_rate: int
+) -> float:
+    """Return the mel-cepstral distortion in dB, without time warping.
+
+    The power spectra of ``log_spectral_distance`` are summed in 80 mel bands.
+    The cepstral coefficients c are the cosine series of the bands' logarithmic
+    magnitudes. The distortion of a frame is ``10 / ln 10 * sqrt(2 * sum((c -
+    c')^2))`` over the coefficients 1 to 24, which is the root mean square of
+    the difference in dB of the smoothed spectra; the result is the mean over
+    the frames of active speech in the reference. Other implementations take
+    the cepstra from another analysis, such as WORLD's, and their values differ.
+
+    Arguments
+    ---------
+    wav, reference : numpy.ndarray
+        ``(time,)``, aligned, not silent.
+    sample_rate : int
+        In Hz; the metric ``MCD`` uses 16000.
+
+    Returns
+    -------
+    float
+        In dB; NaN if either signal is silent or the shorter one has fewer than
+        512 samples.
+
+    Example
+    -------
+    >>> noise = np.random.default_rng(0).standard_normal(16000)
+    >>> mel_cepstral_distortion(0.1 * noise, noise, 16000) < 1e-6
+    True
+    """
+    _, powers = _power_spectra(wav, reference, sample_rate)
+    if powers is None:
+        return float("nan")
+    filters = torchaudio.functional.melscale_fbanks(
+        N_FFT // 2 + 1, 0.0, sample_rate / 2, N_MELS, sample_rate
+    ).numpy()
+    filters = filters[:, filters.any(axis=0)]  # narrow ones have no bin
+    target, cepstra = (
+        dct(0.5 * np.log(filters.T @ power), axis=0) / filters.shape[1]
+        for power in powers
+    )
+    change = (target - cepstra)[1 : CEPSTRAL_ORDER + 1]
+    distortion = 10 / np.log(10) * np.sqrt(2 * np.sum(change**2, axis=0))
+    energy = powers[0].sum(axis=0)
+    active = energy > energy.max() * 10 ** (-ACTIVE_RANGE_DB / 10)
+    return float(distortion[active].mean())
+
+
+def _power_spectra(
+    wav: np.ndarray, reference: np.ndarray, sample_rate: int
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+    """Return frequencies, and the power spectra of reference and recording.
+
+    The spectra ``(frequencies, frames)`` are None if a signal is silent or too
+    short.
+    """
+    frequencies = np.arange(N_FFT // 2 + 1) * sample_rate / N_FFT
     time = min(len(wav), len(reference))
     if time < N_FFT:
-        return float("nan")
+        return frequencies, None
     powers = []
     for samples in (reference[:time], wav[:time]):
         level = mean_power(samples[active_samples(samples, sample_rate)]) ** 0.5
         if not level:
-            return float("nan")
-        frequencies, _, spectrum = stft(
+            return frequencies, None
+        _, _, spectrum = stft(
             samples.astype(np.float64) / level,
             sample_rate,
             nperseg=N_FFT,
@@ -144,6 +219,42 @@ def log_spectral_distance(
         )
         powers.append(np.abs(spectrum) ** 2)
     floor = powers[0].max() * 10 ** (-FLOOR_DB / 10)
-    target_db, wav_db = (10 * np.log10(np.maximum(p, floor)) for p in powers)
-    difference = (target_db - wav_db)[frequencies >= lowest]
-    return float(np.mean(np.sqrt(np.mean(difference**2, axis=0))))
+    target, power = (np.maximum(power, floor) for power in powers)
+    return frequencies, (target, power)
+
+
+def si_sdr(wav: np.ndarray, reference: np.ndarray) -> float:
+    """Return the scale-invariant signal-to-distortion ratio in dB.
+
+    The reference, without its mean, is scaled to the recording by least
+    squares; what remains is distortion. The value tells little about speech
+    that a vocoder has generated, because its phase is not that of the input.
+
+    Arguments
+    ---------
+    wav, reference : numpy.ndarray
+        ``(time,)``, aligned; cut to the shorter length.
+
+    Returns
+    -------
+    float
+        In dB, limited to -100 to 100. NaN if either signal is constant.
+
+    Example
+    -------
+    >>> noise = np.random.default_rng(0).standard_normal((2, 16000))
+    >>> round(si_sdr(3 * noise[0] + 0.3 * noise[1], noise[0]))
+    20
+    """
+    time = min(len(wav), len(reference))
+    if not time:
+        return float("nan")
+    x, y = (s[:time].astype(np.float64) for s in (wav, reference))
+    x, y = x - x.mean(), y - y.mean()
+    power, target_power = float(x @ x), float(y @ y)
+    if not power or not target_power:
+        return float("nan")
+    share = min(1.0, float(x @ y) ** 2 / (power * target_power))
+    least = 10 ** (-MAX_SISDR_DB / 10)
+    ratio = max(share, least) / max(1 - share, least)
+    return float(10 * np.log10(ratio))

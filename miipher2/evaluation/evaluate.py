@@ -15,7 +15,8 @@ from miipher2.dataio.tables import read_table
 from miipher2.errors import UserError
 from miipher2.evaluation.metrics import load_metrics
 from miipher2.evaluation.recognition import transcript
-from miipher2.evaluation.report import SIDES, Report, list_files
+from miipher2.evaluation.report import Report, list_files
+from miipher2.evaluation.scores import SIDES
 
 # By restored file: the file of each side that belongs to it, or None.
 Matches = Mapping[str, Mapping[str, str | None]]

@@ -5,12 +5,17 @@ Authors
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from miipher2.evaluation.base import NAN, SAMPLE_RATE, Clip, Metric
-from miipher2.evaluation.compare import log_spectral_distance
-from miipher2.evaluation.recognition import CharacterErrors
+from miipher2.evaluation.compare import (
+    log_spectral_distance,
+    mel_cepstral_distortion,
+    si_sdr,
+)
+from miipher2.evaluation.phonemes import PhonemeErrors
+from miipher2.evaluation.recognition import WordErrors
 
 
 class DNSMOS(Metric):
@@ -84,6 +89,18 @@ class ESTOI(Metric):
         return [float(score)]
 
 
+class SISDR(Metric):
+    """Scale-invariant signal-to-distortion ratio in dB; see ``si_sdr``."""
+
+    columns = {"sisdr": "SI-SDR dB"}
+    meaning = "signal to distortion, higher is better; low after any vocoder"
+    reference_sides = ("clean",)
+
+    def score(self, value: Any, reference: Any = None) -> list[float]:
+        """Return the ratio; NaN if either side is constant."""
+        return [si_sdr(value, reference)]
+
+
 class LSD(Metric):
     """Log-spectral distance in dB; see ``log_spectral_distance``."""
 
@@ -94,6 +111,21 @@ class LSD(Metric):
     def score(self, value: Any, reference: Any = None) -> list[float]:
         """Return the distance from 0 to 8 kHz."""
         return [log_spectral_distance(value, reference, SAMPLE_RATE)]
+
+
+class MCD(Metric):
+    """Mel-cepstral distortion in dB; see ``mel_cepstral_distortion``."""
+
+    columns = {"mcd": "MCD dB"}
+    meaning = (
+        "mel-cepstral distortion, coefficients 1 to 24, no time warping, lower "
+        "is better"
+    )
+    reference_sides = ("clean",)
+
+    def score(self, value: Any, reference: Any = None) -> list[float]:
+        """Return the distortion of the frames with speech."""
+        return [mel_cepstral_distortion(value, reference, SAMPLE_RATE)]
 
 
 class SpeakerSimilarity(Metric):
@@ -137,18 +169,34 @@ class SpeakerSimilarity(Metric):
         return [float(value @ reference)]
 
 
+METRICS: dict[str, type[Metric]] = {
+    "dnsmos": DNSMOS,
+    "pesq": PESQ,
+    "estoi": ESTOI,
+    "sisdr": SISDR,
+    "lsd": LSD,
+    "mcd": MCD,
+    "speaker": SpeakerSimilarity,
+    "words": WordErrors,
+    "phonemes": PhonemeErrors,
+}
+
+
 def load_metrics(
     recogniser: str | None = None,
     transcripts: Mapping[str, str] | None = None,
+    names: Sequence[str] | None = None,
 ) -> tuple[list[Metric], list[str]]:
-    """Load all metrics whose packages are installed.
+    """Load the metrics whose packages are installed.
 
     Arguments
     ---------
     recogniser : str
-        See ``CharacterErrors``; None for no character error rate.
+        See ``WordErrors``; None for no word errors.
     transcripts : dict
-        See ``CharacterErrors``.
+        See ``WordErrors``.
+    names : list of str
+        Keys of ``METRICS``; None for all.
 
     Returns
     -------
@@ -162,23 +210,28 @@ def load_metrics(
     ------
     UserError
         If the recogniser cannot be loaded.
+
+    Example
+    -------
+    >>> load_metrics(names=["lsd", "words"])[1]
+    ['WER %, CER %: left out: no --recogniser given']
     """
-    loaders: list[tuple[type[Metric], Callable[[], Metric]]] = [
-        (metric, metric)
-        for metric in (DNSMOS, PESQ, ESTOI, LSD, SpeakerSimilarity)
-    ]
+    metrics: list[Metric] = []
     missing = []
-    if recogniser:
-        loaders.append(
-            (CharacterErrors, lambda: CharacterErrors(recogniser, transcripts))
-        )
-    else:
-        missing.append("CER %: left out: no --recogniser given")
-    metrics = []
-    for metric, load in loaders:
+    for key, metric in METRICS.items():
+        if names is not None and key not in names:
+            continue
         try:
-            metrics.append(load())
+            if metric is not WordErrors:
+                metrics.append(metric())
+            elif recogniser:
+                metrics.append(WordErrors(recogniser, transcripts))
+            else:
+                missing.append(
+                    f"{metric.names()}: left out: no --recogniser given"
+                )
         except ImportError as error:
-            columns = ", ".join(metric.columns.values())
-            missing.append(f"{columns}: left out: {error}; {metric.install}")
+            missing.append(
+                f"{metric.names()}: left out: {error}; {metric.install}"
+            )
     return metrics, missing

@@ -17,6 +17,8 @@ from speechbrain.utils.edit_distance import accumulatable_wer_stats
 
 from miipher2.evaluation.base import NAN, SAMPLE_RATE, Clip, Metric
 
+MAX_KNOWN = 256  # waveforms whose phonemes are kept
+
 
 class PhonemeErrors(Metric):
     """Phoneme error rate of ``hama``'s recogniser, in percent.
@@ -50,9 +52,11 @@ class PhonemeErrors(Metric):
         return [phoneme_error_rate(reference, value)]
 
     def _recognise(self, wav: np.ndarray) -> list[str]:
-        """Recognise each waveform once: clean sides come several times."""
+        """Recognise a waveform once: a clean side may come several times."""
         key = hashlib.sha256(wav.tobytes()).digest()
         if key not in self.known:
+            if len(self.known) >= MAX_KNOWN:
+                self.known.pop(next(iter(self.known)))
             found = self.recogniser.transcribe_waveform(wav, SAMPLE_RATE)
             self.known[key] = list(found.phonemes)
         return self.known[key]

@@ -1,28 +1,60 @@
-"""The character error rate of a speech recogniser.
+"""The word and character errors of a speech recogniser.
 
 Authors
  * The miipher2 authors 2026
 """
 
-import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import numpy as np
-from speechbrain.utils.edit_distance import accumulatable_wer_stats
 
 from miipher2.errors import UserError
 from miipher2.evaluation.base import Clip, Metric
+from miipher2.evaluation.words import (
+    character_errors,
+    cut_loop,
+    normalise,
+    word_errors,
+)
+
+# The language is checked where more words than this are wrong, in percent.
+CHECK_LANGUAGE_ABOVE = 50.0
+SURE = 0.8  # probability above which a detected language is believed
 
 
-class CharacterErrors(Metric):
-    """Character error rate of a Whisper model, in percent.
+class Heard(NamedTuple):
+    """What the recogniser has found in a recording.
+
+    Arguments
+    ---------
+    text : str
+        Normalised, without the repetitions of loops.
+    loop : bool
+        Whether there were any.
+    language : str
+        The language that the recogniser was given or has detected.
+    wav : numpy.ndarray
+        The recording.
+    """
+
+    text: str
+    loop: bool
+    language: str
+    wav: np.ndarray
+
+
+class WordErrors(Metric):
+    """Word and character errors of a Whisper model, in percent.
 
     The reference text is the file's transcript. Without transcripts, it is the
     recogniser's output for the clean side or, without one, for the input.
     Case, punctuation and repeated white space are ignored. The language is
     detected on the first side available of clean, input and restored, and used
-    for all sides.
+    for all sides. A phrase that the recogniser repeats to the end of a window
+    of 30 s is counted once; see ``cut_loop``.
 
     Arguments
     ---------
@@ -39,9 +71,20 @@ class CharacterErrors(Metric):
         If the recogniser cannot be loaded.
     """
 
-    columns = {"cer": "CER %"}
-    packages = {"faster_whisper": "faster-whisper"}
-    install = "pip install faster-whisper"
+    columns = {
+        "wer": "WER %",
+        "wer_sub": "WER sub.",
+        "wer_ins": "WER ins.",
+        "wer_del": "WER del.",
+        "cer": "CER %",
+        "cer_sub": "CER sub.",
+        "cer_ins": "CER ins.",
+        "cer_del": "CER del.",
+        "loop": "loops",
+    }
+    headline = ("wer", "cer")
+    packages = {"faster_whisper": "faster-whisper", "jiwer": "jiwer"}
+    reference_sides: tuple[str, ...] = ("clean", "input")
 
     def __init__(
         self,
@@ -53,7 +96,8 @@ class CharacterErrors(Metric):
 
         self.recogniser = recogniser
         self.transcripts = transcripts
-        self.reference_sides = () if transcripts else ("clean", "input")
+        if transcripts:
+            self.reference_sides = ()
         try:
             self.model = WhisperModel(
                 str(recogniser), device="cpu", compute_type="int8"
@@ -68,38 +112,61 @@ class CharacterErrors(Metric):
         """Name the recogniser and the reference text."""
         truth = f"its output for {reference}" if reference else "transcripts"
         return (
-            f"CER %: character error rate of {self.recogniser}; reference: "
-            f"{truth}; mean over files, lower is better"
+            f"WER %, CER %: word and character errors of {self.recogniser}, "
+            "lower is better; WER is the sum of substitutions (sub.), "
+            "insertions (ins.) and deletions (del.); a phrase that is repeated "
+            f"to the end is counted once, as a loop; reference: {truth}"
         )
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
-        """Return the transcript, or None, and the recognised text."""
+        """Return what was heard in each side, with the transcript if any."""
         truth = transcript(self.transcripts or {}, file)
-        texts, language = {}, None
+        found, language = {}, None
         for side in ("clean", "input", "restored"):
             if side in clips:
-                text, language = self._recognise(clips[side].wav, language)
-                texts[side] = truth, text
-        return texts
+                heard = self._recognise(clips[side].wav, language)
+                language = heard.language
+                found[side] = truth, heard
+                if heard.loop:
+                    self.notes.append(f"{side}: the recogniser repeats itself")
+        return found
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
-        """Return the error rate; NaN without a reference text."""
-        truth, text = value
-        if not self.transcripts:
-            truth = reference[1]
-        return [character_error_rate(truth or "", text)]
+        """Return the errors and the loop; NaN without a reference text."""
+        truth, heard = value
+        if self.transcripts:
+            truth = cut_loop(normalise(truth or ""))
+        else:
+            truth = reference[1].text
+        words = word_errors(truth, heard.text)
+        if words.total > CHECK_LANGUAGE_ABOVE:
+            self._check_language(heard)
+        loop = float(heard.loop) if truth else float("nan")
+        return [*words, *character_errors(truth, heard.text), loop]
 
-    def _recognise(
-        self, wav: np.ndarray, language: str | None
-    ) -> tuple[str, str]:
-        """Return the text and its language, which is detected if None."""
+    def _check_language(self, heard: Heard) -> None:
+        """Note that a recording is in another language than the reference."""
+        language, probability, *_ = self.model.detect_language(heard.wav)
+        if language != heard.language and probability > SURE:
+            self.notes.append(
+                f"sounds like the language {language}, recognised as "
+                f"{heard.language}"
+            )
+
+    def _recognise(self, wav: np.ndarray, language: str | None) -> Heard:
+        """Recognise a recording; the language is detected if None."""
         segments, info = self.model.transcribe(
             wav,
             language=language,
             temperature=0.0,  # greedy: higher temperatures sample at random
             condition_on_previous_text=False,
         )
-        return "".join(segment.text for segment in segments), info.language
+        windows = [
+            normalise("".join(segment.text for segment in window))
+            for _, window in groupby(segments, attrgetter("seek"))
+        ]
+        cut = [cut_loop(window) for window in windows]
+        return Heard(" ".join(cut), cut != windows, info.language, wav)
 
 
 def transcript(transcripts: Mapping[str, str], file: str) -> str | None:
@@ -124,55 +191,3 @@ def transcript(transcripts: Mapping[str, str], file: str) -> str | None:
     """
     stem = file.rpartition(".")[0]
     return transcripts.get(stem, transcripts.get(stem.rpartition("/")[2]))
-
-
-def character_error_rate(truth: str, text: str) -> float:
-    """Return the edit distance in percent of the reference text's length.
-
-    Arguments
-    ---------
-    truth : str
-        The reference text.
-    text : str
-        The recognised text. Both are normalised first; see ``normalise``.
-
-    Returns
-    -------
-    float
-        In percent; above 100 if there are many insertions. NaN if the
-        reference is empty.
-
-    Example
-    -------
-    >>> character_error_rate("He's here.", "hes  HERE")
-    0.0
-    >>> character_error_rate("four", "for")
-    25.0
-    """
-    truth, text = normalise(truth), normalise(text)
-    return accumulatable_wer_stats([list(truth)], [list(text)])["WER"]
-
-
-def normalise(text: str) -> str:
-    """Return lower-case text without punctuation or repeated white space.
-
-    Arguments
-    ---------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        Letters, marks, digits and single spaces.
-
-    Example
-    -------
-    >>> normalise(" Ça va? ＯＫ ")
-    'ça va ok'
-    """
-    text = unicodedata.normalize("NFKC", text).casefold()
-    letters = (
-        c for c in text if c.isspace() or unicodedata.category(c)[0] in "LMN"
-    )
-    return " ".join("".join(letters).split())

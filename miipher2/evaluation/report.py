@@ -17,17 +17,12 @@ from typing import Any
 import numpy as np
 
 from miipher2.dataio.atomic import write_text
-from miipher2.dataio.audio import read_audio
-from miipher2.dataio.speech_level import SpeechLevel
 from miipher2.errors import UserError
-from miipher2.evaluation.base import SAMPLE_RATE, Clip, Metric
-from miipher2.evaluation.compare import find_delay, remove_delay
+from miipher2.evaluation.base import Metric
+from miipher2.evaluation.scorer import Scorer
+from miipher2.evaluation.scores import Row
 
-SIDES = ("input", "restored", "clean")
-LENGTH_TOLERANCE = 0.05  # seconds; larger differences are noted
 MAX_LISTED = 5  # files per remark of the summary; files.csv has all of them
-
-Row = dict[str, Any]
 
 
 def list_files(remark: str, files: Sequence[str]) -> list[str]:
@@ -144,27 +139,13 @@ class Report:
         metrics: Iterable[Metric],
         remarks: Iterable[str] = (),
     ) -> None:
-        available = set(sides)
-        self.sides = [side for side in SIDES if side in available]
-        self.remarks = list(remarks)
-        self.references: dict[Metric, str | None] = {}
-        self.columns: dict[str, list[str]] = {}  # sides by column
-        self.headings: dict[str, str] = {}
+        self.scorer = Scorer(sides, metrics, remarks)
+        self.sides = self.scorer.sides
+        self.remarks = self.scorer.remarks
+        self.references = self.scorer.references
+        self.columns = self.scorer.columns
+        self.headings = self.scorer.headings
         self.rows: list[Row] = []
-        for metric in metrics:
-            reference = metric.reference_side(self.sides)
-            if metric.reference_sides and not reference:
-                options = " or ".join(
-                    "--reference" if side == "clean" else f"--{side}"
-                    for side in metric.reference_sides
-                )
-                columns = ", ".join(metric.columns.values())
-                self.remarks.append(f"{columns}: left out: needs {options}")
-                continue
-            self.references[metric] = reference
-            self.headings.update(metric.columns)
-            for name in metric.columns:
-                self.columns[name] = [s for s in self.sides if s != reference]
 
     def add(self, file: str, paths: Mapping[str, str | Path]) -> None:
         """Measure all sides of a restored file.
@@ -176,36 +157,12 @@ class Report:
         paths : dict
             Path by side, without sides that this file lacks.
         """
-        row: Row = {"file": file}
-        wavs, notes = _read(paths)
-        notes = [f"no {s}" for s in self.sides if s not in paths] + notes
-        if "restored" in wavs:
-            row["seconds"] = len(wavs["restored"]) / SAMPLE_RATE
-            clips = _align(wavs, row, notes)
-            for metric, reference in self.references.items():
-                scores = metric.measure(file, clips, reference)
-                notes += self._add_scores(row, metric, scores)
-        row["notes"] = "; ".join(notes)
-        self.rows.append(row)
-
-    def _add_scores(
-        self, row: Row, metric: Metric, scores: Mapping[str, Sequence[float]]
-    ) -> list[str]:
-        """Add a metric's scores to a row; return notes on NaN."""
-        notes = []
-        for index, name in enumerate(metric.columns):
-            values = {side: s[index] for side, s in scores.items()}
-            row.update({f"{side}_{name}": v for side, v in values.items()})
-            undefined = [s for s, v in values.items() if _is_undefined(v)]
-            if undefined:
-                sides = ", ".join(undefined)
-                notes.append(f"{self.headings[name]} undefined: {sides}")
-        return notes
+        self.rows.append(self.scorer.score(file, paths))
 
     @property
     def failed(self) -> int:
         """The number of restored files that could not be measured."""
-        return sum("seconds" not in row for row in self.rows)
+        return sum(row["status"] == "failed" for row in self.rows)
 
     def files_csv(self) -> str:
         """Return one row per restored file.
@@ -217,13 +174,8 @@ class Report:
             the clean side, empty if unknown), ``SIDE_METRIC`` (empty if not
             measured) and ``notes``.
         """
-        names = ["file", "seconds"]
-        if "clean" in self.sides:
-            names += [f"{s}_delay_ms" for s in self.sides if s != "clean"]
-        for name, sides in self.columns.items():
-            names += [f"{side}_{name}" for side in sides]
         text = io.StringIO()
-        writer = csv.DictWriter(text, [*names, "notes"], lineterminator="\n")
+        writer = csv.DictWriter(text, self.scorer.header, lineterminator="\n")
         writer.writeheader()
         for row in self.rows:
             writer.writerow(
@@ -246,7 +198,7 @@ class Report:
         """
         groups = defaultdict(list)
         for row in self.rows:
-            folder, slash, _ = row["file"].partition("/")
+            folder, slash, _ = str(row["file"]).partition("/")
             groups[folder + slash].append(row)
         if len(groups) < 2 or not all(name.endswith("/") for name in groups):
             return {"all": self.rows}
@@ -336,40 +288,3 @@ def _markdown_table(lines: Sequence[Sequence[str]]) -> str:
 
 def _is_undefined(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
-
-
-def _read(
-    paths: Mapping[str, str | Path],
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return the samples by side, and notes on sides that are unusable."""
-    wavs, notes = {}, []
-    for side, path in paths.items():
-        try:
-            wav = read_audio(path, SAMPLE_RATE).clamp(-1, 1)
-        except UserError as error:
-            notes.append(f"{side}: {error}")
-            continue
-        if SpeechLevel.of(wav, SAMPLE_RATE).is_silence():
-            notes.append(f"{side} is {'silent' if len(wav) else 'empty'}")
-            continue
-        wavs[side] = wav.numpy()
-    return wavs, notes
-
-
-def _align(
-    wavs: Mapping[str, np.ndarray], row: Row, notes: list[str]
-) -> dict[str, Clip]:
-    """Return the clips; add delays to the row, length differences to notes."""
-    if "clean" not in wavs:
-        return {side: Clip(wav) for side, wav in wavs.items()}
-    clean, clips = wavs["clean"], {}
-    for side, wav in wavs.items():
-        delay = 0 if side == "clean" else find_delay(wav, clean, SAMPLE_RATE)
-        if delay is not None and side != "clean":
-            row[f"{side}_delay_ms"] = 1000 * delay / SAMPLE_RATE
-        difference = (len(wav) - len(clean)) / SAMPLE_RATE
-        if abs(difference) > LENGTH_TOLERANCE:
-            word = "longer" if difference > 0 else "shorter"
-            notes.append(f"{side} is {abs(difference):.2f} s {word} than clean")
-        clips[side] = Clip(wav, remove_delay(wav, delay or 0))
-    return clips

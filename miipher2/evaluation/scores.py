@@ -7,8 +7,10 @@ nothing to measure. These are the columns, in their order:
 ==================== ======================================================
 ``file``             restored file, relative to its folder
 ``condition``        group of the file, for means by condition; may be empty
-``seconds``          duration of the restored file; empty if it could not be
-                     measured, with the reason in ``notes``
+``status``           ``done``; ``silent``: nothing to measure; ``failed``: the
+                     restored file cannot be read, or is silent where another
+                     side is not; ``missing``: there is no restored file
+``seconds``          duration of the restored file; empty if it is not ``done``
 ``{side}_path``      each file, as the user gave its folder
 ``{side}_delay_ms``  delay relative to the clean side; not for ``clean``
 ``{side}_sig``,      DNSMOS P.835
@@ -51,6 +53,7 @@ SIDES = ("input", "restored", "clean")
 TEXT_COLUMNS = (
     "file",
     "condition",
+    "status",
     *(f"{side}_path" for side in SIDES),
     "version",
     "notes",

@@ -37,6 +37,7 @@ WITHOUT_REFERENCE = ("sig", "bak", "ovrl", "p808")
 COLUMNS = (
     "file",
     "condition",
+    "status",
     "seconds",
     *(f"{side}_path" for side in SIDES),
     "input_delay_ms",
@@ -91,7 +92,8 @@ def _row(folder, index, files, rng, audio):
             write(path, clean + noise)
     row["version"] = "0123456789abcdef"
     if index == files - 1:
-        return {**row, "notes": "restored is silent"}
+        return {**row, "status": "failed", "notes": "restored is silent"}
+    row["status"] = "done"
     row["seconds"] = f"{len(clean) / RATE:.4f}"
     row["input_delay_ms"] = row["restored_delay_ms"] = "0.0000"
     for name, (level, change) in SCORES.items():

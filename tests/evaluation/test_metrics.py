@@ -23,14 +23,22 @@ def test_missing_packages_are_reported(monkeypatch):
             raise ImportError(f"No module named {name!r}")
         return real(name, *arguments)
 
-    PACKAGES = {"speechmos", "pesq", "pystoi", "resemblyzer", "faster_whisper"}
+    PACKAGES = {
+        "speechmos",
+        "pesq",
+        "pystoi",
+        "resemblyzer",
+        "faster_whisper",
+        "hama",
+    }
     monkeypatch.setattr(importlib, "import_module", without)
     found, missing = metrics.load_metrics("whisper")
-    assert [type(metric) for metric in found] == [metrics.LSD]
+    own = [metrics.SISDR, metrics.LSD, metrics.MCD]
+    assert [type(metric) for metric in found] == own
     for name in PACKAGES:
         assert any(name in line and "pip install" in line for line in missing)
-    _, missing = metrics.load_metrics()
-    assert "CER %: left out: no --recogniser given" in missing
+    _, missing = metrics.load_metrics(names=["lsd", "words"])
+    assert missing == ["WER %, CER %: left out: no --recogniser given"]
 
 
 def clips(delta=0.0):

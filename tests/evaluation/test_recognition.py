@@ -1,55 +1,136 @@
-"""Tests of the character error rate.
+"""Tests of word and character errors.
 
 Authors
  * The miipher2 authors 2026
 """
 
 import math
+import types
 
 import numpy
 import pytest
 
 from miipher2.errors import UserError
 from miipher2.evaluation.base import Clip
-from miipher2.evaluation.recognition import CharacterErrors
+from miipher2.evaluation.recognition import WordErrors
+from miipher2.evaluation.words import cut_loop, word_errors
+
+pytest.importorskip("jiwer")
 
 
 def test_unusable_recogniser_raises(tmp_path):
     pytest.importorskip("faster_whisper")
     with pytest.raises(UserError, match="cannot load it as a Whisper model"):
-        CharacterErrors(tmp_path)
+        WordErrors(tmp_path)
 
 
-class FakeRecogniser(CharacterErrors):
+class FakeWhisper:
     """Return a text that depends on the length of the recording."""
 
-    packages = {}
+    TEXTS = {
+        1: "Hello word",
+        2: "",
+        3: "HELLO, world!",
+        4: "Hello, " + "word after " * 40,
+        5: "tutta un'altra frase",
+    }
 
-    def __init__(self, transcripts=None):
-        self.recogniser = "fake"
-        self.transcripts = transcripts
-        self.reference_sides = () if transcripts else ("clean", "input")
-
-    def _recognise(self, wav, language):
+    def transcribe(self, wav, language, **_):
         # The language is detected on the clean side, which comes first.
         assert language == (None if len(wav) == 3 else "en")
-        return {1: "Hello word", 2: "", 3: "HELLO, world!"}[len(wav)], "en"
+        text = self.TEXTS[len(wav)]
+        half = len(text) // 2
+        segments = [
+            types.SimpleNamespace(text=part, seek=0)
+            for part in (text[:half], text[half:])
+        ]
+        return iter(segments), types.SimpleNamespace(language="en")
+
+    def detect_language(self, wav):
+        return ("it" if len(wav) == 5 else "en"), 0.9, []
 
 
-CLIPS = {
-    side: Clip(numpy.zeros(length))
-    for side, length in (("input", 2), ("restored", 1), ("clean", 3))
-}
+@pytest.fixture
+def metric(monkeypatch):
+    def make(transcripts=None):
+        metric = WordErrors.__new__(WordErrors)
+        metric.recogniser, metric.model = "fake", FakeWhisper()
+        metric.transcripts = transcripts
+        metric.reference_sides = () if transcripts else ("clean", "input")
+        return metric
+
+    return make
 
 
-def test_error_rate_against_the_recognised_reference():
-    scores = FakeRecogniser().measure("x/a.wav", CLIPS, "clean")
-    assert scores == {"input": [100.0], "restored": [pytest.approx(100 / 11)]}
+def clips(**lengths):
+    return {s: Clip(numpy.zeros(length)) for s, length in lengths.items()}
 
 
-def test_error_rate_against_transcripts():
-    metric = FakeRecogniser({"x/a": "Hello, word"})
-    scores = metric.measure("x/a.wav", CLIPS, metric.reference_side(CLIPS))
-    assert scores == {"input": [100], "restored": [0], "clean": [10]}
-    [score] = metric.measure("x/b.wav", CLIPS, None)["restored"]
-    assert math.isnan(score)
+def by_column(scores):
+    return dict(zip(WordErrors.columns, scores, strict=True))
+
+
+def test_errors_against_the_recognised_reference(metric):
+    found = metric().measure(
+        "a.wav", clips(input=2, restored=1, clean=3), "clean"
+    )
+    assert list(found) == ["input", "restored"]
+    silent, scores = map(by_column, found.values())
+    assert silent["wer"] == silent["wer_del"] == silent["cer"] == 100
+    assert scores["wer"] == scores["wer_sub"] == 50
+    assert scores["cer"] == scores["cer_del"] == pytest.approx(100 / 11)
+    assert scores["loop"] == scores["cer_ins"] == scores["cer_sub"] == 0
+
+
+def test_errors_against_transcripts(metric):
+    metric = metric({"x/a": "Hello, word"})
+    sides = clips(input=2, restored=1, clean=3)
+    found = metric.measure("x/a.wav", sides, metric.reference_side(sides))
+    rates = {side: by_column(scores)["cer"] for side, scores in found.items()}
+    assert rates == {"clean": 10, "input": 100, "restored": 0}
+    scores = metric.measure("x/b.wav", sides, None)["restored"]
+    assert all(map(math.isnan, scores))
+
+
+def test_a_loop_is_counted_once_and_noted(metric):
+    metric = metric()
+    found = metric.measure("a.wav", clips(restored=4, clean=3), "clean")
+    scores = by_column(found["restored"])
+    assert scores["loop"] == 1
+    assert scores["wer"] == 100  # "hello word after" for "hello world"
+    assert scores["wer_ins"] == scores["wer_sub"] == 50
+    assert metric.notes == ["restored: the recogniser repeats itself"]
+    metric.measure("b.wav", clips(restored=1, clean=3), "clean")
+    assert metric.notes == []
+
+
+def test_a_reference_of_another_language_is_noted(metric):
+    metric = metric()
+    metric.measure("a.wav", clips(restored=5, clean=3), "clean")
+    [note] = metric.notes
+    assert note == "sounds like the language it, recognised as en"
+
+
+@pytest.mark.parametrize(
+    "text, cut",
+    [
+        ("and so on " + "ho " * 99, "and so on ho"),
+        ("we went home " * 3, None),  # only three times
+        ("ha ha ha ha ha", None),  # short enough to have been said
+        ("well " + "i do not know " * 4 + "i do", "well i do not know"),
+        (
+            "はい" + "ご視聴ありがとうございました" * 9,
+            "はいご視聴ありがとうございました",
+        ),
+        ("thank you " * 9 + "for all of it", None),  # not to the end
+        ("", None),
+    ],
+)
+def test_cut_loop(text, cut):
+    assert cut_loop(text.strip()) == (text.strip() if cut is None else cut)
+
+
+def test_kinds_of_errors_add_up():
+    errors = word_errors("a b c d e", "a x c e f g")
+    assert errors.total == sum(errors[1:]) == 80
+    assert all(map(math.isnan, word_errors("", "a")))
