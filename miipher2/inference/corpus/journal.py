@@ -103,6 +103,7 @@ class Journal:
         self.other_manifest = self.folder / MANIFESTS[not parquet]
         self.lock = threading.Lock()
         self.known = {}
+        self.earlier = {}  # ID -> output, and whether the input has changed
 
     def __enter__(self):
         try:
@@ -199,8 +200,28 @@ class Journal:
             self.append(updated)
         return True
 
+    def start(self, items):
+        """Remember the earlier outputs of items, and forget ``known``.
+
+        Arguments
+        ---------
+        items : list of miipher2.inference.items.Item
+            The items that are restored now.
+        """
+        rows = ((item, self.known.get(item.ID)) for item in items)
+        self.earlier = {
+            # A missing input, of a disk that is not mounted, has not changed.
+            item.ID: (row.output, item.mtime_ns and not row.has_version(item))
+            for item, row in rows
+            if row is not None and row.output
+        }
+        self.known = {}
+
     def append(self, row):
         """Append the row of an item.
+
+        An item that fails must not seem to have the output of an earlier run.
+        That of a changed input is removed; else the row says that it is there.
 
         Arguments
         ---------
@@ -212,6 +233,9 @@ class Journal:
         UserError
             If the row cannot be written.
         """
+        if row.status in ("failed", "skipped") and row.ID in self.earlier:
+            note = self._check_earlier(*self.earlier[row.ID])
+            row.reason = "; ".join(filter(None, (row.reason, note)))
         line = memoryview(json.dumps(dataclasses.asdict(row)).encode() + b"\n")
         with self.lock:
             try:
@@ -222,6 +246,17 @@ class Journal:
                     f"{self.path}: cannot be written: {error.strerror}; "
                     "free some space and run the same command again"
                 ) from None
+
+    def _check_earlier(self, output, changed):
+        """Remove the earlier output of a changed input; return a note."""
+        path = self.folder / output
+        if not path.is_file():
+            return ""
+        if changed:
+            with contextlib.suppress(OSError):
+                path.unlink()
+                return "the output of the earlier input was removed"
+        return "the output is that of an earlier run"
 
     def finish(self):
         """Finish this shard; the last shard to finish writes the manifest.

@@ -208,7 +208,7 @@ def _restore_items(restorer, items, journal, arguments, started):
         f" ({num_done} already done)" if num_done else "",
         _describe(restorer, arguments),
     )
-    journal.known.clear()
+    journal.start(missing + ended)
     with Progress(missing, restorer.sample_rate, arguments.quiet) as progress:
 
         def report(row):

@@ -126,6 +126,43 @@ def test_changed_inputs_are_restored_again(recordings, restore, tmp_path):
     assert rows[1].finished > rows[2].finished
 
 
+def test_earlier_outputs_of_inputs_that_fail(
+    recordings, restore, tmp_path, monkeypatch
+):
+    folder = recordings({f"{name}.wav": 0.5 for name in "abcd"})
+    listed = tmp_path / "in.csv"
+    write_table(listed, ["wav"], [{"wav": f"in/{n}.wav"} for n in "abcd"])
+    restore(listed)
+    (folder / "a.wav").write_text("not audio")  # changed
+    (folder / "b.wav").rename(tmp_path / "b.wav")  # as if not mounted
+    (folder / "c.wav").unlink()
+    os.mkfifo(folder / "c.wav")
+    for _ in range(2):
+        code, rows = restore(listed)
+        assert code == 1
+        assert [row.status for row in rows] == [
+            *("failed", "failed", "skipped", "done")
+        ]
+        assert outputs(tmp_path / "out/in") == {"b.wav", "d.wav"}
+        assert rows[1].reason.endswith("output is that of an earlier run")
+    # It is back, but other settings fail.
+    (tmp_path / "b.wav").rename(folder / "b.wav")
+    code, rows = restore(listed, "--sample-rate", 16000)
+    assert [row.status for row in rows][1:] == ["done", "skipped", "done"]
+
+
+def test_the_reason_says_that_an_earlier_output_was_removed(
+    recordings, restore, tmp_path, capsys
+):
+    folder = recordings({"a.wav": 0.5, "b.wav": 0.5})
+    restore(folder)
+    (folder / "a.wav").write_text("not audio")
+    _, rows = restore(folder)
+    assert outputs(tmp_path / "out") == {"b.wav", "manifest.csv"}
+    assert "cannot be read as audio" in rows[0].reason
+    assert rows[0].reason.endswith("output of the earlier input was removed")
+
+
 def test_changed_content(recordings, restore, tmp_path, capsys):
     folder = recordings({"a.wav": 1.0, "b.wav": 1.0})
     restore(folder)

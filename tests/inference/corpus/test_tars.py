@@ -237,6 +237,21 @@ def test_changed_tar_is_restored_again(restore, tmp_path):
     assert other.exists()
 
 
+@pytest.mark.parametrize("broken", ["member", "tar"])
+def test_the_output_of_a_changed_tar_that_fails_is_removed(
+    restore, tmp_path, broken
+):
+    tar = write_tar(tmp_path / "in/a.tar", {"x.flac": audio()})
+    restore(tmp_path / "in")
+    write_tar(tar, {"x.flac": b"not audio", "y.txt": b"text"})
+    if broken == "tar":
+        tar.write_bytes(tar.read_bytes()[:700])
+    _, rows = restore(tmp_path / "in")
+    assert all_files(tmp_path / "out") == {"manifest.csv"}
+    assert rows["a.tar"].status in ("failed", "skipped")
+    assert rows["a.tar"].reason.endswith("the earlier input was removed")
+
+
 def test_resuming_after_a_kill_restores_the_unfinished_tar_only(
     restore, tmp_path, tiny_model
 ):
