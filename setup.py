@@ -58,6 +58,8 @@ setup(
         "parquet": ["pyarrow>=15"],
         "ray": ["ray[data]>=2.60"],
         "rooms": ["pyroomacoustics>=0.8"],
+        # recipes/Spoken
+        "spoken": ["kokoro-onnx>=0.4"],
         "tensorboard": ["tensorboard"],
         "webdataset": ["webdataset>=0.2.48"],
         "test": [

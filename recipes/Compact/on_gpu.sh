@@ -1,29 +1,32 @@
 #!/usr/bin/env bash
-# Train one stage of the compact model for some minutes, offline
+# Train one stage of a released model for some minutes, offline
 # (README.md in this folder lists what the machine needs):
 #
 #   STAGE=vocoder MINUTES=8 DATA=/tmp/data OUT=out recipes/Compact/on_gpu.sh
 #
-# STAGE      ssl, pa or vocoder; none: only unpack and install
+# RECIPE     compact or whisper24 (default: compact)
+# STAGE      ssl (compact only), pa or vocoder; none: only unpack and install
 # MINUTES    of training; startup, last validation and export come on top
 # DATA       folder of the unpacked data pack
 # OUT        receives the trained files in half precision, which replace those
 #            of MODEL, and log.txt
-# MODEL      model to start from (default: miipher2/pretrained/compact)
+# MODEL      model to start from (default: miipher2/pretrained/RECIPE)
 # TRAIN_CSV  manifest of training speech (default: DATA/train.csv)
 # PACK       folder of archives to unpack into DATA
 # WHEELS     folder of packages to install into SITE
 # SITE       (default: /tmp/site)
 # WORKERS    data loading processes (default: one per core)
-# RUN        checkpoints; a run with checkpoints resumes (default: results/STAGE)
+# RUN        checkpoints; a run with checkpoints resumes 
+#            (default: results/RECIPE/STAGE)
 #
 # Further arguments go to train.py: --batch_size=32
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 STAGE=${STAGE:-none}
-MODEL=${MODEL:-miipher2/pretrained/compact}
+RECIPE=${RECIPE:-compact}
+MODEL=${MODEL:-miipher2/pretrained/$RECIPE}
 SITE=${SITE:-/tmp/site}
-RUN=${RUN:-results/$STAGE}
+RUN=${RUN:-results/$RECIPE/$STAGE}
 : "${DATA:?give DATA=FOLDER}"
 
 mkdir -p "$DATA"
@@ -37,6 +40,11 @@ fi
 export PYTHONPATH="$SITE${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # one per data loading process
 
+if [ ! -e "hparams/$RECIPE/$STAGE.yaml" ] && [ "$STAGE" != none ]; then
+    echo "error: no hparams/$RECIPE/$STAGE.yaml: RECIPE is compact or whisper24" \
+        "and STAGE is ssl (compact only), pa, vocoder or none" >&2
+    exit 2
+fi
 case $STAGE in
 none) exit ;;
 ssl) trained=backbone paths=() ;;
@@ -45,7 +53,6 @@ vocoder)
     trained=vocoder.safetensors
     paths=(--ssl_source="$MODEL/backbone" --cleaner_folder="$MODEL")
     ;;
-*) echo "error: STAGE=$STAGE: expected ssl, pa, vocoder or none" >&2 && exit 2 ;;
 esac
 : "${MINUTES:?give MINUTES=NUMBER}" "${OUT:?give OUT=FOLDER}"
 if [ -e "$MODEL/$trained" ]; then
@@ -54,7 +61,7 @@ if [ -e "$MODEL/$trained" ]; then
         paths+=(--front_end_steps=0)
     fi
 fi
-python3 train.py "hparams/compact/$STAGE.yaml" \
+python3 train.py "hparams/$RECIPE/$STAGE.yaml" \
     --data_folder="$DATA" --noise_folder="$DATA" --rir_folder="$DATA" \
     --skip_prep=True --train_csv="${TRAIN_CSV:-$DATA/train.csv}" \
     --valid_csv="$DATA/valid.csv" --test_csv="$DATA/test.csv" \
@@ -72,5 +79,17 @@ esac
     echo "$STAGE, $MINUTES minutes"
     cat "$RUN/train_log.txt"
 } >>"$OUT/log.txt"
-python3 -c "import sys, miipher2.models.weights as w; w.halve(sys.argv[1])" "$OUT"
+python3 - "$OUT" <<'EOF'
+import sys
+from pathlib import Path
+from miipher2.models.shards import split_weights
+from miipher2.models.weights import halve
+
+MAX_BYTES = 18_000_000  # of a file
+
+halve(sys.argv[1])
+weights = Path(sys.argv[1], "backbone/model.safetensors")
+if weights.exists() and weights.stat().st_size > MAX_BYTES:
+    split_weights(weights.parent, MAX_BYTES)
+EOF
 find "$OUT" -type f -exec du -h --apparent-size {} +

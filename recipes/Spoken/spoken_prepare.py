@@ -1,0 +1,348 @@
+"""Data preparation: a clean corpus of many speakers, made by a text-to-speech model.
+
+Kokoro-82M (Apache 2.0) speaks sentences at 24 kHz in blended voices. Anybody
+without a corpus of clean speech can train with it.
+
+    python spoken_prepare.py DATA_FOLDER OUTPUT_FOLDER --texts TEXTS \
+        --model kokoro-v1.0.onnx --voices voices-v1.0.bin --speakers 200
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import concurrent.futures
+import json
+import logging
+import multiprocessing
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from kokoro_speech import COLUMNS, Synthesiser
+from tqdm import tqdm
+
+from miipher2.dataio.atomic import write_text
+from miipher2.dataio.audio_files import list_audio
+from miipher2.dataio.digest import file_digest
+from miipher2.dataio.prepare import prepare_manifests
+from miipher2.dataio.prepare_cli import command_line
+from miipher2.dataio.splits import Utterance
+from miipher2.dataio.tables import read_table, write_table
+from miipher2.degrade import generator
+from miipher2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+LENGTHS = {"cmn": (10, 60), "ja": (10, 60)}  # characters of a sentence
+LENGTH = (25, 190)
+# The first letter of a voice's name is its language, the second its sex.
+LANGUAGES = {
+    "a": "en-us",
+    "b": "en-gb",
+    "e": "es",
+    "f": "fr-fr",
+    "h": "hi",
+    "i": "it",
+    "j": "ja",
+    "p": "pt-br",
+    "z": "cmn",
+}
+HELD_OUT = {  # voices of the other splits
+    "valid": ("af_nova", "bm_daniel"),
+    "test": ("am_puck", "bf_lily"),
+}
+CHARACTERS = ("am_santa", "em_santa", "pm_santa", "af_nicole")  # not used
+BLENDED = 0.7  # share of speakers whose voice is a blend of two
+RESIZED = 0.5  # share of speakers that are made smaller or larger
+
+
+def prepare_spoken(
+    data_folder,
+    train_csv,
+    valid_csv,
+    test_csv,
+    skip_prep=False,
+    texts="",
+    model="",
+    voices="",
+    speakers=200,
+    clips=8,
+    seed=0,
+    workers=1,
+    recogniser="",
+    max_cer=30.0,
+    min_ovrl=0.0,
+):
+    """Synthesise a corpus, then prepare its manifests.
+
+    A run that was interrupted continues after its last complete speaker.
+
+    Arguments
+    ---------
+    data_folder : str
+        Receives the corpus; $data_root of the manifests.
+    train_csv, valid_csv, test_csv : str
+        Manifests to write.
+    skip_prep : bool
+        Whether to skip preparation.
+    texts : str
+        Folder with LANGUAGE.txt, one sentence a line: en-us.txt, fr-fr.txt.
+    model : str
+        ONNX file of Kokoro-82M.
+    voices : str
+        File of its voices.
+    speakers : int
+        Number of training speakers.
+    clips : int
+        Sentences of each speaker.
+    seed : int
+        Seed of all random choices.
+    workers : int
+        Number of processes.
+    recogniser : str
+        Whisper model of faster-whisper, a name or folder. Clips with more
+        character errors than max_cer are dropped.
+    max_cer : float
+        Largest character error rate in percent.
+    min_ovrl : float
+        Lowest DNSMOS OVRL of a clip; 0: not measured.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, there are no sentences or voices, or the folder
+        has a corpus of other settings.
+    """
+    if skip_prep:
+        return
+    data_folder = Path(data_folder)
+    for name, path in (("texts", texts), ("model", model), ("voices", voices)):
+        if not path or not Path(path).exists():
+            raise UserError(
+                f"{name}: expected an existing path, found {path!r}"
+            )
+    sentences = read_sentences(texts)
+    checks = {
+        "recogniser": recogniser,
+        "max_cer": max_cer,
+        "min_ovrl": min_ovrl,
+    }
+    source = {"model": str(model), "voices": str(voices)}
+    settings = {
+        "sentences": sorted((k, len(v)) for k, v in sentences.items()),
+        "model": file_digest(model),
+        "voices": file_digest(voices),
+        "clips": clips,
+        "seed": seed,
+        **checks,
+    }
+    check_settings(data_folder / "settings.json", settings)
+    people = draw_speakers(voice_names(voices), sentences, speakers, seed)
+    jobs = [
+        (data_folder / who["split"] / who["speaker"], who, clips, seed)
+        for who in people
+    ]
+    synthesise(jobs, workers, (source, sentences, checks))
+    write_texts(data_folder, [folder for folder, *_ in jobs])
+    utterances = [
+        Utterance(file, file.folders[1], file.folders[1], file.folders[0])
+        for file in list_audio(data_folder)
+    ]
+    prepare_manifests(
+        data_folder,
+        utterances,
+        {"train": train_csv, "valid": valid_csv, "test": test_csv},
+        "synthesised clips",
+    )
+
+
+def read_sentences(folder):
+    """Read the sentences of each language.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Has ``LANGUAGE.txt``, UTF-8, one sentence a line. British English takes
+        the sentences of ``en-us.txt`` if there is no ``en-gb.txt``.
+
+    Returns
+    -------
+    dict
+        Sentences by language, without those that are too short or long, or
+        have long numbers or markup.
+
+    Raises
+    ------
+    UserError
+        If there are none.
+    """
+    sentences = {}
+    for path in sorted(Path(folder).glob("*.txt")):
+        if path.stem not in LANGUAGES.values():
+            known = ", ".join(sorted(LANGUAGES.values()))
+            raise UserError(f"{path}: expected a language of {known}")
+        low, high = LENGTHS.get(path.stem, LENGTH)
+        lines = path.read_text("utf-8").splitlines()
+        lines = [re.sub(r'[«»"“”„]', "", line).strip() for line in lines]
+        sentences[path.stem] = [
+            line
+            for line in lines
+            if low <= len(line) <= high
+            and not re.search(r"\d{3,}|http|[<>{}|]", line)
+        ]
+    if "en-us" in sentences:
+        sentences.setdefault("en-gb", sentences["en-us"])
+    if not any(sentences.values()):
+        raise UserError(
+            f"{folder}: expected sentences in LANGUAGE.txt, found none"
+        )
+    return sentences
+
+
+def voice_names(voices):
+    """Return the names of the voices in a file."""
+    try:
+        with np.load(voices) as file:
+            return sorted(file)
+    except (OSError, ValueError):
+        raise UserError(f"{voices}: expected the voices of Kokoro") from None
+
+
+def check_settings(path, settings):
+    """Refuse a folder with a corpus of other settings."""
+    text = json.dumps(settings, indent=1)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+        return
+    found = json.loads(path.read_text("utf-8"))
+    found = {**dict.fromkeys(settings), **found}
+    wanted = json.loads(text)
+    other = [key for key in wanted if found[key] != wanted[key]]
+    if other:
+        raise UserError(
+            f"{path.parent}: has a corpus with other {', '.join(other)}; give "
+            "another folder, or the settings of that corpus"
+        )
+
+
+def draw_speakers(names, sentences, count, seed):
+    """Draw the voice, language, size and pace of each speaker.
+
+    Arguments
+    ---------
+    names : list of str
+        The voices.
+    sentences : dict
+        Sentences by language.
+    count : int
+        Number of training speakers. They are blends of voices that are not
+        held out; the first ones are the same for any count.
+    seed : int
+        Seed of all draws.
+
+    Returns
+    -------
+    list of dict
+        ``speaker``, ``split``, ``language``, ``voices`` (weight by name),
+        ``size`` and ``pace``.
+
+    Raises
+    ------
+    UserError
+        If no voice speaks one of the languages.
+    """
+    native = {n: LANGUAGES.get(n[0]) for n in names}
+    held_out = {name for group in HELD_OUT.values() for name in group}
+    usable = [
+        name
+        for name in names
+        if name not in held_out | set(CHARACTERS)
+        and sentences.get(native[name])
+    ]
+    if not usable:
+        raise UserError(
+            "no voice for the languages of the texts: "
+            f"{', '.join(sorted(sentences))}"
+        )
+    people = []
+    for split, group in HELD_OUT.items():
+        for name in group:
+            if name in names and sentences.get(native[name]):
+                drawn = {"voices": {name: 1.0}, "size": 1.0, "pace": 1.0}
+                people.append(
+                    {
+                        "speaker": name,
+                        "split": split,
+                        "language": native[name],
+                        **drawn,
+                    }
+                )
+    for number in range(count):
+        rng = generator(seed, "speaker", number)
+        first = str(rng.choice(usable))
+        voices = {first: 1.0}
+        others = [n for n in usable if n[1] == first[1] and n != first]
+        if others and rng.random() < BLENDED:
+            share = float(rng.uniform(0.25, 0.55))
+            voices = {first: 1 - share, str(rng.choice(others)): share}
+        resized = rng.random() < RESIZED
+        people.append(
+            {
+                "speaker": f"spoken{number:04d}",
+                "split": "train",
+                "language": native[first],
+                "voices": voices,
+                "size": float(rng.uniform(0.9, 1.12)) if resized else 1.0,
+                "pace": float(rng.uniform(0.85, 1.18)),
+            }
+        )
+    return people
+
+
+def synthesise(jobs, workers, setup):
+    """Synthesise all speakers that are not complete."""
+    jobs = [job for job in jobs if not (job[0] / "clips.csv").exists()]
+    if not jobs:
+        return
+    with tqdm(total=len(jobs), unit="speaker", disable=None) as bar:
+        if workers <= 1:
+            synthesiser = Synthesiser(*setup, threads=os.cpu_count())
+            for job in jobs:
+                synthesiser.speak_all(*job)
+                bar.update()
+            return
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        with concurrent.futures.ProcessPoolExecutor(
+            workers,
+            multiprocessing.get_context("spawn"),
+            initializer=Synthesiser.start,
+            initargs=(*setup, threads),
+        ) as pool:
+            futures = [pool.submit(Synthesiser.run, *job) for job in jobs]
+            try:
+                for future in concurrent.futures.as_completed(futures):
+                    future.result()
+                    bar.update()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def write_texts(data_folder, folders):
+    """Write ``texts.csv`` of all clips, and log how many were dropped."""
+    rows, dropped = [], 0
+    for folder in folders:
+        for _, row in read_table(folder / "clips.csv", COLUMNS):
+            dropped += bool(row["dropped"])
+            if not row["dropped"]:
+                path = (folder / row["file"]).relative_to(data_folder)
+                ID = path.with_suffix("").as_posix()
+                rows.append({"ID": ID, "text": row["text"]})
+    write_table(data_folder / "texts.csv", ("ID", "text"), rows)
+    logger.info("%d clips, %d dropped", len(rows), dropped)
+
+
+if __name__ == "__main__":
+    command_line(prepare_spoken)
