@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from miipher2.dataio.audio_files import list_audio
-from miipher2.dataio.digest import digest, file_digest
+from miipher2.dataio.digest import file_digest
 from miipher2.dataio.formats import (
     RECORDING_SUFFIXES,
     TAR_SUFFIXES,
@@ -249,26 +249,3 @@ def with_hashes(items, workers):
 
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(with_hash, items))
-
-
-def shard_of(ID, num_shards):
-    """Return the shard of an item, which depends on its ID alone.
-
-    Arguments
-    ---------
-    ID : str
-        ID of the item.
-    num_shards : int
-        Number of shards.
-
-    Returns
-    -------
-    int
-        From 0 to ``num_shards - 1``.
-
-    Example
-    -------
-    >>> [shard_of(f"{n}.wav", 4) for n in range(6)]
-    [0, 2, 3, 2, 1, 0]
-    """
-    return int(digest(ID)[:12], 16) % num_shards

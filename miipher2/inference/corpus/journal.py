@@ -1,8 +1,4 @@
-"""Journals, from which an interrupted run resumes.
-
-Each process appends a line of JSON for every recording to its own journal in
-the output folder. The last process of a run to finish merges the journals into
-the manifest.
+"""The journals of a restoration run, which become the manifest.
 
 Authors
  * The miipher2 authors 2026
@@ -11,23 +7,14 @@ Authors
 import contextlib
 import dataclasses
 import itertools
-import json
 import os
-import re
-import threading
-from pathlib import Path
 
+from miipher2.dataio.journal import LineJournal, find_journals
 from miipher2.errors import UserError
 from miipher2.inference.corpus.inputs import is_tar
 from miipher2.inference.corpus.manifest import read_rows, write_rows
 from miipher2.inference.items import Row
 
-try:
-    import fcntl
-except ImportError:  # Windows: two runs in one folder are not detected
-    fcntl = None
-
-NAME = re.compile(r"manifest\.\d+-of-\d+(\.done)?\.jsonl")
 MANIFESTS = ("manifest.csv", "manifest.parquet")
 
 
@@ -44,12 +31,12 @@ def was_used(folder):
     bool
         Whether it contains a manifest or a journal.
     """
-    return bool(_journals(folder)) or any(
+    return bool(find_journals(folder, "manifest")) or any(
         (folder / name).exists() for name in MANIFESTS
     )
 
 
-class Journal:
+class Journal(LineJournal):
     """The rows of one shard of a run.
 
     Arguments
@@ -69,11 +56,6 @@ class Journal:
         Row by ID of each item that an earlier run or another shard has
         finished.
 
-    Raises
-    ------
-    UserError
-        If the folder cannot be written to or is in use by another run.
-
     Example
     -------
     >>> folder = getfixture("tmp_path")
@@ -89,63 +71,16 @@ class Journal:
     """
 
     def __init__(self, folder, shard=0, num_shards=1, parquet=False):
-        self.folder = Path(folder)
-        running, self.finished = (
-            [
-                self.folder / f"manifest.{index}-of-{num_shards}{state}.jsonl"
-                for index in range(num_shards)
-            ]
-            for state in ("", ".done")
-        )
-        self.path, self.done = running[shard], self.finished[shard]
-        self.running = set(running)
+        super().__init__(folder, "manifest", shard, num_shards)
         self.manifest = self.folder / MANIFESTS[parquet]
         self.other_manifest = self.folder / MANIFESTS[not parquet]
-        self.lock = threading.Lock()
         self.known = {}
         self.earlier = {}  # ID -> output, and whether the input has changed
 
     def __enter__(self):
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if self.done.exists():
-                os.replace(self.done, self.path)
-            self.file = open(self.path, "a+b", buffering=0)
-            self._lock()
-            self._drop_partial_line()
-            self.known = self._read()
-        except OSError as error:
-            raise UserError(
-                f"{self.folder}: cannot be written to: {error.strerror}; "
-                "give another output folder"
-            ) from None
+        super().__enter__()
+        self.known = self._read()
         return self
-
-    def __exit__(self, *_):
-        self.file.close()
-
-    def _lock(self):
-        """Lock the journal, unless another run uses the folder."""
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self.file)
-            others = _journals(self.folder) - self.running - set(self.finished)
-            if not _try_lock(self.file) or any(map(_is_locked, others)):
-                raise UserError(
-                    f"{self.folder}: in use by another run; wait until it has "
-                    "ended, or give another output folder"
-                )
-            stack.pop_all()  # keep the file open
-
-    def _drop_partial_line(self):
-        """Remove an incomplete last line, left by a killed run."""
-        end = self.file.seek(0, os.SEEK_END)
-        while end:
-            start = max(0, end - 2**16)
-            self.file.seek(start)
-            end = start + self.file.read(end - start).rfind(b"\n") + 1
-            if end > start:
-                break
-        self.file.truncate(end)
 
     def is_done(self, item, model, settings):
         """Return whether an earlier run has restored an item.
@@ -236,16 +171,7 @@ class Journal:
         if row.status in ("failed", "skipped") and row.ID in self.earlier:
             note = self._check_earlier(*self.earlier[row.ID])
             row.reason = "; ".join(filter(None, (row.reason, note)))
-        line = memoryview(json.dumps(dataclasses.asdict(row)).encode() + b"\n")
-        with self.lock:
-            try:
-                while line:
-                    line = line[self.file.write(line) :]
-            except OSError as error:
-                raise UserError(
-                    f"{self.path}: cannot be written: {error.strerror}; "
-                    "free some space and run the same command again"
-                ) from None
+        super().append(dataclasses.asdict(row))
 
     def _check_earlier(self, output, changed):
         """Remove the earlier output of a changed input; return a note."""
@@ -266,31 +192,21 @@ class Journal:
         list of Row
             The rows of the manifest; None while other shards are running.
         """
-        os.fsync(self.file.fileno())
-        if fcntl is None:  # Windows does not rename open files
-            self.file.close()
-        os.replace(self.path, self.done)
-        if not self._all_finished():
-            return None
-        rows = list(self._read().values())
-        # Two processes may get here at once. If all journals still exist, both
-        # have read the same rows; if not, the other has written the manifest.
-        if not self._all_finished():
-            return None
-        write_rows(self.manifest, rows, writer=self.path.name)
-        self.other_manifest.unlink(missing_ok=True)
-        # Keep journals of this run's shards that have been restarted.
-        for journal in _journals(self.folder) - self.running:
-            journal.unlink(missing_ok=True)
-        return rows
+        rows = []
 
-    def _all_finished(self):
-        return all(path.exists() for path in self.finished)
+        def write(found):
+            rows.extend(found.values())
+            write_rows(self.manifest, rows, writer=self.path.name)
+            self.other_manifest.unlink(missing_ok=True)
+
+        return rows if super().finish(self._read, write) else None
 
     def _read(self):
         """Return the latest row of each item, by ID, sorted."""
         rows = read_rows(self.manifest) + read_rows(self.other_manifest)
-        rows += [row for path in _journals(self.folder) for row in _lines(path)]
+        for line in self.lines():
+            with contextlib.suppress(TypeError):  # not a row
+                rows.append(Row(**line))
         rows.sort(key=lambda row: (row.ID, row.finished))
         latest, replaced = {}, {}
         for row in rows:
@@ -299,12 +215,6 @@ class Journal:
                 replaced[row.ID] = previous
             latest[row.ID] = row
         return _without_old_members(latest, replaced) if replaced else latest
-
-
-def _journals(folder):
-    """Return all journals in a folder, including those of killed runs."""
-    paths = folder.glob("manifest.*.jsonl")
-    return {path for path in paths if NAME.fullmatch(path.name)}
 
 
 def _without_old_members(rows, replaced):
@@ -331,34 +241,6 @@ def _without_old_members(rows, replaced):
     return {ID: row for ID, row in rows.items() if not is_old(row)}
 
 
-def _try_lock(file):
-    """Lock a file until it is closed.
-
-    Returns
-    -------
-    bool
-        False if another process has locked it. True if the file system has
-        no locks.
-    """
-    try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # no locks
-        pass
-    return True
-
-
-def _is_locked(path):
-    """Return whether another process has locked a file."""
-    try:
-        with open(path, "r+b") as file:
-            return not _try_lock(file)
-    except FileNotFoundError:  # the last shard has just removed it
-        return False
-
-
 def _are_different(one, other):
     """Return whether two paths refer to different existing files."""
     if not os.path.isabs(one) or one == os.path.abspath(other):
@@ -367,16 +249,3 @@ def _are_different(one, other):
         return not os.path.samefile(one, other)
     except (OSError, ValueError):
         return False
-
-
-def _lines(path):
-    """Yield the rows of a journal, without incomplete lines."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:  # the last shard has just removed it
-        return
-    for line in lines:
-        try:
-            yield Row(**json.loads(line))
-        except (ValueError, TypeError):
-            continue

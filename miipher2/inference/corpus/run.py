@@ -17,13 +17,13 @@ from miipher2.dataio.formats import (
     output_format,
     output_subtype,
 )
+from miipher2.dataio.journal import shard_of
 from miipher2.dataio.wording import count
 from miipher2.errors import UserError
 from miipher2.inference.corpus import local, ray_engine
 from miipher2.inference.corpus.inputs import (
     is_tar,
     list_items,
-    shard_of,
     with_hashes,
 )
 from miipher2.inference.corpus.journal import Journal, was_used

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from miipher2.dataio.journal import shard_of
 from miipher2.errors import UserError
-from miipher2.inference.corpus.inputs import list_items, shard_of
+from miipher2.inference.corpus.inputs import list_items
 
 
 @pytest.fixture

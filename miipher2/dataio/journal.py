@@ -1,0 +1,265 @@
+"""Journals, from which an interrupted run over many files resumes.
+
+Each process appends a line of JSON for every file to its own journal in the
+output folder. The last process of a run to finish merges the journals into a
+table.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import contextlib
+import json
+import os
+import re
+import threading
+from pathlib import Path
+
+from miipher2.dataio.digest import digest
+from miipher2.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs in one folder are not detected
+    fcntl = None
+
+
+def find_journals(folder, name):
+    """Return the journals in a folder, including those of killed runs.
+
+    Arguments
+    ---------
+    folder : Path
+        The output folder, which need not exist.
+    name : str
+        Name of the table.
+
+    Returns
+    -------
+    set of Path
+        The journals.
+    """
+    pattern = re.compile(re.escape(name) + r"\.\d+-of-\d+(\.done)?\.jsonl")
+    paths = folder.glob(f"{name}.*.jsonl")
+    return {path for path in paths if pattern.fullmatch(path.name)}
+
+
+def shard_of(ID, num_shards):
+    """Return the shard of a file, which depends on its ID alone.
+
+    Arguments
+    ---------
+    ID : str
+        ID of the file.
+    num_shards : int
+        Number of shards.
+
+    Returns
+    -------
+    int
+        From 0 to ``num_shards - 1``.
+
+    Example
+    -------
+    >>> [shard_of(f"{n}.wav", 4) for n in range(6)]
+    [0, 2, 3, 2, 1, 0]
+    """
+    return int(digest(ID)[:12], 16) % num_shards
+
+
+class LineJournal:
+    """The lines of one shard of a run.
+
+    Arguments
+    ---------
+    folder : str or Path
+        The output folder; created if needed.
+    name : str
+        Name of the table without its suffix, such as ``manifest``.
+    shard : int
+        Index of the shard.
+    num_shards : int
+        Number of shards.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written to or is in use by another run.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> with LineJournal(folder, "files") as journal:
+    ...     journal.append({"file": "a.wav"})
+    >>> [path.name for path in folder.iterdir()]
+    ['files.0-of-1.jsonl']
+    >>> with LineJournal(folder, "files") as journal:
+    ...     journal.finish(lambda: list(journal.lines()), print)
+    [{'file': 'a.wav'}]
+    True
+    >>> list(folder.iterdir())
+    []
+    """
+
+    def __init__(self, folder, name, shard=0, num_shards=1):
+        self.folder = Path(folder)
+        self.name = name
+        running, self.finished = (
+            [
+                self.folder / f"{name}.{index}-of-{num_shards}{state}.jsonl"
+                for index in range(num_shards)
+            ]
+            for state in ("", ".done")
+        )
+        self.path, self.done = running[shard], self.finished[shard]
+        self.running = set(running)
+        self.lock = threading.Lock()
+
+    def __enter__(self):
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if self.done.exists():
+                os.replace(self.done, self.path)
+            self.file = open(self.path, "a+b", buffering=0)
+            self._lock()
+            self._drop_partial_line()
+        except OSError as error:
+            raise UserError(
+                f"{self.folder}: cannot be written to: {error.strerror}; "
+                "give another output folder"
+            ) from None
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def _lock(self):
+        """Lock the journal, unless another run uses the folder."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.file)
+            found = find_journals(self.folder, self.name)
+            others = found - self.running - set(self.finished)
+            if not _try_lock(self.file) or any(map(_is_locked, others)):
+                raise UserError(
+                    f"{self.folder}: in use by another run; wait until it has "
+                    "ended, or give another output folder"
+                )
+            stack.pop_all()  # keep the file open
+
+    def _drop_partial_line(self):
+        """Remove an incomplete last line, left by a killed run."""
+        end = self.file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - 2**16)
+            self.file.seek(start)
+            end = start + self.file.read(end - start).rfind(b"\n") + 1
+            if end > start:
+                break
+        self.file.truncate(end)
+
+    def append(self, line):
+        """Append a line.
+
+        Arguments
+        ---------
+        line : dict
+            What JSON can hold.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written.
+        """
+        rest = memoryview(json.dumps(line).encode() + b"\n")
+        with self.lock:
+            try:
+                while rest:
+                    rest = rest[self.file.write(rest) :]
+            except OSError as error:
+                raise UserError(
+                    f"{self.path}: cannot be written: {error.strerror}; "
+                    "free some space and run the same command again"
+                ) from None
+
+    def lines(self):
+        """Read the lines of all shards, also those of killed runs.
+
+        Yields
+        ------
+        dict
+            The lines of one journal after the other; incomplete ones are left
+            out.
+        """
+        for path in sorted(find_journals(self.folder, self.name)):
+            try:
+                file = open(path, "rb")
+            except FileNotFoundError:  # the last shard has just removed it
+                continue
+            with file:
+                for line in file:
+                    with contextlib.suppress(ValueError):
+                        yield json.loads(line)
+
+    def finish(self, merge, write):
+        """Finish this shard; the last shard to finish writes the table.
+
+        Arguments
+        ---------
+        merge : callable
+            Returns what ``write`` gets, from ``lines``.
+        write : callable
+            Writes the table, atomically.
+
+        Returns
+        -------
+        bool
+            Whether the table was written; False while other shards are
+            running.
+        """
+        os.fsync(self.file.fileno())
+        if fcntl is None:  # Windows does not rename open files
+            self.file.close()
+        os.replace(self.path, self.done)
+        if not self._all_finished():
+            return False
+        merged = merge()
+        # Two processes may get here at once. If all journals still exist, both
+        # have read the same lines; if not, the other has written the table.
+        if not self._all_finished():
+            return False
+        write(merged)
+        # Keep journals of this run's shards that have been restarted.
+        for journal in find_journals(self.folder, self.name) - self.running:
+            journal.unlink(missing_ok=True)
+        return True
+
+    def _all_finished(self):
+        return all(path.exists() for path in self.finished)
+
+
+def _try_lock(file):
+    """Lock a file until it is closed.
+
+    Returns
+    -------
+    bool
+        False if another process has locked it. True if the file system has
+        no locks.
+    """
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # no locks
+        pass
+    return True
+
+
+def _is_locked(path):
+    """Return whether another process has locked a file."""
+    try:
+        with open(path, "r+b") as file:
+            return not _try_lock(file)
+    except FileNotFoundError:  # the last shard has just removed it
+        return False
