@@ -3,6 +3,16 @@
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+
+class BuildModules(build_py):
+    """Leaves out this file, which is beside train.py."""
+
+    def find_package_modules(self, package, package_dir):
+        modules = super().find_package_modules(package, package_dir)
+        return [module for module in modules if module[1] != "setup"]
+
 
 setup(
     name="miipher2",
@@ -11,7 +21,12 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    packages=find_packages(include=["miipher2", "miipher2.*"]),
+    # train.py, hparams and the prepare functions, for `miipher2 train`
+    packages=[
+        *find_packages(include=["miipher2", "miipher2.*"]),
+        "miipher2.recipe",
+    ],
+    package_dir={"miipher2.recipe": "."},
     package_data={
         "miipher2": [
             "py.typed",
@@ -19,7 +34,11 @@ setup(
             "pretrained/*/backbone/*.*",
         ],
         "miipher2.degrade": ["*.yaml"],
+        "miipher2.recipe": ["hparams/**/*.yaml", "recipes/*/*_prepare.py"],
     },
+    # A script that needs others beside it
+    exclude_package_data={"miipher2.recipe": ["recipes/Whisper24/*"]},
+    cmdclass={"build_py": BuildModules},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "huggingface_hub>=1.0",
@@ -63,6 +82,8 @@ setup(
         "tensorboard": ["tensorboard"],
         "webdataset": ["webdataset>=0.2.48"],
         "test": [
+            "build>=1.2",
+            "setuptools>=77",
             "pytest>=8",
             "pytest-xdist",
             "ruff",

@@ -128,9 +128,7 @@ def main(arguments):
     """Prepare the data, train, evaluate and export the model."""
     yamls = [name for name in arguments if name.endswith((".yaml", ".yml"))]
     if yamls and {"-h", "--help"} & set(arguments):
-        print(describe_keys(yamls[0]))
-        print("\nSpeechBrain's run options: python train.py --help")
-        return
+        print(f"{describe_keys(yamls[0])}\n\nSpeechBrain's run options:\n")
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
     check_device(run_opts.device)
     overrides, settings = check_experiment(hparams_file, overrides)

@@ -24,6 +24,9 @@ COMMANDS = {
     "miipher2.evaluation.command": {
         "evaluate": "compute objective metrics of restored recordings",
     },
+    "miipher2.training.command": {
+        "train": "train a stage of a model",
+    },
 }
 
 

@@ -87,7 +87,7 @@ def find_model(source: str | Path | None = None) -> Path:
         raise UserError(
             f"{folder}: not a restoration model: no model/{HYPERPARAMS} and "
             f"no {HYPERPARAMS} of a model; expected the output_folder of "
-            "stage 2 (python train.py hparams/vocoder.yaml ...), which "
+            "stage 2 (miipher2 train vocoder ...), which "
             "contains the model when the stage has ended"
         )
     return folder

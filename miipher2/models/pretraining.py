@@ -273,7 +273,7 @@ def read_spectra(folder):
     if not path.exists():
         raise UserError(
             f"{folder}: no {HEAD} there; give the folder 'model' of a finished "
-            "stage 0 (python train.py hparams/ssl.yaml ...)"
+            "stage 0 (miipher2 train ssl ...)"
         )
     tensors, identity = load_weights(path)
     if identity != {"targets": SpectralTargets.__name__}:

@@ -22,6 +22,7 @@ from miipher2.training.overrides import (
     resolved_yaml,
     yaml_tag,
 )
+from miipher2.training.recipe import train_command
 
 CLEANER = "cleaner.safetensors"
 VOCODER = "vocoder.safetensors"
@@ -94,7 +95,7 @@ def find_cleaner(cleaner_folder):
     raise UserError(
         f"--cleaner_folder={cleaner_folder}: no {CLEANER} there nor in its "
         "folder 'model'; give the output_folder of a finished stage 1 "
-        "(python train.py hparams/pa.yaml ...)"
+        "(miipher2 train pa ...)"
     )
 
 
@@ -249,7 +250,7 @@ def _next_command(hparams_file, overrides, **options):
             tag = yaml_tag(value)
             options[key] = tag or ("null" if value is None else value)
     options = [f"--{key}={value}" for key, value in options.items()]
-    return shlex.join(["python", "train.py", str(hparams_file), *options])
+    return shlex.join([*train_command(hparams_file), *options])
 
 
 def export_cleaner(hparams, hparams_file, overrides):
@@ -328,7 +329,7 @@ def export_restorer(hparams, hparams_file, overrides, half=False):
     model["backbone"]["source"] = ruamel.yaml.comments.TaggedScalar(
         f"<model_folder>/{BACKBONE}", tag="!ref"
     )
-    model["generator"]["warm_start"] = None
+    model["generator"].pop("warm_start", None)
     text = io.StringIO()
     ruamel.yaml.YAML().dump(model, text)
     write_text(

@@ -226,7 +226,7 @@ def test_it_learns_and_exports_the_backbone(pretrain):
         "model.safetensors",
         "preprocessor_config.json",
     }
-    assert f"hparams/pa.yaml --ssl_source={model} --ssl_layer=2" in last_line
+    assert f"train pa --ssl_source={model} --ssl_layer=2" in last_line
 
     # the same features through SSLBackbone, alone and in a batch
     (save,) = (folder / "save").glob("CKPT+*")

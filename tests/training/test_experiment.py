@@ -132,7 +132,8 @@ def test_values_that_fit_are_taken(yaml):
 
 
 def test_help_lists_every_key_with_its_comment(yaml, train_script, capsys):
-    train_script.main([yaml, "--help"])
+    with pytest.raises(SystemExit):
+        train_script.main([yaml, "--help"])
     lines = capsys.readouterr().out.splitlines()
     at = lines.index("--batch_size=16")
     assert lines[at + 1] == "    clips per batch and process"

@@ -636,8 +636,9 @@ def test_a_harmonic_vocoder_trains_with_pitch_and_averaging(
 
 
 def test_the_last_line_says_what_to_expect_and_what_to_run(
-    train, corpus, trained, tiny_backbone, tmp_path, capsys
+    train, corpus, trained, tiny_backbone, tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.setattr(sys, "argv", ["train.py"])
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
     train("pa", tmp_path / "pa", **options)
     line = capsys.readouterr().out.splitlines()[-1]
