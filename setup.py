@@ -77,6 +77,8 @@ setup(
         "parquet": ["pyarrow>=15"],
         "ray": ["ray[data]>=2.60"],
         "rooms": ["pyroomacoustics>=0.8"],
+        # docs/build_site.py
+        "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.29"],
         # recipes/Spoken
         "spoken": ["kokoro-onnx>=0.4"],
         "tensorboard": ["tensorboard"],

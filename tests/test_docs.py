@@ -5,6 +5,9 @@ Authors
 """
 
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 import soundfile
@@ -78,3 +81,31 @@ def test_examples_have_all_sides():
         }
         assert len(lengths) == 1
     assert (ROOT / "docs" / "examples.png").exists()
+
+
+@pytest.mark.slow
+def test_site_builds_and_refuses_broken_links(tmp_path):
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("mkdocstrings")
+    for name in ("docs", "recipes", "examples", "miipher2"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.safetensors")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    for path in (*ROOT.glob("*.md"), ROOT / "mkdocs.yml"):
+        shutil.copy(path, tmp_path)
+
+    def build():
+        return subprocess.run(
+            [sys.executable, "docs/build_site.py"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    result = build()
+    assert result.returncode == 0, result.stderr
+    api = (tmp_path / "build/site/docs/api/index.html").read_text("utf-8")
+    assert "Parameters:" in api and "SSLBackbone" in api
+    page = tmp_path / "docs/restore.md"
+    page.write_text(page.read_text("utf-8") + "[gone](gone.md)\n", "utf-8")
+    result = build()
+    assert result.returncode != 0 and "gone.md" in result.stdout + result.stderr

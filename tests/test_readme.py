@@ -1,4 +1,4 @@
-"""The commands of README.md run, one after the other, in one copy of the clone.
+"""The commands of the user's pages run, one after the other, in one clone.
 
 They run as written but for the changes in ``CHANGES`` and the arguments in
 ``SETTINGS``, which make them small. What is not run is in ``NOT_RUN``. Each
@@ -23,7 +23,15 @@ import soundfile
 import torch
 from tiny_runs import ROOT
 
-PAGE = (ROOT / "README.md").read_text("utf-8")
+# A command that stands on two pages runs once.
+PAGES = (
+    "README",
+    "docs/training",
+    "docs/parts",
+    "docs/restore",
+    "docs/degrade",
+)
+PAGE = "\n".join((ROOT / f"{name}.md").read_text("utf-8") for name in PAGES)
 COPIED = ("miipher2", "hparams", "recipes", "examples", "train.py")
 CORPUS = "--data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS"
 
@@ -96,7 +104,7 @@ def code(language):
 def commands():
     """Return the commands of the bash blocks, continued lines joined."""
     text = re.sub(r"\s*\\\n\s*", " ", "".join(code("bash")))
-    return text.splitlines()
+    return list(dict.fromkeys(text.splitlines()))
 
 
 def small(command):
@@ -189,8 +197,7 @@ def test_commands_run_one_after_the_other(clone, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     for command in commands():
         run(clone, small(command))
-    (example,) = code("python")
-    (clone / "example.py").write_text(PYTHON + example)
+    (clone / "example.py").write_text(PYTHON + "".join(code("python")))
     run(clone, "python example.py")
     assert len(list(clone.glob("restored/*.wav"))) == 3
     assert (clone / "results/quickstart/vocoder/model").is_dir()

@@ -1,0 +1,30 @@
+"""Read docstrings in SpeechBrain's form, for docs/build_site.py.
+
+SpeechBrain names the sections of NumPy's form ``Arguments`` and ``Example``.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import re
+
+import griffe
+
+SECTIONS = {"Arguments": "Parameters", "Example": "Examples"}
+
+
+class SpeechBrainDocstrings(griffe.Extension):
+    """Rename the sections, and leave the authors out."""
+
+    def on_object(self, *, obj, **kwargs):
+        """Change one docstring before it is parsed."""
+        if obj.docstring is None:
+            return
+        obj.docstring.value = obj.docstring.value.partition("\nAuthors\n")[0]
+        for old, new in SECTIONS.items():
+            obj.docstring.value = re.sub(
+                rf"^{old}\n-+$",
+                f"{new}\n{'-' * len(new)}",
+                obj.docstring.value,
+                flags=re.MULTILINE,
+            )
