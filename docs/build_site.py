@@ -105,7 +105,7 @@ def main():
     """Build the site; return mkdocs' exit code."""
     copy_pages()
     write_api()
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     # mkdocs advertises its successor otherwise
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
