@@ -34,6 +34,7 @@ setup(
             "pretrained/*/backbone/*.*",
         ],
         "miipher2.degrade": ["*.yaml"],
+        "miipher2.evaluation": ["html/*"],
         "miipher2.recipe": ["hparams/**/*.yaml", "recipes/*/*_prepare.py"],
     },
     # A script that needs others beside it

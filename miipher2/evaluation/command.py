@@ -47,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--output",
         metavar="DIR",
         required=True,
-        help="folder for files.csv and summary.md",
+        help="folder for files.csv, summary.md and report.html",
     )
     parser.add_argument(
         "--recogniser",

@@ -19,6 +19,7 @@ import numpy as np
 from miipher2.dataio.atomic import write_text
 from miipher2.errors import UserError
 from miipher2.evaluation.base import Metric
+from miipher2.evaluation.html_report import write_html
 from miipher2.evaluation.scorer import Scorer
 from miipher2.evaluation.scores import Row
 
@@ -250,7 +251,7 @@ class Report:
         return f"{self.table()}\n\n{listed}"
 
     def write(self, folder: str | Path) -> None:
-        """Write ``files.csv`` and ``summary.md``.
+        """Write ``files.csv``, ``summary.md`` and ``report.html``.
 
         Arguments
         ---------
@@ -267,6 +268,7 @@ class Report:
             write_text(Path(folder, "summary.md"), self.summary())
         except OSError as error:
             raise UserError(f"{folder}: cannot be written: {error}") from None
+        write_html(folder)
 
 
 def _markdown_table(lines: Sequence[Sequence[str]]) -> str:

@@ -53,7 +53,7 @@ COLUMNS = (
 )
 
 
-def example(folder, files=6, audio=True):
+def example(folder, files=6, audio=True, seconds=0.5):
     """Write a report as ``miipher2 evaluate`` does, with made-up scores.
 
     The conditions are ``noise`` and ``reverb``. The second file has a loop, the
@@ -66,7 +66,9 @@ def example(folder, files=6, audio=True):
     files : int
         Number of rows.
     audio : bool
-        Whether to write the recordings, of 0.5 s.
+        Whether to write the recordings.
+    seconds : float
+        Their duration.
 
     Returns
     -------
@@ -74,16 +76,19 @@ def example(folder, files=6, audio=True):
         ``report/files.csv``.
     """
     rng = numpy.random.default_rng(0)
-    rows = [_row(folder, index, files, rng, audio) for index in range(files)]
+    rows = [
+        _row(folder, index, files, rng, audio, seconds)
+        for index in range(files)
+    ]
     path = folder / "report" / "files.csv"
     write_table(path, COLUMNS, sorted(rows, key=lambda row: row["file"]))
     return path
 
 
-def _row(folder, index, files, rng, audio):
+def _row(folder, index, files, rng, audio, seconds):
     condition = ("noise", "reverb")[index % 2]
     row = {"file": f"{condition}/{index}.wav", "condition": condition}
-    clean = speech(index, seconds=0.5)
+    clean = speech(index, seconds)
     for number, side in enumerate(SIDES):
         path = folder / side / row["file"]
         row[f"{side}_path"] = str(path)

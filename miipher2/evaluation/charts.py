@@ -1,0 +1,261 @@
+"""Numbers behind the tables and charts of ``report.html``.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from miipher2.evaluation.metrics import METRICS
+from miipher2.evaluation.ranking import change
+from miipher2.evaluation.scores import SIDES, Scores
+
+BINS = 24
+MAX_POINTS = 2000  # of the scatter plot
+
+Json = dict[str, Any]
+
+
+class Shown(NamedTuple):
+    """How a metric is shown.
+
+    Arguments
+    ---------
+    label : str
+        Its heading.
+    better : str
+        "higher" or "lower"; None if neither.
+    digits : int
+        After the decimal point.
+    meaning : str
+        A few words.
+    listed : bool
+        Whether it has a histogram and a column in the table of files.
+    """
+
+    label: str
+    better: str | None
+    digits: int
+    meaning: str
+    listed: bool = True
+
+
+LABELS = {
+    name: label
+    for metric in METRICS.values()
+    for name, label in metric.columns.items()
+}
+MEANINGS = {
+    name: metric.meaning
+    for metric in METRICS.values()
+    for name in metric.columns
+}
+# Better scores and digits after the decimal point. Words and voice stand right
+# beside the quality, which says nothing about them.
+STYLES = {
+    "ovrl": ("higher", 2),
+    "cer": ("lower", 1),
+    "per": ("lower", 1),
+    "wer": ("lower", 1),
+    "speaker": ("higher", 3),
+    "p808": ("higher", 2),
+    "sig": ("higher", 2),
+    "bak": ("higher", 2),
+    "pesq_wb": ("higher", 2),
+    "estoi": ("higher", 3),
+    "sisdr": ("higher", 1),
+    "lsd": ("lower", 2),
+    "mcd": ("lower", 2),
+}
+# Kinds of errors: only in the table of means
+COUNTED = {"sub": "substitutions", "ins": "insertions", "del": "deletions"}
+PARTS = {
+    **{f"cer_{kind}": ("lower", 1) for kind in COUNTED},
+    **{f"wer_{kind}": ("lower", 1) for kind in COUNTED},
+    "loop": ("lower", 3),
+}
+# Title, its short form and metrics of each question, the most important first.
+QUESTIONS = (
+    ("Does it sound better?", "Quality", ("ovrl", "p808", "pesq_wb")),
+    ("Are the words still there?", "Words", ("cer", "per", "wer")),
+    ("Is it still the same voice?", "Voice", ("speaker",)),
+)
+
+
+def known_metrics(scores: Scores) -> dict[str, Shown]:
+    """Return the metrics with at least one score of the restored side.
+
+    Arguments
+    ---------
+    scores : Scores
+        Of all files.
+
+    Returns
+    -------
+    dict
+        By name, in the order of ``STYLES``; unknown ones follow.
+    """
+    prefix = "restored_"
+    found = [
+        column.removeprefix(prefix)
+        for column, values in scores.columns.items()
+        if column.startswith(prefix) and np.isfinite(values).any()
+    ]
+    names = [m for m in (*STYLES, *PARTS) if m in found]
+    names += [m for m in found if m not in names and m != "delay_ms"]
+    return {name: _shown(name) for name in names}
+
+
+def _shown(name: str) -> Shown:
+    better, digits = (STYLES | PARTS).get(name, (None, 2))
+    label, meaning = LABELS.get(name, name), MEANINGS.get(name, "")
+    return Shown(label, better, digits, meaning, listed=name not in PARTS)
+
+
+def group_means(scores: Scores, metric: str, members: np.ndarray) -> Json:
+    """Return the means of a group of files.
+
+    Arguments
+    ---------
+    scores : Scores
+        Of all files.
+    metric : str
+        Such as ``lsd``.
+    members : numpy.ndarray
+        ``(files,)`` bool: the group.
+
+    Returns
+    -------
+    dict
+            ``files`` with a score for every side, ``mean`` and ``median`` by side,
+        and the mean ``change`` from input to restored: None if there is no
+        input.
+    """
+    sides = scores.sides(metric)
+    columns = np.stack([scores[f"{s}_{metric}"][members] for s in sides])
+    columns = columns[:, np.isfinite(columns).all(axis=0)]
+    count = columns.shape[1]
+    means: Json = dict.fromkeys(SIDES)
+    medians: Json = dict.fromkeys(SIDES)
+    if count:
+        for index, side in enumerate(sides):
+            means[side] = float(columns[index].mean())
+            medians[side] = float(np.median(columns[index]))
+    difference = None
+    if count and "input" in sides:
+        difference = {
+            "mean": means["restored"] - means["input"],
+            "low": None,
+            "high": None,
+        }
+    return {
+        "files": count,
+        "mean": means,
+        "median": medians,
+        "change": difference,
+    }
+
+
+def histogram(scores: Scores, metric: str) -> Json | None:
+    """Return the distribution of a metric on each side.
+
+    Arguments
+    ---------
+    scores : Scores
+        Of all files.
+    metric : str
+        Such as ``lsd``.
+
+    Returns
+    -------
+    dict
+        Range ``low`` to ``high``, ``shares`` of the bins and ``medians`` by
+        side. Scores beyond the range are in the outer bins. None if there are
+        no scores.
+    """
+    sides = {}
+    for side in scores.sides(metric):
+        values = scores[f"{side}_{metric}"]
+        sides[side] = values[np.isfinite(values)]
+    sides = {side: values for side, values in sides.items() if len(values)}
+    if not sides:
+        return None
+    low, high = _range(metric, np.concatenate(list(sides.values())))
+    shares = {
+        side: np.histogram(np.clip(values, low, high), BINS, (low, high))[0]
+        / len(values)
+        for side, values in sides.items()
+    }
+    return {
+        "low": low,
+        "high": high,
+        "shares": {side: values.tolist() for side, values in shares.items()},
+        "medians": {s: float(np.median(values)) for s, values in sides.items()},
+    }
+
+
+def _range(metric: str, values: np.ndarray) -> tuple[float, float]:
+    """Return the range of all but the extreme 1 % at either end."""
+    low, high = np.quantile(values, (0.01, 0.99)).tolist()
+    if LABELS.get(metric, "").endswith("%"):
+        low, high = max(low, -100.0), min(high, 100.0)
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def scatter_axis(scores: Scores, metric: str) -> tuple[Json, np.ndarray]:
+    """Return an axis of the scatter plot and its values.
+
+    Arguments
+    ---------
+    scores : Scores
+        Of all files.
+    metric : str
+        Such as ``lsd``.
+
+    Returns
+    -------
+    axis : dict
+        ``label``, ``low``, ``high`` and whether it is a ``change``.
+    values : numpy.ndarray
+        ``(files,)``.
+    """
+    values = change(scores, metric)
+    low, high = _range(metric, values[np.isfinite(values)])
+    label = LABELS[metric]
+    is_change = "input" in scores.sides(metric)
+    if is_change:
+        label = f"change of {label}"
+        low, high = min(low, 0.0), max(high, 0.0)
+    margin = 0.04 * (high - low)
+    axis = {
+        "label": label,
+        "low": low - margin,
+        "high": high + margin,
+        "change": is_change,
+    }
+    return axis, values
+
+
+def choose_points(values: np.ndarray, always: list[int]) -> list[int]:
+    """Choose the files of the scatter plot.
+
+    Arguments
+    ---------
+    values : numpy.ndarray
+        ``(files,)``; those with NaN are left out.
+    always : list of int
+        Files with a player, which are never left out.
+
+    Returns
+    -------
+    list of int
+        At most about 2,000, the same for the same report.
+    """
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known) > MAX_POINTS:
+        random = np.random.default_rng(0)
+        chosen = random.choice(known, MAX_POINTS, replace=False)
+        known = np.union1d(chosen, np.intersect1d(known, always))
+    return known.tolist()

@@ -1,0 +1,365 @@
+"""The page ``report.html``: summary, charts, players and a table of files.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import html
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from miipher2.dataio.atomic import write_text
+from miipher2.errors import UserError
+from miipher2.evaluation.charts import (
+    COUNTED,
+    LABELS,
+    QUESTIONS,
+    Json,
+    choose_points,
+    group_means,
+    histogram,
+    known_metrics,
+    scatter_axis,
+)
+from miipher2.evaluation.excerpts import excerpts
+from miipher2.evaluation.ranking import rank
+from miipher2.evaluation.scores import SIDES, Row, Scores, read_rows
+
+TEMPLATES = Path(__file__).with_name("html")
+WORST, RANDOM = 20, 10  # files with players
+MAX_ROWS = 1000  # of the table of files
+MAX_NOTED = 200  # files listed with their notes
+MAX_BYTES = 20e6  # of audio as text, so that the page stays below 25 MB
+
+
+def write_html(
+    folder: str | Path, title: str = "Evaluation of restored speech"
+) -> None:
+    """Write ``report.html``, one file for a browser without network.
+
+    It is drawn from ``files.csv`` and the list at the end of ``summary.md``, if
+    there is one. Players are there for the recordings that are still at the
+    paths in ``files.csv``.
+
+    Arguments
+    ---------
+    folder : str or Path
+        The output of ``miipher2 evaluate``. Gets ``report.html``.
+    title : str
+        The heading.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read or the page cannot be written.
+
+    Example
+    -------
+    >>> write_html("report", title="whisper24 on VCTK")  # doctest: +SKIP
+    """
+    output = Path(folder, "report.html")
+    remarks = _remarks(Path(folder, "summary.md"))
+    data = Page(Path(folder, "files.csv"), remarks).data()
+    parts = {
+        "title": html.escape(title.encode("utf-8", "replace").decode("utf-8")),
+        # "<" in a file name could end the script element.
+        "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+    }
+    page = re.sub(
+        r"\{\{([a-z.]+)\}\}",
+        lambda found: parts.get(found[1]) or _template(found[1]),
+        _template("report.html"),
+    )
+    try:
+        write_text(output, page)
+    except OSError as error:
+        raise UserError(f"{output}: cannot be written: {error}") from None
+
+
+def _remarks(summary: Path) -> list[str]:
+    """Return the items of the list in ``summary.md``."""
+    try:
+        lines = summary.read_text("utf-8", "surrogateescape").splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(
+            f"{summary}: cannot be read: {error.strerror}"
+        ) from None
+    return [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+
+
+def _template(name: str) -> str:
+    return (TEMPLATES / name).read_text("utf-8").rstrip("\n")
+
+
+class Page:
+    """What ``report.html`` shows.
+
+    Only the numbers of all files are kept in memory, and the rows of those that
+    are listed.
+
+    Arguments
+    ---------
+    files_csv : str or Path
+        Written by ``miipher2 evaluate``.
+    remarks : list of str
+        Sentences for the end of the page.
+    """
+
+    def __init__(self, files_csv: str | Path, remarks: list[str]) -> None:
+        self.remarks = remarks
+        self.scores = Scores(files_csv)
+        self.metrics = known_metrics(self.scores)
+        self.groups = self.scores.groups()
+        self.sides = [
+            side
+            for side in SIDES
+            if any(side in self.scores.sides(m) for m in self.metrics)
+        ]
+        self.ranking = rank(self.scores)
+        self.listed = self.ranking.order[:MAX_ROWS].tolist()
+        rest = np.sort(self.ranking.order[WORST:])
+        random = np.random.default_rng(0).permutation(rest)[:RANDOM].tolist()
+        self.worst = self.listed[:WORST]
+        self.played = [*self.worst, *random]  # files with a player
+        self.failed: list[int] = []
+        self.noted: list[int] = []
+        self.rows = self._read_rows(files_csv)
+
+    def _read_rows(self, files_csv: str | Path) -> dict[int, Row]:
+        """Return the rows to show, by index; list failed and noted files."""
+        wanted = {*self.listed, *self.played}
+        rows = {}
+        for index, row in enumerate(read_rows(files_csv)):
+            listed = None
+            if row.get("status") in ("failed", "missing"):
+                listed = self.failed
+            elif row["notes"]:
+                listed = self.noted
+            if listed is not None:
+                listed.append(index)
+            short = listed is not None and len(listed) <= MAX_NOTED
+            if short or index in wanted:
+                rows[index] = row
+        return rows
+
+    def data(self) -> Json:
+        """Return what ``html/report.js`` reads, ready for JSON."""
+        found = {
+            "sides": self.sides,
+            "conditions": len(self.groups) > 1,
+            "metrics": [
+                {"name": name, **shown._asdict()}
+                for name, shown in self.metrics.items()
+            ],
+            "texts": self._texts(),
+            "questions": self._questions(),
+            "groups": [
+                {
+                    "name": name,
+                    "files": int(members.sum()),
+                    "scores": [
+                        group_means(self.scores, m, members)
+                        for m in self.metrics
+                    ],
+                }
+                for name, members in self.groups.items()
+            ],
+            "histograms": [
+                histogram(self.scores, name) if shown.listed else None
+                for name, shown in self.metrics.items()
+            ],
+            "scatter": self._scatter(),
+            "players": self._players(),
+            "rows": [
+                self._row(i, place) for place, i in enumerate(self.listed)
+            ],
+            "failed": self._list(self.failed),
+            "noted": self._list(self.noted),
+            "remarks": self.remarks,
+        }
+        return _finite(found)
+
+    def _texts(self) -> dict[str, str]:
+        files, failed = len(self.scores), len(self.failed)
+        minutes = float(np.nansum(self.scores["seconds"])) / 60
+        length = f"{minutes:.1f} minutes"
+        if minutes > 120:
+            length = f"{minutes / 60:.1f} hours"
+        overview = [f"{files:,} files", length]
+        if len(self.groups) > 1:
+            overview.append(f"{len(self.groups) - 1} conditions")
+        overview.append(f"{failed:,} failed")
+        rule = (
+            "Files are worst by the change of characters, phonemes, voice or "
+            "quality (CER, PER, speaker, OVRL), in turn."
+        )
+        shown = f"{len(self.listed):,} files, worst first."
+        if len(self.ranking.order) > len(self.listed):
+            shown = (
+                f"The worst {len(self.listed):,} of "
+                f"{len(self.ranking.order):,} files; all of them are in "
+                "files.csv."
+            )
+        return {
+            "overview": ", ".join(overview),
+            "conditions": "Means: input → restored, and the change"
+            " with its 95 % interval.",
+            "scatter": "Points at the bottom right have a better predicted "
+            "quality and kept their words. Large points have a player, and "
+            "those beyond a scale are at its end.",
+            "no_scatter": "Needs OVRL and the errors of words, characters or "
+            "phonemes.",
+            "listen": f"{rule} Recordings are cut to their beginning. Start "
+            "another side while one plays to compare them at the same place.",
+            "files": f"{shown} {rule}",
+        }
+
+    def _questions(self) -> list[Json]:
+        questions = []
+        for title, short, names in QUESTIONS:
+            known = [name for name in names if name in self.metrics]
+            questions.append(
+                {
+                    "title": title,
+                    "short": short,
+                    "metrics": known,
+                    "missing": "Not measured; see the notes.",
+                    "extra": self._counts() if short == "Words" else "",
+                }
+            )
+        return questions
+
+    def _counts(self) -> str:
+        """Return the kinds of word errors, in words."""
+        text = ""
+        for unit in ("cer", "wer"):
+            if f"{unit}_sub" in self.metrics:
+                parts = []
+                for suffix, name in COUNTED.items():
+                    values = self.scores[f"restored_{unit}_{suffix}"]
+                    parts.append(f"{np.nanmean(values):.1f} % {name}")
+                text = f"{unit.upper()}: {', '.join(parts)}. "
+                break
+        loops = int(np.nansum(self.scores["restored_loop"]))
+        if loops:
+            text += f"The recogniser repeats itself in {loops:,} files."
+        return text.strip()
+
+    def _scatter(self) -> Json | None:
+        words = [m for m in ("cer", "per", "wer") if m in self.metrics]
+        if not words or "ovrl" not in self.metrics:
+            return None
+        x_axis, x = scatter_axis(self.scores, "ovrl")
+        axes, columns = zip(
+            *(scatter_axis(self.scores, m) for m in words), strict=True
+        )
+        for metric, axis, y in zip(words, axes, columns, strict=True):
+            known = np.isfinite(x) & np.isfinite(y)
+            axis["text"] = ""
+            if known.any() and x_axis["change"] and axis["change"]:
+                better = np.mean(x[known] > 0)
+                both = np.mean((x > 0)[known] & (y > 0)[known])
+                axis["text"] = (
+                    f"OVRL rose in {better:.0%} of the files. In "
+                    f"{both:.0%}, {LABELS[metric].rstrip(' %')} rose as well."
+                )
+        return {
+            "x": x_axis,
+            "ys": axes,
+            "points": [
+                [
+                    self.scores.files[i],
+                    self.scores.conditions[i],
+                    self._player(i),
+                    float(x[i]),
+                    [float(y[i]) for y in columns],
+                ]
+                for i in choose_points(x, self.played)
+            ],
+        }
+
+    def _player(self, index: int) -> int | None:
+        return self.played.index(index) if index in self.played else None
+
+    def _values(self, metric: str, index: int) -> list[float]:
+        return [float(self.scores[f"{s}_{metric}"][index]) for s in SIDES]
+
+    def _players(self) -> list[Json]:
+        budget = MAX_BYTES / max(1, len(self.played))
+        return [
+            self._card(place, index, budget)
+            for place, index in enumerate(
+                tqdm(self.played, "report.html", unit="file", disable=None)
+            )
+        ]
+
+    def _card(self, place: int, index: int, max_bytes: float) -> Json:
+        """Return a player."""
+        row = self.rows[index]
+        paths = {s: str(row.get(f"{s}_path", "")) for s in SIDES}
+        found = excerpts({s: p for s, p in paths.items() if p}, max_bytes)
+        texts = [str(row.get("condition", ""))]
+        if place < len(self.worst):
+            metric = self.ranking.criterion[place]
+            number = self.ranking.place[place]
+            texts.append(f"{_worst(number)} by {LABELS[metric]}")
+        whole = float(self.scores["seconds"][index])
+        if found["seconds"] < whole - 0.1:
+            texts.append(f"the first {found['seconds']:.1f} s of {whole:.1f} s")
+        names = [m for _, _, ms in QUESTIONS for m in ms if m in self.metrics]
+        return {
+            "file": row["file"],
+            "kind": "worst" if place < len(self.worst) else "random",
+            "text": ", ".join(text for text in texts if text),
+            "scores": [
+                [n, dict(zip(SIDES, self._values(n, index), strict=True))]
+                for n in names
+            ],
+            **found,
+        }
+
+    def _row(self, index: int, place: int) -> Json:
+        row = self.rows[index]
+        return {
+            "rank": place,
+            "file": row["file"],
+            "condition": row.get("condition", ""),
+            "seconds": float(self.scores["seconds"][index]),
+            "notes": row["notes"],
+            "player": self._player(index),
+            "scores": [self._values(m, index) for m in self.metrics],
+        }
+
+    def _list(self, indices: Sequence[int]) -> Json:
+        rows = [self.rows[i] for i in indices[:MAX_NOTED]]
+        return {
+            "total": len(indices),
+            "rows": [[row["file"], row["notes"]] for row in rows],
+        }
+
+
+def _worst(place: int) -> str:
+    """Return "worst", "2nd worst", and so on, up to 20."""
+    if place == 1:
+        return "worst"
+    return f"{place}{ {2: 'nd', 3: 'rd'}.get(place, 'th') } worst"
+
+
+def _finite(value: Any) -> Any:
+    """Return the value with rounded numbers and None for NaN."""
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return value

@@ -1,0 +1,99 @@
+"""The order of files from worst to best.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from miipher2.evaluation.scores import Scores
+
+# What makes a file bad, and whether higher scores are better: words, voice and
+# quality.
+CRITERIA = {"cer": False, "per": False, "speaker": True, "ovrl": True}
+
+
+class Ranking(NamedTuple):
+    """Files from worst to best, and why each is where it is.
+
+    Arguments
+    ---------
+    order : numpy.ndarray
+        ``(files,)`` indices of the files that have a score.
+    criterion : list of str
+        The metric by which each file in ``order`` is bad.
+    place : list of int
+        Its place by this metric, from 1.
+    """
+
+    order: np.ndarray
+    criterion: list[str]
+    place: list[int]
+
+
+def change(scores: Scores, metric: str) -> np.ndarray:
+    """Return restored minus input.
+
+    Arguments
+    ---------
+    scores : Scores
+        Of all files.
+    metric : str
+        Such as ``lsd``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(files,)``; the restored scores themselves if the input has none, as
+        with metrics whose reference is the input.
+    """
+    restored = scores[f"restored_{metric}"]
+    if "input" not in scores.sides(metric):
+        return restored
+    return restored - scores[f"input_{metric}"]
+
+
+def rank(scores: Scores) -> Ranking:
+    """Sort files from worst to best.
+
+    Each metric of words, voice and quality sorts the files by ``change``. The
+    first files are the worst by each metric, then the second worst, and so on.
+
+    Arguments
+    ---------
+    scores : Scores
+        Of all files.
+
+    Returns
+    -------
+    Ranking
+        Without files that have none of the scores.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "files.csv"
+    >>> lines = ["file,restored_cer,restored_ovrl,notes"]
+    >>> lines += ["a,0,3,", "b,50,3.5,", "c,5,2,", "d,,,silent"]
+    >>> _ = path.write_text("\\n".join(lines))
+    >>> rank(Scores(path))
+    Ranking(order=array([1, 2, 0]), criterion=['cer', 'ovrl', 'ovrl'],
+        place=[1, 1, 2])
+    """
+    used = [m for m in CRITERIA if np.isfinite(change(scores, m)).any()]
+    places = np.full((len(used), len(scores)), len(scores) + 1)
+    for index, metric in enumerate(used):
+        values = change(scores, metric)
+        known = np.flatnonzero(np.isfinite(values))
+        harm = -values[known] if CRITERIA[metric] else values[known]
+        worst_first = known[np.argsort(-harm, kind="stable")]
+        places[index, worst_first] = np.arange(1, len(known) + 1)
+    if not used:
+        return Ranking(np.arange(0), [], [])
+    best, criterion = places.min(axis=0), places.argmin(axis=0)
+    order = np.lexsort((criterion, best))
+    order = order[best[order] <= len(scores)]
+    return Ranking(
+        order, [used[i] for i in criterion[order]], best[order].tolist()
+    )
