@@ -6,7 +6,6 @@ Authors
 
 import csv
 import io
-from pathlib import Path
 
 from miipher2.dataio.atomic import write_text
 from miipher2.errors import UserError
@@ -47,29 +46,28 @@ def read_table(path, columns, skipinitialspace=False, errors="strict"):
     """
     try:
         # utf-8-sig: spreadsheet programs write a byte order mark.
-        text = Path(path).read_bytes().decode("utf-8-sig", errors)
+        file = open(path, encoding="utf-8-sig", errors=errors, newline="")
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read: {error.strerror}; expected a CSV file "
             f"with the columns {','.join(columns)}"
         ) from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: cannot be read: expected UTF-8") from None
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), skipinitialspace=skipinitialspace
-    )
-    try:
-        found = reader.fieldnames or []
-        missing = [name for name in columns if name not in found]
-        if missing:
-            raise UserError(
-                f"{path}: expected the columns {','.join(columns)}, found "
-                f"{','.join(found) or 'none'}; {','.join(missing)} missing"
-            )
-        for row in reader:
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+    with file:
+        reader = csv.DictReader(file, skipinitialspace=skipinitialspace)
+        try:
+            found = reader.fieldnames or []
+            missing = [name for name in columns if name not in found]
+            if missing:
+                raise UserError(
+                    f"{path}: expected the columns {','.join(columns)}, found "
+                    f"{','.join(found) or 'none'}; {','.join(missing)} missing"
+                )
+            for row in reader:
+                yield reader.line_num, row
+        except UnicodeDecodeError:
+            raise UserError(f"{path}: cannot be read: expected UTF-8") from None
+        except csv.Error as error:
+            raise UserError(f"{path}: cannot be read: {error}") from None
 
 
 def write_table(path, columns, rows):

@@ -102,6 +102,21 @@ class Metric:
         suffix = f"; reference: {reference}" if reference else ""
         return f"{self.names()}: {self.meaning}{suffix}"
 
+    def given(self, file: str) -> str:
+        """Return what is known of a file besides its recordings.
+
+        Arguments
+        ---------
+        file : str
+            The restored file, relative to its folder.
+
+        Returns
+        -------
+        str
+            Such as its transcript. The file is measured again if it changes.
+        """
+        return ""
+
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
         """Extract what is scored from each side; by default ``aligned``.
 

@@ -5,6 +5,8 @@ Authors
 """
 
 import argparse
+import os
+from collections import Counter
 from pathlib import Path
 
 from miipher2.errors import UserError
@@ -47,12 +49,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--output",
         metavar="DIR",
         required=True,
-        help="folder for files.csv, summary.md and report.html",
+        help="folder for files.csv, summary.md and report.html. Run the same "
+        "command again to resume",
     )
     parser.add_argument(
         "--recogniser",
         metavar="FOLDER_OR_NAME",
-        help="Whisper model of faster-whisper, for the character error rate",
+        help="Whisper model of faster-whisper, for the word errors",
     )
     parser.add_argument(
         "--transcripts",
@@ -60,7 +63,69 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="reference texts, with the columns ID (path without suffix, or "
         "name) and text; default: the recogniser's output for the reference",
     )
+    parser.add_argument(
+        "--conditions",
+        metavar="CSV",
+        help="groups of the files, with the columns ID and condition; default: "
+        "the top-level folders",
+    )
+    parser.add_argument(
+        "--metrics",
+        metavar="NAME,...",
+        type=_metrics,
+        help="some of dnsmos, pesq, estoi, sisdr, lsd, mcd, speaker, words, "
+        "phonemes; default: all",
+    )
+    parser.add_argument(
+        "--parquet",
+        action="store_true",
+        help="write files.parquet, too",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_count,
+        default=min(8, os.cpu_count() or 1),
+        metavar="N",
+        help="number of processes; default: %(default)s",
+    )
+    parser.add_argument(
+        "--num-shards",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="number of parts of the run, e.g. one for each machine",
+    )
+    parser.add_argument(
+        "--shard-index",
+        type=int,
+        default=0,
+        metavar="I",
+        help="the part to measure, from 0",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="show no progress and no summary"
+    )
     parser.set_defaults(run=run)
+
+
+def _count(text: str) -> int:
+    """Parse a number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 1 or more")
+    return int(text)
+
+
+def _metrics(text: str) -> list[str]:
+    """Parse ``--metrics``."""
+    from miipher2.evaluation.metrics import METRICS
+
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in METRICS:
+            raise argparse.ArgumentTypeError(
+                f"{name!r}: expected some of {', '.join(METRICS)}"
+            )
+    return names
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,23 +139,44 @@ def run(arguments: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0 if all restored recordings were measured, 1 if some failed.
+        0 if all restored recordings were measured, 1 if some failed or are
+        missing.
     """
     from miipher2.evaluation.evaluate import evaluate
 
     if Path(arguments.output).is_file():
         raise UserError(f"{arguments.output}: is a file; give a folder")
+    if not 0 <= arguments.shard_index < arguments.num_shards:
+        raise UserError(
+            f"--shard-index {arguments.shard_index}: expected 0 to "
+            f"{arguments.num_shards - 1} for --num-shards "
+            f"{arguments.num_shards}"
+        )
     report = evaluate(
         arguments.restored,
+        arguments.output,
         reference=arguments.reference,
         source=arguments.input,
         recogniser=arguments.recogniser,
         transcripts=arguments.transcripts,
+        conditions=arguments.conditions,
+        metrics=arguments.metrics,
+        workers=arguments.workers,
+        shard=arguments.shard_index,
+        num_shards=arguments.num_shards,
+        parquet=arguments.parquet,
+        quiet=arguments.quiet,
     )
-    report.write(arguments.output)
-    print(report.summary())
-    print(
-        f"{len(report.rows) - report.failed} measured, {report.failed} failed: "
-        f"{arguments.output}"
-    )
+    if report is None:
+        print("this shard is done; the last one writes the report")
+        return 0
+    if not arguments.quiet:
+        print((report.folder / "summary.md").read_text("utf-8"))
+    status = Counter(report.scores.status)
+    parts = [
+        f"{status.pop('done', 0)} measured",
+        f"{status.pop('failed', 0)} failed",
+    ]
+    parts += [f"{count} {name}" for name, count in sorted(status.items())]
+    print(f"{', '.join(parts)}: {arguments.output}")
     return 1 if report.failed else 0

@@ -4,219 +4,266 @@ Authors
  * The miipher2 authors 2026
 """
 
-from collections import defaultdict
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
-from miipher2.dataio.audio_files import list_audio
-from miipher2.dataio.tables import read_table
+from miipher2.dataio.digest import digest
+from miipher2.dataio.journal import LineJournal, shard_of
 from miipher2.errors import UserError
-from miipher2.evaluation.metrics import load_metrics
-from miipher2.evaluation.recognition import transcript
-from miipher2.evaluation.report import Report, list_files
-from miipher2.evaluation.scores import SIDES
+from miipher2.evaluation.matching import (
+    Match,
+    Recordings,
+    check_ids,
+    read_texts,
+)
+from miipher2.evaluation.pool import ScorerPool, ScorerSettings
+from miipher2.evaluation.progress import Progress
+from miipher2.evaluation.report import Report
+from miipher2.evaluation.scorer import Scorer
+from miipher2.evaluation.scores import (
+    Row,
+    format_row,
+    import_pyarrow,
+    read_rows,
+    write_parquet,
+    write_rows,
+)
 
-# By restored file: the file of each side that belongs to it, or None.
-Matches = Mapping[str, Mapping[str, str | None]]
-
-
-class Folder:
-    """The recordings of one side, looked up by the name of a restored file.
-
-    Arguments
-    ---------
-    path : str or Path
-        The folder.
-
-    Raises
-    ------
-    UserError
-        If it is not a folder, or contains no recordings.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path")
-    >>> for name in ("a.flac", "b.mp3", "b.ogg"):
-    ...     (path / name).touch()
-    >>> folder = Folder(path)
-    >>> [folder.find(name) for name in ("a.wav", "b.ogg.wav", "c.wav")]
-    ['a.flac', 'b.ogg', None]
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.files = [file.path for file in list_audio(path)]
-        if not self.files:
-            raise UserError(f"{path}: contains no recordings")
-        self.by_stem = defaultdict(list)
-        for file in self.files:
-            self.by_stem[_stem(file)].append(file)
-
-    def find(self, restored: str) -> str | None:
-        """Find the file that belongs to a restored one.
-
-        Arguments
-        ---------
-        restored : str
-            Relative path. ``a.wav`` belongs to ``a.wav`` or to ``a`` with
-            another suffix. ``a.flac.wav``, the output of ``miipher2 restore``
-            if there is an ``a.mp3``, too, belongs to ``a.flac``.
-
-        Returns
-        -------
-        str
-            Relative path; None if there is none.
-
-        Raises
-        ------
-        UserError
-            If several files match.
-        """
-        stem = _stem(restored)
-        for path in (restored, stem):
-            if path in self.by_stem.get(_stem(path), ()):
-                return path
-        found = self.by_stem.get(stem, [])
-        if len(found) > 1:
-            raise UserError(
-                f"{restored}: matches {' and '.join(found)} in {self.path}; "
-                "remove all but one of them"
-            )
-        return found[0] if found else None
-
-
-def _stem(path: str) -> str:
-    return path.rpartition(".")[0]
+# Joins the cells of a row: as a list, they would take five times the memory.
+JOINT = "\0"
 
 
 def evaluate(
     restored: str | Path,
+    output: str | Path,
     reference: str | Path | None = None,
     source: str | Path | None = None,
     recogniser: str | None = None,
     transcripts: str | Path | None = None,
-) -> Report:
+    conditions: str | Path | None = None,
+    metrics: Sequence[str] | None = None,
+    workers: int = 1,
+    shard: int = 0,
+    num_shards: int = 1,
+    parquet: bool = False,
+    quiet: bool = False,
+) -> Report | None:
     """Measure restored recordings, and their input and reference.
 
     Files are matched by their relative paths without suffix, mixed to mono and
-    resampled to 16 kHz.
+    resampled to 16 kHz. A run that was interrupted goes on where it ended when
+    it is repeated; after a change, only what has changed is measured again.
 
     Arguments
     ---------
     restored : str or Path
         Folder of the restored recordings.
+    output : str or Path
+        Folder for ``files.csv`` and ``summary.md``.
     reference : str or Path
         Folder of the clean recordings, for metrics with a reference.
     source : str or Path
         Folder of the recordings before restoration.
     recogniser : str
-        Whisper model for the character error rate: a folder in CTranslate2
-        format, or a model name of faster-whisper. None: no error rate.
+        Whisper model for the word errors: a folder in CTranslate2 format, or a
+        model name of faster-whisper. None: no word errors.
     transcripts : str or Path
         CSV file with the columns ID (a restored file's relative path without
         suffix, or its name) and text. None to use the recogniser's output for
         the reference.
+    conditions : str or Path
+        CSV file with the columns ID and condition, for means by condition.
+        None: the top-level folders.
+    metrics : list of str
+        Keys of ``miipher2.evaluation.metrics.METRICS``; None: all.
+    workers : int
+        Number of processes; 1: this one.
+    shard, num_shards : int
+        Which part of the files to measure, from 0, and the number of parts.
+    parquet : bool
+        Whether to write ``files.parquet``, too.
+    quiet : bool
+        Whether to show no progress.
 
     Returns
     -------
     Report
-        With one row per restored file.
+        Of all files; None while other shards are running.
 
     Raises
     ------
     UserError
-        If a folder, the transcripts or the recogniser cannot be used.
+        If a folder, a CSV file or the recogniser cannot be used.
 
     Example
     -------
-    >>> report = evaluate("restored", "clean", "noisy")  # doctest: +SKIP
+    >>> report = evaluate(
+    ...     "restored", "report", reference="clean", source="noisy"
+    ... )  # doctest: +SKIP
     >>> print(report.summary())  # doctest: +SKIP
-    >>> report.write("report")  # doctest: +SKIP
     """
-    paths = dict(zip(SIDES, (source, restored, reference), strict=True))
-    folders = {s: Folder(p) for s, p in paths.items() if p is not None}
-    matches = {
-        file: {side: folder.find(file) for side, folder in folders.items()}
-        for file in folders["restored"].files
-    }
-    texts = _read_matching(transcripts, recogniser, restored, matches)
-    unmatched = _unmatched(folders, matches)
-    metrics, missing = load_metrics(recogniser, texts)
-    report = Report(folders, metrics, missing + unmatched)
-    for file, found in tqdm(matches.items(), unit="file", disable=None):
-        report.add(
-            file,
-            {s: folders[s].path / path for s, path in found.items() if path},
-        )
+    output = Path(output)
+    if parquet:
+        import_pyarrow(output / "files.parquet")
+    recordings = Recordings(
+        {"input": source, "restored": restored, "clean": reference}, conditions
+    )
+    if transcripts is not None:
+        if recogniser is None:
+            raise UserError(
+                f"{transcripts}: transcripts need --recogniser, too"
+            )
+        texts = read_texts(transcripts, "text")
+        check_ids(texts, transcripts, recordings.found)
+    settings = ScorerSettings(
+        tuple(recordings.folders), recogniser, transcripts, metrics
+    )
+    scorer = settings.load()
+    with LineJournal(output, "files", shard, num_shards) as journal:
+        table = ScoreTable(output / "files.csv", scorer, journal)
+        mine = [f for f in recordings.found if shard_of(f, num_shards) == shard]
+        missing = table.missing(mine, recordings)
+        with Progress(len(missing), len(mine), quiet) as progress:
+            for row in _score(
+                map(recordings.__getitem__, missing), scorer, settings, workers
+            ):
+                table.append(row)
+                progress.end(row)
+        if not table.finish(recordings):
+            return None
+    report = Report(output, scorer, recordings.remarks())
+    report.write()
+    if parquet:
+        write_parquet(output / "files.parquet", output / "files.csv")
     return report
 
 
-def _read_matching(
-    path: str | Path | None,
-    recogniser: str | None,
-    restored: str | Path,
-    matches: Matches,
-) -> Mapping[str, str] | None:
-    """Read the transcripts; at least one must belong to a restored file."""
-    if path is None:
-        return None
-    if recogniser is None:
-        raise UserError(f"{path}: transcripts need --recogniser, too")
-    texts = read_transcripts(path)
-    if not any(transcript(texts, file) for file in matches):
-        raise UserError(
-            f"{path}: no ID matches a file in {restored}; expected its "
-            "relative path without suffix, or its name"
-        )
-    return texts
+def _score(
+    matches: Iterable[Match],
+    scorer: Scorer,
+    settings: ScorerSettings,
+    workers: int,
+) -> Iterator[Row]:
+    """Score files in this process or in several others."""
+    if workers > 1:
+        yield from ScorerPool(settings, workers).run(matches)
+        return
+    for match in matches:
+        yield scorer.score(match.file, match.paths, match.condition)
 
 
-def _unmatched(folders: Mapping[str, Folder], matches: Matches) -> list[str]:
-    """Return remarks on files without a counterpart on another side."""
-    remarks: list[str] = []
-    for side, folder in folders.items():
-        matched = {found[side] for found in matches.values()}
-        if matched == {None}:
-            raise UserError(
-                f"{folder.path}: no file matches one in "
-                f"{folders['restored'].path}; expected the same subfolders and "
-                "names in both"
-            )
-        without = [file for file in folder.files if file not in matched]
-        remarks += list_files(f"of {side} without a restored one", without)
-        without = [file for file, found in matches.items() if not found[side]]
-        remarks += list_files(f"restored without {side}", without)
-    return remarks
-
-
-def read_transcripts(path: str | Path) -> Mapping[str, str]:
-    """Read transcripts from a CSV file.
+class ScoreTable:
+    """``files.csv`` and the journal of the run that writes it.
 
     Arguments
     ---------
-    path : str or Path
-        UTF-8, with the columns ID and text.
-
-    Returns
-    -------
-    dict
-        Text by ID.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read or lacks a column.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "texts.csv"
-    >>> _ = path.write_text("ID,text\\nnoise/a,Hello there.\\n")
-    >>> read_transcripts(path)
-    {'noise/a': 'Hello there.'}
+    path : Path
+        ``files.csv``, which need not exist.
+    scorer : Scorer
+        Names the columns and the versions.
+    journal : LineJournal
+        Gets the new rows.
     """
-    return {
-        row["ID"]: row["text"] or ""
-        for _, row in read_table(path, ("ID", "text"))
-    }
+
+    def __init__(
+        self, path: Path, scorer: Scorer, journal: LineJournal
+    ) -> None:
+        self.path = path
+        self.scorer = scorer
+        self.journal = journal
+        self.header = scorer.header
+        self.columns = digest(",".join(self.header))[:16]
+
+    def append(self, row: Row) -> None:
+        """Add a row to the journal.
+
+        Arguments
+        ---------
+        row : dict
+            Value by column.
+        """
+        self.journal.append(
+            {
+                "columns": self.columns,
+                "time": time.time(),
+                "cells": format_row(row, self.header),
+            }
+        )
+
+    def missing(
+        self, files: Iterable[str], recordings: Recordings
+    ) -> list[str]:
+        """Return the files that were not measured, or have changed since.
+
+        Arguments
+        ---------
+        files : iterable of str
+            The files of this shard.
+        recordings : Recordings
+            Their paths.
+
+        Returns
+        -------
+        list of str
+            Some of the files.
+        """
+        column = self.header.index("version")
+        known = {
+            file: cells.split(JOINT)[column]
+            for file, cells in self._latest().items()
+        }
+        return [
+            file
+            for file in files
+            if file not in known
+            or known[file] != self.scorer.version(file, recordings[file].paths)
+        ]
+
+    def finish(self, recordings: Recordings) -> bool:
+        """Write ``files.csv`` if all shards are done.
+
+        Arguments
+        ---------
+        recordings : Recordings
+            The files that get a row; rows of others are dropped.
+
+        Returns
+        -------
+        bool
+            Whether it was written.
+        """
+
+        def write(latest: dict[str, str]) -> None:
+            rows = (
+                self._updated(latest.pop(match.file), match)
+                for match in recordings
+                if match.file in latest
+            )
+            write_rows(self.path, self.header, rows)
+
+        return self.journal.finish(self._latest, write)
+
+    def _updated(self, cells: str, match: Match) -> list[str]:
+        """Return a row with the present condition and paths of its file."""
+        row: Row = dict(zip(self.header, cells.split(JOINT), strict=True))
+        row["condition"] = match.condition
+        row.update({f"{side}_path": p for side, p in match.paths.items()})
+        return format_row(row, self.header)
+
+    def _latest(self) -> dict[str, str]:
+        """Return the latest cells by file, of an earlier run and this one."""
+        latest: dict[str, str] = {}
+        if self.path.exists():
+            for row in read_rows(self.path):
+                cells = format_row(row, self.header)
+                latest[str(row["file"])] = JOINT.join(cells)
+        times: dict[str, float] = {}
+        for line in self.journal.lines():
+            if line["columns"] != self.columns:  # other metrics or sides
+                continue
+            file = line["cells"][0]
+            if line["time"] >= times.get(file, 0.0):
+                times[file] = line["time"]
+                latest[file] = JOINT.join(line["cells"])
+        return latest

@@ -118,6 +118,10 @@ class WordErrors(Metric):
             f"to the end is counted once, as a loop; reference: {truth}"
         )
 
+    def given(self, file: str) -> str:
+        """Return the transcript."""
+        return transcript(self.transcripts or {}, file) or ""
+
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
         """Return what was heard in each side, with the transcript if any."""
         truth = transcript(self.transcripts or {}, file)

@@ -1,4 +1,4 @@
-"""The scores of many files: one row per file and a table of means.
+"""The summary of many files: means, intervals and remarks, as Markdown.
 
 The columns of ``files.csv`` are listed in ``miipher2.evaluation.scores``.
 
@@ -6,10 +6,7 @@ Authors
  * The miipher2 authors 2026
 """
 
-import csv
-import io
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,43 +15,19 @@ import numpy as np
 
 from miipher2.dataio.atomic import write_text
 from miipher2.errors import UserError
-from miipher2.evaluation.base import Metric
 from miipher2.evaluation.html_report import write_html
+from miipher2.evaluation.matching import list_files
 from miipher2.evaluation.scorer import Scorer
-from miipher2.evaluation.scores import Row
+from miipher2.evaluation.scores import Scores, read_rows
+from miipher2.evaluation.statistics import Statistics, statistics
 
-MAX_LISTED = 5  # files per remark of the summary; files.csv has all of them
-
-
-def list_files(remark: str, files: Sequence[str]) -> list[str]:
-    """Return a remark with the file count and the first few names.
-
-    Arguments
-    ---------
-    remark : str
-        What the files have in common.
-    files : list of str
-        Their names.
-
-    Returns
-    -------
-    list of str
-        One sentence; empty if there are no files.
-
-    Example
-    -------
-    >>> list_files("silent", ["a.wav", "b.wav"])
-    ['2 silent: a.wav, b.wav']
-    """
-    if not files:
-        return []
-    more = len(files) - MAX_LISTED
-    suffix = f" and {more} more" if more > 0 else ""
-    return [f"{len(files)} {remark}: {', '.join(files[:MAX_LISTED])}{suffix}"]
+MAX_CONDITIONS = 20  # with a table of intervals each
+# What is always shown beside DNSMOS, which rises even where words are lost.
+BESIDE_DNSMOS = {"speaker": "speaker", "wer": "WER %", "per": "PER %"}
 
 
 def complete_scores(
-    rows: Iterable[Row], column: str, sides: Iterable[str]
+    rows: Iterable[Mapping[str, Any]], column: str, sides: Iterable[str]
 ) -> np.ndarray:
     """Return the scores of the files that have one for every side.
 
@@ -79,7 +52,7 @@ def complete_scores(
 
 
 def means(
-    rows: Iterable[Row], column: str, sides: Iterable[str]
+    rows: Iterable[Mapping[str, Any]], column: str, sides: Iterable[str]
 ) -> dict[str, float]:
     """Return the mean per side over the files with a score for every side.
 
@@ -111,164 +84,231 @@ def means(
 
 
 class Report:
-    """The scores of all files, and their means.
+    """The scores of all files, and their statistics.
 
     Arguments
     ---------
-    sides : iterable of str
-        The sides available: any of ``input``, ``restored``, ``clean``.
-    metrics : list of Metric
-        The metrics to compute.
+    folder : str or Path
+        Has ``files.csv``.
+    scorer : Scorer
+        The metrics that were measured.
     remarks : list of str
         Sentences for the end of the summary.
 
-    Example
-    -------
-    >>> from miipher2.evaluation.metrics import LSD
-    >>> report = Report(["restored", "clean"], [LSD()])
-    >>> report.add("a.wav", {})
-    >>> print(report.table())
-    | group | side     | files | LSD dB |
-    | ----- | -------- | ----: | -----: |
-    | all   | restored |     1 |      - |
-    | all   | clean    |     1 |      - |
+    Attributes
+    ----------
+    scores : Scores
+        The numbers of ``files.csv``.
     """
 
     def __init__(
-        self,
-        sides: Iterable[str],
-        metrics: Iterable[Metric],
-        remarks: Iterable[str] = (),
+        self, folder: str | Path, scorer: Scorer, remarks: Iterable[str] = ()
     ) -> None:
-        self.scorer = Scorer(sides, metrics, remarks)
-        self.sides = self.scorer.sides
-        self.remarks = self.scorer.remarks
-        self.references = self.scorer.references
-        self.columns = self.scorer.columns
-        self.headings = self.scorer.headings
-        self.rows: list[Row] = []
-
-    def add(self, file: str, paths: Mapping[str, str | Path]) -> None:
-        """Measure all sides of a restored file.
-
-        Arguments
-        ---------
-        file : str
-            The restored file, relative to its folder.
-        paths : dict
-            Path by side, without sides that this file lacks.
-        """
-        self.rows.append(self.scorer.score(file, paths))
+        self.folder = Path(folder)
+        self.files_csv = self.folder / "files.csv"
+        self.scores = Scores(self.files_csv)
+        self.scorer = scorer
+        self.given_remarks = list(remarks)
+        self.headings = dict(scorer.headings)
+        self.headline = [
+            name
+            for metric in scorer.references
+            for name in metric.headline or metric.columns
+        ]
+        if "ovrl" in self.headline:
+            self.absent = [n for n in BESIDE_DNSMOS if n not in self.headings]
+            self.headline += self.absent
+            self.headings |= {n: BESIDE_DNSMOS[n] for n in self.absent}
+        else:
+            self.absent = []
 
     @property
     def failed(self) -> int:
-        """The number of restored files that could not be measured."""
-        return sum(row["status"] == "failed" for row in self.rows)
+        """The number of files that are missing or could not be measured."""
+        return sum(s in ("failed", "missing") for s in self.scores.status)
 
-    def files_csv(self) -> str:
-        """Return one row per restored file.
+    def complete(self, column: str) -> np.ndarray:
+        """Return the scores of the files that have one for every side.
 
-        Returns
-        -------
-        str
-            CSV with the columns ``file``, ``seconds``, ``SIDE_delay_ms`` (to
-            the clean side, empty if unknown), ``SIDE_METRIC`` (empty if not
-            measured) and ``notes``.
-        """
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.scorer.header, lineterminator="\n")
-        writer.writeheader()
-        for row in self.rows:
-            writer.writerow(
-                {
-                    name: f"{value:.4f}" if isinstance(value, float) else value
-                    for name, value in row.items()
-                    if not _is_undefined(value)
-                }
-            )
-        return text.getvalue()
-
-    def groups(self) -> dict[str, list[Row]]:
-        """Return the rows by top-level folder, followed by all rows.
+        Arguments
+        ---------
+        column : str
+            The metric's column.
 
         Returns
         -------
-        dict
-            Rows by ``FOLDER/``, sorted, then ``all``. Only ``all`` if there
-            are fewer than two folders, or files outside of them.
+        numpy.ndarray
+            ``(files, sides)``; NaN for all sides of the other files.
         """
-        groups = defaultdict(list)
-        for row in self.rows:
-            folder, slash, _ = str(row["file"]).partition("/")
-            groups[folder + slash].append(row)
-        if len(groups) < 2 or not all(name.endswith("/") for name in groups):
-            return {"all": self.rows}
-        return {**{n: groups[n] for n in sorted(groups)}, "all": self.rows}
+        sides = self.scorer.columns[column]
+        values = np.stack(
+            [self.scores[f"{side}_{column}"] for side in sides], 1
+        )
+        values[~np.isfinite(values).all(axis=1)] = math.nan
+        return values
 
     def table(self) -> str:
-        """Return the means of each group and side as a Markdown table.
+        """Return the means of each condition and side as a Markdown table.
 
         The means of a metric are over the files that have a score for every
         side.
         """
-        lines = [["group", "side", "files", *self.headings.values()]]
-        for group, rows in self.groups().items():
-            by_column = {
-                name: means(rows, name, sides)
-                for name, sides in self.columns.items()
-            }
-            for side in self.sides:
-                line = [group.rstrip("/"), side, str(len(rows))]
-                for name in self.columns:
-                    mean = by_column[name].get(side, math.nan)
-                    line.append(f"{mean:.2f}" if math.isfinite(mean) else "-")
+        lines = [["group", "side", "files"]]
+        lines[0] += [self.headings[name] for name in self.headline]
+        values = {
+            name: self.complete(name)
+            for name in self.headline
+            if name not in self.absent
+        }
+        for group, mask in self.scores.groups().items():
+            for side in self.scorer.sides:
+                line = [group, side, str(int(mask.sum()))]
+                for name in self.headline:
+                    sides = self.scorer.columns.get(name, [])
+                    mean = math.nan
+                    if side in sides:
+                        scores = values[name][mask, sides.index(side)]
+                        scores = scores[np.isfinite(scores)]
+                        mean = scores.mean() if len(scores) else math.nan
+                    line.append(_number(mean))
                 lines.append(line)
         return _markdown_table(lines)
 
-    def summary(self) -> str:
-        """Return the table and the remarks needed to read it, as Markdown."""
+    def statistics(self, mask: np.ndarray) -> dict[tuple[str, str], Statistics]:
+        """Return the statistics of some files.
+
+        Arguments
+        ---------
+        mask : numpy.ndarray
+            bool ``(files,)``.
+
+        Returns
+        -------
+        dict
+            By column and side. The side ``difference`` is restored minus
+            input, file by file.
+        """
+        keys, columns = [], []
+        for name, sides in self.scorer.columns.items():
+            values = self.complete(name)[mask]
+            keys += [(name, side) for side in sides]
+            columns += list(values.T)
+            if "input" in sides and "restored" in sides:
+                keys.append((name, "difference"))
+                first, second = map(sides.index, ("restored", "input"))
+                columns.append(values[:, first] - values[:, second])
+        if not keys:
+            return {}
+        found = statistics(np.stack(columns, axis=1))
+        return dict(zip(keys, found, strict=True))
+
+    def intervals(self, mask: np.ndarray) -> str:
+        """Return the statistics of some files as a Markdown table.
+
+        Arguments
+        ---------
+        mask : numpy.ndarray
+            bool ``(files,)``.
+
+        Returns
+        -------
+        str
+            The table.
+        """
+        interval = "95 % interval"
+        lines = [["metric", "side", "files", "mean", interval, "median"]]
+        lines[0] += ["minus input", interval]
+        found = self.statistics(mask)
+        for (name, side), of in found.items():
+            if side == "difference":
+                continue
+            line = [self.headings[name], side, str(of.files), _number(of.mean)]
+            line += [_interval(of), _number(of.median)]
+            change = found.get((name, "difference"))
+            if change is not None and change.files and side == "restored":
+                line += [f"{change.mean:+.2f}", _interval(change)]
+            else:
+                line += ["-", "-"]
+            lines.append(line)
+        return _markdown_table(lines)
+
+    def remarks(self) -> list[str]:
+        """Return the sentences needed to read the tables."""
         remarks = [
             metric.remark(reference)
-            for metric, reference in self.references.items()
+            for metric, reference in self.scorer.references.items()
         ]
-        for name, sides in self.columns.items():
-            count = len(complete_scores(self.rows, name, sides))
-            if count < len(self.rows):
+        for metric in self.scorer.references:
+            [name, *_] = metric.headline or metric.columns
+            count = int(np.isfinite(self.complete(name)).all(axis=1).sum())
+            if count < len(self.scores):
                 remarks.append(
-                    f"{self.headings[name]}: mean over {count} of "
-                    f"{len(self.rows)} files, those with a score for every side"
+                    f"{metric.names()}: over {count} of {len(self.scores)} "
+                    "files, those with a score for every side"
                 )
-        noted = [f"{r['file']} ({r['notes']})" for r in self.rows if r["notes"]]
-        remarks += self.remarks + list_files("with notes", noted)
+        if self.absent:
+            names = ", ".join(BESIDE_DNSMOS[name] for name in self.absent)
+            remarks.append(
+                f"{names}: not measured. Do not judge by DNSMOS alone: it also "
+                "rises where words are lost or the voice changes"
+            )
+        noted = [
+            f"{row['file']} ({row['notes']})"
+            for row in read_rows(self.files_csv)
+            if row["notes"]
+        ]
+        remarks += self.scorer.remarks + self.given_remarks
+        remarks += list_files("with notes", noted)
         packages = dict.fromkeys(
             version
-            for metric in self.references
+            for metric in self.scorer.references
             for version in metric.versions()
         )
         if packages:
             remarks.append(f"Measured with {', '.join(packages)}")
+        return remarks
+
+    def summary(self) -> str:
+        """Return all tables and remarks, as Markdown."""
+        parts = [self.table()]
+        groups = self.scores.groups()
+        everything = groups.pop("all")
+        parts += ["## All files", self.intervals(everything)]
+        if len(groups) <= MAX_CONDITIONS:
+            for group, mask in groups.items():
+                parts += [f"## {group}", self.intervals(mask)]
+        remarks = self.remarks()
+        remarks.append(
+            "The intervals are of the mean, from 1000 bootstrap samples of the "
+            "files; minus input: difference of the same files"
+        )
         listed = "".join(f"- {remark}\n" for remark in remarks)
-        return f"{self.table()}\n\n{listed}"
+        return "\n\n".join([*parts, listed])
 
-    def write(self, folder: str | Path) -> None:
-        """Write ``files.csv``, ``summary.md`` and ``report.html``.
-
-        Arguments
-        ---------
-        folder : str or Path
-            Created if necessary.
+    def write(self) -> None:
+        """Write ``summary.md`` and ``report.html`` beside ``files.csv``.
 
         Raises
         ------
         UserError
-            If the files cannot be written.
+            If they cannot be written.
         """
         try:
-            write_text(Path(folder, "files.csv"), self.files_csv())
-            write_text(Path(folder, "summary.md"), self.summary())
+            text = self.summary().encode("utf-8", "backslashreplace")
+            write_text(self.folder / "summary.md", text.decode("utf-8"))
         except OSError as error:
-            raise UserError(f"{folder}: cannot be written: {error}") from None
-        write_html(folder)
+            raise UserError(
+                f"{self.folder}: cannot be written: {error}"
+            ) from None
+        write_html(self.folder)
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "-"
+
+
+def _interval(of: Statistics) -> str:
+    return f"{of.low:.2f} to {of.high:.2f}" if of.files else "-"
 
 
 def _markdown_table(lines: Sequence[Sequence[str]]) -> str:
@@ -286,7 +326,3 @@ def _markdown_table(lines: Sequence[Sequence[str]]) -> str:
         ]
         rows.append(f"| {' | '.join(padded)} |")
     return "\n".join(rows)
-
-
-def _is_undefined(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)

@@ -7,6 +7,7 @@ Authors
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -124,11 +125,22 @@ class Scorer:
             names += [f"{side}_{name}" for side in sides]
         return [*names, "version", "notes"]
 
-    def version(self, paths: Mapping[str, str | Path]) -> str:
-        """Identify the files, the metrics and their packages.
+    @cached_property
+    def identity(self) -> str:
+        """The metrics, their settings and the versions of their packages."""
+        return "; ".join(
+            f"{type(metric).__name__} {metric.versions()} "
+            f"{metric.remark(reference)}"
+            for metric, reference in self.references.items()
+        )
+
+    def version(self, file: str, paths: Mapping[str, str | Path]) -> str:
+        """Identify the recordings of a file and what they are measured with.
 
         Arguments
         ---------
+        file : str
+            The restored file, relative to its folder.
         paths : dict
             Path by side.
 
@@ -136,13 +148,9 @@ class Scorer:
         -------
         str
             16 hexadecimal digits, which change with the size or time of a
-            file, a setting of a metric or the version of a package.
+            recording, the transcript, the metrics and their packages.
         """
-        parts = [
-            f"{type(metric).__name__} {metric.versions()} "
-            f"{metric.remark(reference)}"
-            for metric, reference in self.references.items()
-        ]
+        parts = [self.identity, *(m.given(file) for m in self.references)]
         for side in self.sides:
             try:
                 status = os.stat(paths[side])
@@ -175,7 +183,7 @@ class Scorer:
             Scores that were not measured are left out, undefined ones are NaN.
         """
         row: Row = {"file": file, "condition": condition}
-        row["version"] = self.version(paths)
+        row["version"] = self.version(file, paths)
         row.update({f"{side}_path": str(path) for side, path in paths.items()})
         wavs, silent, failed = _read(paths)
         notes = [f"no {side}" for side in self.sides if side not in paths]

@@ -40,14 +40,20 @@ Authors
  * The miipher2 authors 2026
 """
 
+import csv
+import io
 import math
+import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from miipher2.dataio.atomic import atomic_write
 from miipher2.dataio.tables import read_table
+from miipher2.errors import UserError
 
 SIDES = ("input", "restored", "clean")
 TEXT_COLUMNS = (
@@ -60,6 +66,7 @@ TEXT_COLUMNS = (
 )
 
 ERRORS = "surrogateescape"  # file names need not be valid UTF-8
+ROWS = 10000  # of a block of Parquet
 
 Row = dict[str, float | str]
 
@@ -90,14 +97,128 @@ def read_rows(path: str | Path) -> Iterator[Row]:
     >>> list(read_rows(path))
     [{'file': 'a.wav', 'restored_lsd': 2.5, 'notes': ''}]
     """
-    for _, cells in read_table(path, ("file", "notes"), errors=ERRORS):
+    for line, cells in read_table(path, ("file", "notes"), errors=ERRORS):
         row: Row = {}
         for name, text in cells.items():
             if name in TEXT_COLUMNS:
                 row[name] = text or ""
             elif text:
-                row[name] = float(text)
+                try:
+                    row[name] = float(text)
+                except ValueError:
+                    raise UserError(
+                        f"{path}, line {line}: expected a number as {name}, "
+                        f"found {text!r}; give another output folder"
+                    ) from None
         yield row
+
+
+def format_row(row: Row, header: Sequence[str]) -> list[str]:
+    """Return the cells of a row of ``files.csv``.
+
+    Arguments
+    ---------
+    row : dict
+        Value by column.
+    header : list of str
+        The columns.
+
+    Returns
+    -------
+    list of str
+        Numbers with four decimals; empty if missing or not finite.
+
+    Example
+    -------
+    >>> row = {"file": "a.wav", "input_lsd": 1.0, "restored_lsd": math.nan}
+    >>> format_row(row, ["file", "input_lsd", "restored_lsd", "notes"])
+    ['a.wav', '1.0000', '', '']
+    """
+    cells = []
+    for name in header:
+        value = row.get(name, "")
+        if not isinstance(value, str):
+            value = f"{value:.4f}" if math.isfinite(value) else ""
+        cells.append(value)
+    return cells
+
+
+def write_rows(
+    path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]
+) -> None:
+    """Write ``files.csv`` atomically, row by row.
+
+    Arguments
+    ---------
+    path : Path
+        The file.
+    header : list of str
+        The columns.
+    rows : iterable of list of str
+        The cells of each row.
+    """
+    with atomic_write(path) as file:
+        text = io.TextIOWrapper(
+            io.BufferedWriter(file), "utf-8", ERRORS, newline=""
+        )
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(header)
+        table.writerows(rows)
+        text.flush()
+        text.detach().detach()
+
+
+def write_parquet(path: Path, files_csv: Path) -> None:
+    """Write the rows of ``files.csv`` as Parquet, atomically.
+
+    Arguments
+    ---------
+    path : Path
+        The file.
+    files_csv : Path
+        The rows.
+
+    Raises
+    ------
+    UserError
+        If pyarrow is not installed.
+    """
+    pyarrow = import_pyarrow(path)
+    with open(files_csv, encoding="utf-8", errors=ERRORS, newline="") as file:
+        header = next(csv.reader(file))
+    schema = pyarrow.schema(
+        [
+            (n, pyarrow.string() if n in TEXT_COLUMNS else pyarrow.float64())
+            for n in header
+        ]
+    )
+    rows = read_rows(files_csv)
+    with (
+        atomic_write(path) as file,
+        pyarrow.parquet.ParquetWriter(file, schema) as writer,
+    ):
+        while some := list(islice(rows, ROWS)):
+            columns = {n: [_valid(row.get(n)) for row in some] for n in header}
+            writer.write_table(pyarrow.table(columns, schema))
+
+
+def import_pyarrow(path: Path):
+    """Import pyarrow, which is an optional dependency."""
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError(
+            f"{path}: Parquet needs pyarrow: pip install -e '.[parquet]' in "
+            "the clone"
+        ) from None
+    return pyarrow
+
+
+def _valid(value: float | str | None) -> float | str | None:
+    """Escape what is not valid UTF-8, which Parquet does not accept."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
 
 
 class Scores:
@@ -112,8 +233,8 @@ class Scores:
     ----------
     files : list of str
         The column ``file``.
-    conditions : list of str
-        The column ``condition``; empty texts if there is none.
+    conditions, status : list of str
+        The columns of these names; empty texts if there is none.
 
     Raises
     ------
@@ -134,11 +255,17 @@ class Scores:
     def __init__(self, path: str | Path) -> None:
         self.files: list[str] = []
         self.conditions: list[str] = []
+        self.status: list[str] = []
         columns: dict[str, array] = {}
         for row in read_rows(path):
             count = len(self.files)
             self.files.append(str(row["file"]))
-            self.conditions.append(str(row.get("condition", "")))
+            # The few different texts are kept once.
+            for texts, name in (
+                (self.conditions, "condition"),
+                (self.status, "status"),
+            ):
+                texts.append(sys.intern(str(row.get(name, ""))))
             for name, value in row.items():
                 if name not in TEXT_COLUMNS:
                     column = columns.setdefault(name, array("d"))

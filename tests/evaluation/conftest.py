@@ -8,14 +8,14 @@ import numpy
 import pytest
 from toy_metrics import Peak, SameLength, speech, write
 
-from miipher2.evaluation import evaluate, metrics
+from miipher2.evaluation import metrics, scorer
 
 
 @pytest.fixture
 def toy_metrics(monkeypatch):
     """Load the toy metrics and LSD instead of those of packages."""
     loaded = [Peak(), metrics.LSD(), SameLength()]
-    monkeypatch.setattr(evaluate, "load_metrics", lambda *_: (loaded, []))
+    monkeypatch.setattr(scorer, "load_metrics", lambda *_: (loaded, []))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ Authors
 """
 
 import csv
-import io
 
 import numpy
 import pytest
@@ -14,9 +13,8 @@ from toy_metrics import RATE, speech, write
 
 from miipher2.errors import UserError
 from miipher2.evaluation import evaluate
-from miipher2.evaluation.evaluate import Folder, read_transcripts
+from miipher2.evaluation.matching import Folder, read_texts
 from miipher2.evaluation.recognition import transcript
-from miipher2.evaluation.report import complete_scores
 
 
 def sides(folder):
@@ -24,12 +22,13 @@ def sides(folder):
         "restored": folder / "restored",
         "reference": folder / "clean",
         "source": folder / "input",
+        "output": folder / "report",
     }
 
 
 def rows_of(report):
-    text = io.StringIO(report.files_csv())
-    return {row["file"]: row for row in csv.DictReader(text)}
+    with open(report.files_csv, newline="") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
 
 
 def cells_of(report):
@@ -54,31 +53,44 @@ def test_files_match_without_suffix(tmp_path):
 
 def test_wrong_folders_raise(folders, tmp_path, toy_metrics):
     with pytest.raises(UserError, match="no: "):
-        evaluate.evaluate(tmp_path / "no")
+        evaluate.evaluate(tmp_path / "no", tmp_path / "report")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="empty: contains no recordings"):
-        evaluate.evaluate(folders / "restored", tmp_path / "empty")
+        evaluate.evaluate(
+            folders / "restored",
+            folders / "report",
+            reference=tmp_path / "empty",
+        )
     write(tmp_path / "other" / "z.wav", speech())
     with pytest.raises(UserError, match="other: no file matches"):
-        evaluate.evaluate(folders / "restored", tmp_path / "other")
+        evaluate.evaluate(
+            folders / "restored",
+            folders / "report",
+            reference=tmp_path / "other",
+        )
 
 
 def test_read_transcripts(tmp_path, folders):
     path = tmp_path / "texts.csv"
     path.write_text("\ufeffID,text\na,Été\nx/a,Two\n", encoding="utf-8")
-    texts = read_transcripts(path)
+    texts = read_texts(path, "text")
     assert transcript(texts, "x/a.wav") == "Two"
     assert transcript(texts, "y/a.wav") == "Été"
     assert transcript(texts, "y/b.wav") is None
     with pytest.raises(UserError, match="--recogniser"):
-        evaluate.evaluate(folders / "restored", transcripts=path)
+        evaluate.evaluate(
+            folders / "restored", folders / "report", transcripts=path
+        )
     path.write_text("ID,words\na,b\n")
     with pytest.raises(UserError, match="expected the columns ID,text"):
-        read_transcripts(path)
+        read_texts(path, "text")
     path.write_text("ID,text\nother,b\n")
     with pytest.raises(UserError, match="no ID matches"):
         evaluate.evaluate(
-            folders / "restored", recogniser="whisper", transcripts=path
+            folders / "restored",
+            folders / "report",
+            recogniser="whisper",
+            transcripts=path,
         )
 
 
@@ -147,20 +159,31 @@ def test_unusable_files_are_noted_and_not_averaged(folders, toy_metrics):
     assert "restored is 0.50 s shorter" in found["room/a.wav"]["notes"]
     assert found["hiss/extra.wav"]["restored_peak"]
     assert found["hiss/extra.wav"]["restored_lsd"] == ""
-    assert report.failed == 3  # the empty one has no other side
-    for column, names in report.columns.items():
-        assert len(complete_scores(report.rows, column, names)) == 4
+    status = {file: row["status"] for file, row in found.items()}
+    assert status.pop("gone.wav") == "missing"
+    assert status.pop("hiss/empty.wav") == "silent"  # without another side
+    assert {f for f, s in status.items() if s == "failed"} == {
+        "hiss/silent.wav",
+        "hiss/nan.wav",
+        "hiss/text.wav",
+    }
+    assert report.failed == 4
+    for column in report.scorer.columns:
+        complete = numpy.isfinite(report.complete(column)).all(axis=1)
+        assert complete.sum() == 4
     summary = report.summary()
-    assert "1 of clean without a restored one: gone.wav" in summary
-    assert "5 restored without input: " in summary
-    assert "4 restored without clean: " in summary
+    assert "1 without restored: gone.wav" in summary
+    assert "6 without input: " in summary
+    assert "4 without clean: " in summary
     assert "extra.wav, " in summary
-    assert "LSD dB: mean over 4 of 9 files" in summary
+    assert "LSD dB: over 4 of 10 files" in summary
 
 
 def test_input_is_the_reference_without_a_clean_side(folders, toy_metrics):
-    report = evaluate.evaluate(folders / "restored", source=folders / "input")
-    assert report.sides == ["input", "restored"]
+    report = evaluate.evaluate(
+        folders / "restored", folders / "report", source=folders / "input"
+    )
+    assert report.scorer.sides == ["input", "restored"]
     assert "LSD dB: left out: needs --reference" in report.summary()
     assert "Same: ; reference: input" in report.summary()
     head, _, *rows = cells_of(report)
@@ -169,12 +192,12 @@ def test_input_is_the_reference_without_a_clean_side(folders, toy_metrics):
 
 
 def test_restored_side_only(folders, toy_metrics):
-    report = evaluate.evaluate(folders / "restored")
+    report = evaluate.evaluate(folders / "restored", folders / "report")
     assert "Same: left out: needs --reference or --input" in report.summary()
     assert cells_of(report)[-1][:3] == ["all", "restored", "4"]
 
 
 def test_files_beside_folders_are_not_grouped(folders, toy_metrics):
     write(folders / "restored/c.wav", speech())
-    report = evaluate.evaluate(folders / "restored")
-    assert list(report.groups()) == ["all"]
+    report = evaluate.evaluate(folders / "restored", folders / "report")
+    assert list(report.scores.groups()) == ["all"]

@@ -15,7 +15,9 @@ from miipher2.evaluation import command
 def run(*options):
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers())
-    arguments = parser.parse_args(["evaluate", *map(str, options)])
+    arguments = parser.parse_args(
+        ["evaluate", "--workers=1", *map(str, options)]
+    )
     return arguments.run(arguments)
 
 

@@ -4,13 +4,18 @@ Authors
  * The miipher2 authors 2026
 """
 
-import csv
-import io
 import math
 
-from toy_metrics import Peak, speech, write
+import numpy as np
+import pytest
+from example_scores import example
+from toy_metrics import Peak, SameLength, speech, write
 
-from miipher2.evaluation.report import Report, list_files, means
+from miipher2.evaluation import metrics
+from miipher2.evaluation.matching import list_files
+from miipher2.evaluation.report import Report, means
+from miipher2.evaluation.scorer import Scorer
+from miipher2.evaluation.scores import SIDES
 
 
 def test_undefined_scores_are_noted(tmp_path):
@@ -19,14 +24,82 @@ def test_undefined_scores_are_noted(tmp_path):
             return [math.nan]
 
     write(tmp_path / "a.wav", speech())
-    report = Report(["restored"], [Undefined()])
-    report.add("a.wav", {"restored": tmp_path / "a.wav"})
-    (row,) = csv.DictReader(io.StringIO(report.files_csv()))
-    assert row["restored_peak"] == ""
+    scorer = Scorer(["restored"], [Undefined()])
+    row = scorer.score("a.wav", {"restored": tmp_path / "a.wav"})
     assert row["notes"] == "Peak undefined: restored"
-    assert (
-        report.table().splitlines()[-1] == "| all   | restored |     1 |    - |"
+    assert math.isnan(row["restored_peak"])
+
+
+def test_an_error_of_a_package_is_a_note(tmp_path):
+    class Broken(Peak):
+        def score(self, value, reference=None):
+            raise RuntimeError("no such thing\nat all")
+
+    write(tmp_path / "a.wav", speech())
+    scorer = Scorer(["restored"], [Broken(), SameLength(), Peak()])
+    row = scorer.score("a.wav", {"restored": tmp_path / "a.wav"})
+    assert row["notes"] == "Peak failed: RuntimeError: no such thing"
+    assert row["status"] == "done"
+
+
+class Example(metrics.Metric):
+    """The columns of the example, without a metric."""
+
+
+@pytest.fixture
+def scorer():
+    def make(*classes):
+        found = [Example() for _ in classes]
+        for metric, of in zip(found, classes, strict=True):
+            metric.columns, metric.headline = of.columns, of.headline
+            metric.reference_sides = of.reference_sides
+        return Scorer(SIDES, found)
+
+    return make
+
+
+def test_summary_of_the_example(tmp_path, scorer):
+    path = example(tmp_path, files=30, audio=False)
+    scorer = scorer(
+        metrics.DNSMOS,
+        metrics.SpeakerSimilarity,
+        metrics.WordErrors,
+        metrics.PhonemeErrors,
     )
+    report = Report(path.parent, scorer, ["a remark"])
+    report.write()
+    summary = (path.parent / "summary.md").read_text()
+    for part in ("## All files", "## noise", "## reverb", "- a remark\n"):
+        assert part in summary
+    assert report.failed == 1
+    assert "(restored is silent)" in summary
+    [line] = [
+        line.split("|")
+        for line in report.intervals(np.ones(30, bool)).splitlines()
+        if line.startswith("| OVRL") and "restored" in line
+    ]
+    cells = [cell.strip() for cell in line[1:-1]]
+    restored, before = (
+        report.scores[f"{side}_ovrl"] for side in ("restored", "input")
+    )
+    measured = np.isfinite(restored)  # all but one
+    restored, before = restored[measured], before[measured]
+    assert cells[:4] == ["OVRL", "restored", "29", f"{restored.mean():.2f}"]
+    assert cells[5] == f"{np.median(restored):.2f}"
+    assert cells[6] == f"{(restored - before).mean():+.2f}"
+    low, high = map(float, cells[7].split(" to "))
+    assert low < (restored - before).mean() < high
+
+
+def test_dnsmos_is_not_shown_alone(tmp_path, scorer):
+    path = example(tmp_path, audio=False)
+    report = Report(path.parent, scorer(metrics.DNSMOS))
+    head, *_, last = report.table().splitlines()
+    for name in ("OVRL", "speaker", "WER %", "PER %"):
+        assert name in head
+    assert last.split("|")[-2].strip() == "-"
+    assert "speaker, WER %, PER %: not measured. Do not" in report.summary()
+    assert "WER %" not in Report(path.parent, scorer(metrics.LSD)).summary()
 
 
 def test_means_of_no_files_are_nan():

@@ -1,0 +1,288 @@
+"""Which files of several folders belong together.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from miipher2.dataio.audio_files import list_audio
+from miipher2.dataio.tables import read_table
+from miipher2.errors import UserError
+from miipher2.evaluation.recognition import transcript
+from miipher2.evaluation.scores import SIDES
+
+MAX_LISTED = 5  # files per remark of the summary; files.csv has all of them
+
+
+class Folder:
+    """The recordings of one side, looked up by the name of a restored file.
+
+    Arguments
+    ---------
+    path : str or Path
+        The folder.
+
+    Raises
+    ------
+    UserError
+        If it is not a folder, or contains no recordings.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path")
+    >>> for name in ("a.flac", "b.mp3", "b.ogg"):
+    ...     (path / name).touch()
+    >>> folder = Folder(path)
+    >>> [folder.find(name) for name in ("a.wav", "b.ogg.wav", "c.wav")]
+    ['a.flac', 'b.ogg', None]
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.files = [file.path for file in list_audio(path)]
+        if not self.files:
+            raise UserError(f"{path}: contains no recordings")
+        self.by_stem = defaultdict(list)
+        for file in self.files:
+            self.by_stem[_stem(file)].append(file)
+
+    def find(self, restored: str) -> str | None:
+        """Find the file that belongs to a restored one.
+
+        Arguments
+        ---------
+        restored : str
+            Relative path. ``a.wav`` belongs to ``a.wav`` or to ``a`` with
+            another suffix. ``a.flac.wav``, the output of ``miipher2 restore``
+            if there is an ``a.mp3``, too, belongs to ``a.flac``.
+
+        Returns
+        -------
+        str
+            Relative path; None if there is none.
+
+        Raises
+        ------
+        UserError
+            If several files match.
+        """
+        stem = _stem(restored)
+        for path in (restored, stem):
+            if path in self.by_stem.get(_stem(path), ()):
+                return path
+        found = self.by_stem.get(stem, [])
+        if len(found) > 1:
+            raise UserError(
+                f"{restored}: matches {' and '.join(found)} in {self.path}; "
+                "remove all but one of them"
+            )
+        return found[0] if found else None
+
+
+def _stem(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+class Match(NamedTuple):
+    """The recordings that belong to a row of ``files.csv``.
+
+    Arguments
+    ---------
+    file : str
+        The restored file, relative to its folder; without one, that of
+        another side.
+    paths : dict
+        Path by side, without sides that have no such file.
+    condition : str
+        The group of the file.
+    """
+
+    file: str
+    paths: dict[str, str]
+    condition: str = ""
+
+
+class Recordings:
+    """The recordings of all sides, matched by name.
+
+    Arguments
+    ---------
+    folders : dict
+        Folder by side; None: there is no such side. ``restored`` is needed.
+    conditions : str or Path
+        CSV file with the columns ID (relative path without suffix, or name)
+        and condition. None: the top-level folder, if there are several and no
+        recording is beside them.
+
+    Raises
+    ------
+    UserError
+        If a folder cannot be used, or none of its recordings matches.
+    """
+
+    def __init__(
+        self,
+        folders: Mapping[str, str | Path | None],
+        conditions: str | Path | None = None,
+    ) -> None:
+        self.folders = {
+            side: Folder(folders[side])  # type: ignore[arg-type]
+            for side in SIDES
+            if folders.get(side) is not None
+        }
+        self.found = self._match()
+        self.conditions = None
+        if conditions is not None:
+            self.conditions = read_texts(conditions, "condition")
+            check_ids(self.conditions, conditions, self.found)
+        tops = {file.partition("/")[0] for file in self.found}
+        self.by_folder = len(tops) > 1 and all("/" in f for f in self.found)
+
+    def _match(self) -> dict[str, dict[str, str]]:
+        """Return the relative path of each side, by file."""
+        restored = self.folders["restored"]
+        found: dict[str, dict[str, str]] = {}
+
+        def add(file: str, sides: Iterable[str]) -> None:
+            paths = {side: self.folders[side].find(file) for side in sides}
+            found[file] = {s: path for s, path in paths.items() if path}
+
+        for file in restored.files:
+            add(file, self.folders)
+        others = [side for side in self.folders if side != "restored"]
+        for side in others:
+            if not any(side in paths for paths in found.values()):
+                raise UserError(
+                    f"{self.folders[side].path}: no file matches one in "
+                    f"{restored.path}; expected the same subfolders and names "
+                    "in both"
+                )
+        for index, side in enumerate(others):
+            matched = {paths.get(side) for paths in found.values()}
+            for file in self.folders[side].files:
+                if file not in matched:
+                    add(file, others[index:])
+        return dict(sorted(found.items()))
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __iter__(self) -> Iterator[Match]:
+        """Yield the matches in the order of their files."""
+        for file in self.found:
+            yield self[file]
+
+    def __contains__(self, file: str) -> bool:
+        return file in self.found
+
+    def __getitem__(self, file: str) -> Match:
+        paths = {
+            side: str(self.folders[side].path / path)
+            for side, path in self.found[file].items()
+        }
+        condition = ""
+        if self.conditions is not None:
+            condition = transcript(self.conditions, file) or ""
+        elif self.by_folder:
+            condition = file.partition("/")[0]
+        return Match(file, paths, condition)
+
+    def remarks(self) -> list[str]:
+        """Return sentences on files that have no counterpart."""
+        remarks: list[str] = []
+        for side in self.folders:
+            without = [
+                f for f, paths in self.found.items() if side not in paths
+            ]
+            remarks += list_files(f"without {side}", without)
+        return remarks
+
+
+def list_files(remark: str, files: list[str]) -> list[str]:
+    """Return a remark with the file count and the first few names.
+
+    Arguments
+    ---------
+    remark : str
+        What the files have in common.
+    files : list of str
+        Their names.
+
+    Returns
+    -------
+    list of str
+        One sentence; empty if there are no files.
+
+    Example
+    -------
+    >>> list_files("silent", ["a.wav", "b.wav"])
+    ['2 silent: a.wav, b.wav']
+    """
+    if not files:
+        return []
+    more = len(files) - MAX_LISTED
+    suffix = f" and {more} more" if more > 0 else ""
+    return [f"{len(files)} {remark}: {', '.join(files[:MAX_LISTED])}{suffix}"]
+
+
+def read_texts(path: str | Path, column: str) -> dict[str, str]:
+    """Read a column of a CSV file by ID.
+
+    Arguments
+    ---------
+    path : str or Path
+        UTF-8, with the columns ID and ``column``.
+    column : str
+        Such as ``text`` or ``condition``.
+
+    Returns
+    -------
+    dict
+        Text by ID.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read or lacks a column.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "texts.csv"
+    >>> _ = path.write_text("ID,text\\nnoise/a,Hello there.\\n")
+    >>> read_texts(path, "text")
+    {'noise/a': 'Hello there.'}
+    """
+    return {
+        row["ID"]: row[column] or ""
+        for _, row in read_table(path, ("ID", column))
+    }
+
+
+def check_ids(
+    texts: Mapping[str, str], path: str | Path, files: Mapping[str, object]
+) -> None:
+    """Check that at least one ID belongs to a recording.
+
+    Arguments
+    ---------
+    texts : dict
+        Text by ID.
+    path : str or Path
+        The file they are from.
+    files : dict
+        The recordings by file.
+
+    Raises
+    ------
+    UserError
+        If none does.
+    """
+    if all(transcript(texts, file) is None for file in files):
+        raise UserError(
+            f"{path}: no ID matches a recording; expected its relative path "
+            "without suffix, or its name"
+        )

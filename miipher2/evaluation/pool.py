@@ -1,0 +1,204 @@
+"""Scoring in several processes.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import NamedTuple
+
+from miipher2.errors import UserError
+from miipher2.evaluation.matching import Match, read_texts
+from miipher2.evaluation.scorer import Scorer
+from miipher2.evaluation.scores import Row
+
+AHEAD = 4  # files per worker that wait in its queue
+MAX_KILLED = 3  # files in a row
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class ScorerSettings(NamedTuple):
+    """What a process needs to load a scorer.
+
+    Arguments
+    ---------
+    sides : tuple of str
+        The sides that files have.
+    recogniser : str
+        See ``load_metrics``.
+    transcripts : str or Path
+        CSV file with the columns ID and text.
+    metrics : tuple of str
+        See ``load_metrics``.
+    """
+
+    sides: Sequence[str]
+    recogniser: str | None = None
+    transcripts: str | Path | None = None
+    metrics: Sequence[str] | None = None
+
+    def load(self) -> Scorer:
+        """Load the metrics.
+
+        Returns
+        -------
+        Scorer
+            The scorer.
+        """
+        texts = None
+        if self.transcripts is not None:
+            texts = read_texts(self.transcripts, "text")
+        return Scorer.load(self.sides, self.recogniser, texts, self.metrics)
+
+
+class ScorerPool:
+    """Scores files in worker processes.
+
+    A worker that dies is replaced. The files that were in progress are measured
+    again one by one, so that only a file that kills its worker fails.
+
+    Arguments
+    ---------
+    settings : ScorerSettings
+        Of the scorers.
+    workers : int
+        Number of processes, of one thread each.
+    """
+
+    def __init__(self, settings: ScorerSettings, workers: int) -> None:
+        self.settings = settings
+        self.workers = workers
+
+    def run(self, matches: Iterable[Match]) -> Iterator[Row]:
+        """Score files.
+
+        Arguments
+        ---------
+        matches : iterable of Match
+            The files, consumed as capacity allows.
+
+        Yields
+        ------
+        dict
+            Their rows, in the order in which they are done.
+
+        Raises
+        ------
+        UserError
+            If one worker after the other dies.
+        """
+        rest, killed = iter(matches), 0
+        while lost := (yield from self._run(rest, self.workers, AHEAD)):
+            again = iter(lost)
+            while died := (yield from self._run(again, workers=1, ahead=1)):
+                killed += 1
+                if killed == MAX_KILLED:
+                    raise UserError(
+                        f"{died[0].file}: the third file whose worker process "
+                        "has died, perhaps for want of memory; give fewer "
+                        "--workers and run the same command again"
+                    )
+                yield killed_row(died[0])
+
+    def _run(
+        self, matches: Iterator[Match], workers: int, ahead: int
+    ) -> Generator[Row, None, list[Match]]:
+        """Yield rows until a worker dies; return the files in progress."""
+        running: dict[str, Match] = {}
+        futures: set[Future] = set()
+        with _executor(self.settings, workers) as executor:
+            try:
+                for match in matches:
+                    running[match.file] = match
+                    futures.add(executor.submit(_score, match))
+                    if len(futures) >= ahead * workers:
+                        yield from _done(futures, running)
+                while futures:
+                    yield from _done(futures, running)
+            except BrokenProcessPool:
+                return list(running.values())
+        return []
+
+
+def killed_row(match: Match) -> Row:
+    """Return the row of a file that has ended the process measuring it.
+
+    Arguments
+    ---------
+    match : Match
+        The file.
+
+    Returns
+    -------
+    dict
+        Its row, with the reason.
+    """
+    row: Row = {f"{s}_path": path for s, path in match.paths.items()}
+    row |= {"file": match.file, "condition": match.condition}
+    row |= {"status": "failed", "version": ""}
+    return row | {"notes": "the process that measured it has died"}
+
+
+def _done(futures: set[Future], running: dict[str, Match]) -> Iterator[Row]:
+    """Wait for a file; yield the rows of those that are done."""
+    for future in wait(futures, return_when=FIRST_COMPLETED).done:
+        row = future.result()
+        futures.remove(future)
+        del running[str(row["file"])]
+        yield row
+
+
+@contextlib.contextmanager
+def _executor(
+    settings: ScorerSettings, workers: int
+) -> Iterator[ProcessPoolExecutor]:
+    """Start processes of one thread each; do not wait for queued files."""
+    unset = [name for name in THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, "1"))
+    executor = ProcessPoolExecutor(
+        workers,
+        multiprocessing.get_context("spawn"),  # threads do not survive a fork
+        _start,
+        (settings,),
+    )
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+        for name in unset:
+            del os.environ[name]
+
+
+def _start(settings: ScorerSettings) -> None:
+    """Prepare a worker process."""
+    global _scorer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _scorer = settings.load()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _score(match: Match) -> Row:
+    return _scorer.score(match.file, match.paths, match.condition)
+
+
+_scorer: Scorer

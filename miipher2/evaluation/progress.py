@@ -1,0 +1,82 @@
+"""Progress bar of an evaluation, like that of ``miipher2 restore``.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+from miipher2.evaluation.scores import Row
+
+LINE_SECONDS = 60.0  # between lines where there is no terminal for a bar
+
+
+class Progress:
+    """Show a bar on a terminal, or print a line a minute elsewhere, to stderr.
+
+    Arguments
+    ---------
+    missing : int
+        Number of files to measure.
+    total : int
+        Number of files, those measured by an earlier run included.
+    quiet : bool
+        Whether to show nothing.
+
+    Example
+    -------
+    >>> with Progress(1, 1, quiet=True) as progress:
+    ...     progress.end({"file": "a.wav", "status": "done"})
+    """
+
+    def __init__(self, missing: int, total: int, quiet: bool = False) -> None:
+        self.missing = missing
+        self.quiet = quiet
+        self.done = self.failed = 0
+        self.started = self.last_line = time.monotonic()
+        self.terminal = sys.stderr.isatty()
+        self.bar = tqdm(
+            total=max(1, missing),
+            disable=quiet or not self.terminal,
+            desc="starting",
+            bar_format="{percentage:3.0f}%|{bar}| {desc}, {remaining} left",
+        )
+        if not quiet and missing < total:
+            self._print(f"{total - missing:,} of {total:,} files already done")
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def end(self, row: Row) -> None:
+        """Count a file; print why it could not be measured.
+
+        Arguments
+        ---------
+        row : dict
+            Its row.
+        """
+        self.done += 1
+        if row["status"] in ("failed", "missing"):
+            self.failed += 1
+            self._print(f"{row['status']}: {row['file']}: {row['notes']}")
+        now = time.monotonic()
+        rate = self.done / max(1e-3, now - self.started)
+        status = f"{rate:.1f} files/s, {self.failed} failed"
+        self.bar.set_description_str(status, refresh=False)
+        self.bar.update()
+        if not self.terminal and now - self.last_line > LINE_SECONDS:
+            self.last_line = now
+            self._print(f"{self.done:,} of {self.missing:,} files, {status}")
+
+    def _print(self, line: str) -> None:
+        """Print a line above the bar."""
+        if not self.quiet:
+            line = line.replace("\n", "\\n")
+            line = line.encode("utf-8", "backslashreplace").decode("utf-8")
+            self.bar.write(line, file=sys.stderr)

@@ -1,0 +1,52 @@
+"""Tests of statistics and their intervals.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap as scipy_bootstrap
+
+from miipher2.evaluation import statistics
+from miipher2.evaluation.statistics import bootstrap
+
+
+def test_interval_is_that_of_scipy():
+    values = np.random.default_rng(0).exponential(2.0, 150)
+    expected = scipy_bootstrap(
+        (values,), np.mean, method="percentile", rng=1
+    ).confidence_interval
+    low, high = bootstrap(values[:, None])[:, 0]
+    assert low == pytest.approx(expected.low, abs=0.03)
+    assert high == pytest.approx(expected.high, abs=0.03)
+
+
+def test_missing_scores_do_not_count():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((90, 3))
+    values[::3, 1] = values[:, 2] = math.nan
+    first, second, none = statistics.statistics(values)
+    assert (first.files, second.files, none.files) == (90, 60, 0)
+    assert second.mean == pytest.approx(np.nanmean(values[:, 1]))
+    assert second.median == pytest.approx(np.nanmedian(values[:, 1]))
+    assert second.low < second.mean < second.high
+    assert second.high - second.low > first.high - first.low
+    assert all(map(math.isnan, none[1:]))
+    assert statistics.statistics(values[:0])[0].files == 0
+
+
+def test_intervals_depend_on_the_seed_only(monkeypatch):
+    values = np.random.default_rng(0).standard_normal((50, 2))
+    before = bootstrap(values)
+    assert np.array_equal(before, bootstrap(values))
+    assert not np.array_equal(before, bootstrap(values, seed=1))
+    monkeypatch.setattr(statistics, "BATCH", 120)  # two draws at once
+    assert np.allclose(before, bootstrap(values))
+
+
+def test_intervals_of_equal_values_are_narrow():
+    low, high = bootstrap(np.full((20, 1), 3.5))[:, 0]
+    assert low == high == 3.5
