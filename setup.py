@@ -35,7 +35,11 @@ setup(
         ],
         "miipher2.degrade": ["*.yaml"],
         "miipher2.evaluation": ["html/*"],
-        "miipher2.recipe": ["hparams/**/*.yaml", "recipes/*/*_prepare.py"],
+        "miipher2.recipe": [
+            "hparams/**/*.yaml",
+            "recipes/*/*_prepare.py",
+            "recipes/Spoken/*.py",
+        ],
     },
     # A script that needs others beside it
     exclude_package_data={"miipher2.recipe": ["recipes/Whisper24/*"]},
