@@ -35,14 +35,12 @@ setup(
         ],
         "miipher2.degrade": ["*.yaml"],
         "miipher2.evaluation": ["html/*"],
-        "miipher2.recipe": [
-            "hparams/**/*.yaml",
-            "recipes/*/*_prepare.py",
-            "recipes/Spoken/*.py",
-        ],
+        "miipher2.recipe": ["hparams/**/*.yaml", "recipes/*/*.py"],
     },
-    # A script that needs others beside it
-    exclude_package_data={"miipher2.recipe": ["recipes/Whisper24/*"]},
+    # How the shipped models were made, with the data of these runs
+    exclude_package_data={
+        "miipher2.recipe": ["recipes/Compact/*", "recipes/Whisper24/*"]
+    },
     cmdclass={"build_py": BuildModules},
     python_requires=">=3.10,<3.14",
     install_requires=[

@@ -26,6 +26,7 @@ COMMANDS = {
     },
     "miipher2.training.command": {
         "train": "train a stage of a model",
+        "export-model": "write a trained model and its card, to share it",
     },
 }
 

@@ -13,6 +13,7 @@ import numpy
 import pytest
 import soundfile
 import torch
+from local_hub import TOKEN, LocalHub
 from tiny_models import save_tiny_backbone
 from tiny_runs import arguments
 from tiny_voice import voice
@@ -107,3 +108,22 @@ def trained(tmp_path_factory, train_script, corpus, tiny_backbone):
         )
     )
     return root
+
+
+@pytest.fixture
+def local_hub(tmp_path_factory, monkeypatch):
+    """Run a stand-in of the Hugging Face hub, logged in and without a cache."""
+    from huggingface_hub import constants
+
+    hub = LocalHub()
+    url = constants.HUGGINGFACE_CO_URL_TEMPLATE
+    url = url.replace(constants.ENDPOINT, hub.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    cache = str(tmp_path_factory.mktemp("cache"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", cache)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with hub.running():
+        yield hub

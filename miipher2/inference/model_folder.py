@@ -9,10 +9,8 @@ import logging
 import re
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
 from miipher2.errors import UserError
+from miipher2.inference import hub
 
 logger = logging.getLogger("miipher2.inference")
 
@@ -51,8 +49,8 @@ def find_model(source: str | Path | None = None) -> Path:
     ---------
     source : str or Path
         A folder, the ``output_folder`` of stage 2, the name of a model that
-        comes with this package, or a repository on the Hugging Face hub. None:
-        the default model.
+        comes with this package, or a repository on the Hugging Face hub,
+        ``USER/NAME`` or ``USER/NAME@REVISION``. None: the default model.
 
     Returns
     -------
@@ -71,14 +69,7 @@ def find_model(source: str | Path | None = None) -> Path:
     folder = Path(source)
     if not folder.is_dir():
         logger.info("%s: no such folder; looking on the hub", source)
-        try:
-            folder = Path(snapshot_download(str(source)))
-        except (HfHubHTTPError, HFValidationError, OSError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(
-                f"{source}: neither a folder nor a repository on the hub "
-                f"({reason})"
-            ) from None
+        folder = hub.download(str(source))
     if (folder / "model" / HYPERPARAMS).is_file():
         return folder / "model"
     # SpeechBrain writes both files to the output folder of any training.

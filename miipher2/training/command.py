@@ -1,4 +1,4 @@
-"""The command ``miipher2 train``.
+"""The commands ``miipher2 train`` and ``miipher2 export-model``.
 
 Authors
  * The miipher2 authors 2026
@@ -23,6 +23,7 @@ def add_parser(subparsers):
     ['--lr=0.1']
     """
     _add_train(subparsers)
+    _add_export(subparsers)
 
 
 def _add_train(subparsers):
@@ -48,8 +49,58 @@ def _add_train(subparsers):
     parser.set_defaults(run=_train)
 
 
+def _add_export(subparsers):
+    """Add ``miipher2 export-model``."""
+    parser = subparsers.add_parser(
+        "export-model", help="write a trained model and its card, to share it"
+    )
+    parser.add_argument(
+        "results", metavar="RESULTS", help="the output_folder of stage 2"
+    )
+    parser.add_argument(
+        "output", metavar="OUT", help="the folder to write; it must not exist"
+    )
+    parser.add_argument(
+        "--report",
+        metavar="DIR",
+        help="the --output of miipher2 evaluate, for the model card",
+    )
+    parser.add_argument(
+        "--weights-licence",
+        metavar="NAME",
+        help="licence of the weights, such as cc-by-4.0; default: the card "
+        "says that it is not stated",
+    )
+    parser.add_argument(
+        "--data-licence",
+        metavar="TEXT",
+        help="licences of the training data; default: as above",
+    )
+    parser.add_argument(
+        "--push",
+        metavar="USER/NAME",
+        help="upload the folder to this repository on the Hugging Face hub, "
+        "which is created if needed, and is then public",
+    )
+    parser.set_defaults(run=_export)
+
+
 def _train(arguments):
     """Import and run the command; the command line starts without torch."""
     from miipher2.training.recipe import train
 
     train(arguments.experiment, arguments.options)
+
+
+def _export(arguments):
+    """Import and run the command."""
+    from miipher2.training.export_model import export_model
+
+    line = export_model(
+        arguments.results,
+        arguments.output,
+        report=arguments.report,
+        licences=(arguments.weights_licence, arguments.data_licence),
+        push=arguments.push,
+    )
+    print(line)

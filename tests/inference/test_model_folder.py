@@ -13,7 +13,7 @@ import soundfile
 from tiny_restorer import voice
 
 from miipher2.errors import UserError
-from miipher2.inference import model_folder
+from miipher2.inference import hub
 from miipher2.inference.model_folder import (
     OLD_CLASSES,
     find_model,
@@ -116,10 +116,10 @@ def test_output_folder_of_training_has_the_model_inside(tmp_path):
 
 
 def test_unknown_model_names_where_it_was_looked_for(monkeypatch, caplog):
-    def no_hub(name):
+    def no_hub(name, revision):
         raise OSError("Name or service not known")
 
-    monkeypatch.setattr(model_folder, "snapshot_download", no_hub)
+    monkeypatch.setattr(hub, "snapshot_download", no_hub)
     with (
         caplog.at_level(logging.INFO, "miipher2.inference"),
         pytest.raises(UserError, match="results/1: neither .* not known"),

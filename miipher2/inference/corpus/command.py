@@ -49,8 +49,9 @@ def add_parser(subparsers):
     )
     parser.add_argument(
         "--model",
-        help="a model folder written by training, or a repository on the "
-        "Hugging Face hub; default: the bundled model compact",
+        help="a model folder written by training, the name of a bundled model "
+        "(whisper24, compact), or a repository on the Hugging Face hub, "
+        "USER/NAME or USER/NAME@REVISION; default: whisper24",
     )
     parser.add_argument(
         "--trust-model",

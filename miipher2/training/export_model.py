@@ -1,0 +1,125 @@
+"""Export a trained model to a folder that restores on any machine.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+
+from miipher2.dataio.atomic import write_text
+from miipher2.errors import UserError
+from miipher2.inference.hub import check_name, upload
+from miipher2.inference.model_folder import (
+    HYPERPARAMS,
+    find_model,
+    update_names,
+)
+from miipher2.inference.restorer import Restorer
+from miipher2.training.model_card import model_card, read_run
+
+CARD = "README.md"
+# Restoration does not need them
+LEFT_OUT = ("discriminator.safetensors", "head.safetensors")
+
+
+def export_model(
+    results, output, report=None, licences=(None, None), push=None
+):
+    """Write a model folder with a card, and upload it.
+
+    Arguments
+    ---------
+    results : str or Path
+        The ``output_folder`` of stage 2.
+    output : str or Path
+        The folder to write; it must not exist, or be empty. It appears when
+        it is complete.
+    report : str or Path
+        Folder of ``miipher2 evaluate``, for the card. None: no evaluation.
+    licences : tuple of str
+        Of the weights and of the training data. None: not stated.
+    push : str
+        The repository on the Hugging Face hub to upload to, ``USER/NAME``.
+        None: no upload.
+
+    Returns
+    -------
+    str
+        What was written, and how to use it.
+
+    Raises
+    ------
+    UserError
+        If there is no finished run, the folder has files, the model needs
+        code that other machines do not have, or the upload fails.
+    """
+    results, output = Path(results), Path(output)
+    if push is not None:
+        check_name(push)
+    _check_output(output)
+    if not results.is_dir():
+        raise UserError(f"{results}: no such folder")
+    model = find_model(results)
+    read_run(results)  # before the weights are copied
+    output.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=output.absolute().parent, prefix=f".{output.name}-"
+    ) as folder:
+        part = Path(folder, "model")
+        copy_model(model, part)
+        restorer = Restorer.from_hparams(part, run_opts={"device": "cpu"})
+        restorer.restore(torch.zeros(restorer.input_rate))
+        name = push or output.name
+        card = model_card(results, part, restorer, name, report, licences)
+        write_text(part / CARD, card)
+        if output.exists():
+            output.rmdir()
+        part.rename(output)
+    line = f"The model and its card are in {output}."
+    use = str(output)
+    if push is not None:
+        commit = upload(output, push)
+        use = push
+        line += f" Uploaded to {push} (revision {commit})."
+    use = shlex.quote(use)
+    return f"{line} Restore with: miipher2 restore INPUT OUTPUT --model {use}"
+
+
+def copy_model(model, output):
+    """Copy what restoration needs of a model folder.
+
+    Arguments
+    ---------
+    model : Path
+        Written by stage 2.
+    output : Path
+        The folder to write. Its YAML has today's class names.
+    """
+    text = update_names((model / HYPERPARAMS).read_text("utf-8"))
+    write_text(output / HYPERPARAMS, _without_leftovers(text))
+    for path in sorted(model.rglob("*")):
+        if path.suffix in (".safetensors", ".json"):
+            if path.name not in LEFT_OUT:
+                copy = output / path.relative_to(model)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+
+
+def _without_leftovers(text):
+    """Return a model's YAML without the argument that only training uses."""
+    lines = text.splitlines(keepends=True)
+    unset = ("warm_start:", "warm_start: null")
+    return "".join(line for line in lines if line.strip() not in unset)
+
+
+def _check_output(output):
+    """Raise a UserError if a folder cannot be written without a loss."""
+    if output.is_file() or (output.is_dir() and any(output.iterdir())):
+        raise UserError(
+            f"{output}: exists; give a folder that does not, or remove it"
+        )

@@ -1,0 +1,96 @@
+"""Tests of models on the hub, with a local stand-in of it.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import pytest
+
+from miipher2.errors import UserError
+from miipher2.inference import hub
+from miipher2.inference.model_folder import find_model
+
+FILES = {"hyperparams.yaml": b"window_seconds: 20.0\n", "README.md": b"# New"}
+OLD = {**FILES, "README.md": b"# Old"}
+
+
+def test_a_model_is_downloaded_at_a_revision_and_found_offline(local_hub):
+    old = local_hub.add("user/name", OLD, "v1")
+    local_hub.add("user/name", FILES, "main")
+    for name, card in (
+        ("user/name", b"# New"),
+        ("user/name@v1", b"# Old"),
+        (f"user/name@{old}", b"# Old"),
+    ):
+        assert (find_model(name) / "README.md").read_bytes() == card
+    local_hub.server.server_close()  # refuses connections from here on
+    local_hub.server.shutdown()
+    assert (find_model("user/name") / "README.md").read_bytes() == b"# New"
+    assert (find_model("user/name@v1") / "README.md").read_bytes() == b"# Old"
+
+
+def test_a_second_use_downloads_nothing(local_hub):
+    local_hub.add("user/name", FILES, "main")
+    find_model("user/name")
+    local_hub.requests.clear()
+    find_model("user/name")
+    assert not [line for line in local_hub.requests if "resolve" in line]
+
+
+def test_a_private_repository_needs_a_login(local_hub, monkeypatch):
+    local_hub.add("user/private", FILES, "main")
+    local_hub.private.add("user/private")
+    assert find_model("user/private").is_dir()
+    monkeypatch.delenv("HF_TOKEN")
+    local_hub.add("user/other", FILES, "main")
+    local_hub.private.add("user/other")
+    with pytest.raises(UserError, match="or a private one: log in with"):
+        find_model("user/other")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("user/missing", "no such repository, or a private one"),
+        ("user/name@v9", "no such revision"),
+        ("user/name@", "expected a revision after @"),
+        ("a/b/c", "neither a folder nor a repository on the hub"),
+    ],
+)
+def test_wrong_names_give_one_line(local_hub, name, message):
+    local_hub.add("user/name", FILES, "main")
+    with pytest.raises(UserError, match=message) as error:
+        find_model(name)
+    assert "\n" not in str(error.value) and name in str(error.value)
+
+
+def test_without_a_network_and_a_cache_it_says_so(local_hub):
+    local_hub.server.server_close()
+    local_hub.server.shutdown()
+    with pytest.raises(UserError, match="cannot be reached, and .* the cache"):
+        find_model("user/name")
+
+
+def test_a_folder_comes_first_even_with_an_at_sign(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "user" / "name@v1"
+    folder.mkdir(parents=True)
+    (folder / "hyperparams.yaml").write_text("window_seconds: 20.0")
+    assert find_model("user/name@v1").samefile(folder)
+
+
+def test_upload_needs_a_login(local_hub, monkeypatch, tmp_path):
+    (tmp_path / "README.md").write_text("# Model")
+    hub.upload(tmp_path, "user/name")
+    assert local_hub.repositories["user/name"]["main"] == {
+        "README.md": b"# Model"
+    }
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(UserError, match="not uploaded .*not logged in"):
+        hub.upload(tmp_path, "user/other")
+
+
+@pytest.mark.parametrize("name", ["name", "a/b/c", "user/na me", "user/x@v1"])
+def test_wrong_names_of_repositories(name):
+    with pytest.raises(UserError, match=name):
+        hub.check_name(name)
