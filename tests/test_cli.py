@@ -15,7 +15,10 @@ import miipher2
 from miipher2.cli import COMMANDS, main
 
 
-@pytest.mark.parametrize("command", ["restore", "degrade", "rooms", "evaluate"])
+@pytest.mark.parametrize(
+    "command",
+    ["restore", "degrade", "rooms", "evaluate", "train", "export-model"],
+)
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as exit_:
         main([command, "--help"])
