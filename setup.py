@@ -35,6 +35,7 @@ setup(
         ],
         "miipher2.degrade": ["*.yaml"],
         "miipher2.evaluation": ["html/*"],
+        "miipher2.inference.demo": ["*.css"],
         "miipher2.recipe": ["hparams/**/*.yaml", "recipes/*/*.py"],
     },
     # How the shipped models were made, with the data of these runs
@@ -75,6 +76,8 @@ setup(
             "jiwer>=4",
             "pyrnnoise>=0.4.5",
         ],
+        # miipher2 demo
+        "demo": ["gradio>=6.31,<7"],
         # pitch targets for training the harmonic vocoder
         "pitch": ["swift-f0>=0.3"],
         "parquet": ["pyarrow>=15"],
@@ -97,6 +100,9 @@ setup(
             "mypy",
             "jiwer>=4",
             "av>=14,<19",
+            # the demo page, in the Chromium of the system
+            "gradio>=6.31,<7",
+            "playwright",
             "pyarrow>=15",
             "pyroomacoustics>=0.8",
             "ray[data]>=2.60",

@@ -17,6 +17,9 @@ COMMANDS = {
     "miipher2.inference.corpus.command": {
         "restore": "restore recordings, up to entire corpora",
     },
+    "miipher2.inference.demo.command": {
+        "demo": "serve a web page that restores recordings",
+    },
     "miipher2.degrade.command": {
         "degrade": "degrade clean recordings",
         "rooms": "simulate a pool of room impulse responses",

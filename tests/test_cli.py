@@ -17,7 +17,15 @@ from miipher2.cli import COMMANDS, main
 
 @pytest.mark.parametrize(
     "command",
-    ["restore", "degrade", "rooms", "evaluate", "train", "export-model"],
+    [
+        "restore",
+        "demo",
+        "degrade",
+        "rooms",
+        "evaluate",
+        "train",
+        "export-model",
+    ],
 )
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as exit_:

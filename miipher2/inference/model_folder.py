@@ -84,6 +84,20 @@ def find_model(source: str | Path | None = None) -> Path:
     return folder
 
 
+def pretrained_models() -> list[str]:
+    """Return the names of the models of this package, the default one first.
+
+    Example
+    -------
+    >>> pretrained_models()
+    ['whisper24', 'compact']
+    """
+    names = sorted(
+        path.parent.name for path in PRETRAINED.glob(f"*/{HYPERPARAMS}")
+    )
+    return sorted(names, key=lambda name: name != DEFAULT)
+
+
 def model_identity(folder: Path) -> str:
     """Return a hash of a model's files.
 
