@@ -44,12 +44,16 @@ pytestmark = [
 
 
 @pytest.fixture(scope="session")
-def server(tiny_model, tmp_path_factory):
+def temporary(tmp_path_factory):
+    """Return the folder of the server's temporary files."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="session")
+def server(tiny_model, temporary, tmp_path_factory):
     """Run ``miipher2 demo`` with a tiny model; yield its URL, then end it."""
     pytest.importorskip("gradio")
-    folder = tmp_path_factory.mktemp("server")
-    temporary, log = folder / "temporary", folder / "connections.txt"
-    temporary.mkdir()
+    log = tmp_path_factory.mktemp("server") / "connections.txt"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     options = f"--port {port} --max-seconds {MAX_SECONDS}".split()
@@ -69,7 +73,6 @@ def server(tiny_model, tmp_path_factory):
         started = process.stdout.readline()
         assert f"http://127.0.0.1:{port}" in started, process.stderr.read()
         yield f"http://127.0.0.1:{port}"
-        assert list(temporary.rglob("*.wav"))
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=TIMEOUT)
     finally:
@@ -168,7 +171,9 @@ def downloaded(tab):
     return download.value.suggested_filename, rate, samples
 
 
-def test_a_noisy_file_is_restored_shown_and_downloaded(open_tab, noisy):
+def test_a_noisy_file_is_restored_shown_and_downloaded(
+    open_tab, noisy, temporary
+):
     tab = open_tab()
     upload(tab, noisy)
     press_restore(tab)
@@ -194,6 +199,9 @@ def test_a_noisy_file_is_restored_shown_and_downloaded(open_tab, noisy):
     assert sizes[0] == sizes[1] and sizes[0][0] and sizes[0][1] > 100
     scales = tab.locator("#spectrograms .frequency").all_inner_texts()
     assert scales[0] == scales[1] and "12 kHz" in scales[0]
+    # They are deleted when the server ends, see its fixture.
+    names = {path.name for path in temporary.rglob("*.wav")}
+    assert names == {"noisy.wav", "noisy_restored.wav"}
     # Another recording clears the result.
     tab.get_by_role("button", name="Telephone band, car").click()
     images.first.wait_for(state="detached")
