@@ -15,6 +15,9 @@ WINDOW_SECONDS = 0.032
 REFERENCE_HZ = (2000, 4000)
 DROP_DB = 40.0  # below the mean power of the reference band
 SMOOTHING_HZ = 500.0
+# Share of a recording's bandwidth below the roll-off of its filters. A vocoder
+# that is compared with the roll-off learns a notch there.
+BELOW_ROLL_OFF = 0.95
 
 
 def measure_bandwidth(samples, sample_rate):
@@ -68,14 +71,17 @@ def measure_bandwidth(samples, sample_rate):
     return float(hz[above[-1]])
 
 
-def low_pass(wavs, cutoff_hz, sample_rate):
-    """Remove the frequencies above a cut-off from each clip.
+def low_pass(wavs, bandwidth_hz, sample_rate):
+    """Keep the frequencies of each clip that its recording has at full level.
+
+    These are 95 % of its bandwidth, or all if its bandwidth is at least half the
+    sample rate.
 
     Arguments
     ---------
     wavs : torch.Tensor
         ``(batch, ..., time)``.
-    cutoff_hz : torch.Tensor
+    bandwidth_hz : torch.Tensor
         ``(batch,)``.
     sample_rate : int
         In Hz.
@@ -83,8 +89,8 @@ def low_pass(wavs, cutoff_hz, sample_rate):
     Returns
     -------
     torch.Tensor
-        The same shape; ``wavs`` itself if no cut-off is below half the sample
-        rate.
+        The same shape; ``wavs`` itself if every bandwidth is at least half the
+        sample rate.
 
     Example
     -------
@@ -93,11 +99,13 @@ def low_pass(wavs, cutoff_hz, sample_rate):
     >>> [round(float(wav.abs().mean()), 2) for wav in wavs]
     [0.0, 0.6]
     """
-    cutoff_hz = cutoff_hz.to(wavs.device)
-    if bool((cutoff_hz >= sample_rate / 2).all()):
+    bandwidth_hz = bandwidth_hz.to(wavs.device)
+    complete = bandwidth_hz >= sample_rate / 2
+    if bool(complete.all()):
         return wavs
     time = wavs.shape[-1]
     hz = torch.fft.rfftfreq(time, 1 / sample_rate).to(wavs.device)
     shape = len(wavs), *[1] * (wavs.dim() - 2), len(hz)
-    passed = (hz <= cutoff_hz[:, None]).view(shape)
+    passed = hz <= BELOW_ROLL_OFF * bandwidth_hz[:, None]
+    passed = (passed | complete[:, None]).view(shape)
     return torch.fft.irfft(torch.fft.rfft(wavs) * passed, time)

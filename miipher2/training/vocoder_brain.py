@@ -214,9 +214,9 @@ class VocoderBrain(StepBrain):
         predicted = predicted.float()
         missing = predicted.shape[1] - target.shape[1]  # trims if negative
         target = pad(target, (0, missing))
-        cutoff_hz = torch.tensor([float(hz) for hz in batch.bandwidth])
+        bandwidth_hz = torch.tensor([float(hz) for hz in batch.bandwidth])
         predicted, target = (
-            low_pass(wav, cutoff_hz, generator.sample_rate)
+            low_pass(wav, bandwidth_hz, generator.sample_rate)
             for wav in (predicted, target)
         )
         if self.ssl_loss is not None and stage == sb.Stage.TRAIN:
