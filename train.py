@@ -26,6 +26,7 @@ from miipher2.dataio.prepare import prepare_noise, prepare_rirs
 from miipher2.errors import UserError, one_line_errors
 from miipher2.inference.freed_memory import keep_freed_memory
 from miipher2.training.experiment import (
+    check_segments,
     load_cleaner,
     load_hparams,
     stage_one_overrides,
@@ -133,6 +134,7 @@ def main(arguments):
     check_device(run_opts.device)
     overrides, settings = check_experiment(hparams_file, overrides)
     hparams = load_hparams(hparams_file, overrides)
+    check_segments(hparams)
     load_weights(hparams)  # first, to report a wrong path before preparing data
     sb.utils.distributed.ddp_init_group(run_opts)
     sb.create_experiment_directory(

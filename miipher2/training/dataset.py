@@ -10,9 +10,9 @@ Authors
 
 import math
 
+import numpy as np
 import torch
 from speechbrain.utils.data_pipeline import provides, takes
-from torch.nn.functional import pad
 
 from miipher2.dataio.audio import read_audio, resample
 from miipher2.dataio.headers import PAIR_TOLERANCE
@@ -234,7 +234,7 @@ class SpeechClips:
         else:
             clean = change_rate(target, self.sample_rate, self.chain_rate)
             noisy = self.read(noisy_wav, self.chain_rate, **crop) * gain
-            noisy = fit_length(noisy, len(clean))
+            noisy = match_length(noisy, clean, self.chain_rate, noisy_wav, wav)
         # as in restoration, the input has a fixed speech level
         level = SpeechLevel.of(noisy, self.chain_rate)
         noisy = noisy * level.gain(**self.input_level)
@@ -341,16 +341,25 @@ def change_rate(wav, sample_rate, new_rate):
 
 
 def fit_length(wav, time):
-    """Trim a waveform ``(time,)``, or pad it with zeros at the end."""
-    return pad(wav, (0, time - len(wav)))
+    """Trim a waveform ``(time,)``, or extend it by its mirror image.
+
+    As in restoration: zeros at the end would lower the level there.
+
+    Example
+    -------
+    >>> fit_length(torch.tensor([1.0, 2.0, 3.0]), 5)
+    tensor([1., 2., 3., 3., 2.])
+    """
+    missing = max(0, time - len(wav))
+    return torch.from_numpy(np.pad(wav, (0, missing), "symmetric")[:time])
 
 
 def match_length(wav, reference, sample_rate, path, reference_path):
-    """Pad or trim a waveform ``(time,)`` to the length of another.
+    """Fit a waveform ``(time,)`` to the length of another.
 
     Raises
     ------
-    UserError
+    UnusableClip
         If the lengths differ by more than 50 ms.
     """
     missing = len(reference) - len(wav)
@@ -360,4 +369,4 @@ def match_length(wav, reference, sample_rate, path, reference_path):
             f"{abs(missing) / sample_rate:.3f} s "
             f"{'less' if missing > 0 else 'more'}"
         )
-    return pad(wav, (0, missing))
+    return fit_length(wav, len(reference))

@@ -76,6 +76,31 @@ def load_hparams(hparams_file, overrides=""):
     return load_yaml(hparams_file, overrides)
 
 
+def check_segments(hparams):
+    """Check that the segments of a vocoder are not longer than the crops.
+
+    Arguments
+    ---------
+    hparams : dict
+        The experiment, of any stage.
+
+    Raises
+    ------
+    UserError
+        If ``vocoder_frames`` are longer than ``segment_seconds``.
+    """
+    if "vocoder_frames" not in hparams:
+        return
+    frames, crop = hparams["vocoder_frames"], hparams["segment_seconds"]
+    rate = hparams["generator"].sample_rate / hparams["generator"].hop_length
+    if frames > crop * rate:
+        raise UserError(
+            f"--vocoder_frames={frames}: {frames / rate:g} s, longer than "
+            f"--segment_seconds={crop:g}; give at most {int(crop * rate)} "
+            f"frames, or at least {frames / rate:g} seconds"
+        )
+
+
 def find_cleaner(cleaner_folder):
     """Return the path of the adapters of stage 1.
 

@@ -4,8 +4,6 @@ Authors
  * The miipher2 authors 2026
 """
 
-import time
-
 import speechbrain as sb
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -66,7 +64,7 @@ class PretrainingBrain(StepBrain):
             super().on_fit_batch_start(batch, should_step)
             return
         torch.manual_seed(self.optimizer_step)
-        self.start_time = time.monotonic()  # ``minutes`` start after these
+        self.length.start()  # ``minutes`` start after these
         remaining = 1 - self.optimizer_step / self.front_end_steps
         warmup = min(1.0, (self.optimizer_step + 1) / FRONT_END_WARMUP)
         for optimizer in self.optimizers_dict.values():

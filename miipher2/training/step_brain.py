@@ -6,7 +6,6 @@ Authors
 
 import itertools
 import signal
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from speechbrain.utils.train_logger import TensorboardLogger
 
 from miipher2.errors import UserError
 from miipher2.training.loaders import check_counts
+from miipher2.training.run_length import RunLength
 from miipher2.training.run_progress import RunProgress
 from miipher2.training.stop_signals import StopSignals
 
@@ -44,7 +44,7 @@ class StepBrain(sb.Brain):
     Arguments
     ---------
     max_steps : int
-        Optimizer steps of the run.
+        Optimizer steps of the run, or of its schedule with ``minutes``.
     valid_interval : int
         Optimizer steps between two validations.
     lr_schedule : callable
@@ -56,8 +56,8 @@ class StepBrain(sb.Brain):
     tensorboard : bool
         Whether to log to TensorBoard as well.
     minutes : float
-        If given, the run ends after this time and the schedule is compressed
-        into it. Such a run is not reproducible.
+        If given, the run ends after this time instead, and the schedule is
+        compressed into it. Such a run is not reproducible.
     **brain : dict
         Arguments of ``speechbrain.Brain``.
     """
@@ -74,17 +74,17 @@ class StepBrain(sb.Brain):
         minutes=None,
         **brain,
     ):
-        check_counts(max_steps=max_steps, valid_interval=valid_interval)
+        check_counts(valid_interval=valid_interval)
         super().__init__(**brain)
-        self.max_steps = max_steps
+        # The run option may be a str.
+        self.length = RunLength(max_steps, minutes, self.optimizer_step_limit)
+        self.optimizer_step_limit = self.length.steps
         self.valid_interval = valid_interval
         self.validated_step = 0  # optimizer step of the last validation
         self.train_stats = None  # set while a validation is due
         self.progress = None
         self.signals = StopSignals()
-        self.optimizer_step_limit = self._step_limit()
         self.lr_schedule = lr_schedule
-        self.minutes = minutes
         self.output_folder = Path(output_folder)
         self.loggers = [train_logger]
         if tensorboard:
@@ -112,19 +112,8 @@ class StepBrain(sb.Brain):
         """Whether to evaluate and export the last checkpoint, not the best."""
         return False
 
-    def _step_limit(self):
-        """Return the steps of the run; the run option may be a str."""
-        limit = self.optimizer_step_limit
-        if limit is None:
-            return self.max_steps
-        if not str(limit).isdecimal():
-            raise UserError(
-                f"--optimizer_step_limit={limit}: expected a whole number"
-            )
-        return min(int(limit), self.max_steps)
-
     def fit(self, epoch_counter, *args, **kwargs):
-        """Train up to ``max_steps``; no-op if training has finished.
+        """Train up to the end of the run; no-op if it has been reached.
 
         Raises
         ------
@@ -139,7 +128,7 @@ class StepBrain(sb.Brain):
             ):
                 yield next(epoch_counter)
 
-        self.start_time = time.monotonic()
+        self.length.start()
         try:
             with self.signals:
                 super().fit(epochs(), *args, **kwargs)
@@ -153,7 +142,7 @@ class StepBrain(sb.Brain):
         logger.info(
             f"{type(self).__name__} on {self.device} in {self.precision}, "
             f"{'resumed' if self.optimizer_step else 'starts'} at step "
-            f"{self.optimizer_step} of {self.max_steps}"
+            f"{self.optimizer_step} {self.length}"
         )
         logger.info(
             f"exported at the end: {self.exported_checkpoint}; Ctrl-C and "
@@ -161,7 +150,7 @@ class StepBrain(sb.Brain):
         )
         self.progress = RunProgress(
             self.optimizer_step,
-            self.optimizer_step_limit if self.minutes is None else None,
+            None if self.length.minutes else self.optimizer_step_limit,
             disable=self.noprogressbar or not if_main_process(),
             colour=self.tqdm_barcolor["train"] or None,
         )
@@ -239,7 +228,7 @@ class StepBrain(sb.Brain):
         number = self.signals.received or signal.SIGTERM
         logger.info(
             f"stopped by {signal.Signals(number).name} at step "
-            f"{self.optimizer_step} of {self.max_steps}; the same command "
+            f"{self.optimizer_step} {self.length}; the same command "
             f"resumes from {self.checkpointer.checkpoints_dir}"
         )
         raise SystemExit(128 + number)
@@ -280,13 +269,8 @@ class StepBrain(sb.Brain):
         # a resumed run draws the same
         torch.manual_seed(self.optimizer_step)
         if should_step:
-            step = self.optimizer_step + 1
-            if self.minutes is not None:
-                minutes = (time.monotonic() - self.start_time) / 60
-                share = minutes / self.minutes
-                step = max(1, int(min(share, 1.0) * self.max_steps))
-                if share >= 1:  # the next step is the last
-                    self.optimizer_step_limit = self.optimizer_step + 1
+            step = self.length.schedule_step(self.optimizer_step + 1)
+            self.optimizer_step_limit = self.length.steps
             for optimizer in self.optimizers_dict.values():
                 self.lr_schedule(optimizer, step)
 

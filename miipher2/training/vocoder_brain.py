@@ -6,6 +6,7 @@ Authors
 
 import speechbrain as sb
 import torch
+from speechbrain.dataio.dataio import length_to_mask
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.logger import get_logger
 from torch.nn.functional import pad
@@ -13,6 +14,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from miipher2.dataio.audio import write_audio
 from miipher2.dataio.bandwidth import low_pass
+from miipher2.inference.features import repeat_last_frame
+from miipher2.training.segments import crop_segments, segment_starts
 from miipher2.training.step_brain import StepBrain
 
 logger = get_logger(__name__)
@@ -184,7 +187,11 @@ class VocoderBrain(StepBrain):
         else:
             wavs, lengths = batch.noisy
             encode = self.modules.cleaner
-        return encode(wavs.to(self.device), lengths.to(self.device))
+        features = encode(wavs.to(self.device), lengths.to(self.device))
+        # As in restoration; those of padding say nothing.
+        hop_length = self.unwrap(self.modules.cleaner).hop_length
+        frames = (lengths * wavs.shape[1] / hop_length).ceil().long()
+        return repeat_last_frame(features, frames)
 
     def compute_forward(self, batch, stage):
         """Synthesise segments in training, full clips in validation.
@@ -207,8 +214,10 @@ class VocoderBrain(StepBrain):
         if stage == sb.Stage.TRAIN:
             if generator.needs_pitch:
                 inputs["pitch"] = batch.pitch.data.to(self.device)
-            inputs, target = self.segments(batch, inputs, target)
+            inputs, target, mask = self.segments(batch, inputs, target)
             predicted, own_loss = self.modules.generator(**inputs)
+            # The end of a short clip is no silence to be learned.
+            predicted = predicted.float() * mask
         else:
             predicted, own_loss = self.exported_generator(**inputs)
         predicted = predicted.float()
@@ -241,6 +250,8 @@ class VocoderBrain(StepBrain):
             The same keys, ``vocoder_frames`` long.
         target : torch.Tensor
             Waveforms of the same segments.
+        mask : torch.Tensor
+            Of the same shape: 0 beyond the end of a clip, else 1.
         """
         generator = self.unwrap(self.modules.generator)
         hop_length = generator.hop_length
@@ -249,31 +260,22 @@ class VocoderBrain(StepBrain):
             "pitch": generator.subframes,
             "recording": hop_length,
             "target": hop_length,
+            "mask": hop_length,
         }
-        size = self.vocoder_frames
         frames = batch.target.lengths * target.shape[1] / hop_length
-        starts = [
-            int(float(cut) * (max(0, int(count) - size) + 1))
-            for cut, count in zip(batch.cut, frames.tolist(), strict=True)
-        ]
-        segments = {}
-        for name, clips in {**inputs, "target": target}.items():
-            step = steps_per_frame[name]
-            segments[name] = torch.stack(
-                [
-                    self.crop(clip, start * step, size * step)
-                    for clip, start in zip(clips, starts, strict=True)
-                ]
-            )
-        target = segments.pop("target")
-        return segments, target
-
-    @staticmethod
-    def crop(clip, start, size):
-        """Crop ``(time, ...)``, zero-padded beyond the end of the clip."""
-        part = clip[start : start + size]
-        missing = size - len(part)
-        return pad(part, (0, 0) * (part.dim() - 1) + (0, missing))
+        size = self.vocoder_frames
+        starts = segment_starts(batch.cut, frames, size)
+        clips = {**inputs, "target": target}
+        clips["mask"] = length_to_mask(
+            (batch.target.lengths * target.shape[1]).round(),
+            max_len=target.shape[1],
+        ).to(target)
+        segments = {
+            name: crop_segments(values, starts, size, steps_per_frame[name])
+            for name, values in clips.items()
+        }
+        target, mask = segments.pop("target"), segments.pop("mask")
+        return segments, target, mask
 
     def compute_objectives(self, predictions, batch, stage):
         """Return the mel error in validation; collect samples to write."""

@@ -66,6 +66,31 @@ def test_recorded_pairs_are_cropped_alike(manifest, corpus, tmp_path, dataset):
     assert len(dataset(kinds=["all", "clipping"])) == len(dataset())
 
 
+@pytest.mark.parametrize("missing", [0.02, 0.1])
+def test_pairs_of_slightly_different_lengths(
+    manifest, corpus, tmp_path, dataset, missing
+):
+    header, row, *_ = manifest.read_text().splitlines()
+    wav = row.split(",")[2].replace("$data_root", str(corpus))
+    samples, rate = soundfile.read(wav)
+    samples = samples[: -round(missing * rate)]
+    soundfile.write(tmp_path / "noisy.flac", samples, rate)
+    manifest.write_text(
+        f"{header},noisy_wav\n{row},{tmp_path / 'noisy.flac'}\n"
+    )
+    if missing > 0.05:
+        with pytest.raises(UserError, match=r"noisy.flac: expected the length"):
+            dataset(segment_seconds=9.0)[0, 0]
+        return
+    item = dataset(segment_seconds=9.0)[0, 0]
+    assert len(item["noisy"]) == len(item["clean"])
+    # The end is a mirror image, not zeros.
+    end = round(missing * 16000)
+    last, before = item["noisy"][-end:], item["noisy"][-2 * end : -end]
+    assert last.abs().max() > 0
+    assert torch.allclose(last, before.flip(0), atol=1e-3)
+
+
 @pytest.fixture
 def give_targets(manifest, corpus, tmp_path):
     """Add ``target_wav`` to the manifest: modified recordings."""

@@ -539,9 +539,33 @@ def test_minutes_end_a_run_and_compress_the_schedule(
     (line,) = (tmp_path / "train_log.txt").read_text().splitlines()[:1]
     steps = int(re.search(r"step: (\d+)", line)[1])
     assert 0 < steps < 100000
+    log = (tmp_path / "log.txt").read_text()
+    assert "starts at step 0 in a run of 0.05 minutes" in log
     # the learning rate has cooled down
     assert float(re.search(r"lr: ([\d.e+-]+)", line)[1]) < 0.0002 / 5
     assert (tmp_path / "model/cleaner.safetensors").exists()
+
+
+def test_max_steps_do_not_end_a_run_of_minutes(train, tmp_path, tiny_backbone):
+    backbone = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    options = {"minutes": 0.05, "max_steps": 1, "valid_interval": 100000}
+    train("pa", tmp_path, **options, **backbone)
+    line = (tmp_path / "train_log.txt").read_text().splitlines()[0]
+    assert int(re.search(r"step: (\d+)", line)[1]) > 1
+
+
+def test_segments_longer_than_the_crops_are_refused(
+    train, trained, tmp_path, tiny_backbone
+):
+    options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
+    options |= {"cleaner_folder": trained / "pa", "vocoder_frames": 31}
+    with pytest.raises(UserError) as error:
+        train("vocoder", tmp_path, **options)
+    assert str(error.value) == (
+        "--vocoder_frames=31: 0.62 s, longer than --segment_seconds=0.6; give "
+        "at most 30 frames, or at least 0.62 seconds"
+    )
+    assert not (tmp_path / "log.txt").exists()
 
 
 def test_start_folder_initialises_a_run(

@@ -163,7 +163,10 @@ class HarmonicVocoder(Vocoder):
         and the predicted pitch is used.
         """
         filters, scores, gated = self.predict(features, recording)
-        hz = self.predicted_pitch(scores) if pitch is None else pitch[..., 0]
+        if pitch is None:
+            hz = self.predicted_pitch(scores)
+        else:
+            hz = self.given_pitch(pitch)
         with torch.autocast(features.device.type, enabled=False):
             wav = self.render(hz.float(), filters, gated)
         if not self.training:
@@ -267,6 +270,11 @@ class HarmonicVocoder(Vocoder):
             spectra = recording + synthesised * spectra
         return self.stft.synthesise(spectra)
 
+    def given_pitch(self, pitch):
+        """Return the given pitch in Hz; that of padding, 0, is the lowest."""
+        hz = pitch[..., 0].float()
+        return hz.where(hz > 0, self.log_pitch[0].exp())
+
     def predicted_pitch(self, scores):
         """Return the mean pitch of the classes around the most likely one.
 
@@ -303,7 +311,7 @@ class HarmonicVocoder(Vocoder):
         torch.Tensor
             Scalar, nats.
         """
-        hz, voiced = pitch.float().unbind(dim=-1)
+        hz, voiced = self.given_pitch(pitch), pitch[..., 1].float()
         step = self.log_pitch[1] - self.log_pitch[0]
         distance = (hz.log()[..., None] - self.log_pitch) / step
         target = (-distance.square() / 2).softmax(dim=-1)

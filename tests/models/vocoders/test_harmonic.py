@@ -226,3 +226,18 @@ def test_its_yaml(request):
     backbone = SimpleNamespace(width=320, frame_rate=50.0, sample_rate=16000)
     vocoder = build_vocoder(loaded["generator"], backbone, 16000)
     assert 6e6 < sum(p.numel() for p in vocoder.parameters()) < 8e6
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_padded_pitch_gives_finite_gradients(gate):
+    vocoder = HarmonicVocoder(
+        16, channels=8, intermediate=16, layers=1, spectral_gate=gate
+    )
+    pitch = torch.zeros(1, 20, 2)  # Hz and voicing; 12 values are padding
+    pitch[:, :8] = torch.tensor([120.0, 1.0])
+    recording = torch.zeros(1, 3200) if gate else None
+    wav, error = vocoder(torch.rand(1, 10, 16), recording, pitch)
+    (wav.square().sum() + error).backward()
+    assert wav.isfinite().all() and error.isfinite()
+    for parameter in vocoder.parameters():
+        assert parameter.grad is None or parameter.grad.isfinite().all()

@@ -1,0 +1,82 @@
+"""The length of a run: optimizer steps, or minutes.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import sys
+import time
+
+from miipher2.errors import UserError
+from miipher2.training.loaders import check_counts
+
+
+class RunLength:
+    """When a run ends, and where in the schedule it is.
+
+    Arguments
+    ---------
+    max_steps : int
+        Optimizer steps of the schedule and, without ``minutes``, of the run.
+    minutes : float
+        If given, the run ends after this time, however many steps it takes,
+        and the schedule is compressed into it.
+    step_limit : int or str
+        End after this many optimizer steps in any case. None: no limit.
+
+    Attributes
+    ----------
+    steps : int
+        Optimizer steps of the run, at most.
+
+    Raises
+    ------
+    UserError
+        If one of them is out of range.
+
+    Example
+    -------
+    >>> RunLength(100, step_limit="20").steps, str(RunLength(100))
+    (20, 'of 100')
+    >>> RunLength(100, minutes=5).steps > 100, str(RunLength(100, minutes=5))
+    (True, 'in a run of 5 minutes')
+    """
+
+    def __init__(self, max_steps, minutes=None, step_limit=None):
+        check_counts(max_steps=max_steps)
+        if step_limit is not None and not str(step_limit).isdecimal():
+            raise UserError(
+                f"--optimizer_step_limit={step_limit}: expected a whole number"
+            )
+        self.max_steps = max_steps
+        self.minutes = minutes
+        self.steps = sys.maxsize if minutes is not None else max_steps
+        if step_limit is not None:
+            self.steps = min(self.steps, int(step_limit))
+        self.start()
+
+    def __str__(self):
+        if self.minutes is None:
+            return f"of {self.max_steps}"
+        return f"in a run of {self.minutes:g} minutes"
+
+    def start(self):
+        """Start the minutes."""
+        self.started = time.monotonic()
+
+    def share(self):
+        """Return the share of the minutes that has passed, at most 1."""
+        passed = (time.monotonic() - self.started) / 60
+        return 1.0 if passed >= self.minutes else passed / self.minutes
+
+    def schedule_step(self, step):
+        """Return the step of the schedule for an optimizer step, from 1.
+
+        With ``minutes``, the first one after they have passed is the last.
+        """
+        if self.minutes is None:
+            return step
+        share = self.share()
+        if share == 1:
+            self.steps = min(self.steps, step)
+        return max(1, int(share * self.max_steps))
