@@ -21,7 +21,8 @@ from scipy import signal
 
 from miipher2.dataio.audio import read_audio
 from miipher2.degrade import generator
-from miipher2.degrade.command import DEFAULT_CHAIN, add_corpora, load_chain
+from miipher2.degrade.command import DEFAULT_CHAIN, add_corpora
+from miipher2.degrade.run import load_chain
 from miipher2.errors import one_line_errors
 
 COLUMNS = 4

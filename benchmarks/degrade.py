@@ -23,7 +23,8 @@ from timing import processor_name
 from miipher2.dataio.audio import read_audio
 from miipher2.dataio.audio_files import list_audio
 from miipher2.degrade import Codec, generator
-from miipher2.degrade.command import DEFAULT_CHAIN, add_corpora, load_chain
+from miipher2.degrade.command import DEFAULT_CHAIN, add_corpora
+from miipher2.degrade.run import load_chain
 from miipher2.errors import UserError, one_line_errors
 
 SECONDS = 3.5

@@ -37,7 +37,8 @@ from miipher2.degrade import (
     PacketLoss,
     Reverb,
 )
-from miipher2.degrade.command import DEFAULT_CHAIN, load_chain
+from miipher2.degrade.command import DEFAULT_CHAIN
+from miipher2.degrade.run import load_chain
 from miipher2.errors import UserError
 
 COLUMNS = (

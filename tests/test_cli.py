@@ -35,13 +35,15 @@ def test_every_command_has_help(command, capsys):
 
 
 def test_help_of_all_commands_is_quick_and_up_to_date(capsys):
-    for arguments in (["--help"], ["restore", "--help"]):
+    for command in ([], ["restore"], ["degrade"], ["rooms"], ["evaluate"]):
         program = (
             "import sys, miipher2.cli\n"
             "try: miipher2.cli.main(sys.argv[1:])\n"
             "finally: assert not {'torch', 'numpy'} & set(sys.modules)"
         )
-        subprocess.check_call([sys.executable, "-c", program, *arguments])
+        subprocess.check_call(
+            [sys.executable, "-c", program, *command, "--help"]
+        )
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = " ".join(capsys.readouterr().out.split())

@@ -21,40 +21,38 @@ Authors
  * The miipher2 authors 2026
 """
 
-from miipher2.degrade.bandwidth import Bandwidth
-from miipher2.degrade.base import Degradation, generator
-from miipher2.degrade.chain import Chain
-from miipher2.degrade.clipping import Clipping
-from miipher2.degrade.codec import Codec
-from miipher2.degrade.events import Calls, Knocks
-from miipher2.degrade.flutter import Flutter
-from miipher2.degrade.level import Level
-from miipher2.degrade.microphone import Microphone, Offset
-from miipher2.degrade.no_speech import NoSpeech
-from miipher2.degrade.noise import Babble, ColouredNoise, Hum, Noise
-from miipher2.degrade.packet_loss import PacketLoss
-from miipher2.degrade.quantisation import Quantisation
-from miipher2.degrade.reverb import Reverb
+import importlib
 
-__all__ = [
-    "Babble",
-    "Bandwidth",
-    "Calls",
-    "Chain",
-    "Clipping",
-    "Codec",
-    "ColouredNoise",
-    "Degradation",
-    "Flutter",
-    "Hum",
-    "Knocks",
-    "Level",
-    "Microphone",
-    "NoSpeech",
-    "Noise",
-    "Offset",
-    "PacketLoss",
-    "Quantisation",
-    "Reverb",
-    "generator",
-]
+# The module of each class; imported when the class is first used, so that
+# ``miipher2 degrade --help`` starts without torch.
+MODULES = {
+    "Babble": "noise",
+    "Bandwidth": "bandwidth",
+    "Calls": "events",
+    "Chain": "chain",
+    "Clipping": "clipping",
+    "Codec": "codec",
+    "ColouredNoise": "noise",
+    "Degradation": "base",
+    "Flutter": "flutter",
+    "Hum": "noise",
+    "Knocks": "events",
+    "Level": "level",
+    "Microphone": "microphone",
+    "NoSpeech": "no_speech",
+    "Noise": "noise",
+    "Offset": "microphone",
+    "PacketLoss": "packet_loss",
+    "Quantisation": "quantisation",
+    "Reverb": "reverb",
+    "generator": "base",
+}
+__all__ = list(MODULES)
+
+
+def __getattr__(name):
+    """Return a class, or ``generator``."""
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"miipher2.degrade.{MODULES[name]}")
+    return getattr(module, name)

@@ -41,15 +41,7 @@ class Pipeline:
         Number of reader threads, and of writer threads.
     """
 
-    def __init__(
-        self,
-        engine,
-        folder,
-        settings,
-        report,
-        progress,
-        workers=2,
-    ):
+    def __init__(self, engine, folder, settings, report, progress, workers=2):
         self.engine = engine
         self.folder = folder
         self.settings = settings

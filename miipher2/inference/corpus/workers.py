@@ -32,17 +32,8 @@ class WorkerPool:
 
     Arguments
     ---------
-    engine : miipher2.inference.batching.Engine
-        Restores windows.
-    folder : str or Path
-        The output folder.
-    settings : miipher2.inference.job.Settings
-        Settings of the outputs.
-    report : callable
-        Called with the row of every item, from several threads.
-    progress : callable
-        Called with the bytes of input and the seconds of audio of each
-        restored window, from several threads.
+    engine, folder, settings, report, progress
+        See ``Pipeline``. ``progress`` is called from several threads, too.
     workers : int
         Number of worker processes.
     """

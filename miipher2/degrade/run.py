@@ -1,0 +1,275 @@
+"""Runs of ``miipher2 degrade`` and ``miipher2 rooms``.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from miipher2.dataio.audio import read_audio, write_audio
+from miipher2.dataio.audio_files import first_folder, list_audio
+from miipher2.dataio.formats import (
+    CORPUS_SUFFIXES,
+    LOSSLESS_SUFFIXES,
+    has_suffix,
+)
+from miipher2.dataio.headers import read_headers
+from miipher2.dataio.hparams import load_yaml
+from miipher2.dataio.manifests import read_manifest, write_manifest
+from miipher2.dataio.output_names import (
+    check_new,
+    check_overwriting,
+    unique_stems,
+)
+from miipher2.dataio.sound_file import irregular
+from miipher2.dataio.tables import write_table
+from miipher2.dataio.wording import count
+from miipher2.degrade.base import generator
+from miipher2.errors import UserError
+
+# Options for the chain's corpora, with the prefix of their keys in the YAML.
+CORPORA = {
+    "noise": "noise",
+    "music": "music",
+    "rirs": "rir",
+    "speech": "speech",
+}
+# The options that steps of degrade.yaml need.
+OPTIONS = {
+    "reverb": "--rirs",
+    "noise": "--noise",
+    "music": "--music",
+    "babble": "--speech",
+}
+
+
+def degrade(arguments):
+    """Run ``miipher2 degrade``.
+
+    Arguments
+    ---------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    int
+        0 if all files were written, 1 if some recordings failed.
+    """
+    clean, output = Path(arguments.clean), Path(arguments.noisy)
+    names = _output_names(clean, output, arguments.pairs)
+    with tempfile.TemporaryDirectory() as folder:
+        chain = load_chain(arguments.degrade, arguments, folder)
+        chain = _chosen(chain, arguments.only)
+        print(
+            f"{count(len(names), 'recording')} through {', '.join(chain.names)}"
+        )
+        rows, failed = [], 0
+        for source, name in tqdm(names.items(), unit="file", disable=None):
+            try:
+                rows.append(_degrade_file(chain, source, name, arguments))
+            except UserError as error:
+                failed += 1
+                print(f"failed: {error}", file=sys.stderr)
+    if clean.is_dir() or arguments.pairs:
+        _write_rows(output / "manifest.csv", rows)
+    else:
+        print(*(row["metadata"] for row in rows))
+    print(f"{len(rows)} written, {failed} failed: {output}")
+    return 1 if failed else 0
+
+
+def _chosen(chain, only):
+    """Return the chain, or a single step; name the steps that lack a corpus."""
+    if only in chain.left_out and only in OPTIONS:
+        raise UserError(
+            f"--only {only}: {chain.left_out[only]}; give "
+            f"{OPTIONS[only]} FOLDER_OR_CSV"
+        )
+    if only:
+        return chain.only(only)
+    if chain.left_out:
+        lines = [
+            f"{name} ({OPTIONS.get(name, reason)})"
+            for name, reason in chain.left_out.items()
+        ]
+        print(f"left out, without a corpus: {', '.join(lines)}")
+    return chain
+
+
+def _output_names(clean, output, pairs):
+    """Return the output's name, relative to its folder, of each input path."""
+    if clean.is_dir():
+        names, folder = _names_of_folder(clean), output
+    elif not clean.is_file():
+        found = (
+            irregular(clean.stat())
+            if clean.exists()
+            else "no such file or folder"
+        )
+        raise UserError(
+            f"{clean}: expected a recording or a folder, found {found}"
+        )
+    elif pairs:
+        names, folder = {clean: f"{clean.stem}.wav"}, output
+    elif output.suffix.lower() not in LOSSLESS_SUFFIXES:
+        raise UserError(f"{output}: expected a file that ends in .wav or .flac")
+    else:
+        names, folder = {clean: output.name}, output.parent
+    if not pairs:
+        check_overwriting([(path, folder / n) for path, n in names.items()])
+    sides = (
+        [folder / side for side in ("clean", "noisy")] if pairs else [folder]
+    )
+    outputs = [side / name for side in sides for name in names.values()]
+    if clean.is_dir() or pairs:
+        outputs.append(output / "manifest.csv")
+    check_new(outputs)
+    return names
+
+
+def _names_of_folder(clean):
+    """Return the output's name of each recording in a folder."""
+    paths = [file.path for file in list_audio(clean)]
+    if not paths:
+        raise UserError(f"{clean}: contains no recordings")
+    names = {}
+    for path, stem in unique_stems(paths).items():
+        suffix = os.path.splitext(path)[1].lower()
+        if suffix not in LOSSLESS_SUFFIXES:
+            suffix = ".wav"
+        names[clean / path] = stem + suffix
+    return names
+
+
+def load_chain(path, arguments, folder):
+    """Load the chain of a YAML file with the corpora of the command line.
+
+    Arguments
+    ---------
+    path : str or Path
+        The YAML file.
+    arguments : argparse.Namespace
+        With the options of ``add_corpora``.
+    folder : str or Path
+        Gets the manifests of corpora given as folders; must exist while the
+        chain is in use.
+
+    Returns
+    -------
+    chain : Chain
+        The value of the key ``chain``.
+
+    Raises
+    ------
+    UserError
+        If the file or a corpus cannot be used.
+    """
+    overrides = {}
+    for name, key in CORPORA.items():
+        corpus = getattr(arguments, name)
+        if corpus is None:
+            continue
+        manifest, root = Path(corpus), Path(corpus).parent
+        is_audio = manifest.is_file() and has_suffix(manifest, CORPUS_SUFFIXES)
+        if is_audio or not manifest.exists():
+            found = "a recording" if manifest.exists() else "no such path"
+            raise UserError(
+                f"--{name}: expected a folder of recordings or a CSV manifest, "
+                f"found {found}: {manifest}"
+            )
+        if manifest.is_dir():
+            manifest, root = Path(folder, f"{key}.csv"), manifest
+            _list_folder(root, manifest)
+        # Reports an unusable manifest now rather than at its first use.
+        read_manifest(manifest, root)
+        overrides[f"{key}_csv"] = str(manifest)
+        overrides[f"{key}_root"] = str(root)
+    return _load(path, "chain", overrides)
+
+
+def _list_folder(root, manifest):
+    """Write a manifest of all recordings in a folder."""
+    headers, _ = read_headers(root, list_audio(root))
+    if not headers:
+        raise UserError(f"{root}: contains no recordings")
+    rows = [
+        {
+            "ID": path,
+            "duration": header.seconds,
+            "wav": f"$data_root/{path}",
+            "spk_id": first_folder(root, path.split("/")[:-1]),
+        }
+        for path, header in headers.items()
+    ]
+    write_manifest(manifest, rows)
+
+
+def _load(path, key, overrides=None):
+    """Load a YAML file and return the value of a key."""
+    loaded = load_yaml(path, overrides)
+    if key not in loaded:
+        raise UserError(f"{path}: has no key {key!r}")
+    return loaded[key]
+
+
+def _degrade_file(chain, source, name, arguments):
+    """Degrade one recording; return its row of the manifest."""
+    wav = read_audio(source, chain.sample_rate)
+    if not len(wav):
+        raise UserError(f"{source}: contains no samples; remove it")
+    # Seeded by the name, so that a file's draws do not depend on other files.
+    rng = generator(arguments.seed, name)
+    target, noisy, metadata = chain.pair(wav, rng)
+    output = Path(arguments.noisy)
+    row = {
+        "ID": os.path.splitext(name)[0].replace("/", "-"),
+        "duration": f"{len(wav) / chain.sample_rate:.6f}",
+    }
+    if arguments.pairs:
+        row["wav"] = f"$data_root/clean/{name}"
+        row["noisy_wav"] = f"$data_root/noisy/{name}"
+        write_audio(output / "clean" / name, target, chain.sample_rate)
+        write_audio(output / "noisy" / name, noisy, chain.sample_rate)
+    else:
+        row["wav"] = f"$data_root/{name}"
+        folder = output if Path(arguments.clean).is_dir() else output.parent
+        write_audio(folder / name, noisy, chain.sample_rate)
+    row["metadata"] = json.dumps(metadata)
+    return row
+
+
+def _write_rows(path, rows):
+    """Write rows that have the same columns as a CSV file."""
+    write_table(path, list(rows[0]) if rows else ["ID"], rows)
+
+
+def rooms(arguments):
+    """Run ``miipher2 rooms``.
+
+    Arguments
+    ---------
+    arguments : argparse.Namespace
+        The parsed arguments.
+    """
+    simulator = _load(arguments.rooms, "rooms")
+    output = Path(arguments.output)
+    check_new([output / "rooms.csv"])
+    rows = []
+    for index in tqdm(range(arguments.count), unit="room", disable=None):
+        name = f"room_{index:05d}"
+        rir, room = simulator.simulate(generator(arguments.seed, index))
+        path = output / f"{name}.flac"
+        write_audio(path, torch.from_numpy(rir), simulator.sample_rate)
+        seconds = f"{len(rir) / simulator.sample_rate:.6f}"
+        wav = f"$data_root/{path.name}"
+        rows.append({"ID": name, "duration": seconds, "wav": wav, **room})
+    _write_rows(output / "rooms.csv", rows)
+    print(f"{count(len(rows), 'room')}: {output / 'rooms.csv'}")
