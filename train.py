@@ -15,15 +15,16 @@ Authors
  * The miipher2 authors 2026
 """
 
+import dataclasses
 import sys
 from pathlib import Path
 
 import speechbrain as sb
-import torch
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
 from miipher2.dataio.prepare import prepare_noise, prepare_rirs
 from miipher2.errors import UserError, one_line_errors
+from miipher2.inference.devices import choose_device
 from miipher2.inference.freed_memory import keep_freed_memory
 from miipher2.training.experiment import (
     check_segments,
@@ -87,21 +88,6 @@ def load_weights(hparams):
         start_from(hparams, hparams["start_folder"])
 
 
-def check_device(name):
-    """Raise if a device is unknown or a GPU that is not there."""
-    try:
-        device = torch.device(name or "cpu")
-    except RuntimeError:
-        raise UserError(
-            f"--device={name}: expected cpu, cuda or cuda:NUMBER"
-        ) from None
-    count = torch.cuda.device_count()
-    if device.type == "cuda" and count <= (device.index or 0):
-        raise UserError(
-            f"--device={name}: found {count} CUDA devices; give --device=cpu"
-        )
-
-
 def check_experiment(hparams_file, overrides):
     """Check the command line before models are built and a hub is asked.
 
@@ -131,7 +117,11 @@ def main(arguments):
     if yamls and {"-h", "--help"} & set(arguments):
         print(f"{describe_keys(yamls[0])}\n\nSpeechBrain's run options:\n")
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
-    check_device(run_opts.device)
+    run_opts = dataclasses.replace(
+        run_opts,
+        device=choose_device(run_opts.device),
+        overridden_args=run_opts.overridden_args | {"device"},
+    )
     overrides, settings = check_experiment(hparams_file, overrides)
     hparams = load_hparams(hparams_file, overrides)
     check_segments(hparams)

@@ -20,8 +20,13 @@ from miipher2.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # Windows: two runs in one folder are not detected
+except ImportError:  # Windows
+    import msvcrt
+
     fcntl = None
+
+# On Windows, what is locked cannot be read: a byte that no journal reaches.
+LOCKED_BYTE = 2**30
 
 
 def find_journals(folder, name):
@@ -249,7 +254,10 @@ def _try_lock(file):
     try:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        else:
+            file.seek(LOCKED_BYTE)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    except (BlockingIOError, PermissionError):
         return False
     except OSError:  # no locks
         pass

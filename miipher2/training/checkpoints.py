@@ -137,7 +137,7 @@ def _complete(checkpoint):
     """Write the meta file when all files of a checkpoint are on disk."""
     sizes = {}
     for path in checkpoint.path.glob("*.ckpt"):
-        with open(path, "rb") as file:
+        with open(path, "r+b") as file:  # Windows syncs what can be written
             os.fsync(file.fileno())
         sizes[path.name] = path.stat().st_size
     meta = checkpoint.path / METAFNAME

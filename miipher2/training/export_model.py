@@ -9,10 +9,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import torch
-
 from miipher2.dataio.atomic import write_text
 from miipher2.errors import UserError
+from miipher2.inference.devices import run_once
 from miipher2.inference.hub import check_name, upload
 from miipher2.inference.model_folder import (
     HYPERPARAMS,
@@ -73,10 +72,11 @@ def export_model(
         part = Path(folder, "model")
         copy_model(model, part)
         restorer = Restorer.from_hparams(part, run_opts={"device": "cpu"})
-        restorer.restore(torch.zeros(restorer.input_rate))
+        run_once(restorer)
         name = push or output.name
         card = model_card(results, part, restorer, name, report, licences)
         write_text(part / CARD, card)
+        del restorer  # Windows does not rename a folder whose files are open
         if output.exists():
             output.rmdir()
         part.rename(output)

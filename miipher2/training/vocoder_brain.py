@@ -4,6 +4,8 @@ Authors
  * The miipher2 authors 2026
 """
 
+import re
+
 import speechbrain as sb
 import torch
 from speechbrain.dataio.dataio import length_to_mask
@@ -380,7 +382,7 @@ class VocoderBrain(StepBrain):
         rate = self.unwrap(self.modules.generator).sample_rate
         folder = self.output_folder / "samples" / f"{self.optimizer_step:07d}"
         for name, wavs in self.samples.items():
-            stem = name.replace("/", "-")
+            stem = re.sub(r'[<>:"/\\|?*]', "-", name)  # not in Windows' names
             for wav, side in zip(wavs, ("predicted", "target"), strict=True):
                 write_audio(folder / f"{stem}_{side}.wav", wav, rate)
 

@@ -210,8 +210,8 @@ def test_a_contradiction_to_stage_one_is_refused_before_loading(
 
 
 def test_a_gpu_that_is_not_there_is_refused(yaml, train_script):
-    for device, reason in (("cuda:99", "found"), ("gpu", "expected cpu")):
-        with pytest.raises(UserError, match=f"--device={device}: {reason}"):
+    for device in ("cuda:99", "gpu"):
+        with pytest.raises(UserError, match=f"--device {device}: not avail"):
             train_script.main([yaml, "--data_folder=x", f"--device={device}"])
 
 

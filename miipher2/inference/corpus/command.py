@@ -133,7 +133,10 @@ def _add_outputs(group):
 def _add_engine(group):
     """Add the options that change where and how fast the model runs."""
     group.add_argument(
-        "--device", help="cpu, cuda, cuda:1; default: a GPU if there is one"
+        "--device",
+        default="auto",
+        help="cpu, cuda, cuda:1, xpu, mps or auto (default): the accelerator "
+        "of this machine, else the CPU",
     )
     group.add_argument(
         "--precision",

@@ -1,15 +1,17 @@
-"""Shard assignment and device selection.
+"""Shard assignment, and the model on the device of a process.
 
 Authors
  * The miipher2 authors 2026
 """
 
+import logging
 import os
 
-import torch
-
 from miipher2.errors import UserError
+from miipher2.inference.devices import choose_device, run_once
 from miipher2.inference.precision import best_precision
+
+logger = logging.getLogger("miipher2.inference")
 
 
 def shard_assignment(arguments):
@@ -55,6 +57,9 @@ def shard_assignment(arguments):
 def load_restorer(arguments):
     """Load the model onto the device of this process.
 
+    If the device cannot run the model, as MPS has no double precision, it is
+    loaded onto the CPU, with a warning.
+
     Arguments
     ---------
     arguments : argparse.Namespace
@@ -70,46 +75,29 @@ def load_restorer(arguments):
     UserError
         If the device is not available.
     """
+    device = choose_device(arguments.device)
+    if device.startswith(("cpu", "cuda")):
+        return _load(arguments, device)
+    try:
+        restorer = _load(arguments, device)
+        run_once(restorer)
+        return restorer
+    except (RuntimeError, TypeError) as error:
+        logger.warning(
+            "%s: cannot run this model (%s); the CPU is used",
+            device,
+            str(error).strip().partition("\n")[0],
+        )
+    return _load(arguments, "cpu")
+
+
+def _load(arguments, device):
+    """Load the model onto a device."""
     from miipher2.inference.restorer import Restorer
 
-    device = arguments.device
-    if device is None:
-        local_rank = int(os.environ.get("LOCAL_RANK", 0))
-        device = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
-    check_device(device)
     precision = arguments.precision or best_precision(device)
     return Restorer.from_hparams(
         arguments.model,
         trust_model=arguments.trust_model,
         run_opts={"device": device, "precision": precision},
     )
-
-
-def check_device(name):
-    """Check that a device is available.
-
-    Arguments
-    ---------
-    name : str
-        ``cpu``, ``cuda:0``, ...
-
-    Raises
-    ------
-    UserError
-        If it is not.
-
-    Example
-    -------
-    >>> check_device("cpu")
-    """
-    try:
-        # Allocate a tensor, as torch.device alone accepts any index.
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
-        count = torch.cuda.device_count()
-        available = ["cpu", *(f"cuda:{index}" for index in range(count))]
-        raise UserError(
-            f"--device {name}: not available; available: "
-            f"{', '.join(available)} ({reason})"
-        ) from None

@@ -386,7 +386,7 @@ class HarmonicVocoder(Vocoder):
             offsets[row] = start * self.hop_length
             if next_start is not None:
                 states[channel] = (phases[row].item() + last) % 1
-        return phases.to(hz.device), offsets.to(hz.device), states
+        return phases.to(passed.device), offsets.to(hz.device), states
 
     def _noise(self, like, offsets):
         """Return white noise in the shape of ``like``."""

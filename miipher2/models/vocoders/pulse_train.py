@@ -34,7 +34,10 @@ def cycles(hz, hop_length, sample_rate):
     >>> [round(value, 3) for value in phase[0, ::80].tolist()]
     [0.0, 0.5, 1.0, 1.5]
     """
-    steps = _interpolate(hz, hop_length).double() / sample_rate
+    steps = _interpolate(hz, hop_length)
+    if steps.device.type == "mps":  # has no double precision
+        steps = steps.cpu()
+    steps = steps.double() / sample_rate
     return steps.cumsum(dim=-1) - steps
 
 
@@ -69,7 +72,7 @@ def pulse_train(hz, hop_length, sample_rate, phases=None):
     phase = cycles(hz, hop_length, sample_rate)
     if phases is not None:
         phase = phase + phases[:, None]
-    half = math.pi * (phase % 1).float()
+    half = math.pi * (phase % 1).float().to(hz.device)
     harmonics = sample_rate / 2 / _interpolate(hz, hop_length)
     count = harmonics.floor()
     sine = half.sin()

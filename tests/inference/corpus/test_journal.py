@@ -6,10 +6,12 @@ Authors
 
 import dataclasses
 import os
+import types
 from pathlib import Path
 
 import pytest
 
+from miipher2.dataio import journal as line_journal
 from miipher2.errors import UserError
 from miipher2.inference.corpus.journal import Journal
 from miipher2.inference.corpus.manifest import read_rows, write_rows
@@ -253,3 +255,26 @@ def test_full_disk(tmp_path):
                 UserError, match="No space left .* free some space"
             ):
                 journal.append(row("a.wav"))
+
+
+def test_windows_locks_a_byte_that_no_journal_reaches(output, monkeypatch):
+    locked = set()
+
+    def locking(descriptor, mode, count):
+        assert (mode, count) == ("no wait", 1)
+        byte = (os.fstat(descriptor).st_ino, os.lseek(descriptor, 0, 1))
+        if byte in locked:
+            raise PermissionError(13, "Permission denied")
+        locked.add(byte)
+
+    fake = types.SimpleNamespace(LK_NBLCK="no wait", locking=locking)
+    monkeypatch.setattr(line_journal, "fcntl", None)
+    monkeypatch.setattr(line_journal, "msvcrt", fake, raising=False)
+    with Journal(output) as journal:
+        journal.append(row("a.wav"))
+        assert [position for _, position in locked] == [2**30]
+        with pytest.raises(UserError, match="in use|another run"):
+            Journal(output).__enter__()
+    locked.clear()  # when the file is closed
+    with Journal(output) as journal:
+        assert is_done(journal)

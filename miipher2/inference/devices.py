@@ -1,0 +1,90 @@
+"""The device that a model runs on: CUDA, XPU, MPS or the CPU.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import os
+
+import torch
+
+from miipher2.errors import UserError
+
+# What ``auto`` takes if there is one, in this order. AMD GPUs are called cuda.
+ACCELERATORS = ("cuda", "xpu", "mps")
+
+
+def choose_device(name: str | None = None) -> str:
+    """Return the device to use.
+
+    Arguments
+    ---------
+    name : str
+        ``cpu``, ``cuda``, ``cuda:1``, ``xpu``, ``mps``. None or ``auto``: the
+        accelerator of this machine or, without one, the CPU. ``torchrun``
+        gives each process its own.
+
+    Raises
+    ------
+    UserError
+        If a device is named that is not available.
+
+    Example
+    -------
+    >>> choose_device("cpu")
+    'cpu'
+    """
+    if name not in (None, "auto"):
+        _check(name)
+        return name
+    available = available_devices()
+    if len(available) == 1:
+        return "cpu"
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    kind = available[0].partition(":")[0]
+    device = available[0] if kind == "mps" else f"{kind}:{rank}"
+    _check(device)
+    return device
+
+
+def available_devices() -> list[str]:
+    """Return the names of all devices, accelerators first.
+
+    Example
+    -------
+    >>> available_devices()[-1]
+    'cpu'
+    """
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    kind = None if accelerator is None else accelerator.type
+    if kind not in ACCELERATORS:
+        return ["cpu"]
+    if kind == "mps":  # there is never a second one
+        return ["mps", "cpu"]
+    count = torch.accelerator.device_count()
+    return [*(f"{kind}:{index}" for index in range(count)), "cpu"]
+
+
+def run_once(restorer) -> None:
+    """Restore a tone, to raise what the model or its device cannot do.
+
+    Arguments
+    ---------
+    restorer : miipher2.inference.restorer.Restorer
+        The model on its device.
+    """
+    samples = torch.arange(restorer.input_rate // 2)
+    restorer.restore(0.1 * torch.sin(0.1 * samples))  # not silence: not skipped
+
+
+def _check(name: str) -> None:
+    """Raise a ``UserError`` if a device is not available."""
+    try:
+        # Allocate a tensor, as torch.device alone accepts any index.
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"--device {name}: not available; available: auto, "
+            f"{', '.join(available_devices())} ({reason})"
+        ) from None
