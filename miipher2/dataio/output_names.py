@@ -6,6 +6,7 @@ Authors
 
 import functools
 import os
+import re
 from collections import Counter
 
 from miipher2.dataio.wording import count
@@ -42,6 +43,17 @@ def unique_stems(names):
         if not collisions:
             return stems
         stems |= collisions
+
+
+def portable_name(name):
+    """Replace the characters that names of files cannot have on some systems.
+
+    Example
+    -------
+    >>> portable_name("speaker/a:1")
+    'speaker-a-1'
+    """
+    return re.sub(r'[<>:"/\\|?*]', "-", name)
 
 
 def check_new(paths):

@@ -4,8 +4,6 @@ Authors
  * The miipher2 authors 2026
 """
 
-import re
-
 import speechbrain as sb
 import torch
 from speechbrain.dataio.dataio import length_to_mask
@@ -16,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from miipher2.dataio.audio import write_audio
 from miipher2.dataio.bandwidth import low_pass
+from miipher2.dataio.output_names import portable_name
 from miipher2.inference.features import repeat_last_frame
 from miipher2.training.segments import crop_segments, segment_starts
 from miipher2.training.step_brain import StepBrain
@@ -382,7 +381,7 @@ class VocoderBrain(StepBrain):
         rate = self.unwrap(self.modules.generator).sample_rate
         folder = self.output_folder / "samples" / f"{self.optimizer_step:07d}"
         for name, wavs in self.samples.items():
-            stem = re.sub(r'[<>:"/\\|?*]', "-", name)  # not in Windows' names
+            stem = portable_name(name)
             for wav, side in zip(wavs, ("predicted", "target"), strict=True):
                 write_audio(folder / f"{stem}_{side}.wav", wav, rate)
 
