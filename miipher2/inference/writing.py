@@ -355,19 +355,31 @@ class RestoredRecording:
         if self.format == "WAV":
             samples = len(channels) * channels[0].length
             too_long = SAMPLE_BYTES[self.subtype] * samples > WAV_LIMIT
-        with (
-            atomic_write(self.path) as file,
-            soundfile.SoundFile(
+        with atomic_write(self.path) as file:
+            with soundfile.SoundFile(
                 file,
                 "w",
                 self.sample_rate,
                 len(channels),
                 self.subtype,
                 format="RF64" if too_long else self.format,
-            ) as writer,
-        ):
-            for block in blocks:
-                writer.write(block)
+            ) as writer:
+                for block in blocks:
+                    writer.write(block)
+            if self.subtype == "FLOAT":
+                _clear_time(file)
+
+
+def _clear_time(file):
+    """Clear the time of writing in the PEAK chunk that libsndfile adds.
+
+    The same input then gives the same bytes.
+    """
+    file.seek(0)
+    position = file.read(512).find(b"PEAK")
+    if position >= 0:
+        file.seek(position + 12)
+        file.write(bytes(4))
 
 
 def _failure(path, error):

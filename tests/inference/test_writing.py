@@ -309,6 +309,10 @@ def test_the_sample_format_is_that_of_the_input_or_the_given_one(
     output = tmp_path / f"out.{target}"
     restore(echo, tmp_path / name, output, subtype=subtype)
     assert soundfile.info(output).subtype == expected
+    if expected == "FLOAT":  # no time of writing in its PEAK chunk
+        content = output.read_bytes()
+        time = content.index(b"PEAK") + 12
+        assert content[time : time + 4] == bytes(4)
     if found == "FLOAT" and expected != "PCM_16":  # it is not rounded to 16 bit
         written, _ = soundfile.read(output)
         assert abs(written * 2**15 - numpy.round(written * 2**15)).max() > 0.1
