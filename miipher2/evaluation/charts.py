@@ -4,6 +4,7 @@ Authors
  * The miipher2 authors 2026
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from miipher2.evaluation.metrics import METRICS
 from miipher2.evaluation.ranking import change
 from miipher2.evaluation.scores import SIDES, Scores
+from miipher2.evaluation.statistics import Statistics, statistics
 
 BINS = 24
 MAX_POINTS = 2000  # of the scatter plot
@@ -114,47 +116,53 @@ def _shown(name: str) -> Shown:
     return Shown(label, better, digits, meaning, listed=name not in PARTS)
 
 
-def group_means(scores: Scores, metric: str, members: np.ndarray) -> Json:
-    """Return the means of a group of files.
+def group_scores(
+    scores: Scores, metrics: Iterable[str], members: np.ndarray
+) -> list[Json]:
+    """Return the statistics of a group of files.
 
     Arguments
     ---------
     scores : Scores
         Of all files.
-    metric : str
+    metrics : iterable of str
         Such as ``lsd``.
     members : numpy.ndarray
         ``(files,)`` bool: the group.
 
     Returns
     -------
-    dict
-            ``files`` with a score for every side, ``mean`` and ``median`` by side,
-        and the mean ``change`` from input to restored: None if there is no
-        input.
+    list of dict
+        For each metric ``files`` with a score for every side, ``mean`` and
+        ``median`` by side, and the mean ``change`` from input to restored with
+        its 95 % interval ``low`` to ``high``; None if there is no input.
     """
-    sides = scores.sides(metric)
-    columns = np.stack([scores[f"{s}_{metric}"][members] for s in sides])
-    columns = columns[:, np.isfinite(columns).all(axis=0)]
-    count = columns.shape[1]
-    means: Json = dict.fromkeys(SIDES)
-    medians: Json = dict.fromkeys(SIDES)
-    if count:
-        for index, side in enumerate(sides):
-            means[side] = float(columns[index].mean())
-            medians[side] = float(np.median(columns[index]))
-    difference = None
-    if count and "input" in sides:
-        difference = {
-            "mean": means["restored"] - means["input"],
-            "low": None,
-            "high": None,
-        }
+    keys, columns = [], []
+    for metric in metrics:
+        sides = scores.sides(metric)
+        values = np.stack([scores[f"{s}_{metric}"][members] for s in sides])
+        values[:, ~np.isfinite(values).all(axis=0)] = np.nan
+        by_side = dict(zip(sides, values, strict=True))
+        if "input" in sides:
+            by_side["change"] = by_side["restored"] - by_side["input"]
+        keys.append(list(by_side))
+        columns += by_side.values()
+    if not columns:
+        return []
+    found = iter(statistics(np.stack(columns, axis=1)))
+    return [_by_side({key: next(found) for key in names}) for names in keys]
+
+
+def _by_side(found: Mapping[str, Statistics]) -> Json:
+    """Return the statistics of a metric, ready for JSON."""
+    change = found.get("change")
+    sides = {s: found[s] for s in SIDES if s in found}
+    nothing: Json = dict.fromkeys(SIDES)
     return {
-        "files": count,
-        "mean": means,
-        "median": medians,
-        "change": difference,
+        "files": found["restored"].files,
+        "mean": nothing | {s: of.mean for s, of in sides.items()},
+        "median": nothing | {s: of.median for s, of in sides.items()},
+        "change": change._asdict() if change and change.files else None,
     }
 
 

@@ -23,7 +23,7 @@ from miipher2.evaluation.charts import (
     QUESTIONS,
     Json,
     choose_points,
-    group_means,
+    group_scores,
     histogram,
     known_metrics,
     scatter_axis,
@@ -166,10 +166,7 @@ class Page:
                 {
                     "name": name,
                     "files": int(members.sum()),
-                    "scores": [
-                        group_means(self.scores, m, members)
-                        for m in self.metrics
-                    ],
+                    "scores": group_scores(self.scores, self.metrics, members),
                 }
                 for name, members in self.groups.items()
             ],
@@ -269,8 +266,8 @@ class Page:
                 better = np.mean(x[known] > 0)
                 both = np.mean((x > 0)[known] & (y > 0)[known])
                 axis["text"] = (
-                    f"OVRL rose in {better:.0%} of the files. In "
-                    f"{both:.0%}, {LABELS[metric].rstrip(' %')} rose as well."
+                    f"OVRL rose in {100 * better:.0f} % of the files. In "
+                    f"{100 * both:.0f} %, {LABELS[metric].rstrip(' %')} rose as well."
                 )
         return {
             "x": x_axis,
