@@ -137,7 +137,8 @@ def group_scores(
         ``median`` by side, and the mean ``change`` from input to restored with
         its 95 % interval ``low`` to ``high``; None if there is no input.
     """
-    keys, columns = [], []
+    keys: list[list[str]] = []
+    columns: list[np.ndarray] = []
     for metric in metrics:
         sides = scores.sides(metric)
         values = np.stack([scores[f"{s}_{metric}"][members] for s in sides])
