@@ -14,7 +14,7 @@ from miipher2.errors import one_line_errors
 # The commands of each module, with their descriptions. A module is imported
 # only if one of its commands is run: most need torch, which takes seconds.
 COMMANDS = {
-    "miipher2.inference.corpus.command": {
+    "miipher2.evaluation.restore_command": {
         "restore": "restore recordings, up to entire corpora",
     },
     "miipher2.inference.demo.command": {

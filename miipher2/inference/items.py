@@ -62,9 +62,11 @@ class Row:
         The restored file, relative to the manifest's folder.
     status : str
         ``done``; ``silent``: contains no speech, passed through; ``skipped``:
-        contains no audio to restore; ``failed``.
+        contains no audio to restore; ``rejected``: by its scores, and replaced
+        by the fallback; ``failed``.
     reason : str
-        Why it failed or was skipped; else a note on the input or the output.
+        Why it failed or was skipped or rejected; else a note on the input or
+        the output.
     seconds : float
         Duration of the input.
     input_rate, output_rate : int
@@ -84,6 +86,8 @@ class Row:
         recording in a tar has those of the tar.
     finished : str
         UTC time of completion.
+    scores : str
+        JSON of its scores; empty if it was not scored.
     """
 
     ID: str
@@ -103,6 +107,7 @@ class Row:
     input_mtime_ns: int = 0
     input_sha256: str = ""
     finished: str = field(default_factory=now)
+    scores: str = ""
 
     @classmethod
     def of(cls, item, **fields):

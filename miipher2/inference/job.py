@@ -20,6 +20,7 @@ from miipher2.inference.arguments import (
     check_rate,
     check_subtype,
 )
+from miipher2.inference.check import Check
 from miipher2.inference.items import Row, now
 from miipher2.inference.recording import Recording
 from miipher2.inference.writing import RestoredRecording
@@ -40,6 +41,8 @@ class Settings:
         model's output.
     subtype : str
         Sample format, see ``miipher2.dataio.formats.output_subtype``.
+    check : miipher2.inference.check.Check
+        Scores each output once it is written; None: no check.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class Settings:
     channels: str = "each"
     loudness: str | float = "input"
     subtype: str | None = None
+    check: Check | None = None
 
     def __post_init__(self):
         check_rate("sample_rate", self.sample_rate, *OUTPUT_RATES)
@@ -188,6 +192,8 @@ class Job:
         self.row.reason = "; ".join(filter(None, notes))
         self.row.output_rate = self.settings.sample_rate
         self.row.bytes = self.path.stat().st_size
+        if self.settings.check is not None:
+            self.settings.check.apply(self)
         self.end()
         return True
 

@@ -295,7 +295,7 @@ class RestoredRecording:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _failure(path, error) from None
+            raise write_error(path, error) from None
         self.note = ""
         self.channels = {}
         for index, channel in enumerate(recording.channels):
@@ -304,6 +304,11 @@ class RestoredRecording:
             self.channels[channel] = RestoredChannel(
                 recording, index, restorer, self.sample_rate, spool
             )
+
+    @property
+    def length(self):
+        """Samples per channel of the output."""
+        return next(iter(self.channels.values())).length
 
     @property
     def silent(self):
@@ -337,7 +342,7 @@ class RestoredRecording:
             self._write()
             return True
         except (OSError, soundfile.SoundFileError) as error:
-            raise _failure(self.path, error) from None
+            raise write_error(self.path, error) from None
 
     def close(self):
         """Delete the spooled samples."""
@@ -351,16 +356,31 @@ class RestoredRecording:
         )
         if not self.silent and not any(c.speech_found for c in channels):
             self.note = "no speech found"
+        self.write_blocks(blocks)
+
+    def write_blocks(self, blocks):
+        """Write the file.
+
+        Arguments
+        ---------
+        blocks : iterable of numpy.ndarray
+            ``(time, channels)`` float32 at the output rate.
+
+        Raises
+        ------
+        OSError, soundfile.SoundFileError
+            If it cannot be written. No partial file remains.
+        """
         too_long = False
         if self.format == "WAV":
-            samples = len(channels) * channels[0].length
+            samples = len(self.channels) * self.length
             too_long = SAMPLE_BYTES[self.subtype] * samples > WAV_LIMIT
         with atomic_write(self.path) as file:
             with soundfile.SoundFile(
                 file,
                 "w",
                 self.sample_rate,
-                len(channels),
+                len(self.channels),
                 self.subtype,
                 format="RF64" if too_long else self.format,
             ) as writer:
@@ -382,6 +402,7 @@ def _clear_time(file):
         file.write(bytes(4))
 
 
-def _failure(path, error):
+def write_error(path, error):
+    """Return a ``UserError`` for a file that cannot be written."""
     reason = getattr(error, "strerror", None) or str(error)
     return UserError(f"{path}: cannot be written: {reason}")

@@ -1,4 +1,4 @@
-"""The command ``miipher2 restore``.
+"""The options of ``miipher2 restore``, without those of evaluation.
 
 Authors
  * The miipher2 authors 2026
@@ -24,6 +24,11 @@ def add_parser(subparsers):
     ---------
     subparsers : argparse._SubParsersAction
         Gets the command.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        Of the command.
 
     Example
     -------
@@ -67,14 +72,7 @@ def add_parser(subparsers):
     log.add_argument(
         "--log-file", metavar="FILE", help="append the log to this file, too"
     )
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments):
-    """Import and run the command; the command line starts without torch."""
-    from miipher2.inference.corpus.run import restore
-
-    return restore(arguments)
+    return parser
 
 
 def _add_outputs(group):

@@ -111,7 +111,7 @@ class Journal(LineJournal):
         row = self.known.get(item.ID)
         if (
             row is None
-            or row.status not in ("done", "silent")
+            or row.status not in ("done", "silent", "rejected")
             or (row.output, row.model) != (item.output, model)
             or row.settings != settings
             or not row.has_version(item)
@@ -120,8 +120,8 @@ class Journal(LineJournal):
         try:
             size = (self.folder / row.output).stat().st_size
         except OSError:
-            return False
-        if _are_different(row.input, item.input):
+            size = 0  # also that of a rejected output without a fallback
+        if size and _are_different(row.input, item.input):
             raise UserError(
                 f"{item.input}: its output {self.folder / row.output} exists "
                 f"and was restored from {row.input}; give another output "

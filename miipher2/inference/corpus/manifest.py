@@ -15,7 +15,7 @@ from miipher2.inference.items import Row
 
 TYPES = {column.name: column.type for column in dataclasses.fields(Row)}
 # Columns that manifests of version 0.1.0 do not have.
-ADDED = ("input_bytes", "input_mtime_ns", "input_sha256")
+ADDED = ("input_bytes", "input_mtime_ns", "input_sha256", "scores")
 
 
 def write_rows(path, rows, writer=""):

@@ -51,7 +51,8 @@ class Progress:
 
     def __init__(self, items, sample_rate, quiet=False):
         self.sample_rate = sample_rate
-        self.counts = {"done": 0, "silent": 0, "skipped": 0, "failed": 0}
+        statuses = ("done", "silent", "skipped", "rejected", "failed")
+        self.counts = dict.fromkeys(statuses, 0)
         self.seconds = self.size = 0.0
         self.notes = 0
         self.band_noted = False
@@ -110,7 +111,8 @@ class Progress:
         """
         with self.lock:
             self.counts[row.status] += 1
-            self.notes += bool(row.reason and row.output_rate)
+            if row.status in ("done", "silent"):
+                self.notes += bool(row.reason)
             self._note_band(row)
         if row.status == "failed":
             logger.error("failed: %s: %s", row.input, row.reason)

@@ -36,13 +36,15 @@ from miipher2.inference.job import Settings
 logger = logging.getLogger("miipher2.inference")
 
 
-def restore(arguments):
+def restore(arguments, check=None):
     """Run ``miipher2 restore``.
 
     Arguments
     ---------
     arguments : argparse.Namespace
         The parsed command line.
+    check : miipher2.inference.check.Check
+        Scores every output once it is written; None: no check.
 
     Returns
     -------
@@ -56,6 +58,10 @@ def restore(arguments):
     output = Path(arguments.output)
     items = None
     if is_single_file(arguments.input, output):
+        if check is not None:
+            raise UserError(
+                f"{output}: --evaluate needs an output folder; give a folder"
+            )
         output_subtype(output_format(output), arguments.subtype)
         if output.exists() and not arguments.overwrite:
             raise _exists(output)
@@ -64,6 +70,8 @@ def restore(arguments):
         items = list_items(arguments.input, output, f".{arguments.format}")
         _check_folder(output)
         check_tars(items)
+        if check is not None:
+            _check_recordings(items)
     with logging_to(arguments.log_file, arguments.quiet):
         try:
             if items is None:
@@ -81,7 +89,7 @@ def restore(arguments):
                 output, shard, num_shards, arguments.parquet
             ) as journal:
                 return _restore_items(
-                    restorer, items, journal, arguments, started
+                    restorer, items, journal, arguments, started, check
                 )
         except KeyboardInterrupt:
             logger.error("interrupted; run the same command again to resume")
@@ -133,6 +141,16 @@ def _check_folder(output):
         )
 
 
+def _check_recordings(items):
+    """Check that there are no tars, whose recordings a manifest cannot list."""
+    for item in items:
+        if is_tar(item.ID) and not item.status:
+            raise UserError(
+                f"{item.input}: --evaluate needs recordings that are files, not "
+                "tars; unpack it, or leave out --evaluate"
+            )
+
+
 def _check_outputs(items, output):
     """Check that no output of a new run exists."""
     for item in items if output.exists() else ():
@@ -177,18 +195,23 @@ def _restore_file(arguments):
     return 0
 
 
-def _restore_items(restorer, items, journal, arguments, started):
+def _restore_items(restorer, items, journal, arguments, started, check):
     """Restore the items that are not done; return the exit code."""
     settings = Settings(
         arguments.sample_rate or restorer.sample_rate,
         arguments.channels,
         arguments.loudness,
         arguments.subtype,
+        check,
     )
     suffix = f".{arguments.format}"
 
     def is_done(item):
-        used = str(settings)
+        used, row = str(settings), journal.known.get(item.ID)
+        if check is not None and row is not None:
+            if not check.has_scores(row):
+                return False
+            used = check.settings(used, row)
         if is_tar(item.ID):
             used = tar_settings(settings, suffix)
         return journal.is_done(item, restorer.identity, used)
@@ -227,6 +250,10 @@ def _restore_items(restorer, items, journal, arguments, started):
         logger.info("nothing to restore: all in %s", arguments.output)
     else:
         _summarise(progress, arguments.output)
+    if check is not None and rows is not None:
+        logger.info(
+            "%s", check.write(arguments.output, rows, writer=journal.path.name)
+        )
     if "WORLD_SIZE" not in os.environ:
         return 1 if progress.counts["failed"] else 0
     # torchrun kills all processes when one exits with an error. Hence only
@@ -242,7 +269,7 @@ def _summarise(progress, output):
     """Log the summary of a folder."""
     counts = progress.counts
     parts = [f"{counts['done']} restored", f"{counts['failed']} failed"]
-    for status in ("silent", "skipped"):
+    for status in ("silent", "skipped", "rejected"):
         if counts[status]:
             parts.append(f"{counts[status]} {status}")
     speed = f"; {progress.speed()}" if progress.seconds else ""

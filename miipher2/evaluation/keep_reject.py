@@ -1,0 +1,135 @@
+"""``keep.csv`` and ``reject.csv``: what a gate has decided, as manifests.
+
+Both have the columns of manifests, with ``$data_root`` for the folder of the
+restored recordings, and the scores that the gate needs. ``reject.csv`` has the
+reasons, too.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import contextlib
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from miipher2.dataio.atomic import atomic_write
+from miipher2.dataio.audio_files import AudioFile, first_folder
+from miipher2.dataio.manifests import COLUMNS
+from miipher2.dataio.wording import count
+from miipher2.evaluation.gate import Gate
+from miipher2.evaluation.scores import ERRORS
+
+KEEP, REJECT = "keep.csv", "reject.csv"
+
+
+def write_keep_reject(
+    folder: str | Path,
+    rows: Iterable[Mapping[str, Any]],
+    gate: Gate,
+    restored: str | Path,
+    writer: str = "",
+) -> str:
+    """Write ``keep.csv`` and ``reject.csv``.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Where to write them.
+    rows : iterable of dict
+        Rows of ``files.csv``. ``wav`` replaces the path of a recording that
+        is not among the restored ones.
+    gate : Gate
+        Decides.
+    restored : str or Path
+        Folder of the restored recordings: ``$data_root``.
+    writer : str
+        Distinguishes processes that may write at once.
+
+    Returns
+    -------
+    str
+        How many are kept and rejected, and why, in one line.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> rows = [
+    ...     {"file": "anna/1.wav", "seconds": 2.0, "restored_per": 10.0},
+    ...     {"file": "anna/2.wav", "seconds": 2.0, "restored_per": 60.0},
+    ... ]
+    >>> write_keep_reject(folder, rows, Gate({"max_per": 40}), "restored")
+    'kept 1 of 2 recordings; rejected by: phoneme error rate 1'
+    >>> print((folder / "reject.csv").read_text())
+    ID,duration,wav,spk_id,restored_per,reasons
+    anna/2,2.0000,$data_root/anna/2.wav,anna,60.0000,phoneme error rate ...
+    """
+    columns = [*COLUMNS, *(c for c in gate.columns if c != "seconds")]
+    names: set[str] = set()
+    causes: Counter[str] = Counter()
+    kept = 0
+    with (
+        _table(Path(folder, KEEP), columns, writer) as keep,
+        _table(Path(folder, REJECT), [*columns, "reasons"], writer) as reject,
+    ):
+        for row in rows:
+            found = {**row, **_manifest_row(row, restored, names)}
+            reasons = gate.reasons(row)
+            table = reject if reasons else keep
+            kept += not reasons
+            causes.update(reasons.keys())
+            table.writerow(
+                {
+                    **{name: _text(found.get(name)) for name in columns},
+                    **(
+                        {"reasons": "; ".join(reasons.values())}
+                        if reasons
+                        else {}
+                    ),
+                }
+            )
+    return _summary(kept, len(names), causes)
+
+
+def _manifest_row(
+    row: Mapping[str, Any], restored: str | Path, names: set[str]
+) -> dict[str, str]:
+    """Return the columns of manifests; the ID is unique in ``names``."""
+    file = AudioFile(str(row["file"]), 0, 0)
+    ID = file.path if file.stem in names else file.stem
+    names.add(ID)
+    return {
+        "ID": ID,
+        "duration": _text(row.get("seconds")),
+        "wav": str(row.get("wav") or f"$data_root/{file.path}"),
+        "spk_id": first_folder(restored, file.folders),
+    }
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value or "")
+
+
+def _summary(kept: int, total: int, causes: Counter[str]) -> str:
+    line = f"kept {kept:,} of {count(total, 'recording')}"
+    if causes:
+        parts = (f"{name} {n:,}" for name, n in causes.most_common())
+        line += f"; rejected by: {', '.join(parts)}"
+    return line
+
+
+@contextlib.contextmanager
+def _table(
+    path: Path, columns: list[str], writer: str
+) -> Iterator["csv.DictWriter[str]"]:
+    """Open a CSV file that is written row by row."""
+    with atomic_write(path, writer) as file:
+        text = io.TextIOWrapper(file, "utf-8", ERRORS, newline="")
+        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table.writeheader()
+        yield table
+        text.flush()
+        text.detach()
