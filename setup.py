@@ -34,7 +34,7 @@ setup(
             "pretrained/*/backbone/*.*",
         ],
         "miipher2.degrade": ["*.yaml"],
-        "miipher2.evaluation": ["html/*"],
+        "miipher2.evaluation": ["*.yaml", "html/*"],
         "miipher2.inference.demo": ["*.css"],
         "miipher2.recipe": ["hparams/**/*.yaml", "recipes/*/*.py"],
     },

@@ -105,6 +105,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--quiet", action="store_true", help="show no progress and no summary"
     )
+    parser.add_argument(
+        "--gate",
+        metavar="YAML",
+        nargs="?",
+        const="",
+        help="write keep.csv and reject.csv, manifests for training, by the "
+        "thresholds of this file; without one, by those in docs/gate.md",
+    )
     parser.set_defaults(run=run)
 
 
@@ -143,6 +151,8 @@ def run(arguments: argparse.Namespace) -> int:
         missing.
     """
     from miipher2.evaluation.evaluate import evaluate
+    from miipher2.evaluation.gate import DEFAULT, Gate
+    from miipher2.evaluation.keep_reject import apply_gate
 
     if Path(arguments.output).is_file():
         raise UserError(f"{arguments.output}: is a file; give a folder")
@@ -152,6 +162,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.num_shards - 1} for --num-shards "
             f"{arguments.num_shards}"
         )
+    gate = None
+    if arguments.gate is not None:
+        gate = Gate.load(arguments.gate or DEFAULT)
     report = evaluate(
         arguments.restored,
         arguments.output,
@@ -166,6 +179,7 @@ def run(arguments: argparse.Namespace) -> int:
         num_shards=arguments.num_shards,
         parquet=arguments.parquet,
         quiet=arguments.quiet,
+        gate=gate,
     )
     if report is None:
         print("this shard is done; the last one writes the report")
@@ -179,4 +193,6 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     parts += [f"{count} {name}" for name, count in sorted(status.items())]
     print(f"{', '.join(parts)}: {arguments.output}")
+    if gate is not None:
+        print(apply_gate(gate, arguments.output, arguments.restored))
     return 1 if report.failed else 0

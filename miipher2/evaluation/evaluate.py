@@ -11,6 +11,7 @@ from pathlib import Path
 from miipher2.dataio.digest import digest
 from miipher2.dataio.journal import LineJournal, shard_of
 from miipher2.errors import UserError
+from miipher2.evaluation.gate import Gate
 from miipher2.evaluation.matching import (
     Match,
     Recordings,
@@ -48,6 +49,7 @@ def evaluate(
     num_shards: int = 1,
     parquet: bool = False,
     quiet: bool = False,
+    gate: Gate | None = None,
 ) -> Report | None:
     """Measure restored recordings, and their input and reference.
 
@@ -85,6 +87,8 @@ def evaluate(
         Whether to write ``files.parquet``, too.
     quiet : bool
         Whether to show no progress.
+    gate : Gate
+        Its scores must be among those that are measured.
 
     Returns
     -------
@@ -120,6 +124,8 @@ def evaluate(
         tuple(recordings.folders), recogniser, transcripts, metrics
     )
     scorer = settings.load()
+    if gate is not None:
+        gate.check_metrics(scorer.header, scorer.remarks)
     with LineJournal(output, "files", shard, num_shards) as journal:
         table = ScoreTable(output / "files.csv", scorer, journal)
         mine = [f for f in recordings.found if shard_of(f, num_shards) == shard]

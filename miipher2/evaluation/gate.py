@@ -209,7 +209,9 @@ class Gate:
             if metric is None or column in columns:
                 continue
             side = column.partition("_")[0]
-            missing = f"{metric.names()}: left out: needs --{side}"
+            missing = f"{metric.names()}: left out by --metrics"
+            if column.replace(side, "restored", 1) in columns:
+                missing = f"{metric.names()}: left out: needs --{side}"
             for remark in remarks:
                 if remark.startswith(f"{metric.names()}: "):
                     missing = remark
@@ -287,9 +289,10 @@ def _metric(column: str) -> type[Metric] | None:
 
 
 def _compare(score: Score, value: float, sign: str, threshold: float) -> str:
-    """Return a comparison with the digits that the two differ in."""
-    limit = f"{threshold:g}"
+    """Return a comparison, with as many digits as make it look true."""
+    direction = 1 if sign == "<" else -1
     digits = 2 if score.high < math.inf else 1
-    while float(f"{value:.{digits}f}") == threshold and digits < 9:
+    while digits < 9 and direction * (threshold - round(value, digits)) <= 0:
         digits += 1
-    return f"{score.name} {value:.{digits}f}{score.unit} {sign} {limit}{score.unit}"
+    found, limit = f"{value:.{digits}f}", f"{threshold:.9g}"
+    return f"{score.name} {found}{score.unit} {sign} {limit}{score.unit}"

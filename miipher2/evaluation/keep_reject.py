@@ -21,9 +21,37 @@ from miipher2.dataio.audio_files import AudioFile, first_folder
 from miipher2.dataio.manifests import COLUMNS
 from miipher2.dataio.wording import count
 from miipher2.evaluation.gate import Gate
-from miipher2.evaluation.scores import ERRORS
+from miipher2.evaluation.scores import ERRORS, read_rows
 
 KEEP, REJECT = "keep.csv", "reject.csv"
+
+
+def apply_gate(gate: Gate, report: str | Path, restored: str | Path) -> str:
+    """Write ``keep.csv`` and ``reject.csv`` of a report beside ``files.csv``.
+
+    Arguments
+    ---------
+    gate : Gate
+        Decides.
+    report : str or Path
+        The folder that ``miipher2 evaluate`` has written.
+    restored : str or Path
+        Folder of the restored recordings.
+
+    Returns
+    -------
+    str
+        See ``write_keep_reject``.
+    """
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for row in read_rows(Path(report, "files.csv")):
+            if row.get("status") == "missing":
+                yield {**row, "wav": row.get("input_path")}
+            else:
+                yield gate.measure(row, Path(restored, str(row["file"])))
+
+    return write_keep_reject(report, rows(), gate, restored)
 
 
 def write_keep_reject(
@@ -40,8 +68,8 @@ def write_keep_reject(
     folder : str or Path
         Where to write them.
     rows : iterable of dict
-        Rows of ``files.csv``. ``wav`` replaces the path of a recording that
-        is not among the restored ones.
+        Rows of ``files.csv``. ``wav`` and ``duration`` may be those of the
+        input, where nothing was restored.
     gate : Gate
         Decides.
     restored : str or Path
@@ -65,7 +93,7 @@ def write_keep_reject(
     'kept 1 of 2 recordings; rejected by: phoneme error rate 1'
     >>> print((folder / "reject.csv").read_text())
     ID,duration,wav,spk_id,restored_per,reasons
-    anna/2,2.0000,$data_root/anna/2.wav,anna,60.0000,phoneme error rate ...
+    anna/2,2.0000,$data_root/anna/2.wav,anna,60.0000,phoneme error rate 60.0 ...
     """
     columns = [*COLUMNS, *(c for c in gate.columns if c != "seconds")]
     names: set[str] = set()
@@ -77,7 +105,7 @@ def write_keep_reject(
     ):
         for row in rows:
             found = {**row, **_manifest_row(row, restored, names)}
-            reasons = gate.reasons(row)
+            reasons = {**_name_reasons(found["ID"]), **gate.reasons(row)}
             table = reject if reasons else keep
             kept += not reasons
             causes.update(reasons.keys())
@@ -103,10 +131,21 @@ def _manifest_row(
     names.add(ID)
     return {
         "ID": ID,
-        "duration": _text(row.get("seconds")),
+        "duration": _text(row.get("duration", row.get("seconds"))),
         "wav": str(row.get("wav") or f"$data_root/{file.path}"),
         "spk_id": first_folder(restored, file.folders),
     }
+
+
+def _name_reasons(ID: str) -> dict[str, str]:
+    """Return why a manifest for training cannot have this name."""
+    if "$" in ID:
+        return {"name": "'$' in its name, which manifests reserve"}
+    try:
+        ID.encode("utf-8")
+    except UnicodeEncodeError:
+        return {"name": "its name is not valid UTF-8"}
+    return {}
 
 
 def _text(value: Any) -> str:
