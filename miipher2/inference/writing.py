@@ -359,18 +359,7 @@ class RestoredRecording:
         self.write_blocks(blocks)
 
     def write_blocks(self, blocks):
-        """Write the file.
-
-        Arguments
-        ---------
-        blocks : iterable of numpy.ndarray
-            ``(time, channels)`` float32 at the output rate.
-
-        Raises
-        ------
-        OSError, soundfile.SoundFileError
-            If it cannot be written. No partial file remains.
-        """
+        """Write blocks ``(time, channels)`` float32 as the output."""
         too_long = False
         if self.format == "WAV":
             samples = len(self.channels) * self.length
