@@ -6,7 +6,7 @@ Authors
 
 import numpy
 import pytest
-from toy_metrics import Peak, SameLength, speech, write
+from toy_metrics import Correlation, Level, Peak, SameLength, speech, write
 
 from miipher2.evaluation import metrics, scorer
 
@@ -28,3 +28,11 @@ def folders(tmp_path):
         write(tmp_path / "input" / f"{name}.wav", clean + hiss)
         write(tmp_path / "restored" / f"{name}.wav", clean + 0.1 * hiss)
     return tmp_path
+
+
+@pytest.fixture
+def toy_gate_metrics(monkeypatch):
+    """Load toy metrics in place of DNSMOS and Resemblyzer."""
+    found = {"dnsmos": Level, "speaker": Correlation}
+    monkeypatch.setattr(metrics, "METRICS", found)
+    monkeypatch.setattr("miipher2.evaluation.gate.METRICS", found)

@@ -14,8 +14,6 @@ from toy_metrics import speech, write
 
 from miipher2.cli import main
 from miipher2.dataio.manifests import read_manifest
-from miipher2.evaluation import metrics
-from miipher2.evaluation.base import Metric
 from miipher2.evaluation.gate import THRESHOLDS, Gate
 from miipher2.evaluation.keep_reject import write_keep_reject
 
@@ -148,40 +146,6 @@ def test_manifests_can_be_trained_on(tmp_path):
     ]
 
 
-class Level(Metric):
-    """In place of DNSMOS: 1 to 5 by the level of the hiss between syllables."""
-
-    columns = {"ovrl": "OVRL"}
-
-    def extract(self, file, clips):
-        return {side: clip.wav for side, clip in clips.items()}
-
-    def score(self, value, reference=None):
-        floor = numpy.quantile(numpy.abs(value), 0.2)
-        return [float(5 - 4 * min(1, floor / 0.01))]
-
-
-class Correlation(Metric):
-    """In place of the speaker: the correlation with the reference."""
-
-    columns = {"speaker": "speaker"}
-    reference_sides = ("clean", "input")
-
-    def extract(self, file, clips):
-        return {side: clip.wav for side, clip in clips.items()}
-
-    def score(self, value, reference=None):
-        return [float(numpy.corrcoef(value, reference)[0, 1])]
-
-
-@pytest.fixture
-def toy(monkeypatch):
-    """Load toy metrics in place of DNSMOS and Resemblyzer."""
-    found = {"dnsmos": Level, "speaker": Correlation}
-    monkeypatch.setattr(metrics, "METRICS", found)
-    monkeypatch.setattr("miipher2.evaluation.gate.METRICS", found)
-
-
 @pytest.fixture
 def validation_set(tmp_path):
     """Return inputs and restored files: better, worse, another, silent."""
@@ -199,7 +163,7 @@ def validation_set(tmp_path):
     return tmp_path
 
 
-def test_gate_on_a_validation_set(validation_set, toy, capsys):
+def test_gate_on_a_validation_set(validation_set, toy_gate_metrics, capsys):
     gate = validation_set / "gate.yaml"
     gate.write_text(
         "min_speaker_similarity: 0.75\nmin_dnsmos_gain: 0\nmin_bandwidth: 6000\n"

@@ -50,3 +50,29 @@ class SameLength(Metric):
 
     def score(self, value, reference=None):
         return [float(len(value) == len(reference))]
+
+
+class Level(Metric):
+    """In place of DNSMOS: 1 to 5 by the level of the hiss between syllables."""
+
+    columns = {"ovrl": "OVRL"}
+
+    def extract(self, file, clips):
+        return {side: clip.wav for side, clip in clips.items()}
+
+    def score(self, value, reference=None):
+        floor = numpy.quantile(numpy.abs(value), 0.2)
+        return [float(5 - 4 * min(1, floor / 0.01))]
+
+
+class Correlation(Metric):
+    """In place of the speaker: the correlation with the reference."""
+
+    columns = {"speaker": "speaker"}
+    reference_sides = ("clean", "input")
+
+    def extract(self, file, clips):
+        return {side: clip.wav for side, clip in clips.items()}
+
+    def score(self, value, reference=None):
+        return [float(numpy.corrcoef(value, reference)[0, 1])]
