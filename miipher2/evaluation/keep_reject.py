@@ -11,6 +11,7 @@ Authors
 import contextlib
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -46,8 +47,8 @@ def apply_gate(gate: Gate, report: str | Path, restored: str | Path) -> str:
 
     def rows() -> Iterator[dict[str, Any]]:
         for row in read_rows(Path(report, "files.csv")):
-            if row.get("status") == "missing":
-                yield {**row, "wav": row.get("input_path")}
+            if row.get("status") == "missing" and row.get("input_path"):
+                yield {**row, "wav": os.path.abspath(str(row["input_path"]))}
             else:
                 yield gate.measure(row, Path(restored, str(row["file"])))
 

@@ -6,6 +6,7 @@ Authors
 
 import json
 import math
+import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -49,6 +50,8 @@ class RestoreCheck(Check):
     ) -> None:
         super().__init__(fallback)
         self.gate = gate
+        if recogniser and Path(recogniser).exists():
+            recogniser = os.path.abspath(recogniser)  # for other processes
         self.recogniser = recogniser
         self._load()
 
