@@ -4,10 +4,14 @@ Authors
  * The miipher2 authors 2026
 """
 
+import os
+
 import numpy
 import soundfile
 
 from miipher2.evaluation.base import Metric
+from miipher2.evaluation.pool import ScorerSettings
+from miipher2.evaluation.scorer import Scorer
 
 RATE = 16000
 
@@ -76,3 +80,19 @@ class Correlation(Metric):
 
     def score(self, value, reference=None):
         return [float(numpy.corrcoef(value, reference)[0, 1])]
+
+
+class Killer(Peak):
+    """A metric that ends its process for files with kill in their names."""
+
+    def extract(self, file, clips):
+        if "kill" in file:
+            os._exit(9)
+        return super().extract(file, clips)
+
+
+class KillerSettings(ScorerSettings):
+    """Settings of a scorer with this metric."""
+
+    def load(self):
+        return Scorer(self.sides, [Killer()])

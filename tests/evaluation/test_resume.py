@@ -1,0 +1,176 @@
+"""Tests of evaluations that are interrupted, resumed and split.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from toy_metrics import speech, write
+
+from miipher2.evaluation import evaluate, scorer
+
+CLIPS = 240
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    for index in range(CLIPS):
+        clean = speech(index % 4, seconds=0.4)
+        for side in ("clean", "restored"):
+            path = tmp_path / side / str(index % 3) / f"{index}.wav"
+            write(path, clean * (1.0 if side == "clean" else 0.7))
+    return tmp_path
+
+
+def command(folder, report):
+    options = ["--metrics=lsd,sisdr", "--workers=2", "--quiet"]
+    for name in ("restored", "clean"):
+        option = "--reference" if name == "clean" else "--restored"
+        options += [option, str(folder / name)]
+    command = [sys.executable, "-m", "miipher2", "evaluate", *options]
+    return subprocess.Popen([*command, "--output", str(folder / report)])
+
+
+def lines(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_run_goes_on_and_gives_the_same_files_csv(recordings):
+    assert command(recordings, "whole").wait(120) == 0
+    journal = recordings / "report" / "files.0-of-1.jsonl"
+    for count in (CLIPS // 4, CLIPS // 2):
+        process = command(recordings, "report")
+        deadline = time.monotonic() + 120
+        while lines(journal) < count:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert count <= lines(journal) < CLIPS
+        with open(journal, "ab") as file:
+            file.write(b'{"columns": "')  # an incomplete line
+    assert command(recordings, "report").wait(120) == 0
+    whole, resumed = (
+        (recordings / name / "files.csv").read_bytes()
+        for name in ("whole", "report")
+    )
+    assert resumed == whole
+    assert resumed.count(b"\n") == CLIPS + 1
+    assert not journal.exists()
+
+
+def counted(monkeypatch):
+    """Return the list of files that are measured from now on."""
+    measured, score = [], scorer.Scorer.score
+
+    def remember(self, file, *arguments):
+        measured.append(file)
+        return score(self, file, *arguments)
+
+    monkeypatch.setattr(scorer.Scorer, "score", remember)
+    return measured
+
+
+def run(folders, **options):
+    return evaluate.evaluate(
+        folders / "restored",
+        folders / "report",
+        source=folders / "input",
+        quiet=True,
+        **options,
+    )
+
+
+def test_an_interrupted_run_goes_on(folders, toy_metrics, monkeypatch):
+    run(folders)
+    whole = (folders / "report/files.csv").read_bytes()
+    shutil.rmtree(folders / "report")
+    with monkeypatch.context() as patch:
+        measured, score = [], scorer.Scorer.score
+
+        def interrupted(self, file, *arguments):
+            if len(measured) == 2:
+                raise KeyboardInterrupt
+            measured.append(file)
+            return score(self, file, *arguments)
+
+        patch.setattr(scorer.Scorer, "score", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(folders)
+    with open(folders / "report/files.0-of-1.jsonl", "ab") as file:
+        file.write(b'{"columns": "')  # an incomplete line
+    again = counted(monkeypatch)
+    run(folders)
+    assert (measured, again) == (
+        ["hiss/a.wav", "hiss/b.wav"],
+        ["room/a.wav", "room/b.wav"],
+    )
+    assert (folders / "report/files.csv").read_bytes() == whole
+
+
+def test_only_what_has_changed_is_measured_again(
+    folders, toy_metrics, monkeypatch
+):
+    run(folders)
+    before = (folders / "report/files.csv").read_bytes()
+    measured = counted(monkeypatch)
+    run(folders)
+    assert measured == []
+    assert (folders / "report/files.csv").read_bytes() == before
+    write(folders / "input/room/b.wav", speech(9))
+    os.utime(folders / "input/hiss/a.wav", ns=(1, 1))
+    write(folders / "restored/new.wav", speech(9))
+    (folders / "restored/hiss/b.wav").unlink()
+    report = run(folders)
+    assert measured == ["hiss/a.wav", "hiss/b.wav", "new.wav", "room/b.wav"]
+    status = dict(zip(report.scores.files, report.scores.status, strict=True))
+    assert status["hiss/b.wav"] == "missing"
+    assert sorted(status.values()) == 4 * ["done"] + ["missing"]
+    shutil.rmtree(folders / "restored/hiss")
+    shutil.rmtree(folders / "input/hiss")
+    assert len(run(folders).scores) == 3  # rows of files that are gone
+    measured.clear()
+    run(folders, metrics=["lsd"])  # the toy metrics again
+    assert measured == []
+
+
+def test_conditions_and_paths_follow_the_options(
+    folders, toy_metrics, monkeypatch
+):
+    run(folders)
+    measured = counted(monkeypatch)
+    table = folders / "conditions.csv"
+    table.write_text("ID,condition\na,first\nroom/b,second\n")
+    report = run(folders, conditions=table)
+    assert measured == []
+    assert report.scores.conditions == ["first", "", "first", "second"]
+    assert list(report.scores.groups()) == ["first", "second", "all"]
+
+
+def test_shards_give_the_same_files_csv(folders, toy_metrics):
+    run(folders)
+    whole = (folders / "report/files.csv").read_bytes()
+    shutil.rmtree(folders / "report")
+    assert run(folders, shard=0, num_shards=2) is None
+    assert not (folders / "report/files.csv").exists()
+    assert len(run(folders, shard=1, num_shards=2).scores) == 4
+    assert (folders / "report/files.csv").read_bytes() == whole
+
+
+def test_parquet_has_the_rows_of_files_csv(folders, toy_metrics):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (folders / "restored/bad.wav").write_text("not audio")
+    report = run(folders, parquet=True)
+    rows = parquet.read_table(folders / "report/files.parquet").to_pylist()
+    assert [row["file"] for row in rows] == report.scores.files
+    assert rows[0]["status"] == "failed" and rows[0]["seconds"] is None
+    assert rows[1]["restored_peak"] == report.scores["restored_peak"][1]
