@@ -18,7 +18,7 @@ MIN_BATCH_SECONDS = 0.001
 
 
 def check_loudness(loudness: Any) -> None:
-    """Raise a ``UserError`` if not ``input``, ``off`` or a LUFS value.
+    """Raise a ``UserError`` if it is not ``input``, ``off`` or a LUFS value.
 
     Example
     -------
@@ -58,7 +58,7 @@ def check_channels(channels: Any) -> None:
 
 
 def check_subtype(subtype: Any) -> None:
-    """Raise a ``UserError`` unless it is None or a sample format to write."""
+    """Raise a ``UserError`` unless the subtype is None or a known one."""
     if subtype is not None and subtype not in SUBTYPES:
         raise UserError(
             f"subtype: expected None or one of {', '.join(SUBTYPES)}, found "
@@ -67,7 +67,7 @@ def check_subtype(subtype: Any) -> None:
 
 
 def check_batch_seconds(seconds: Any) -> None:
-    """Raise a ``UserError`` unless it is None or at least 0.001."""
+    """Raise a ``UserError`` unless the duration is None or at least 0.001 s."""
     if seconds is not None and not _is_number(
         seconds, MIN_BATCH_SECONDS, math.inf
     ):

@@ -29,7 +29,7 @@ def as_clip(wav: Any) -> np.ndarray:
     Raises
     ------
     UserError
-        If it is of another type or shape.
+        If ``wav`` has another type or shape.
 
     Example
     -------
@@ -100,7 +100,7 @@ def lengths_in_samples(lengths: Any, batch: int, time: int) -> list[int]:
     Raises
     ------
     UserError
-        If there are more or fewer lengths than clips, or one is not in (0, 1].
+        If the number of lengths is not ``batch``, or one is not in (0, 1].
 
     Example
     -------

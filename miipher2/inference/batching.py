@@ -23,7 +23,7 @@ HALVINGS = 3
 # Seconds of audio per batch. None: one window at a time, without padding: on a
 # CPU larger batches are not faster.
 BATCH_SECONDS = {"cpu": None, "cuda": 640.0}
-# An incomplete batch is run after as many windows as fill this many batches.
+# Run an incomplete batch after enough windows to fill this number of batches.
 PATIENCE = 100
 
 
@@ -108,12 +108,12 @@ class Engine:
         Arguments
         ---------
         windows : iterable of Window
-            Those of a channel in order.
+            The windows of each channel are in order.
 
         Yields
         ------
         window : Window
-            An input window, with ``presence``; those of a channel in order.
+            An input window, with ``presence``; in order for each channel.
         wav : numpy.ndarray
             ``(frames * hop_length,)``, or shorter if the window is shorter
             than the others; float32 at the model's output rate, before the
@@ -255,7 +255,7 @@ def _copy_to_host(wavs, presence):
     presence : torch.Tensor
         On the host, or None.
     copied : torch.cuda.Event
-        Signals the end of the copy. None: it has ended.
+        Signals the end of the copy. None: the copy is complete.
     """
     if not wavs.is_cuda:
         return wavs.cpu(), None if presence is None else presence.cpu(), None

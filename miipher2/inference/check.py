@@ -1,4 +1,4 @@
-"""The check of each restored recording: scores, reasons to reject it, fallback.
+"""Checks of restored recordings: scores, reasons for rejection and fallback.
 
 Authors
  * The miipher2 authors 2026
@@ -14,7 +14,7 @@ from miipher2.inference.writing import write_error
 
 
 class Check:
-    """Base class of checks, which run in the process that has written the file.
+    """Base class of checks, which run in the process that wrote the file.
 
     Subclasses implement ``score``, ``reasons`` and ``write``, and can be
     pickled for other processes.
@@ -22,8 +22,8 @@ class Check:
     Arguments
     ---------
     fallback : str
-        What replaces a rejected recording: ``input``: the input, at the rate
-        and in the format of the output; ``none``: nothing. None: it stays.
+        Replacement of a rejected recording. ``input``: the input, at the rate
+        and in the format of the output; ``none``: no file. None: keep it.
     """
 
     def __init__(self, fallback=None):

@@ -10,7 +10,7 @@ import torch
 
 from miipher2.errors import UserError
 
-# What ``auto`` takes if there is one, in this order. AMD GPUs are called cuda.
+# Accelerators that ``auto`` tries, in this order. AMD GPUs are named cuda.
 ACCELERATORS = ("cuda", "xpu", "mps")
 
 
@@ -27,7 +27,7 @@ def choose_device(name: str | None = None) -> str:
     Raises
     ------
     UserError
-        If a device is named that is not available.
+        If the named device is not available.
 
     Example
     -------
@@ -59,14 +59,14 @@ def available_devices() -> list[str]:
     kind = None if accelerator is None else accelerator.type
     if kind not in ACCELERATORS:
         return ["cpu"]
-    if kind == "mps":  # there is never a second one
+    if kind == "mps":  # at most one device
         return ["mps", "cpu"]
     count = torch.accelerator.device_count()
     return [*(f"{kind}:{index}" for index in range(count)), "cpu"]
 
 
 def run_once(restorer) -> None:
-    """Restore a tone, to raise what the model or its device cannot do.
+    """Restore a tone, to raise an error if the device cannot run the model.
 
     Arguments
     ---------

@@ -54,7 +54,7 @@ def split_revision(name: str) -> tuple[str, str | None]:
     -------
     repository : str
     revision : str
-        None: that of the default branch.
+        None: the latest one on the default branch.
 
     Example
     -------
@@ -78,13 +78,13 @@ def download(name: str) -> Path:
     Returns
     -------
     Path
-        The folder in the cache. If the hub cannot be reached, what was
-        downloaded before.
+        The folder in the cache. If the hub cannot be reached, the copy
+        that was downloaded before.
 
     Raises
     ------
     UserError
-        If there is none.
+        If there is no such repository, or no copy of it while offline.
     """
     repository, revision = split_revision(name)
     with _one_line(f"{name}: neither a folder nor a repository on the hub"):
@@ -92,7 +92,7 @@ def download(name: str) -> Path:
 
 
 def check_name(repository: str) -> None:
-    """Raise a ``UserError`` if not of the form ``USER/NAME``.
+    """Raise a ``UserError`` if a name is not of the form ``USER/NAME``.
 
     Example
     -------
@@ -141,7 +141,7 @@ def upload(folder: Path, repository: str) -> str:
 
 @contextlib.contextmanager
 def _one_line(what: str) -> Iterator[None]:
-    """Turn the errors of the hub into a ``UserError`` that begins with a text."""
+    """Raise errors of the hub as a ``UserError`` that begins with a text."""
     try:
         yield
     except (HTTPError, HFValidationError, OSError) as error:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 def now() -> str:
-    """Return the UTC time in ISO format, to microseconds; it sorts by time."""
+    """Return the UTC time in ISO format, with microseconds; sortable."""
     time = datetime.datetime.now(datetime.timezone.utc)
     return time.isoformat(timespec="microseconds")
 
@@ -35,7 +35,7 @@ class Item(NamedTuple):
     sha256 : str
         Hash of the input's content; empty if it was not computed.
     status, reason : str
-        Those of its row if they are known before it is read; else empty.
+        Those of its row if known before the input is read; else empty.
     """
 
     ID: str

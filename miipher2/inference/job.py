@@ -47,7 +47,7 @@ class Settings:
     Raises
     ------
     UserError
-        If one of them is something else.
+        If one of them is invalid.
 
     Example
     -------

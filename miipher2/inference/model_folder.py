@@ -1,4 +1,4 @@
-"""Model folders: where they are, their identity and their older class names.
+"""Model folders: location, identity and class names of earlier versions.
 
 Authors
  * The miipher2 authors 2026

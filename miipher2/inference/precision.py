@@ -1,4 +1,4 @@
-"""Lower precision: which one a device supports, and weights in it.
+"""Lower precision: choosing one for a device, and casting weights to it.
 
 Authors
  * The miipher2 authors 2026
@@ -14,7 +14,7 @@ AUTOCAST_LAYERS = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
 
 
 def cast_weights(modules: nn.Module, precision: str) -> None:
-    """Cast weights once, which autocast would do in every window.
+    """Cast weights once, instead of in every window as autocast does.
 
     Arguments
     ---------

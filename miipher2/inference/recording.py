@@ -22,7 +22,7 @@ CACHE_SECONDS = 60.0
 
 
 class Stopped(Exception):
-    """Raised by a reader after its run was stopped."""
+    """Raised in a reader when its run has been stopped."""
 
 
 class Recording:

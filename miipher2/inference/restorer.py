@@ -263,7 +263,7 @@ class Restorer(Pretrained):
         Raises
         ------
         UserError
-            If an argument is something else, or samples are not finite.
+            If an argument is invalid or samples are not finite.
         """
         samples = as_batch(wavs)
         rate = self.input_rate if sample_rate is None else sample_rate
@@ -354,8 +354,8 @@ class Restorer(Pretrained):
         Raises
         ------
         UserError
-            If an argument is not one of these, the file cannot be read, is
-            empty or holds NaN, or the output cannot be written.
+            If an argument is invalid, the file cannot be read, is empty or
+            contains NaN, or the output cannot be written.
         """
         path, output = Path(path), Path(output)
         check_overwriting([(path, output)])

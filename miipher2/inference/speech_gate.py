@@ -7,8 +7,8 @@ Authors
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-# Frames of 20 ms. Words matter more than noise: a frame counts as speech if
-# there is some within half a second of it.
+# Frames of 20 ms. To lose no words, a frame counts as speech if
+# speech is detected within half a second of it.
 SMOOTHING = 15
 HANGOVER = 25
 # Log-odds below which the gate is closed, and above which it is open. In

@@ -192,13 +192,13 @@ def final_blocks(channels, loudness, sample_rate):
     blocks : iterable of numpy.ndarray
         ``(time, channels)`` float32.
     note : str
-        Why the loudness is another one; else empty.
+        Why the loudness differs from the requested one; else empty.
     """
     gains = [channel.gain() for channel in channels]
     speech = [channel for channel in channels if channel.speech_found]
     if loudness == "off":
-        # The loudest channel, which the model's input had the least gain for,
-        # stays as it is.
+        # The loudest channel, whose gain at the model's input was the smallest,
+        # is not changed.
         level = min((channel.input_gain for channel in speech), default=1.0)
         gains = [level / channel.input_gain for channel in channels]
     elif loudness != "input" and speech:
@@ -231,7 +231,7 @@ def _measure(blocks, sample_rate):
 
 
 def _limited_blocks(channels, gains, loudness, sample_rate):
-    """Return limited blocks of a loudness, and a note if it is not reached."""
+    """Return blocks limited to a loudness, and a note if it is not reached."""
     gains = np.array(gains)
     highest = LIMIT * 10 ** (MAX_REDUCTION_DB / 20) / _peak(channels, gains)
     change = min(1.0, highest)
@@ -275,7 +275,7 @@ class RestoredRecording:
     Attributes
     ----------
     note : str
-        What is unusual about the output, once it is written; else empty.
+        A note on the output, set once it is written; else empty.
 
     Raises
     ------

@@ -133,8 +133,8 @@ def _find(inputs, output):
 def _list_folder(folder, output, keep_name):
     """Return the recordings and tars below a folder.
 
-    Subfolders that cannot be listed and what is skipped become items, too, so
-    that the manifest has rows of them.
+    Subfolders that cannot be listed and skipped files become items, too, so
+    that they appear in the manifest.
     """
     if folder.resolve() == output.resolve():
         raise UserError(

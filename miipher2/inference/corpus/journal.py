@@ -136,7 +136,7 @@ class Journal(LineJournal):
         return True
 
     def start(self, items):
-        """Remember the earlier outputs of items, and forget ``known``.
+        """Record the earlier outputs of items, and clear ``known``.
 
         Arguments
         ---------
@@ -155,8 +155,8 @@ class Journal(LineJournal):
     def append(self, row):
         """Append the row of an item.
 
-        An item that fails must not seem to have the output of an earlier run.
-        That of a changed input is removed; else the row says that it is there.
+        A failed item must not appear to have the output of an earlier run. If
+        the input has changed, that output is removed; else the row mentions it.
 
         Arguments
         ---------
@@ -225,8 +225,8 @@ def _without_old_members(rows, replaced):
     rows : dict
         Row by ID.
     replaced : dict
-        For a tar that was restored more than once: when it had been restored
-        before the last time.
+        For a tar that was restored more than once: the time of the
+        previous restoration.
 
     Returns
     -------

@@ -21,7 +21,7 @@ LINE_SECONDS = 60.0  # between log lines where there is no terminal for a bar
 
 
 class Progress:
-    """Show a bar on a terminal, or log a line a minute elsewhere.
+    """Show a bar on a terminal; elsewhere, log one line per minute.
 
     Progress is measured in bytes of the inputs, which are known without
     opening them.
@@ -102,7 +102,7 @@ class Progress:
                 logger.info("%d %%, %s", 100 * self.size // self.total, status)
 
     def end(self, row):
-        """Count a recording; log an error, and once a loss of bandwidth.
+        """Count a recording; log its error, and the first loss of bandwidth.
 
         Arguments
         ---------
@@ -146,7 +146,7 @@ class Progress:
 
 
 class _Console(logging.StreamHandler):
-    """Write to a stream; raise an error where the reader has closed it."""
+    """Write to a stream; raise an error if its reader has closed it."""
 
     def handleError(self, record):
         raise

@@ -112,7 +112,7 @@ class TarJob:
     rows : list of Row
         Rows of its recordings. ``write`` sets their names in the tars.
     skipped : list of Row
-        Rows of its audio files in formats that are not read.
+        Rows of its audio files in unsupported formats.
     """
 
     def __init__(self, item, folder, suffix):
@@ -177,10 +177,10 @@ class TarJob:
         return [item._replace(size=scale * item.size) for item in items]
 
     def _skip(self, names):
-        """Add the rows of audio files in formats that are not read."""
+        """Add the rows of audio files in unsupported formats."""
         for name in names:
             row = Row.of(self.item, status="skipped")
-            row.reason = "its format is not read; copied unchanged"
+            row.reason = "its format is not supported; copied unchanged"
             for column in ("ID", "input", "output"):
                 setattr(row, column, f"{getattr(row, column)}/{name}")
             self.skipped.append(row)
@@ -244,7 +244,7 @@ class TarJob:
     def _samples(self):
         """Yield the key of each sample and its contents by member name.
 
-        As usual in webdataset, members without an extension and members named
+        As in webdataset, members without an extension and members named
         ``__like_this__`` belong to no sample.
         """
         tars = self.webdataset.tariterators

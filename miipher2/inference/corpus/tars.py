@@ -69,8 +69,8 @@ class TarJobs:
     """Unpack tars into items and pack the restored recordings.
 
     Several tars are open at a time, so that their recordings share batches.
-    The output tar has the same samples in the same order, without those of
-    which a recording could not be restored. It is written when its last
+    The output tar has the same samples in the same order, except samples with
+    a recording that could not be restored. It is written when its last
     recording has been restored.
 
     Arguments
@@ -139,7 +139,7 @@ class TarJobs:
                 self._finish(job)
 
     def collect(self, row):
-        """Report a recording; if it is in a tar, when the tar is finished.
+        """Report a recording; one in a tar is reported with its tar.
 
         Arguments
         ---------

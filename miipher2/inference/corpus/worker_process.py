@@ -28,7 +28,7 @@ RESTORER_ATTRIBUTES = (
     "hop_length",
     "identity",
 )
-END = None  # sent in place of a window or its number: there are no more
+END = None  # sent instead of a window or its number after the last one
 
 
 class Worker:

@@ -346,7 +346,7 @@ def test_failed_samples_are_left_out(restore, tmp_path, capsys):
         ),
         "in.tar/text.raw": (
             "skipped",
-            "its format is not read; copied unchanged",
+            "its format is not supported; copied unchanged",
         ),
     }
     captured = capsys.readouterr()
