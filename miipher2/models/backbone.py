@@ -40,7 +40,7 @@ UNUSED_PARTS = {
 
 
 class SSLBackbone(nn.Module):
-    """The layers of a speech encoder up to one, frozen, in eval mode.
+    """The frozen layers of a speech encoder up to a given one, in eval mode.
 
     The features are the complete model's ``hidden_states[layer]``, or its
     ``last_hidden_state`` if ``layer`` is its last (pre-norm models have a
@@ -300,7 +300,7 @@ class SSLBackbone(nn.Module):
         self.front_end.prepare_inference(self.model)
 
     def save(self, folder):
-        """Save the model without adapters, as a folder to be a ``source``.
+        """Save the model without adapters, as a folder for ``source``.
 
         Arguments
         ---------

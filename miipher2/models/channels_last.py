@@ -4,7 +4,7 @@ With the channels of a sample next to each other in memory, a CPU computes long
 convolutions of few channels up to four times faster in bfloat16, and somewhat
 faster in single precision. PyTorch has the layout for images only, so a
 waveform is an image of height 1 here. One thread, HuBERT-large up to layer 8
-and HiFi-GAN, bfloat16: 1.28 times faster as a whole, 1.11 in single precision.
+and HiFi-GAN, bfloat16: 1.28 times faster overall, 1.11 in single precision.
 
 Authors
  * The miipher2 authors 2026
@@ -62,7 +62,7 @@ class ChannelsLastCNN(nn.Module):
     """The CNN of a speech encoder with layer norms.
 
     transformers' CNN transposes its hidden states twice a layer, as the norms
-    are taken over channels. The output is the same, but for rounding.
+    are taken over channels. The output is the same except for rounding.
 
     Arguments
     ---------

@@ -148,7 +148,7 @@ class FeatureCleaner(AdaptedModel):
         if not self.training or backbone.max_frames is None:
             return 0
         frames = math.ceil(wavs.shape[1] / backbone.hop_length)
-        # the backbone's error for clips that are too long follows
+        # the backbone raises the error for clips that are too long
         latest = max(0, backbone.max_frames - frames)
         return int(torch.randint(latest + 1, ()))
 

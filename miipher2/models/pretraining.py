@@ -267,7 +267,7 @@ def read_spectra(folder):
     Raises
     ------
     UserError
-        If there is no head, or one of other targets.
+        If there is no head, or it predicts other targets.
     """
     path = Path(folder, HEAD)
     if not path.exists():

@@ -60,7 +60,7 @@ class SpeechPresence(SavedModule):
         return self.backbone
 
     def check(self, identity, path):
-        """Refuse weights that were fitted to another backbone."""
+        """Raise a ``UserError`` for weights fitted to another backbone."""
         for key, own in self.backbone.items():
             if identity.get(key) != own:
                 raise UserError(

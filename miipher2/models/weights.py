@@ -136,7 +136,7 @@ class SavedModule(nn.Module):
     >>> Scale(2).load(path)
     """
 
-    #: Parts of tensor names in files of earlier versions -> today's.
+    #: Parts of tensor names in files of earlier versions -> current ones.
     renamed_tensors = {}
 
     def identity(self):

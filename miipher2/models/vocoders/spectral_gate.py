@@ -18,7 +18,7 @@ class SpectralGate(nn.Module):
     logarithms, averaged over neighbouring bins): a higher level is noise or
     reverberation, a lower one was lost in transmission. The share
     ``sigmoid(confidence - slope * |r - e|)`` of the bin comes from the
-    recording, after a correction of its level, the rest is synthesised. The
+    recording, after a correction of its level; the rest is synthesised. The
     network predicts confidence and correction of each bin; the slopes, one for
     ``r > e`` and one for ``r < e``, are learned for each frequency.
 
