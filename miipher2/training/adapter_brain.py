@@ -14,8 +14,8 @@ from miipher2.training.step_brain import StepBrain
 class AdapterBrain(StepBrain):
     """Stage 1: train adapters to predict clean features of degraded speech.
 
-    The statistic to watch is ``ratio``: the loss relative to that of the
-    frozen backbone, whose features of the degraded speech are not mapped.
+    The main statistic is ``ratio``: the loss relative to that of the frozen
+    backbone without adapters.
 
     Arguments
     ---------

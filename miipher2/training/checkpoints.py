@@ -23,13 +23,13 @@ SIZES = "sizes"  # entry of the meta file: size of every file in bytes
 
 
 class AtomicCheckpointer(Checkpointer):
-    """SpeechBrain's checkpointer, safe against a kill while it saves.
+    """SpeechBrain's checkpointer, safe if the process is killed while saving.
 
     SpeechBrain recognises a checkpoint by its meta file, which it writes
     first, so a run that was killed while saving resumes from an incomplete
     checkpoint. Here the meta file is written when all others are on disk, and
-    has their sizes: a checkpoint with files of other sizes is set aside when a
-    run is resumed, and the one before it is loaded.
+    lists their sizes. When a run is resumed, a checkpoint with files of other
+    sizes is set aside, and the one before it is loaded.
 
     Arguments
     ---------
@@ -86,7 +86,7 @@ class AtomicCheckpointer(Checkpointer):
                 shutil.rmtree(self._writing, ignore_errors=True)
             raise UserError(
                 f"{self._writing}: this checkpoint cannot be written: "
-                f"{one_line(error)}; make room there and run the same command "
+                f"{one_line(error)}; free some space and run the same command "
                 "again, which resumes from the checkpoint before it"
             ) from error
         ddp_barrier()

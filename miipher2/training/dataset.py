@@ -65,7 +65,7 @@ def speech_dataset(
         complete chain. Kinds whose noise or room responses are missing are
         skipped.
     max_clips : int
-        If given, at most this many clips, evenly spaced in the manifest.
+        Largest number of clips, evenly spaced in the manifest. None: all.
     pitch : miipher2.dataio.pitch.PitchTracks
         If given, items have ``pitch``.
     input_level : dict
@@ -294,8 +294,8 @@ class SpeechClips:
             raise UnusableClip(str(error)) from None
         if len(wav) < MIN_SECONDS * sample_rate:
             raise UnusableClip(
-                f"{path}: no audio at {start:.2f} s, where the manifest has "
-                "some; the file is shorter than its duration there"
+                f"{path}: no audio at {start:.2f} s; the file is shorter "
+                "than its duration in the manifest"
             )
         return wav
 

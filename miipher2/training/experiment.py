@@ -30,10 +30,10 @@ DISCRIMINATOR = "discriminator.safetensors"
 BACKBONE = "backbone"
 CLEANER_YAML = "cleaner.yaml"
 
-# What stage 2 has to have from stage 1
+# Keys that stage 2 must share with stage 1
 SSL_KEYS = ("ssl_source", "ssl_layer")
 CLEANER_KEYS = (*SSL_KEYS, "adapter_placement", "adapter_bottleneck")
-# What the stages have in common; part of the command that is printed
+# Keys that all stages share; part of the command that is printed
 DATA_KEYS = ("prepare", "data_folder", "noise_folder", "rir_folder")
 
 
@@ -118,7 +118,7 @@ def find_cleaner(cleaner_folder):
         if (folder / CLEANER).exists():
             return folder / CLEANER
     raise UserError(
-        f"--cleaner_folder={cleaner_folder}: no {CLEANER} there nor in its "
+        f"--cleaner_folder={cleaner_folder}: no {CLEANER} there or in its "
         "folder 'model'; give the output_folder of a finished stage 1 "
         "(miipher2 train pa ...)"
     )
@@ -299,7 +299,7 @@ def export_cleaner(hparams, hparams_file, overrides):
     hparams["cleaner"].saver(folder / CLEANER)
     shared = {key: hparams[key] for key in CLEANER_KEYS if key in hparams}
     source = shared.get("ssl_source")
-    if not isinstance(source, str):  # a config, which stage 2 has to be given
+    if not isinstance(source, str):  # a config, which stage 2 must be given
         shared.pop("ssl_source", None)
     elif Path(source).is_dir():
         shared["ssl_source"] = str(Path(source).absolute())

@@ -118,7 +118,7 @@ def _without_leftovers(text):
 
 
 def _check_output(output):
-    """Raise a UserError if a folder cannot be written without a loss."""
+    """Raise a UserError if writing a folder would replace files."""
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
         raise UserError(
             f"{output}: exists; give a folder that does not, or remove it"

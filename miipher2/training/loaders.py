@@ -32,7 +32,7 @@ class EndlessBatches:
     batch_size : int
         Clips per batch.
     segment_seconds : float
-        Longer clips count as this long.
+        Longer clips count as having this length.
     batch_seconds : float
         If given, batches hold clips of similar length, as many as fit into
         this duration; ``batch_size`` is not used.

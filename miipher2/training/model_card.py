@@ -72,13 +72,13 @@ restorer.restore_file("noisy.wav", "restored.wav")
 
 ## Intended use and limits
 
-- To restore recordings of speech, for example as training data of text to speech.
-- It can lose or change words, and it synthesises what it cannot hear. Do not use it
+- To restore recordings of speech, for example as training data for text to speech.
+- It can lose or change words, and it synthesises what is inaudible. Do not use it
   where the wording matters (evidence, medicine, law) without listening to the original.
-- Do not use it to make a recording appear to be something else than it is.
-- Languages, voices and damages that the training data does not have were not tested
+- Do not use it to make a recording appear to be something other than it is.
+- Languages, voices and degradations outside the training data were not tested
   unless the evaluation above names them.
-- Sounds other than speech, music too, are removed or distorted.
+- Sounds other than speech, including music, are removed or distorted.
 
 ## Licences
 
@@ -106,7 +106,7 @@ def model_card(
     restorer : miipher2.inference.restorer.Restorer
         The model, loaded.
     name : str
-        What ``--model`` is given: a repository or a folder.
+        The value of ``--model``: a repository or a folder.
     report : Path
         Folder of ``miipher2 evaluate``. None: no evaluation.
     licences : tuple of str

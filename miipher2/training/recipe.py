@@ -29,7 +29,7 @@ def recipe_folder():
         if (folder / "train.py").is_file() and (folder / "hparams").is_dir():
             return folder
     raise UserError(
-        f"{PACKAGE}: no train.py and hparams in its folder 'recipe' nor beside "
+        f"{PACKAGE}: no train.py and hparams in its folder 'recipe' or beside "
         "it; install the wheel, or run pip install -e . in a clone"
     )
 

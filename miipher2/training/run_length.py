@@ -12,7 +12,7 @@ from miipher2.training.loaders import check_counts
 
 
 class RunLength:
-    """When a run ends, and where in the schedule it is.
+    """The end of a run, and its position in the schedule.
 
     Arguments
     ---------

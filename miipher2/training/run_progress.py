@@ -1,4 +1,4 @@
-"""The progress bar of a run, and a warning if it is going to take weeks.
+"""The progress bar of a run, and a warning if it will take weeks.
 
 Authors
  * The miipher2 authors 2026

@@ -1,6 +1,6 @@
-"""What makes a run the same run: its settings and its data.
+"""The settings and data that identify a run.
 
-Every checkpoint has them, so that a run is not continued with others unless
+Every checkpoint stores them, so that a run is not continued with others unless
 the user asks for it.
 
 Authors
@@ -24,8 +24,8 @@ logger = get_logger(__name__)
 
 RUN = "run"  # entry of a checkpoint's meta file
 
-# Keys that say how long a run is, where its files are and what it reports.
-# What is in the manifests is compared, not where they are.
+# Keys for the length of a run, the location of its files and its reports.
+# The contents of manifests are compared, not their location.
 FREE = {
     "cleaner_folder",
     "ckpt_interval_minutes",
@@ -54,7 +54,7 @@ FREE = {
 
 
 def run_settings(hparams_file, overrides):
-    """Return the settings that a resumed run must have, too.
+    """Return the settings that a resumed run must share.
 
     Arguments
     ---------

@@ -14,7 +14,7 @@ class SSLLoss(nn.Module):
 
     The mean absolute difference of the features without adapters, with each
     dimension divided by its standard deviation in the target. Spectral losses
-    may hardly differ between two phonemes, these features do. Clips with a
+    may hardly differ between two phonemes, but these features do. Clips with a
     silent target do not count.
 
     Arguments

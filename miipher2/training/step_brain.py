@@ -162,7 +162,7 @@ class StepBrain(sb.Brain):
         return f"up to {steps} steps"
 
     def _fit_train(self, train_set, epoch, enable):
-        """Train up to the next validation; the bar is that of the run."""
+        """Train up to the next validation; the progress bar covers the run."""
         factor = self.grad_accumulation_factor
         self.step = factor * (self.optimizer_step - self.validated_step)
         steps = self.validated_step + self.valid_interval
@@ -221,7 +221,7 @@ class StepBrain(sb.Brain):
         return super().evaluate_batch(batch, stage)
 
     def _stop_is_due(self):
-        # all processes have to stop at the same step
+        # all processes must stop at the same step
         return bool(ddp_broadcast(self.signals.received))
 
     def _stop(self):

@@ -1,4 +1,4 @@
-"""Stopping a run by Ctrl-C or SIGTERM at a place where nothing is lost.
+"""Stopping a run by Ctrl-C or SIGTERM without losing progress.
 
 Authors
  * The miipher2 authors 2026
@@ -13,13 +13,15 @@ from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
 
-SAME_SIGNAL_SECONDS = 2.0  # torchrun passes on what the terminal sent already
+SAME_SIGNAL_SECONDS = (
+    2.0  # torchrun forwards what the terminal has already sent
+)
 
 
 class StopSignals:
     """Context in which SIGINT and SIGTERM ask for a stop instead of ending.
 
-    The first signal is kept in ``received``, a later one ends the run at once.
+    The first signal is stored in ``received``; the next ends the run at once.
     Loading processes, which inherit the handlers, ignore both signals: they
     end with the run.
 

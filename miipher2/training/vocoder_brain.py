@@ -36,7 +36,7 @@ class VocoderBrain(StepBrain):
 
     Prediction and target are compared below the bandwidth of the recording.
 
-    A vocoder that ``needs_pitch`` gets the pitch of the clean speech, one that
+    A vocoder that ``needs_pitch`` gets the pitch of the clean speech; one that
     ``needs_recording`` the degraded speech with the restored features.
 
     Arguments
@@ -189,7 +189,7 @@ class VocoderBrain(StepBrain):
             wavs, lengths = batch.noisy
             encode = self.modules.cleaner
         features = encode(wavs.to(self.device), lengths.to(self.device))
-        # As in restoration; those of padding say nothing.
+        # As in restoration: features of padding carry no information.
         hop_length = self.unwrap(self.modules.cleaner).hop_length
         frames = (lengths * wavs.shape[1] / hop_length).ceil().long()
         return repeat_last_frame(features, frames)
@@ -217,7 +217,7 @@ class VocoderBrain(StepBrain):
                 inputs["pitch"] = batch.pitch.data.to(self.device)
             inputs, target, mask = self.segments(batch, inputs, target)
             predicted, own_loss = self.modules.generator(**inputs)
-            # The end of a short clip is no silence to be learned.
+            # The vocoder must not learn silence after the end of a short clip.
             predicted = predicted.float() * mask
         else:
             predicted, own_loss = self.exported_generator(**inputs)

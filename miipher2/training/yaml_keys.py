@@ -35,7 +35,7 @@ def yaml_keys(path):
         The value is the text on the key's line; that of a nested value is its
         tag. The comment is the one on the key's line or else the one above;
         a comment above also describes the keys that follow without a blank
-        line and without a comment of their own.
+        line and without a comment.
     """
     keys, section, above, in_comment = [], "", [], False
     for line in Path(path).read_text("utf-8").splitlines():
