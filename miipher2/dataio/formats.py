@@ -43,8 +43,8 @@ OUTPUT_SUBTYPES = {
 }
 OUTPUT_FORMATS = tuple(OUTPUT_SUBTYPES)
 SUBTYPES = OUTPUT_SUBTYPES["wav"]
-# What keeps the resolution of an input, best first. Others are written as the
-# first sample format of the output.
+# Sample formats that keep the resolution of an input, best first. Others are
+# written as the first sample format of the output.
 KEPT_SUBTYPES = {
     "PCM_24": ("PCM_24",),
     "PCM_32": ("PCM_24",),

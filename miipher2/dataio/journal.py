@@ -25,7 +25,7 @@ except ImportError:  # Windows
 
     fcntl = None
 
-# On Windows, what is locked cannot be read: a byte that no journal reaches.
+# Windows cannot read locked bytes, so lock one that no journal reaches.
 LOCKED_BYTE = 2**30
 
 
@@ -168,7 +168,7 @@ class LineJournal:
         Arguments
         ---------
         line : dict
-            What JSON can hold.
+            Values that JSON supports.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class LineJournal:
         Arguments
         ---------
         merge : callable
-            Returns what ``write`` gets, from ``lines``.
+            Computes the argument of ``write`` from ``lines``.
         write : callable
             Writes the table, atomically.
 

@@ -51,7 +51,7 @@ class PrepCache:
         Returns
         -------
         bool
-            If True, ``notes`` holds what ``save`` was given.
+            If True, ``notes`` contains the values passed to ``save``.
         """
         try:
             saved = json.loads(self.path.read_text("utf-8"))

@@ -75,7 +75,7 @@ def prepare_manifests(
     layout : str
         Expected files, for the error message if there are none.
     valid_share, test_share : float
-        Shares to hold out if the corpus has no splits of its own.
+        Shares to hold out if the corpus has no splits.
     min_seconds : float
         Minimum duration.
     repeat_few : bool

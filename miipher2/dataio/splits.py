@@ -1,6 +1,6 @@
 """Splits of a corpus into training, validation and test.
 
-Where a corpus has no splits of its own, a hash of the name decides, not the
+Where a corpus has no splits, a hash of the name decides, not the
 order of the files: adding files does not move others to a different split.
 ``assign_splits`` logs the rule that it followed.
 
@@ -38,7 +38,7 @@ class Utterance(NamedTuple):
     spk_id : str
         The speaker.
     group : str
-        Files of one group go to the same split; None: a group of its own.
+        Files of one group go to the same split; None: a separate group.
     split : str
         ``train``, ``valid`` or ``test``; None: decided by a hash of the group.
     noisy : AudioFile

@@ -141,7 +141,7 @@ class Degradation:
         ---------
         clean : torch.Tensor
             Samples in [-1, 1] of shape (time,) or (batch, time). The rows of
-            a batch are degraded one after the other with draws of their own.
+            a batch are degraded one after the other with separate draws.
         rng : numpy.random.Generator
             Source of all draws.
         target : torch.Tensor
@@ -160,7 +160,7 @@ class Degradation:
         Raises
         ------
         UserError
-            If the audio is empty or holds NaN or infinite samples.
+            If the audio is empty or contains NaN or infinite samples.
         """
         if target is None:
             target = clean

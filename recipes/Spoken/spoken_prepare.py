@@ -1,7 +1,7 @@
-"""Data preparation: a clean corpus of many speakers, made by a text-to-speech model.
+"""Data preparation: a clean multi-speaker corpus from a text-to-speech model.
 
-Kokoro-82M (Apache 2.0) speaks sentences at 24 kHz in blended voices. Anybody
-without a corpus of clean speech can train with it.
+Kokoro-82M (Apache 2.0) synthesises sentences at 24 kHz in blended voices, for
+training without a corpus of clean speech.
 
     python spoken_prepare.py DATA_FOLDER OUTPUT_FOLDER --texts TEXTS \
         --model kokoro-v1.0.onnx --voices voices-v1.0.bin --speakers 200
@@ -54,7 +54,7 @@ HELD_OUT = {  # voices of the other splits
 }
 CHARACTERS = ("am_santa", "em_santa", "pm_santa", "af_nicole")  # not used
 BLENDED = 0.7  # share of speakers whose voice is a blend of two
-RESIZED = 0.5  # share of speakers that are made smaller or larger
+RESIZED = 0.5  # share of speakers whose size is changed
 
 
 def prepare_spoken(
@@ -210,7 +210,7 @@ def voice_names(voices):
 
 
 def check_settings(path, settings):
-    """Refuse a folder with a corpus of other settings."""
+    """Raise a ``UserError`` for a folder with a corpus of other settings."""
     text = json.dumps(settings, indent=1)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
