@@ -13,15 +13,13 @@ from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
 
-SAME_SIGNAL_SECONDS = (
-    2.0  # torchrun forwards what the terminal has already sent
-)
+SAME_SIGNAL_SECONDS = 2.0  # torchrun repeats signals that the terminal sent
 
 
 class StopSignals:
     """Context in which SIGINT and SIGTERM ask for a stop instead of ending.
 
-    The first signal is stored in ``received``; the next ends the run at once.
+    The first signal is stored in ``received``; a later one ends the run.
     Loading processes, which inherit the handlers, ignore both signals: they
     end with the run.
 
