@@ -19,9 +19,9 @@ SAME_SIGNAL_SECONDS = 2.0  # torchrun repeats signals that the terminal sent
 class StopSignals:
     """Context in which SIGINT and SIGTERM ask for a stop instead of ending.
 
-    The first signal is stored in ``received``; a later one ends the run.
-    Loading processes, which inherit the handlers, ignore both signals: they
-    end with the run.
+    The first signal is stored in ``received``. A later one ends the run at
+    once. Loading processes, which inherit the handlers, ignore both signals:
+    they end with the run.
 
     Attributes
     ----------
