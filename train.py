@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Train one stage of Miipher-2, as configured by its YAML.
 
-Stage 1, adapters, and stage 2, vocoder:
-> python train.py hparams/pa.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
-> python train.py hparams/vocoder.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
+To run this recipe, stage 1, adapters, and stage 2, vocoder:
+> python train.py hparams/pa.yaml --data_folder=SPEECH
+> python train.py hparams/vocoder.yaml --data_folder=SPEECH
 
 Stage 0, pretraining of a backbone (optional):
-> python train.py hparams/ssl.yaml --data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS
+> python train.py hparams/ssl.yaml --data_folder=SPEECH
+
+All of them take --noise_folder=NOISE --rir_folder=RIRS, recordings to degrade
+the speech with.
 
 Any key of the YAML can be overridden (--batch_size=8); SpeechBrain's run
 options (--device=cuda:0, --precision=bf16, --debug, ...) work as well.
@@ -80,9 +83,19 @@ def prepare(hparams):
                 )
 
 
+def dataio_prepare(hparams):
+    """Create the datasets of training, validation and test."""
+    train_set = hparams["train_set"]()
+    valid_set = hparams["valid_set"]()
+    test_set = hparams["test_set"]()
+    for dataset in (train_set, valid_set, test_set):
+        dataset[0, 0]  # raises before training if the audio cannot be read
+    return train_set, valid_set, test_set
+
+
 def load_weights(hparams):
     """Load the weights of earlier stages and runs."""
-    if "cleaner_folder" in hparams:
+    if hparams.get("cleaner_folder") is not None:
         load_cleaner(hparams["cleaner"], hparams["cleaner_folder"])
     if hparams["start_folder"] is not None:
         start_from(hparams, hparams["start_folder"])
@@ -139,11 +152,7 @@ def main(arguments):
         hparams["save_folder"], "data", data, hparams["resume_with_other_data"]
     )
     hparams["checkpointer"].run = {"settings": settings, "data": data}
-    train_set = hparams["train_set"]()
-    valid_set = hparams["valid_set"]()
-    test_set = hparams["test_set"]()
-    for dataset in (train_set, valid_set, test_set):
-        dataset[0, 0]  # raises before training if the audio cannot be read
+    train_set, valid_set, test_set = dataio_prepare(hparams)
 
     brain = hparams["brain"](
         modules=hparams["modules"],

@@ -29,6 +29,11 @@ class ParallelAdapter(nn.Module):
     scale : float
         Factor of the adapter's output.
 
+    Attributes
+    ----------
+    enabled : bool
+        Whether the adapter is used. False: the frozen module alone.
+
     Example
     -------
     >>> import torch
@@ -48,10 +53,11 @@ class ParallelAdapter(nn.Module):
         scale=1.0,
     ):
         super().__init__()
+        device = next((p.device for p in target_module.parameters()), None)
         self.pretrained_module = target_module
-        self.adapter_down_proj = nn.Linear(width, bottleneck)
+        self.adapter_down_proj = nn.Linear(width, bottleneck, device=device)
         self.activation = activation()
-        self.adapter_up_proj = nn.Linear(bottleneck, width)
+        self.adapter_up_proj = nn.Linear(bottleneck, width, device=device)
         self.scale = scale
         self.enabled = True
         nn.init.zeros_(self.adapter_up_proj.weight)

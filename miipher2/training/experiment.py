@@ -166,9 +166,10 @@ def stage_one_overrides(hparams_file, overrides):
     """
     given = parse_overrides(overrides)
     resolved = resolved_yaml(hparams_file, given)
-    if "cleaner_folder" not in resolved:
+    folder = resolved.get("cleaner_folder")
+    if folder is None:
         return overrides
-    path = find_cleaner(resolved["cleaner_folder"]).with_name(CLEANER_YAML)
+    path = find_cleaner(folder).with_name(CLEANER_YAML)
     if not path.exists():  # of an older version, or of stage 2
         return overrides
     lines = [overrides] if overrides else []

@@ -126,7 +126,7 @@ def data_digests(hparams):
         for key, path in hparams.items()
         if key.endswith("_csv") and key != "test_csv" and path is not None
     }
-    if "cleaner_folder" in hparams:
+    if hparams.get("cleaner_folder") is not None:
         files["cleaner_folder"] = find_cleaner(hparams["cleaner_folder"])
     return {key: file_digest(path) for key, path in files.items()}
 

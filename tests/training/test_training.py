@@ -508,6 +508,21 @@ def test_a_vocoder_that_does_not_fit_is_refused(train, trained, tmp_path):
         )
 
 
+def test_vocoder_without_stage_one(train, tiny_backbone, tmp_path):
+    train(
+        "vocoder",
+        tmp_path,
+        ssl_source=tiny_backbone,
+        ssl_layer=2,
+        cleaner_folder="null",
+    )
+    adapters, _ = load_weights(tmp_path / "model" / "cleaner.safetensors")
+    up = [value for name, value in adapters.items() if "adapter_up" in name]
+    assert up and not any(value.any() for value in up)
+    restorer = Restorer.from_hparams(tmp_path / "model")
+    assert restorer.restore(torch.zeros(8000)).shape == (8000,)
+
+
 def test_from_the_recipe_folder(corpus, tiny_backbone, tmp_path):
     recipe = ROOT / "recipes/LibriTTS/restoration/miipher2"
     command_line = arguments(

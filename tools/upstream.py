@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Lay this project's contribution to SpeechBrain into a checkout of it.
+
+To change the files of the checkout:
+> python tools/upstream.py SPEECHBRAIN_CHECKOUT
+
+To leave it as it is and write one patch a topic for its latest commit:
+> python tools/upstream.py SPEECHBRAIN_CHECKOUT --patch DIR
+
+Needs git and ruff. See docs/upstream.md.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from contribution.core import (
+    add_parallel_adapter,
+    keep_importance_keys,
+    write_meta_file_last,
+)
+from contribution.recipe import add_recipe
+from contribution.topic import ContributionError, Topic, run
+
+TOPICS = (
+    Topic(
+        "parallel-adapter",
+        "Add a parallel adapter to nnet.adapters",
+        "ParallelAdapter adds a bottleneck to the output of a frozen module\n"
+        "of any kind, such as the feed-forward block of a transformer layer.\n"
+        "It can be given to AdaptedModel. With unit tests and a doctest.",
+        add_parallel_adapter,
+    ),
+    Topic(
+        "importance-keys",
+        "Do not change importance_keys in save_and_keep_only",
+        "The default was one list for all calls, to which every call added\n"
+        "ckpt_recency: after a call with keep_recent=True, later calls with\n"
+        "keep_recent=False kept the most recent checkpoint too. A list that\n"
+        "the caller passed was changed as well.",
+        keep_importance_keys,
+    ),
+    Topic(
+        "meta-file-last",
+        "Write the meta file of a checkpoint last",
+        "A folder with a meta file is a checkpoint. The file was written\n"
+        "first, so that a run that was killed while it saved was resumed\n"
+        "from an incomplete checkpoint. It is now written when all other\n"
+        "files are complete, and gets its name when it is complete itself.",
+        write_meta_file_last,
+    ),
+    Topic(
+        "libritts-restoration",
+        "Add a speech restoration recipe for LibriTTS (Miipher-2)",
+        "Parallel adapters on a frozen self-supervised model map features\n"
+        "of degraded speech to those of clean speech; a vocoder synthesises\n"
+        "the waveform. With optional pretraining of the backbone.",
+        add_recipe,
+    ),
+)
+
+
+def lay_in(checkout, topics=TOPICS):
+    """Write the files of topics.
+
+    Arguments
+    ---------
+    checkout : Path
+        Folder of a SpeechBrain repository.
+    topics : tuple of Topic
+        What to write.
+
+    Returns
+    -------
+    list of Path
+        The files and links that were written, relative to the checkout.
+    """
+    return [path for topic in topics for path in topic.write(checkout)]
+
+
+def write_patches(checkout, folder, topics=TOPICS):
+    """Write one patch a topic; each applies to the checkout's latest commit.
+
+    Arguments
+    ---------
+    checkout : Path
+        Folder of a SpeechBrain repository, which is not changed.
+    folder : Path
+        Where to write; created if needed.
+    topics : tuple of Topic
+        One patch each.
+
+    Returns
+    -------
+    list of Path
+        The patches, in the form of ``git format-patch``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    patches = []
+    for topic in topics:
+        with tempfile.TemporaryDirectory() as temporary:
+            clone = Path(temporary, "clone")
+            run("git", "clone", "-q", checkout, clone, cwd=folder)
+            written = lay_in(clone, (topic,))
+            run("git", "add", "--", *written, cwd=clone)
+            message = f"{topic.title}\n\n{topic.reason}\n"
+            run("git", *author(checkout), "commit", "-qm", message, cwd=clone)
+            patch = run("git", "format-patch", "-1", "--stdout", cwd=clone)
+        patches.append(folder / f"{topic.name}.patch")
+        patches[-1].write_text(patch, "utf-8")
+    return patches
+
+
+def author(checkout):
+    """Return options of git: the author that is configured there, or ours."""
+    try:
+        run("git", "config", "user.email", cwd=checkout)
+        return []
+    except ContributionError:
+        name = "user.name=The miipher2 authors"
+        return ["-c", name, "-c", "user.email=miipher2@localhost"]
+
+
+def main(arguments=None):
+    """Parse the command line and write the files or the patches."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "checkout",
+        type=Path,
+        metavar="SPEECHBRAIN_CHECKOUT",
+        help="folder of a clone of SpeechBrain's repository",
+    )
+    parser.add_argument(
+        "--patch",
+        type=Path,
+        metavar="DIR",
+        help="write patches there and leave the checkout as it is",
+    )
+    options = parser.parse_args(arguments)
+    checkout = options.checkout.absolute()
+    try:
+        if not (checkout / "speechbrain" / "core.py").is_file():
+            raise ContributionError(
+                f"{options.checkout}: no speechbrain/core.py there; give the "
+                "folder of a clone of SpeechBrain's repository"
+            )
+        if options.patch is not None:
+            written = write_patches(checkout, options.patch.absolute())
+        else:
+            written = lay_in(checkout)
+    except ContributionError as error:
+        sys.exit(str(error))
+    print(*written, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
