@@ -1,0 +1,120 @@
+"""Evaluate many short clips, whole and with two kills: rate, memory, same rows.
+
+    python benchmarks/evaluate.py FOLDER --clips 5000 --workers 2
+
+FOLDER gets noise with the envelope of speech, 1 s at 16 kHz on three sides, and
+two reports. The metrics are those without packages: the rate is that of reading,
+aligning, journal and processes. Linux only.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from miipher2.errors import UserError, one_line_errors
+
+RATE = 16000
+CONDITIONS = 10
+NOISE = {"input": 0.02, "restored": 0.005, "clean": 0.0}
+
+
+def make(folder, clips):
+    """Write the clips that are not there yet."""
+    seconds = np.arange(RATE) / RATE
+    envelope = np.clip(np.sin(2 * np.pi * 3 * seconds), 0, None)
+    for index in range(clips):
+        rng = np.random.default_rng(index)
+        clean = 0.1 * envelope * rng.standard_normal(RATE) + 1e-4
+        noise = rng.standard_normal(RATE)
+        for side, gain in NOISE.items():
+            name = f"{index % CONDITIONS}/{index:06d}.wav"
+            path = folder / side / name
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(path, clean + gain * noise, RATE)
+
+
+def start(folder, report, workers):
+    """Start ``miipher2 evaluate``."""
+    options = {"restored": "restored", "input": "input", "reference": "clean"}
+    command = [sys.executable, "-m", "miipher2", "evaluate"]
+    command += [f"--{name}={folder / side}" for name, side in options.items()]
+    command += ["--metrics=sisdr,lsd,mcd", f"--workers={workers}", "--quiet"]
+    return subprocess.Popen([*command, f"--output={folder / report}"])
+
+
+def memory(process):
+    """Return the memory of a process in MiB."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    lines = [line for line in status.splitlines() if "VmRSS" in line]
+    return int(lines[0].split()[1]) / 1024 if lines else 0.0
+
+
+def lines(path):
+    """Return the number of lines of a file, 0 if there is none."""
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def watch(process, journal, marks):
+    """Return (files, seconds, MiB) when as many files are done."""
+    found = []
+    for mark in marks:
+        while process.poll() is None:
+            done = lines(journal)
+            if done >= mark:
+                found.append((done, time.monotonic(), memory(process)))
+                break
+            time.sleep(0.1)
+    return found
+
+
+def main():
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="gets clips and reports")
+    parser.add_argument("--clips", type=int, default=5000)
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    folder, clips = arguments.folder, arguments.clips
+    for name in ("whole", "killed"):
+        if (folder / name).exists():
+            raise UserError(f"{folder / name}: exists; give another folder")
+    make(folder, clips)
+    parts = [clips * part // 20 for part in (1, 5, 10, 15, 19)]
+    process = start(folder, "whole", arguments.workers)
+    journal = folder / "whole" / "files.0-of-1.jsonl"
+    found = watch(process, journal, parts)
+    print("| files done | MiB of the main process |\n|---|---|")
+    for done, _, size in found:
+        print(f"| {done} | {size:.0f} |")
+    if process.wait() or len(found) < 2:
+        raise UserError("the evaluation failed, or was too short to watch")
+    (first, began, _), (last, ended, _) = found[0], found[-1]
+    print(f"\n{(last - first) / (ended - began):.0f} files a second")
+    journal = folder / "killed" / "files.0-of-1.jsonl"
+    for mark in (clips // 3, 2 * clips // 3):
+        process = start(folder, "killed", arguments.workers)
+        watch(process, journal, [mark])
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        print(f"killed after {lines(journal)} files")
+    start(folder, "killed", arguments.workers).wait()
+    whole, killed = (
+        (folder / name / "files.csv").read_bytes()
+        for name in ("whole", "killed")
+    )
+    print("the same files.csv" if whole == killed else "ANOTHER files.csv")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()
