@@ -53,54 +53,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "command again to resume",
     )
     parser.add_argument(
-        "--recogniser",
-        metavar="FOLDER_OR_NAME",
-        help="Whisper model of faster-whisper, for the word errors",
-    )
-    parser.add_argument(
-        "--transcripts",
-        metavar="CSV",
-        help="reference texts, with the columns ID (path without suffix, or "
-        "name) and text; default: the recogniser's output for the reference",
-    )
-    parser.add_argument(
-        "--conditions",
-        metavar="CSV",
-        help="groups of the files, with the columns ID and condition; default: "
-        "the top-level folders",
-    )
-    parser.add_argument(
-        "--metrics",
-        metavar="NAME,...",
-        type=_metrics,
-        help="some of dnsmos, pesq, estoi, sisdr, lsd, mcd, speaker, words, "
-        "phonemes; default: all",
-    )
-    parser.add_argument(
         "--parquet",
         action="store_true",
         help="write files.parquet, too",
-    )
-    parser.add_argument(
-        "--workers",
-        type=_count,
-        default=min(8, os.cpu_count() or 1),
-        metavar="N",
-        help="number of processes; default: %(default)s",
-    )
-    parser.add_argument(
-        "--num-shards",
-        type=_count,
-        default=1,
-        metavar="N",
-        help="number of parts of the run, e.g. one for each machine",
-    )
-    parser.add_argument(
-        "--shard-index",
-        type=int,
-        default=0,
-        metavar="I",
-        help="the part to measure, from 0",
     )
     parser.add_argument(
         "--quiet", action="store_true", help="show no progress and no summary"
@@ -113,7 +68,62 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="write keep.csv and reject.csv, manifests for training, by the "
         "thresholds of this file; without one, by those in docs/gate.md",
     )
+    _add_metrics(parser.add_argument_group("metrics"))
+    _add_engine(parser.add_argument_group("engine"))
     parser.set_defaults(run=run)
+
+
+def _add_metrics(group: argparse._ArgumentGroup) -> None:
+    """Add the options of what is measured."""
+    group.add_argument(
+        "--recogniser",
+        metavar="FOLDER_OR_NAME",
+        help="Whisper model of faster-whisper, for the word errors",
+    )
+    group.add_argument(
+        "--transcripts",
+        metavar="CSV",
+        help="reference texts, with the columns ID (path without suffix, or "
+        "name) and text; default: the recogniser's output for the reference",
+    )
+    group.add_argument(
+        "--conditions",
+        metavar="CSV",
+        help="groups of the files, with the columns ID and condition; default: "
+        "the top-level folders",
+    )
+    group.add_argument(
+        "--metrics",
+        metavar="NAME,...",
+        type=_metrics,
+        help="some of dnsmos, pesq, estoi, sisdr, lsd, mcd, speaker, words, "
+        "phonemes; default: all",
+    )
+
+
+def _add_engine(group: argparse._ArgumentGroup) -> None:
+    """Add the options of where it is measured."""
+    group.add_argument(
+        "--workers",
+        type=_count,
+        default=min(8, os.cpu_count() or 1),
+        metavar="N",
+        help="number of processes; default: %(default)s",
+    )
+    group.add_argument(
+        "--num-shards",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="number of parts of the run, e.g. one for each machine",
+    )
+    group.add_argument(
+        "--shard-index",
+        type=int,
+        default=0,
+        metavar="I",
+        help="the part to measure, from 0",
+    )
 
 
 def _count(text: str) -> int:
