@@ -6,6 +6,7 @@ Authors
 
 import argparse
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -158,7 +159,7 @@ def run(arguments: argparse.Namespace) -> int:
     -------
     int
         0 if all restored recordings were measured, 1 if some failed or are
-        missing.
+        missing, 130 after Ctrl-C.
     """
     from miipher2.evaluation.evaluate import evaluate
     from miipher2.evaluation.gate import DEFAULT, Gate
@@ -175,22 +176,28 @@ def run(arguments: argparse.Namespace) -> int:
     gate = None
     if arguments.gate is not None:
         gate = Gate.load(arguments.gate or DEFAULT)
-    report = evaluate(
-        arguments.restored,
-        arguments.output,
-        reference=arguments.reference,
-        source=arguments.input,
-        recogniser=arguments.recogniser,
-        transcripts=arguments.transcripts,
-        conditions=arguments.conditions,
-        metrics=arguments.metrics,
-        workers=arguments.workers,
-        shard=arguments.shard_index,
-        num_shards=arguments.num_shards,
-        parquet=arguments.parquet,
-        quiet=arguments.quiet,
-        gate=gate,
-    )
+    try:
+        report = evaluate(
+            arguments.restored,
+            arguments.output,
+            reference=arguments.reference,
+            source=arguments.input,
+            recogniser=arguments.recogniser,
+            transcripts=arguments.transcripts,
+            conditions=arguments.conditions,
+            metrics=arguments.metrics,
+            workers=arguments.workers,
+            shard=arguments.shard_index,
+            num_shards=arguments.num_shards,
+            parquet=arguments.parquet,
+            quiet=arguments.quiet,
+            gate=gate,
+        )
+    except KeyboardInterrupt:
+        print(
+            "interrupted; run the same command again to resume", file=sys.stderr
+        )
+        return 130
     if report is None:
         print("this shard is done; the last one writes the report")
         return 0

@@ -9,7 +9,7 @@ import argparse
 import pytest
 
 from miipher2.errors import UserError
-from miipher2.evaluation import command
+from miipher2.evaluation import command, evaluate
 
 
 def run(*options):
@@ -44,3 +44,14 @@ def test_output_that_is_a_file_raises(folders, toy_metrics):
     (folders / "report").write_text("")
     with pytest.raises(UserError, match="give a folder"):
         run("--restored", folders / "restored", "--output", folders / "report")
+
+
+def test_ctrl_c_ends_in_one_line(folders, toy_metrics, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, "_score", interrupt)
+    report = folders / "report"
+    assert run("--restored", folders / "restored", "--output", report) == 130
+    printed = capsys.readouterr().err
+    assert printed == "interrupted; run the same command again to resume\n"
