@@ -142,7 +142,7 @@ class Gate:
         Example
         -------
         >>> Gate.load().thresholds["min_dnsmos_gain"]
-        0.0
+        -0.2
         """
         thresholds = load_yaml(path)
         if not isinstance(thresholds, dict):
