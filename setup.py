@@ -46,6 +46,7 @@ setup(
     python_requires=">=3.10,<3.14",
     install_requires=[
         "huggingface_hub>=1.0",
+        "matplotlib>=3.8",
         "numpy>=1.26",
         "pyloudnorm>=0.2",
         "ruamel.yaml>=0.17.28",
@@ -88,6 +89,7 @@ setup(
         # recipes/Spoken
         "spoken": ["kokoro-onnx>=0.4"],
         "tensorboard": ["tensorboard"],
+        "wandb": ["wandb>=0.20"],
         "webdataset": ["webdataset>=0.2.48"],
         "test": [
             "build>=1.2",
@@ -106,9 +108,9 @@ setup(
             "pyarrow>=15",
             "pyroomacoustics>=0.8",
             "ray[data]>=2.60",
-            "matplotlib",
             "swift-f0>=0.3",
             "tensorboard",
+            "wandb>=0.20",
             "webdataset>=0.2.48",
         ],
     },

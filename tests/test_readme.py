@@ -24,19 +24,15 @@ import torch
 from tiny_runs import ROOT
 
 # A command that stands on two pages runs once.
-PAGES = (
-    "README",
-    "docs/training",
-    "docs/parts",
-    "docs/restore",
-    "docs/degrade",
-)
+PAGES = ("README", "docs/training", "docs/parts", "docs/restore")
 PAGE = "\n".join((ROOT / f"{name}.md").read_text("utf-8") for name in PAGES)
 COPIED = ("miipher2", "hparams", "recipes", "examples", "train.py")
 CORPUS = "--data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS"
 
 # (text of a command, what is run instead, why)
 CHANGES = [
+    ("miipher2 train pa", "python train.py hparams/pa.yaml", "the same"),
+    ("miipher2 train vocoder", "python train.py hparams/vocoder.yaml", "same"),
     (" ...", f" {CORPUS}", "the arguments that the text leaves out"),
     ("SPEECH", "examples/speech", "a placeholder"),
     ("NOISE ", "examples/noise ", "a placeholder"),
@@ -71,6 +67,7 @@ SETTINGS = {
 NOT_RUN = {
     "pip": "installs; .ci/run does so in a new environment",
     "pytest": "is what runs this",
+    "tensorboard": "serves until Ctrl-C",
     "torchrun": "several GPUs",
     "--engine ray": "has its own tests, tests/inference/corpus",
     "--num-shards": "several machines; has its own tests",

@@ -8,6 +8,7 @@ from collections import defaultdict
 
 import speechbrain as sb
 
+from miipher2.training.shown_clips import ShownClip, valid_part
 from miipher2.training.step_brain import StepBrain
 
 
@@ -21,13 +22,16 @@ class AdapterBrain(StepBrain):
     ---------
     feature_loss : miipher2.training.losses.FeatureLoss
         Loss between predicted and target features.
+    valid_samples : int
+        Clips to log at every validation.
     **step_brain : dict
         Arguments of ``StepBrain``; its modules: ``cleaner``.
     """
 
-    def __init__(self, *, feature_loss, **step_brain):
+    def __init__(self, *, feature_loss, valid_samples=4, **step_brain):
         super().__init__(**step_brain)
         self.feature_loss = feature_loss
+        self.valid_samples = valid_samples
 
     @property
     def watched_key(self):
@@ -55,7 +59,23 @@ class AdapterBrain(StepBrain):
             unmapped = cleaner.target(noisy.to(self.device), lengths)
             baseline = self.feature_loss(unmapped, target, lengths)
             self.record({**terms, "baseline": baseline["loss"]}, batch)
+            self.show(batch, unmapped, predicted, target)
         return terms["loss"].mean()
+
+    def show(self, batch, unmapped, predicted, target):
+        """Keep the first clips and their features ``(batch, frames, width)``."""
+        rate = self.unwrap(self.modules.cleaner).sample_rate
+        wavs = {"input": batch.noisy.data, "target": batch.clean.data}
+        features = {"input": unmapped, "predicted": predicted, "target": target}
+        for index in range(
+            min(len(batch), self.valid_samples - len(self.shown))
+        ):
+            share = float(batch.noisy.lengths[index])
+            self.shown[batch.id[index]] = ShownClip(
+                valid_part(wavs, index, share),
+                rate,
+                valid_part(features, index, share),
+            )
 
     def stage_stats(self):
         """Return the means of all terms, and ``ratio`` overall and by kind."""

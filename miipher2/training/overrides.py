@@ -81,7 +81,8 @@ def check_overrides(hparams_file, overrides):
     ------
     UserError
         For an unknown key, also inside braces, and for text where the YAML
-        has a number or a truth value. Names the closest key.
+        has a number or a truth value. Names the closest key. Also for a key
+        of an older version that has been replaced.
 
     Example
     -------
@@ -93,6 +94,13 @@ def check_overrides(hparams_file, overrides):
     miipher2.errors.UserError: --batch_size=ten: expected a whole number
     """
     tree = read_yaml(hparams_file)
+    if "tensorboard" in tree:
+        raise UserError(
+            f"{hparams_file}: tensorboard: replaced; remove it, and copy the "
+            "keys logger and loggers and brain's logger from hparams/pa.yaml"
+        )
+    if "tensorboard" in overrides:
+        raise UserError("--tensorboard: replaced by --logger=tensorboard")
     _check_names("--", overrides, tree, hparams_file)
     placeholders = {
         key: ""

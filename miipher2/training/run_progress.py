@@ -4,6 +4,7 @@ Authors
  * The miipher2 authors 2026
 """
 
+import sys
 import time
 
 from speechbrain.utils.logger import get_logger
@@ -12,51 +13,71 @@ from tqdm import tqdm
 logger = get_logger(__name__)
 
 WARN_DAYS = 7  # of a run
+SMALLEST_SHARE = 1e-6  # of the minutes
+LINE_SECONDS = 60.0  # between lines where there is no terminal
 
 
 class RunProgress:
-    """Bar over the optimizer steps of a run, with the time that is left.
+    """Bar over the optimizer steps of a run, with loss and time left.
+
+    With ``minutes``, the bar shows the share of these that is over.
 
     Arguments
     ---------
     step : int
         Optimizer steps that are done.
-    total : int
-        Optimizer steps of the run; None: they are not known.
+    length : miipher2.training.run_length.RunLength
+        When the run ends.
     **bar : dict
         Arguments of ``tqdm``.
 
     Example
     -------
-    >>> progress = RunProgress(2, 4, disable=True)
+    >>> from miipher2.training.run_length import RunLength
+    >>> progress = RunProgress(2, RunLength(4), disable=True)
     >>> progress.update(0.5)
     >>> progress.close()
     """
 
-    def __init__(self, step, total, **bar):
-        self.remaining = None if total is None else total - step
+    def __init__(self, step, length, **bar):
+        self.step = self.start = step
+        self.length = length
+        self.timed = length.minutes is not None
         self.times = []
+        # not in files: a line ten times a second
+        pause = 0.1 if sys.stderr.isatty() else LINE_SECONDS
+        # the mean rate of the run, for the time left to be that of the minutes
+        rate = {"smoothing": 0} if self.timed else {}
         self.bar = tqdm(
-            initial=step, total=total, unit="step", dynamic_ncols=True, **bar
+            initial=step,
+            total=None if self.timed else length.steps,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=pause,
+            **rate,
+            **bar,
         )
 
     def update(self, loss):
         """Add a step; after the second one, warn if the run is slow."""
+        self.step += 1
+        if self.timed:
+            share = max(self.length.share(), SMALLEST_SHARE)
+            steps = self.start + round((self.step - self.start) / share)
+            self.bar.total = min(self.length.steps, steps)
         self.bar.set_postfix(train_loss=float(loss), refresh=False)
         self.bar.update()
-        if self.remaining is None:
-            return
-        self.remaining -= 1
-        if len(self.times) < 2:
+        if not self.timed and len(self.times) < 2:
             self.times.append(time.monotonic())
             if len(self.times) == 2:
                 self._warn_if_slow(self.times[1] - self.times[0])
 
     def _warn_if_slow(self, seconds):
-        days = self.remaining * seconds / 86400
+        remaining = self.length.steps - self.step
+        days = remaining * seconds / 86400
         if days > WARN_DAYS:
             logger.warning(
-                f"{seconds:.2g} s a step: the remaining {self.remaining:,} "
+                f"{seconds:.2g} s a step: the remaining {remaining:,} "
                 f"steps take about {days:,.0f} days; give fewer --max_steps, "
                 "--minutes=..., a smaller model or a GPU"
             )

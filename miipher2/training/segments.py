@@ -5,6 +5,7 @@ Authors
 """
 
 import torch
+from speechbrain.dataio.dataio import length_to_mask
 from torch.nn.functional import pad
 
 
@@ -33,6 +34,31 @@ def segment_starts(cuts, frames, size):
         int(float(cut) * (max(0, int(count) - size) + 1))
         for cut, count in zip(cuts, frames.tolist(), strict=True)
     ]
+
+
+def clip_mask(lengths, wavs):
+    """Return where waveforms are not padding.
+
+    Arguments
+    ---------
+    lengths : torch.Tensor
+        Relative lengths ``(batch,)``.
+    wavs : torch.Tensor
+        ``(batch, time)``.
+
+    Returns
+    -------
+    torch.Tensor
+        Of the same shape and type: 0 beyond the end of a clip, else 1.
+
+    Example
+    -------
+    >>> clip_mask(torch.tensor([0.5, 1.0]), torch.zeros(2, 4))
+    tensor([[1., 1., 0., 0.],
+            [1., 1., 1., 1.]])
+    """
+    time = wavs.shape[1]
+    return length_to_mask((lengths * time).round(), max_len=time).to(wavs)
 
 
 def crop_segments(clips, starts, size, step=1):

@@ -19,13 +19,13 @@ from speechbrain.utils.checkpoints import (
 )
 from speechbrain.utils.distributed import ddp_broadcast, if_main_process
 from speechbrain.utils.logger import get_logger
-from speechbrain.utils.metric_stats import MetricStats
-from speechbrain.utils.train_logger import TensorboardLogger
 
 from miipher2.errors import UserError
 from miipher2.training.loaders import check_counts
+from miipher2.training.loggers import RunLogger
 from miipher2.training.run_length import RunLength
 from miipher2.training.run_progress import RunProgress
+from miipher2.training.statistics import TermMeans, per_clip_stats
 from miipher2.training.stop_signals import StopSignals
 
 logger = get_logger(__name__)
@@ -53,8 +53,8 @@ class StepBrain(sb.Brain):
         Folder for logs and samples.
     train_logger : speechbrain.utils.train_logger.TrainLogger
         Logs the statistics of every validation.
-    tensorboard : bool
-        Whether to log to TensorBoard as well.
+    logger : callable
+        Starts a ``RunLogger``, which logs the same, and clips.
     minutes : float
         If given, the run ends after this time instead, and the schedule is
         compressed into it. Such a run is not reproducible.
@@ -70,7 +70,7 @@ class StepBrain(sb.Brain):
         lr_schedule,
         output_folder,
         train_logger,
-        tensorboard=False,
+        logger=RunLogger,
         minutes=None,
         **brain,
     ):
@@ -82,20 +82,14 @@ class StepBrain(sb.Brain):
         self.valid_interval = valid_interval
         self.validated_step = 0  # optimizer step of the last validation
         self.train_stats = None  # set while a validation is due
+        self.train_terms = TermMeans()
         self.progress = None
         self.signals = StopSignals()
         self.lr_schedule = lr_schedule
         self.output_folder = Path(output_folder)
-        self.loggers = [train_logger]
-        if tensorboard:
-            try:
-                folder = str(self.output_folder / "tensorboard")
-                self.loggers.append(TensorboardLogger(folder))
-            except ImportError:
-                raise UserError(
-                    "--tensorboard: the package tensorboard is not installed; "
-                    "pip install tensorboard"
-                ) from None
+        self.train_logger = train_logger
+        self.logger = logger()
+        self.shown = {}  # clips of the current stage: name -> ShownClip
 
     @property
     def best_key(self):
@@ -150,7 +144,7 @@ class StepBrain(sb.Brain):
         )
         self.progress = RunProgress(
             self.optimizer_step,
-            None if self.length.minutes else self.optimizer_step_limit,
+            self.length,
             disable=self.noprogressbar or not if_main_process(),
             colour=self.tqdm_barcolor["train"] or None,
         )
@@ -234,8 +228,9 @@ class StepBrain(sb.Brain):
         raise SystemExit(128 + number)
 
     def on_stage_start(self, stage, epoch=None):
-        """Reset the statistics."""
+        """Reset the statistics and the clips."""
         self.clip_stats = defaultdict(per_clip_stats)
+        self.shown = {}
 
     def check_loss_isfinite(self, loss):
         """Raise if the loss is not finite, before it reaches the weights.
@@ -243,13 +238,18 @@ class StepBrain(sb.Brain):
         With fp16 and ``--skip_nonfinite_grads``, where such a step is skipped,
         only warn, up to ``--nonfinite_patience`` times between validations.
 
+        Returns
+        -------
+        bool
+            Whether it is finite.
+
         Raises
         ------
         UserError
             Names the step and the clips of the batch.
         """
         if torch.isfinite(loss):
-            return
+            return True
         self.nonfinite_count += 1
         found = (
             f"step {self.optimizer_step + 1}: the loss is {loss.item()}; clips "
@@ -262,6 +262,7 @@ class StepBrain(sb.Brain):
                 "resumes from the checkpoint before it"
             )
         logger.warning(f"{found}; skipped")
+        return False
 
     def on_fit_batch_start(self, batch, should_step):
         """Seed random draws of the models, set the next learning rate."""
@@ -298,7 +299,7 @@ class StepBrain(sb.Brain):
 
     @mark_as_saver
     def _save(self, path):
-        """Save the optimizer steps and the training loss since validation."""
+        """Save the optimizer steps and the training losses since validation."""
         if not if_main_process():
             return
         loss = self.avg_train_loss
@@ -308,6 +309,7 @@ class StepBrain(sb.Brain):
             "optimizer_step": self.optimizer_step,
             "validated_step": self.validated_step,
             "avg_train_loss": float(loss),
+            "train_terms": self.train_terms.state(),
         }
         Path(path).write_text(yaml.dump(state), "utf-8")
 
@@ -318,11 +320,12 @@ class StepBrain(sb.Brain):
         self.optimizer_step = state["optimizer_step"]
         self.avg_train_loss = state["avg_train_loss"]
         self.validated_step = state.get("validated_step", self.optimizer_step)
+        self.train_terms.load(state.get("train_terms", {}))
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Log and, after validation, save a checkpoint."""
         if stage == sb.Stage.TRAIN:
-            self.train_stats = {"loss": stage_loss}
+            self.train_stats = {"loss": stage_loss} | self.train_terms.means()
             return
         stats = self.stage_stats()
         meta = {"step": self.optimizer_step}
@@ -333,8 +336,10 @@ class StepBrain(sb.Brain):
         optimizer = next(iter(self.optimizers_dict.values()))
         meta["lr"] = optimizer.param_groups[0]["lr"]
         self._log(meta, train_stats=self.train_stats, valid_stats=stats)
+        self.logger.log_clips(self.optimizer_step, self.shown)
         self.validated_step = self.optimizer_step
         self.train_stats = None
+        self.train_terms = TermMeans()
         self.checkpointer.save_and_keep_only(
             meta={self.best_key: stats[self.best_key]},
             min_keys=[self.best_key],
@@ -363,18 +368,5 @@ class StepBrain(sb.Brain):
         return getattr(module, "module", module)
 
     def _log(self, stats_meta, **stats):
-        for train_logger in self.loggers:
-            train_logger.log_stats(stats_meta, **stats)
-
-
-def per_clip_stats():
-    """Return a ``MetricStats`` for values that are already computed.
-
-    Example
-    -------
-    >>> stats = per_clip_stats()
-    >>> stats.append(["noise", "reverb"], torch.tensor([1.0, 3.0]))
-    >>> stats.summarize("average"), stats.ids
-    (2.0, ['noise', 'reverb'])
-    """
-    return MetricStats(metric=lambda values: values.to("cpu", torch.float64))
+        self.train_logger.log_stats(stats_meta, **stats)
+        self.logger.log_stats(stats_meta, **stats)

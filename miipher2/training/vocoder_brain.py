@@ -6,22 +6,22 @@ Authors
 
 import speechbrain as sb
 import torch
-from speechbrain.dataio.dataio import length_to_mask
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.logger import get_logger
 from torch.nn.functional import pad
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from miipher2.dataio.audio import write_audio
 from miipher2.dataio.bandwidth import low_pass
-from miipher2.dataio.output_names import portable_name
 from miipher2.inference.features import repeat_last_frame
-from miipher2.training.segments import crop_segments, segment_starts
+from miipher2.training.dataset import SSL_RATE, change_rate
+from miipher2.training.segments import clip_mask, crop_segments, segment_starts
+from miipher2.training.shown_clips import ShownClip, valid_part, write_clips
 from miipher2.training.step_brain import StepBrain
 
 logger = get_logger(__name__)
 
 MIN_SAMPLES = 1024  # the spectral loss needs one window
+SUMS = {"G_loss", "G_gen_loss", "G_adv_loss"}  # of the terms of a loss
 LARGE = 10e6  # parameters of a vocoder that is too slow for a CPU
 
 
@@ -62,7 +62,7 @@ class VocoderBrain(StepBrain):
         If above 0, validate and export an exponential moving average of the
         generator's weights; 0.999 averages about 1,000 steps.
     valid_samples : int
-        Clips to write at every validation.
+        Clips to write, and to log, at every validation.
     **step_brain : dict
         Arguments of ``StepBrain``; its modules: ``cleaner``, ``generator``,
         ``discriminator``.
@@ -174,20 +174,21 @@ class VocoderBrain(StepBrain):
         super().on_fit_start()
 
     def on_stage_start(self, stage, epoch=None):
-        """Reset statistics and samples; log the phase."""
+        """Reset statistics and clips; log the phase."""
         super().on_stage_start(stage, epoch)
-        self.samples = {}
         if stage == sb.Stage.TRAIN:
             logger.info(f"vocoder: features of {self.phase} speech")
 
+    def input_speech(self, batch):
+        """Return the phase's input ``(batch, time)`` and its lengths."""
+        return batch.clean if self.phase == "clean" else batch.noisy
+
     def compute_features(self, batch):
         """Return the phase's features ``(batch, frames, width)``."""
+        encode = self.modules.cleaner
         if self.phase == "clean":
-            wavs, lengths = batch.clean
-            encode = self.unwrap(self.modules.cleaner).target
-        else:
-            wavs, lengths = batch.noisy
-            encode = self.modules.cleaner
+            encode = self.unwrap(encode).target
+        wavs, lengths = self.input_speech(batch)
         features = encode(wavs.to(self.device), lengths.to(self.device))
         # As in restoration: features of padding carry no information.
         hop_length = self.unwrap(self.modules.cleaner).hop_length
@@ -267,10 +268,7 @@ class VocoderBrain(StepBrain):
         size = self.vocoder_frames
         starts = segment_starts(batch.cut, frames, size)
         clips = {**inputs, "target": target}
-        clips["mask"] = length_to_mask(
-            (batch.target.lengths * target.shape[1]).round(),
-            max_len=target.shape[1],
-        ).to(target)
+        clips["mask"] = clip_mask(batch.target.lengths, target)
         segments = {
             name: crop_segments(values, starts, size, steps_per_frame[name])
             for name, values in clips.items()
@@ -279,7 +277,7 @@ class VocoderBrain(StepBrain):
         return segments, target, mask
 
     def compute_objectives(self, predictions, batch, stage):
-        """Return the mel error in validation; collect samples to write."""
+        """Return the mel error in validation; collect clips to show."""
         predicted, target, _ = predictions
         lengths = (batch.target.lengths * batch.target.data.shape[1]).long()
         errors = []
@@ -289,11 +287,20 @@ class VocoderBrain(StepBrain):
                 for wav in (predicted, target)
             ]
             errors.append(self.spectral_loss(*pair))
-            if len(self.samples) < self.valid_samples:
-                self.samples[batch.id[index]] = [wav.cpu() for wav in pair]
+            if len(self.shown) < self.valid_samples:
+                self.show(batch, index, *[wav.cpu() for wav in pair])
         errors = torch.stack(errors)
         self.record({self.best_key: errors}, batch)
         return errors.mean()
+
+    def show(self, batch, index, predicted, target):
+        """Keep a clip for listening: ``(1, time)`` at the output rate."""
+        rate = self.unwrap(self.modules.generator).sample_rate
+        wavs, lengths = self.input_speech(batch)
+        wavs = valid_part({"input": wavs}, index, float(lengths[index]))
+        wavs["input"] = change_rate(wavs["input"], SSL_RATE, rate)
+        wavs |= {"predicted": predicted[0], "target": target[0]}
+        self.shown[batch.id[index]] = ShownClip(wavs, rate)
 
     def fit_batch(self, batch):
         """Update both networks with one batch.
@@ -312,7 +319,8 @@ class VocoderBrain(StepBrain):
             else:
                 losses = self.generator_loss(sb.Stage.TRAIN, predicted, target)
             loss = losses["G_loss"] + own_loss
-            self.check_loss_isfinite(loss + losses.get("D_loss", 0.0))
+            if self.check_loss_isfinite(loss + losses.get("D_loss", 0.0)):
+                self.train_terms.add({**losses, "own_loss": own_loss}, SUMS)
             if "D_loss" in losses:
                 self.backward(
                     losses["D_loss"], "discriminator", retain_graph=True
@@ -327,7 +335,7 @@ class VocoderBrain(StepBrain):
         return loss.detach().cpu()
 
     def adversarial_losses(self, predicted, target):
-        """Return ``G_loss`` and ``D_loss``, computed in float32."""
+        """Return ``D_loss``, ``G_loss`` and its terms, in float32."""
         discriminator = self.modules.discriminator
         with self.training_ctx:
             real_scores, real_features = discriminator(target)
@@ -335,15 +343,15 @@ class VocoderBrain(StepBrain):
         real_scores = [score.float() for score in real_scores]
         fake_scores = [score.float() for score in fake_scores]
         d_loss = self.discriminator_loss(fake_scores, real_scores)["D_loss"]
-        g_loss = self.generator_loss(
+        g_losses = self.generator_loss(
             sb.Stage.TRAIN,
             predicted,
             target,
             fake_scores,
             [[f.float() for f in layer] for layer in fake_features],
             [[f.detach().float() for f in layer] for layer in real_features],
-        )["G_loss"]
-        return {"D_loss": d_loss, "G_loss": g_loss}
+        )
+        return {"D_loss": d_loss, **g_losses}
 
     def backward(self, loss, optimizer, retain_graph=False):
         """Add a loss to the gradients of one optimizer's parameters only.
@@ -373,17 +381,9 @@ class VocoderBrain(StepBrain):
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Write samples after validation; log and save."""
         if stage == sb.Stage.VALID:
-            run_on_main(self.write_samples)
+            folder = f"samples/{self.optimizer_step:07d}"
+            run_on_main(write_clips, [self.output_folder / folder, self.shown])
         super().on_stage_end(stage, stage_loss, epoch)
-
-    def write_samples(self):
-        """Write ``samples/<step>/<clip>_{predicted,target}.wav``."""
-        rate = self.unwrap(self.modules.generator).sample_rate
-        folder = self.output_folder / "samples" / f"{self.optimizer_step:07d}"
-        for name, wavs in self.samples.items():
-            stem = portable_name(name)
-            for wav, side in zip(wavs, ("predicted", "target"), strict=True):
-                write_audio(folder / f"{stem}_{side}.wav", wav, rate)
 
     def on_evaluate_start(self, **keys):
         """Load the checkpoint to export; use its moving average if any."""

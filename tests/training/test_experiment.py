@@ -105,7 +105,8 @@ def test_a_missing_restore_yaml_is_reported(tmp_path):
         ("warmup_steps: ten", "--warmup_steps=ten: expected a whole number"),
         ("lr: fast", "--lr=fast: expected a number"),
         ("lr: True", "--lr=True: expected a number"),
-        ("tensorboard: 3", "--tensorboard=3: expected True or False"),
+        ("skip_prep: 3", "--skip_prep=3: expected True or False"),
+        ("tensorboard: True", "--tensorboard: .* by --logger=tensorboard"),
         (
             "degrade: {clean_shre: 0.1}",
             "--degrade.clean_shre: no such key.*--degrade.clean_share",
@@ -120,6 +121,15 @@ def test_a_missing_restore_yaml_is_reported(tmp_path):
 def test_a_wrong_value_names_its_key(yaml, override, words):
     with pytest.raises(UserError, match=words):
         check_overrides(yaml, parse_overrides(override))
+
+
+def test_a_yaml_with_the_key_tensorboard_says_what_to_do(yaml, tmp_path):
+    old = tmp_path / "old.yaml"
+    text = open(yaml, encoding="utf-8").read()
+    text = text.replace("logger: curves", "tensorboard: False")
+    old.write_text(text, "utf-8")
+    with pytest.raises(UserError, match="old.yaml: tensorboard: replaced"):
+        check_overrides(str(old), {})
 
 
 def test_values_that_fit_are_taken(yaml):

@@ -63,13 +63,11 @@ def test_adapters_learn_and_each_degradation_is_reported(
         batch_size=4,
         adapter_bottleneck=16,
         valid_kinds="[noise, clipping]",
-        tensorboard="True",
     )
     loss = figures(tmp_path, "train loss")
     assert loss[-1] < 0.9 * loss[0]
     for name in ("l1", "l2", "sc", "ratio noise", "ratio clipping"):
         assert len(figures(tmp_path, f"valid {name}")) == 3
-    assert list((tmp_path / "tensorboard").iterdir())
 
 
 def test_vocoder_changes_phase_and_exports_a_model(trained):

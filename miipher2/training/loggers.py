@@ -1,0 +1,223 @@
+"""Loggers of a run beside its text log: TensorBoard, Weights & Biases.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import importlib.util
+import os
+import uuid
+from pathlib import Path
+
+from speechbrain.utils import train_logger
+from speechbrain.utils.distributed import if_main_process, main_process_only
+
+from miipher2.dataio.atomic import write_text
+from miipher2.dataio.hparams import one_line
+from miipher2.errors import UserError
+from miipher2.training.overrides import read_yaml
+
+PACKAGES = {
+    "tensorboard": ("tensorboard", "matplotlib"),
+    "wandb": ("wandb", "matplotlib"),
+}
+
+
+class RunLogger(train_logger.TrainLogger):
+    """Logger of statistics and clips of every validation.
+
+    This base class logs nothing.
+    """
+
+    def log_stats(self, stats_meta, **stats):
+        """Log statistics.
+
+        Arguments
+        ---------
+        stats_meta : dict
+            ``step``, the optimizer step, and others.
+        **stats : dict
+            ``train_stats``, ``valid_stats`` and ``test_stats``, or some.
+        """
+
+    def log_clips(self, step, clips):
+        """Log validation clips.
+
+        Arguments
+        ---------
+        step : int
+            The optimizer step.
+        clips : dict
+            Name -> ``miipher2.training.shown_clips.ShownClip``.
+        """
+
+
+class TensorBoardLogger(train_logger.TensorboardLogger):
+    """SpeechBrain's TensorBoard logger with clips, over optimizer steps.
+
+    Has the methods of ``RunLogger``.
+
+    Arguments
+    ---------
+    save_dir : str
+        Folder for ``tensorboard --logdir``.
+    """
+
+    @main_process_only
+    def log_stats(self, stats_meta, **stats):
+        """See ``RunLogger``."""
+        before = stats_meta["step"] - 1  # SpeechBrain adds 1
+        self.global_step["meta"] = before
+        for name in ("train", "valid", "test"):
+            values = stats.get(f"{name}_stats", {})
+            self.global_step[name] = dict.fromkeys(values, before)
+        super().log_stats(stats_meta, **stats)
+        self.writer.flush()
+
+    @main_process_only
+    def log_clips(self, step, clips):
+        """See ``RunLogger``."""
+        self.global_step["meta"] = step
+        for name, clip in clips.items():
+            for side, wav in clip.wavs.items():
+                wav = wav.clamp(-1, 1)
+                self.log_audio(f"{name}/{side}", wav, clip.sample_rate)
+            tag = f"{name}/picture"
+            self.writer.add_image(tag, clip.picture(), step, dataformats="HWC")
+        self.writer.flush()
+
+
+class WandBLogger(train_logger.WandBLogger):
+    """SpeechBrain's Weights & Biases logger with clips, over optimizer steps.
+
+    Has the methods of ``RunLogger``. A resumed run is continued. wandb's own
+    environment variables work, such as ``WANDB_MODE=offline``.
+
+    Arguments
+    ---------
+    output_folder : str
+        Folder of the run, and its name.
+    """
+
+    def __init__(self, output_folder):
+        run = start_wandb(output_folder) if if_main_process() else None
+        super().__init__(lambda: run)
+
+    @main_process_only
+    def log_clips(self, step, clips):
+        """See ``RunLogger``."""
+        import wandb
+
+        logs = {"step": step}
+        for name, clip in clips.items():
+            logs[f"{name}/picture"] = wandb.Image(clip.picture())
+            for side, wav in clip.wavs.items():
+                logs[f"{name}/{side}"] = wandb.Audio(
+                    wav.numpy(), sample_rate=clip.sample_rate
+                )
+        self.run.log(logs)
+
+
+def start_wandb(output_folder):
+    """Start a run of Weights & Biases, or continue that of the folder.
+
+    Arguments
+    ---------
+    output_folder : str
+        Folder of the run. The run's identity is kept in ``wandb/run_id``, the
+        values of ``hyperparams.yaml`` are its configuration.
+
+    Returns
+    -------
+    wandb.Run
+        The run. Its charts have ``step`` as x axis.
+
+    Raises
+    ------
+    UserError
+        If wandb cannot start, as without an account or a network.
+    """
+    import wandb
+
+    folder = Path(output_folder)
+    identity = folder / "wandb" / "run_id"
+    if not identity.exists():
+        write_text(identity, uuid.uuid4().hex[:12])
+    try:
+        run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "miipher2"),
+            name=os.environ.get("WANDB_NAME", str(output_folder)),
+            dir=str(folder),
+            id=identity.read_text("utf-8"),
+            resume="allow",
+            reinit="finish_previous",
+            config=scalars(folder / "hyperparams.yaml"),
+            allow_val_change=True,
+        )
+    except wandb.errors.Error as error:
+        raise UserError(
+            f"--logger=wandb: cannot start: {one_line(error)}; run wandb "
+            "login, or give WANDB_MODE=offline in the environment"
+        ) from None
+    run.define_metric("step")
+    run.define_metric("*", step_metric="step")
+    return run
+
+
+def scalars(hyperparams):
+    """Return the values of a YAML that are numbers, texts or truth values.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.yaml"
+    >>> _ = path.write_text("lr: 0.1\\nmodel: !new:torch.nn.ReLU\\nseed: 1")
+    >>> scalars(path)
+    {'lr': 0.1, 'seed': 1}
+    """
+    values = {}
+    for key, value in read_yaml(hyperparams).items():
+        for kind in (bool, int, float, str):
+            if isinstance(value, kind):  # or a subclass that keeps the format
+                values[key] = kind(value)
+                break
+    return values
+
+
+def choose_logger(name, **loggers):
+    """Return the logger that ``--logger`` names.
+
+    Arguments
+    ---------
+    name : str
+        The name.
+    **loggers : callable
+        Those that can be named.
+
+    Returns
+    -------
+    callable
+        Starts the logger.
+
+    Raises
+    ------
+    UserError
+        If there is no such logger, or if its package is not installed.
+
+    Example
+    -------
+    >>> choose_logger("mine", curves=None, mine=RunLogger)
+    <class 'miipher2.training.loggers.RunLogger'>
+    >>> choose_logger("yours", curves=None, mine=RunLogger)
+    Traceback (most recent call last):
+    ...
+    miipher2.errors.UserError: --logger=yours: expected curves or mine
+    """
+    if name not in loggers:
+        raise UserError(f"--logger={name}: expected {' or '.join(loggers)}")
+    for package in PACKAGES.get(name, ()):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"--logger={name}: the package {package} is not installed; "
+                f"pip install {package}"
+            )
+    return loggers[name]

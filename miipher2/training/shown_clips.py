@@ -1,0 +1,201 @@
+"""Validation clips to listen to and to look at.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from miipher2.dataio.audio import write_audio
+from miipher2.dataio.output_names import portable_name
+
+WINDOW_SECONDS = 0.04
+RANGE_DB = 80.0  # below the loudest bin
+DEVIATIONS = 3.0  # range of features
+
+
+class ShownClip(NamedTuple):
+    """A validation clip.
+
+    Arguments
+    ---------
+    wavs : dict
+        Side -> waveform ``(time,)`` in [-1, 1]; sides are ``input``,
+        ``predicted`` and ``target``, or some of them.
+    sample_rate : int
+        Their rate in Hz.
+    features : dict
+        Side -> features ``(frames, width)``, for a stage that predicts
+        features. None: the picture shows spectrograms.
+    """
+
+    wavs: dict
+    sample_rate: int
+    features: dict | None = None
+
+    def picture(self):
+        """Draw the sides below each other, on one scale.
+
+        Returns
+        -------
+        numpy.ndarray
+            RGB image ``(height, width, 3)``, uint8.
+        """
+        if self.features is None:
+            maps, limits = spectrograms(self.wavs, self.sample_rate)
+            top, label, unit = self.sample_rate / 2000, "kHz", "dB"
+        else:
+            maps, limits = normalised(self.features)
+            top, label, unit = len(maps["target"]), "feature", "deviations"
+        seconds = len(self.wavs["target"]) / self.sample_rate
+        return draw(maps, limits, (0, seconds, 0, top), label, unit)
+
+
+def spectrograms(wavs, sample_rate):
+    """Return spectrograms in dB.
+
+    Arguments
+    ---------
+    wavs : dict
+        Name -> waveform ``(time,)``.
+    sample_rate : int
+        Rate in Hz.
+
+    Returns
+    -------
+    maps : dict
+        Name -> array ``(bins, frames)``.
+    limits : tuple
+        The lowest value to show and the highest, of all of them.
+    """
+    size = int(WINDOW_SECONDS * sample_rate) // 2 * 2
+    maps = {}
+    for name, wav in wavs.items():
+        spectrum = torch.stft(
+            wav.float(),
+            size,
+            size // 4,
+            window=torch.hann_window(size),
+            return_complex=True,
+            pad_mode="constant",
+        )
+        maps[name] = (20 * spectrum.abs().clamp(min=1e-5).log10()).numpy()
+    highest = max(values.max() for values in maps.values())
+    return maps, (highest - RANGE_DB, highest)
+
+
+def normalised(features):
+    """Return features relative to mean and deviation of the target.
+
+    Every dimension is normalised by itself, as few dimensions of an encoder
+    may be much larger than the others.
+
+    Arguments
+    ---------
+    features : dict
+        Side -> features ``(frames, width)``; one side is ``target``.
+
+    Returns
+    -------
+    maps : dict
+        Side -> array ``(width, frames)``.
+    limits : tuple
+        The lowest value to show and the highest.
+    """
+    mean = features["target"].mean(dim=0)
+    deviation = features["target"].std(dim=0, correction=0).clamp(min=1e-5)
+    maps = {
+        side: ((values - mean) / deviation).T.numpy()
+        for side, values in features.items()
+    }
+    return maps, (-DEVIATIONS, DEVIATIONS)
+
+
+def draw(maps, limits, extent, label, unit):
+    """Draw maps below each other.
+
+    Arguments
+    ---------
+    maps : dict
+        Title -> array ``(height, width)``.
+    limits : tuple
+        The values at the ends of the colour bar.
+    extent : tuple
+        Left, right, bottom and top of the axes; the x axis is in seconds.
+    label, unit : str
+        Of the y axis and of the colour bar.
+
+    Returns
+    -------
+    numpy.ndarray
+        RGB image ``(height, width, 3)``, uint8.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 2.1 * len(maps)), layout="constrained", dpi=90)
+    canvas = FigureCanvasAgg(figure)
+    panels = figure.subplots(len(maps), sharex=True, squeeze=False)[:, 0]
+    for axes, (title, values) in zip(panels, maps.items(), strict=True):
+        image = axes.imshow(
+            values,
+            origin="lower",
+            aspect="auto",
+            extent=extent,
+            vmin=limits[0],
+            vmax=limits[1],
+            cmap="magma",
+        )
+        axes.set_title(title, loc="left", fontsize="medium")
+        axes.set_ylabel(label)
+    panels[-1].set_xlabel("s")
+    figure.colorbar(image, ax=list(panels), label=unit, aspect=40)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def valid_part(sides, index, share):
+    """Return one item of padded batches, on the CPU.
+
+    Arguments
+    ---------
+    sides : dict
+        Side -> ``(batch, time, ...)``.
+    index : int
+        The item.
+    share : float
+        Its length relative to the longest of the batch.
+
+    Returns
+    -------
+    dict
+        Side -> ``(time, ...)`` without padding, float32.
+
+    Example
+    -------
+    >>> valid_part({"input": torch.tensor([[1.0, 2.0], [3.0, 0.0]])}, 1, 0.5)
+    {'input': tensor([3.])}
+    """
+    return {
+        side: batch[index, : round(share * batch.shape[1])].float().cpu()
+        for side, batch in sides.items()
+    }
+
+
+def write_clips(folder, clips):
+    """Write ``<clip>_<side>.wav`` for all sides of all clips.
+
+    Arguments
+    ---------
+    folder : Path
+        Where; it is created if needed.
+    clips : dict
+        Name -> ``ShownClip``.
+    """
+    for name, clip in clips.items():
+        stem = portable_name(name)
+        for side, wav in clip.wavs.items():
+            write_audio(folder / f"{stem}_{side}.wav", wav, clip.sample_rate)

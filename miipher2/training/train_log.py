@@ -1,0 +1,75 @@
+"""Read ``train_log.txt``.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import contextlib
+import math
+import re
+from pathlib import Path
+
+VALUE = re.compile(r"([^:,]+): (\S+?)(?:,|$)")
+
+
+def read_train_log(path):
+    """Read the log that SpeechBrain's ``FileTrainLogger`` wrote.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    dict
+        Name -> (steps, values), two lists. A name starts with ``train``,
+        ``valid`` or ``test``, or is ``lr``. Where a resumed run repeats
+        steps, the later lines count. Values that are not finite and lines
+        that are damaged are left out.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "train_log.txt"
+    >>> _ = path.write_text(
+    ...     "step: 5, lr: 1.0e-03 - train loss: 3.2 - valid l1: 2.0, valid l2: 4\\n"
+    ...     "step: 9 - train loss: 2.9\\n"
+    ...     "step: 8 - train loss: 3.0\\n"
+    ... )
+    >>> curves = read_train_log(path)
+    >>> curves["train loss"]
+    ([5, 8], [3.2, 3.0])
+    >>> list(curves)
+    ['lr', 'train loss', 'valid l1', 'valid l2']
+    """
+    rows, latest = [], -1
+    for line in Path(path).read_text("utf-8", "replace").splitlines():
+        values = _values(line)
+        step = int(values.pop("step", -1))
+        if step < 0 or not values:
+            continue
+        # the test is of the best checkpoint, which may be an earlier step
+        if not any(name.startswith("test ") for name in values):
+            if step <= latest:
+                rows = [row for row in rows if row[0] < step]
+            latest = step
+        rows.append((step, values))
+    curves = {}
+    for step, values in rows:
+        for name, value in values.items():
+            steps, column = curves.setdefault(name, ([], []))
+            steps.append(step)
+            column.append(value)
+    return curves
+
+
+def _values(line):
+    """Return the finite values of a line by name."""
+    values = {}
+    for part in line.split(" - "):
+        for name, text in VALUE.findall(part):
+            with contextlib.suppress(ValueError):
+                value = float(text)
+                if math.isfinite(value):
+                    values[name.strip()] = value
+    return values

@@ -1,0 +1,57 @@
+"""The progress bar of a run.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import io
+
+import pytest
+
+from miipher2.training.run_length import RunLength
+from miipher2.training.run_progress import RunProgress
+
+
+def bar(step, length):
+    return RunProgress(step, length, file=io.StringIO())
+
+
+def test_loss_and_steps_are_shown():
+    progress = bar(10, RunLength(20))
+    for _ in range(5):
+        progress.update(0.25)
+    text = str(progress.bar)
+    assert "15/20" in text and "train_loss=0.25" in text
+    assert text.startswith(" 75%")
+
+
+class Timed(RunLength):
+    """Minutes of which a share is over."""
+
+    over = 0.0
+
+    def share(self):
+        return self.over
+
+
+def test_time_left_follows_the_minutes():
+    """A quarter of the time is over: three times as much is left."""
+    progress = bar(100, Timed(12, minutes=60))
+    progress.update(0.5)  # at a share of 0
+    for step in range(2, 11):
+        progress.length.over = step / 40
+        progress.update(0.5)
+    shown = progress.bar.format_dict
+    left = (shown["total"] - shown["n"]) / (shown["n"] - shown["initial"])
+    assert left == pytest.approx(3)
+    assert progress.bar.smoothing == 0
+    progress.length.over = 1.0
+    progress.update(0.5)
+    assert progress.bar.total == progress.bar.n == 111
+
+
+def test_a_step_limit_ends_a_run_of_minutes_before_its_time():
+    progress = bar(0, Timed(5, minutes=60, step_limit=12))
+    progress.length.over = 0.001
+    progress.update(0.5)
+    assert progress.bar.total == 12
