@@ -33,7 +33,7 @@ def add_parser(subparsers):
     Example
     -------
     >>> parser = argparse.ArgumentParser()
-    >>> add_parser(parser.add_subparsers())
+    >>> _ = add_parser(parser.add_subparsers())
     >>> parser.parse_args(["restore", "a", "b", "out"]).input
     ['a', 'b']
     """
