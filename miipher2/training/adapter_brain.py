@@ -63,7 +63,7 @@ class AdapterBrain(StepBrain):
         return terms["loss"].mean()
 
     def show(self, batch, unmapped, predicted, target):
-        """Keep the first clips and their features ``(batch, frames, width)``."""
+        """Keep the first clips and features ``(batch, frames, width)``."""
         rate = self.unwrap(self.modules.cleaner).sample_rate
         wavs = {"input": batch.noisy.data, "target": batch.clean.data}
         features = {"input": unmapped, "predicted": predicted, "target": target}
