@@ -117,7 +117,7 @@ def _warn_unfinished(path):
 
 
 def write_audio(path, wav, sample_rate):
-    """Write an audio file atomically, with 16 bits where the format has them.
+    """Write an audio file atomically, in the default encoding of its format.
 
     Arguments
     ---------

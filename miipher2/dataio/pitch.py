@@ -1,4 +1,4 @@
-"""Pitch of clean speech, the target of the harmonic vocoder.
+"""Pitch of clean speech, which the harmonic vocoder learns to predict.
 
 Authors
  * The miipher2 authors 2026

@@ -40,7 +40,7 @@ def _resample(quality):
 
 
 def _linear(samples, rate, low_rate):
-    """Interpolate linearly both ways: aliases, images, treble loss."""
+    """Resample down and up linearly; adds aliases and images, loses treble."""
     times = np.arange(len(samples)) / rate
     low_times = np.arange(0, times[-1] + 1 / rate, 1 / low_rate)
     low = np.interp(low_times, times, samples)
@@ -48,7 +48,7 @@ def _linear(samples, rate, low_rate):
 
 
 def _hold(samples, rate, low_rate):
-    """Sample and hold: aliases and images."""
+    """Resample down and up by sample and hold; adds aliases and images."""
     step = np.arange(len(samples)) * low_rate // rate
     return samples[step * rate // low_rate]
 
@@ -67,18 +67,19 @@ class Bandwidth(Degradation):
 
     The filters (Butterworth, Chebyshev type 1 with 1 dB ripple and type 2 with
     60 dB stop-band attenuation, elliptic, Bessel) are causal and delay the
-    signal by a few tenths of a millisecond. The resamplers convert to twice
-    the cut-off and back: ``soxr`` with an anti-aliasing filter, ``soxr_quick``
-    with a cubic interpolator, ``linear`` and ``hold`` without a filter. The
-    last three alias.
+    signal, by up to 1 ms and by more near the cut-off. The resamplers convert
+    to a rate of twice the cut-off and back: ``soxr`` with an anti-aliasing
+    filter, ``soxr_quick`` with a cubic interpolator, ``linear`` and ``hold``
+    without a filter. The last three alias.
 
     Arguments
     ---------
     cutoff_hz : tuple of float
         Lowest and highest cut-off in Hz, log-uniform, capped at 95 % of the
-        Nyquist frequency. The cut-off is half the low sample rate, the -3 dB
-        point (butter), the end of the pass band (cheby1, ellip) or the start
-        of the stop band (cheby2).
+        Nyquist frequency. The cut-off is half the low sample rate
+        (resamplers), the -3 dB point (butter), the end of the pass band
+        (cheby1, ellip), the start of the stop band (cheby2) or, depending on
+        the order, a point 8 to 18 dB down (bessel).
     kinds : tuple of str
         Any of butter, cheby1, cheby2, ellip, bessel, soxr, soxr_quick,
         linear, hold.

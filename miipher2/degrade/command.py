@@ -8,7 +8,7 @@ from pathlib import Path
 
 DEFAULT_CHAIN = Path(__file__).with_name("degrade.yaml")
 DEFAULT_ROOMS = Path(__file__).with_name("rooms.yaml")
-CORPORA = ("noise", "music", "rirs", "speech")  # options
+CORPORA = ("noise", "music", "rirs", "speech")  # each is the name of an option
 
 
 def add_parser(subparsers):

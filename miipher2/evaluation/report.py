@@ -21,7 +21,7 @@ from miipher2.evaluation.scorer import Scorer
 from miipher2.evaluation.scores import Scores, read_rows
 from miipher2.evaluation.statistics import Statistics, statistics
 
-MAX_CONDITIONS = 20  # with a table of intervals each
+MAX_CONDITIONS = 20  # if there are more, only "All files" has intervals
 # What is always shown beside DNSMOS, which rises even where words are lost.
 BESIDE_DNSMOS = {"speaker": "speaker", "wer": "WER %", "per": "PER %"}
 
@@ -34,7 +34,7 @@ def complete_scores(
     Arguments
     ---------
     rows : list of dict
-        Scores of a file by ``SIDE_COLUMN``.
+        One dict of scores per file, with keys ``SIDE_COLUMN``.
     column : str
         The metric's column.
     sides : list of str
@@ -59,7 +59,7 @@ def means(
     Arguments
     ---------
     rows : list of dict
-        Scores of a file by ``SIDE_COLUMN``.
+        One dict of scores per file, with keys ``SIDE_COLUMN``.
     column : str
         The metric's column.
     sides : list of str
@@ -269,7 +269,11 @@ class Report:
         return remarks
 
     def summary(self) -> str:
-        """Return all tables and remarks, as Markdown."""
+        """Return the tables and remarks, as Markdown.
+
+        With more than ``MAX_CONDITIONS`` conditions, their intervals are left
+        out.
+        """
         parts = [self.table()]
         groups = self.scores.groups()
         everything = groups.pop("all")

@@ -25,7 +25,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from miipher2.errors import UserError
 
-# What the user can do about an error
+# The cause of an error, and what the user can do about it
 REASONS = {
     GatedRepoError: (
         "access is granted on request: ask for it on the repository's page, "

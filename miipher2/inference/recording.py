@@ -17,7 +17,7 @@ from miipher2.inference.windows import Channel, Window
 
 RATES = (1000, 384000)  # Hz; a header with another rate is corrupt
 MAX_CHANNELS = 8
-# Shorter recordings are cached between the two passes, others are read twice.
+# Up to this duration, summed over channels, a file is read only once.
 CACHE_SECONDS = 60.0
 
 
@@ -28,8 +28,8 @@ class Stopped(Exception):
 class Recording:
     """A recording, resampled to the model's input rate.
 
-    It is read twice, in blocks: the gain of the model's input is known only
-    after the first pass.
+    It is read in blocks, and twice if it is too long to be cached: the gain of
+    the model's input is known only after the first pass.
 
     Arguments
     ---------

@@ -44,10 +44,11 @@ class Restorer(Pretrained):
     """Restores degraded speech with a trained model.
 
     The features of a frozen speech encoder are cleaned by adapters, and a
-    vocoder synthesises speech from them. The output has the duration and the
-    loudness of the input, to the sample, and is silent where the input is.
+    vocoder synthesises speech from them. The output has the same duration (to
+    the sample) and loudness as the input, and is silent where the input is.
     Long recordings are restored in windows, so memory does not depend on the
-    duration. Where the model detects no speech, the output is faded out.
+    duration. A model with a speech detector attenuates the output by 30 dB where
+    it finds no speech.
 
     Threads may share a Restorer. It cannot be pickled, and a process that was
     forked after torch had used its threads hangs: start processes with

@@ -1,4 +1,4 @@
-"""The keys of an experiment: --help, and checks of overrides.
+"""The keys of an experiment's YAML: help texts, and checks of overrides.
 
 Authors
  * The miipher2 authors 2026
@@ -61,7 +61,7 @@ def resolved_yaml(hparams_file, overrides=None):
     Returns
     -------
     dict
-        Its keys; values that are built have tags.
+        Value by key. An object that would be built keeps its YAML tag.
     """
     with yaml_errors(hparams_file), open(hparams_file, encoding="utf-8") as f:
         return ruamel.yaml.YAML().load(resolve_references(f, overrides))
@@ -80,9 +80,9 @@ def check_overrides(hparams_file, overrides):
     Raises
     ------
     UserError
-        For an unknown key, also inside braces, and for text where the YAML
-        has a number or a truth value. Names the closest key. Also for a key
-        of an older version that has been replaced.
+        For an unknown key, also inside braces; the message names the closest
+        key. For a value of another type than the YAML's. For a key of an
+        older version of this package that has been replaced.
 
     Example
     -------
@@ -165,7 +165,7 @@ def describe_keys(hparams_file):
     Returns
     -------
     str
-        A line per key with its default and its comment.
+        For each key a line with its default, and its comment below.
 
     Example
     -------
