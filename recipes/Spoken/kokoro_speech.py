@@ -51,9 +51,9 @@ class Synthesiser:
 
             self.dnsmos = DNSMOS()
         if checks["recogniser"]:
-            from miipher2.evaluation.recognition import CharacterErrors
+            from miipher2.evaluation.recognition import WordErrors
 
-            self.recogniser = CharacterErrors(checks["recogniser"], {"": ""})
+            self.recogniser = WordErrors(checks["recogniser"], {"": ""})
 
     @classmethod
     def start(cls, *arguments):

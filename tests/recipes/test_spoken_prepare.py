@@ -192,3 +192,17 @@ def test_wrong_voices_and_texts_are_refused(spoken, files, tmp_path):
     (tmp_path / "texts/klingon.txt").write_text("x" * 50)
     with pytest.raises(UserError, match="expected a language of"):
         run(spoken, tmp_path / "a", files)
+
+
+def test_the_metrics_of_the_checks_exist(spoken, files, monkeypatch):
+    from miipher2.evaluation import metrics, recognition
+
+    loaded = []
+    monkeypatch.setattr(metrics, "DNSMOS", lambda: loaded.append("dnsmos"))
+    monkeypatch.setattr(
+        recognition, "WordErrors", lambda *given: loaded.append(given[0])
+    )
+    checks = {"recogniser": "base", "min_ovrl": 2.5, "max_cer": 30.0}
+    synthesiser = sys.modules["kokoro_speech"].Synthesiser
+    synthesiser(files, {}, checks, threads=1)
+    assert loaded == ["dnsmos", "base"]
