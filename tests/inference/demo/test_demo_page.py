@@ -84,7 +84,7 @@ def server(tiny_model, temporary, tmp_path_factory):
     assert all(" 127.0.0.1" in x or "('127.0.0.1'" in x for x in connections)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     """Yield the browser."""
     playwright = pytest.importorskip("playwright.sync_api")
