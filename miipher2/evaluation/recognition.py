@@ -25,8 +25,8 @@ CHECK_LANGUAGE_ABOVE = 50.0
 SURE = 0.8  # probability above which a detected language is believed
 
 
-class Heard(NamedTuple):
-    """What the recogniser has found in a recording.
+class Recognition(NamedTuple):
+    """The output of the recogniser for a recording.
 
     Arguments
     ---------
@@ -123,41 +123,41 @@ class WordErrors(Metric):
         return transcript(self.transcripts or {}, file) or ""
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
-        """Return what was heard in each side, with the transcript if any."""
+        """Return what was recognised on each side, and the transcript if any."""
         truth = transcript(self.transcripts or {}, file)
         found, language = {}, None
         for side in ("clean", "input", "restored"):
             if side in clips:
-                heard = self._recognise(clips[side].wav, language)
-                language = heard.language
-                found[side] = truth, heard
-                if heard.loop:
+                recognised = self._recognise(clips[side].wav, language)
+                language = recognised.language
+                found[side] = truth, recognised
+                if recognised.loop:
                     self.notes.append(f"{side}: the recogniser repeats itself")
         return found
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
         """Return the errors and the loop; NaN without a reference text."""
-        truth, heard = value
+        truth, recognised = value
         if self.transcripts:
             truth = cut_loop(normalise(truth or ""))
         else:
             truth = reference[1].text
-        words = word_errors(truth, heard.text)
+        words = word_errors(truth, recognised.text)
         if words.total > CHECK_LANGUAGE_ABOVE:
-            self._check_language(heard)
-        loop = float(heard.loop) if truth else float("nan")
-        return [*words, *character_errors(truth, heard.text), loop]
+            self._check_language(recognised)
+        loop = float(recognised.loop) if truth else float("nan")
+        return [*words, *character_errors(truth, recognised.text), loop]
 
-    def _check_language(self, heard: Heard) -> None:
+    def _check_language(self, recognised: Recognition) -> None:
         """Note that a recording is in another language than the reference."""
-        language, probability, *_ = self.model.detect_language(heard.wav)
-        if language != heard.language and probability > SURE:
+        language, probability, *_ = self.model.detect_language(recognised.wav)
+        if language != recognised.language and probability > SURE:
             self.notes.append(
                 f"sounds like the language {language}, recognised as "
-                f"{heard.language}"
+                f"{recognised.language}"
             )
 
-    def _recognise(self, wav: np.ndarray, language: str | None) -> Heard:
+    def _recognise(self, wav: np.ndarray, language: str | None) -> Recognition:
         """Recognise a recording; the language is detected if None."""
         segments, info = self.model.transcribe(
             wav,
@@ -170,7 +170,7 @@ class WordErrors(Metric):
             for _, window in groupby(segments, attrgetter("seek"))
         ]
         cut = [cut_loop(window) for window in windows]
-        return Heard(" ".join(cut), cut != windows, info.language, wav)
+        return Recognition(" ".join(cut), cut != windows, info.language, wav)
 
 
 def transcript(transcripts: Mapping[str, str], file: str) -> str | None:

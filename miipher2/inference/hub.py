@@ -87,7 +87,7 @@ def download(name: str) -> Path:
         If there is no such repository, or no copy of it while offline.
     """
     repository, revision = split_revision(name)
-    with _one_line(f"{name}: neither a folder nor a repository on the hub"):
+    with _one_line(f"{name}: neither a folder nor available from the hub"):
         return Path(snapshot_download(repository, revision=revision))
 
 

@@ -54,7 +54,7 @@ def test_a_private_repository_needs_a_login(local_hub, monkeypatch):
         ("user/missing", "no such repository, or a private one"),
         ("user/name@v9", "no such revision"),
         ("user/name@", "expected a revision after @"),
-        ("a/b/c", "neither a folder nor a repository on the hub"),
+        ("a/b/c", "neither a folder nor available from the hub"),
     ],
 )
 def test_wrong_names_give_one_line(local_hub, name, message):
