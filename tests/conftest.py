@@ -6,6 +6,7 @@ Authors
 
 import importlib.util
 import logging
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,6 +26,21 @@ ROOT = Path(__file__).parents[1]
 def one_thread():
     """Use one thread: tests run in parallel, and tiny models gain nothing."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Yield a headless Chromium; tests are skipped without it."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(autouse=True)

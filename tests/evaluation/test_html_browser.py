@@ -4,22 +4,16 @@ Authors
  * The miipher2 authors 2026
 """
 
-import shutil
-
 import pytest
 from example_scores import example
 
 from miipher2.evaluation.html_report import write_html
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FILES = 24  # 20 worst ones, 3 of the random sample, and one that failed
 SECONDS = 2.0
 TIMEOUT = 60  # seconds; machines that run tests may be busy
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +22,6 @@ def report(tmp_path_factory):
     files_csv = example(tmp_path_factory.mktemp("set"), FILES, seconds=SECONDS)
     write_html(files_csv.parent)
     return files_csv.with_name("report.html")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Yield the browser."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ Authors
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +18,6 @@ import pytest
 import soundfile
 from tiny_restorer import voice
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 MAX_SECONDS = 10.0
 SECONDS = 6.0  # more than a window of the tiny model
 TIMEOUT = 60  # seconds; machines that run tests may be busy
@@ -37,10 +35,7 @@ from miipher2.cli import main
 sys.exit(main())
 """
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
@@ -82,18 +77,6 @@ def server(tiny_model, temporary, tmp_path_factory):
     connections = log.read_text().splitlines()
     assert connections
     assert all(" 127.0.0.1" in x or "('127.0.0.1'" in x for x in connections)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Yield the browser."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
