@@ -42,9 +42,10 @@ def _add_degrade(parser):
     parser.add_argument("clean", help="a recording, or a folder of them")
     parser.add_argument(
         "noisy",
-        help="a .wav or .flac file, or a folder, which gets the folder tree "
-        "of the input and a manifest.csv with the parameters of each file; "
-        "existing files are not overwritten",
+        metavar="output",
+        help="a .wav or .flac file; or a folder, in which the degraded files "
+        "have the same relative paths as the inputs, with a manifest.csv of "
+        "the parameters of each file; existing files are not overwritten",
     )
     parser.add_argument(
         "--seed",
@@ -66,8 +67,8 @@ def _add_degrade(parser):
     parser.add_argument(
         "--pairs",
         action="store_true",
-        help="write NOISY/noisy and NOISY/clean with the same file names, as "
-        "recipes/Paired reads them",
+        help="write the degraded files to output/noisy and the clean ones to "
+        "output/clean, with the same names; recipes/Paired reads such folders",
     )
     add_corpora(parser)
     parser.set_defaults(run=_degrade)
@@ -112,8 +113,8 @@ def add_corpora(parser):
             f"--{name}",
             metavar="FOLDER_OR_CSV",
             help=f"{name} to draw from{' (for babble)' * (name == 'speech')}: "
-            "a folder of recordings, or a manifest whose $data_root is its own "
-            "folder",
+            "a folder of recordings, or a manifest, in which $data_root stands "
+            "for the folder of the manifest",
         )
 
 

@@ -49,7 +49,7 @@ class Check:
         raise NotImplementedError
 
     def is_complete(self, scores):
-        """Return whether an earlier ``score`` has measured all of these."""
+        """Return whether the scores have all metrics of this check."""
         raise NotImplementedError
 
     def write(self, folder, rows, writer=""):

@@ -38,7 +38,7 @@ REASONS = {
     LocalEntryNotFoundError: (
         "the hub cannot be reached, and the model is not in the cache"
     ),
-    LocalTokenNotFoundError: "not logged in: run hf auth login",
+    LocalTokenNotFoundError: "no valid access token: run hf auth login",
 }
 
 
@@ -87,7 +87,7 @@ def download(name: str) -> Path:
         If there is no such repository, or no copy of it while offline.
     """
     repository, revision = split_revision(name)
-    with _one_line(f"{name}: neither a folder nor available from the hub"):
+    with _as_user_error(f"{name}: neither a folder nor available from the hub"):
         return Path(snapshot_download(repository, revision=revision))
 
 
@@ -127,7 +127,7 @@ def upload(folder: Path, repository: str) -> str:
         If the hub refuses it or cannot be reached.
     """
     api = HfApi()
-    with _one_line(
+    with _as_user_error(
         f"{folder} is complete, but was not uploaded to {repository}"
     ):
         api.create_repo(repository, exist_ok=True)
@@ -140,12 +140,12 @@ def upload(folder: Path, repository: str) -> str:
 
 
 @contextlib.contextmanager
-def _one_line(what: str) -> Iterator[None]:
+def _as_user_error(message: str) -> Iterator[None]:
     """Raise errors of the hub as a ``UserError`` that begins with a text."""
     try:
         yield
     except (HTTPError, HFValidationError, OSError) as error:
-        raise UserError(f"{what} ({_reason(error)})") from None
+        raise UserError(f"{message} ({_reason(error)})") from None
 
 
 def _reason(error: Exception) -> str:
@@ -159,5 +159,5 @@ def _reason(error: Exception) -> str:
     if status == 401:
         return REASONS[LocalTokenNotFoundError]
     if status == 403:
-        return "your account or token may not write there"
+        return "your account or token has no write access"
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -175,7 +175,7 @@ class Recording:
     def _blocks(self, audio):
         """Yield blocks ``(time, channels)`` at the model's input rate."""
         channels = 1 if self.mono else audio.channels
-        resampled = resampler(audio.rate, self.sample_rate, channels)
+        resample = resampler(audio.rate, self.sample_rate, channels)
         self.frames = 0
         for block in audio.blocks:
             if self.stop.is_set():
@@ -187,9 +187,9 @@ class Recording:
             self.frames += len(block)
             if self.mono:
                 block = block.mean(axis=1, keepdims=True)
-            yield resampled(block)
+            yield resample(block)
         if self.frames:
-            yield resampled(block[:0], last=True)
+            yield resample(block[:0], last=True)
 
     def windows(self, plan, owner):
         """Cut the measured recording into windows.

@@ -152,8 +152,8 @@ class Restorer(Pretrained):
         except pickle.UnpicklingError as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(
-                f"{folder}: contains weights that are not plain tensors, which "
-                f"are not loaded ({reason})"
+                f"{folder}: a file of weights contains objects other than "
+                f"tensors; such files are not loaded ({reason})"
             ) from None
         restorer.identity = model_identity(folder)
         return restorer

@@ -25,11 +25,11 @@ IN_MEMORY = 2**22  # bytes per channel; a longer one is spooled to disk
 # Limit of the gain that restores the input's loudness, 12 dB: an output that is
 # much quieter than its input is the residue of noise, not speech.
 MAX_LOUDNESS_GAIN = 10 ** (12 / 20)
-# The limiter, which a loudness in LUFS may need
-LIMIT = 10 ** (-1.2 / 20)  # peaks come out up to 0.1 dB higher
-MAX_REDUCTION_DB = 12.0  # of the highest peak
-LOUDNESS_PASSES = 5  # at most, to find the gain in front of it
-LOUDNESS_ERROR = 0.1, 0.5  # LU: that ends the search; that is reported
+# Settings of the limiter, which is used if a given loudness needs it
+LIMIT = 10 ** (-1.2 / 20)  # peaks of the output are up to 0.1 dB higher
+MAX_REDUCTION_DB = 12.0  # largest reduction of a peak
+LOUDNESS_PASSES = 5  # at most, to find the gain before the limiter
+LOUDNESS_ERROR = 0.1, 0.5  # LU: ends the search; is reported
 WAV_LIMIT = 2**32 - 2**16  # maximum number of bytes of a plain WAV
 SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 
@@ -252,7 +252,7 @@ def _limited_blocks(channels, gains, loudness, sample_rate):
     note = ""
     if abs(missing) > LOUDNESS_ERROR[1]:
         note = (
-            f"{reached:.1f} LUFS, not {loudness:g}, which would need more than "
+            f"{reached:.1f} LUFS instead of {loudness:g}, which needs more than "
             f"{MAX_REDUCTION_DB:g} dB of limiting"
         )
     return blocks(min(1.0, CEILING / peak)), note

@@ -65,6 +65,6 @@ class SpeechPresence(SavedModule):
             if identity.get(key) != own:
                 raise UserError(
                     f"{path}: fitted to a backbone with {key} "
-                    f"{identity.get(key)}, this one has {key} {own}; fit it "
+                    f"{identity.get(key)}, but the model has {key} {own}; fit it "
                     "again with recipes/Compact/fit_speech_presence.py"
                 )

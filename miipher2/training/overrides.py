@@ -96,8 +96,9 @@ def check_overrides(hparams_file, overrides):
     tree = read_yaml(hparams_file)
     if "tensorboard" in tree:
         raise UserError(
-            f"{hparams_file}: tensorboard: replaced; remove it, and copy the "
-            "keys logger and loggers and brain's logger from hparams/pa.yaml"
+            f"{hparams_file}: the key tensorboard was replaced; remove it, and "
+            "copy from hparams/pa.yaml the keys logger and loggers, and the "
+            "argument logger of brain"
         )
     if "tensorboard" in overrides:
         raise UserError("--tensorboard: replaced by --logger=tensorboard")
@@ -110,7 +111,7 @@ def check_overrides(hparams_file, overrides):
     defaults = resolved_yaml(hparams_file, placeholders)
     for key, value in overrides.items():
         if isinstance(value, dict) and not isinstance(tree[key], dict):
-            raise UserError(f"--{key}: expected one value, found names")
+            raise UserError(f"--{key}: expected one value, found a mapping")
         _check_type(key, value, defaults[key])
 
 
@@ -126,7 +127,11 @@ def _check_names(prefix, overrides, node, path):
     for name, value in overrides.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0.5)
-            hint = f"did you mean {prefix}{near[0]}?" if near else "see there"
+            hint = (
+                f"did you mean {prefix}{near[0]}?"
+                if near
+                else "--help lists the keys"
+            )
             raise UserError(f"{prefix}{name}: no such key in {path}; {hint}")
         if isinstance(value, dict) and isinstance(known[name], dict):
             _check_names(f"{prefix}{name}.", value, known[name], path)
@@ -135,14 +140,14 @@ def _check_names(prefix, overrides, node, path):
 def _check_type(key, value, default):
     if yaml_tag(value) or default is None or value is None:
         return
-    for types, accepted, expected in (
+    for kind, accepted, expected in (
         (bool, bool, "True or False"),
         (int, int, "a whole number"),
         (float, (int, float), "a number"),
     ):
-        if isinstance(default, types):
-            whole = isinstance(value, accepted)
-            if not whole or isinstance(value, bool) != (types is bool):
+        if isinstance(default, kind):
+            valid = isinstance(value, accepted)
+            if not valid or isinstance(value, bool) != (kind is bool):
                 raise UserError(f"--{key}={value}: expected {expected}")
             return
 

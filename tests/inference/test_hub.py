@@ -86,7 +86,7 @@ def test_upload_needs_a_login(local_hub, monkeypatch, tmp_path):
         "README.md": b"# Model"
     }
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(UserError, match="not uploaded .*not logged in"):
+    with pytest.raises(UserError, match="not uploaded .*no valid access token"):
         hub.upload(tmp_path, "user/other")
 
 

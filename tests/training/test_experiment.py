@@ -128,7 +128,7 @@ def test_a_yaml_with_the_key_tensorboard_says_what_to_do(yaml, tmp_path):
     text = open(yaml, encoding="utf-8").read()
     text = text.replace("logger: curves", "tensorboard: False")
     old.write_text(text, "utf-8")
-    with pytest.raises(UserError, match="old.yaml: tensorboard: replaced"):
+    with pytest.raises(UserError, match="old.yaml: the key tensorboard"):
         check_overrides(str(old), {})
 
 

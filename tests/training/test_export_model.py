@@ -147,7 +147,9 @@ def test_a_failed_push_keeps_the_folder(
 ):
     monkeypatch.delenv("HF_TOKEN")
     out = tmp_path / "out"
-    with pytest.raises(UserError, match="is complete, but .*not logged in"):
+    with pytest.raises(
+        UserError, match="is complete, but .*no valid access token"
+    ):
         export_model(results, out, push="me/tiny")
     assert (out / "README.md").exists()
 
