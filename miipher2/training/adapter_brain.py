@@ -5,11 +5,16 @@ Authors
 """
 
 from collections import defaultdict
+from statistics import mean
 
 import speechbrain as sb
 
 from miipher2.training.shown_clips import ShownClip, valid_part
 from miipher2.training.step_brain import StepBrain
+
+# A mean loss of the frozen backbone up to this one is rounding: the clips were
+# not degraded, such as by babble where no other speaker is available.
+ROUNDING = 1e-4
 
 
 class AdapterBrain(StepBrain):
@@ -81,24 +86,21 @@ class AdapterBrain(StepBrain):
         """Return the means of all terms, and ``ratio`` overall and by kind."""
         stats = super().stage_stats()
         stats["ratio"] = self.ratio(stats["loss"], stats.pop("baseline"))
-        loss, baseline = (
-            self.sums_by_kind("loss"),
-            self.sums_by_kind("baseline"),
-        )
+        loss, baseline = map(self.means_by_kind, ("loss", "baseline"))
         if len(loss) > 1:
             for kind in loss:
                 stats[f"ratio {kind}"] = self.ratio(loss[kind], baseline[kind])
         return stats
 
-    def sums_by_kind(self, name):
-        """Return the sum of a statistic over the clips of each kind."""
-        sums = defaultdict(float)
+    def means_by_kind(self, name):
+        """Return the mean of a statistic over the clips of each kind."""
+        values = defaultdict(list)
         stats = self.clip_stats[name]
         for kind, value in zip(stats.ids, stats.scores, strict=True):
-            sums[kind] += float(value)
-        return sums
+            values[kind].append(float(value))
+        return {kind: mean(clips) for kind, clips in values.items()}
 
     @staticmethod
     def ratio(loss, baseline):
         """Return their ratio; NaN if no clip was degraded."""
-        return loss / baseline if baseline > 0 else float("nan")
+        return loss / baseline if baseline > ROUNDING else float("nan")
