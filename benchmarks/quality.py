@@ -2,6 +2,8 @@
 
     python benchmarks/quality.py make --data DATA --output SET
     python benchmarks/quality.py score SET --model MODEL --recogniser WHISPER
+    python benchmarks/quality.py report SET --model MODEL --recogniser WHISPER \
+        --output REPORT
 
 DATA is a folder with a ``manifest.csv`` (path, seconds, speaker, split): clean
 speech below ``speech``, ``speech16`` and ``speech24``, noise below ``noise``
@@ -9,10 +11,12 @@ speech below ``speech``, ``speech16`` and ``speech24``, noise below ``noise``
 split ``valid`` is used, and the clips are from speakers without any recording in
 training. The same data and seed give the same bytes.
 
-``make`` writes ``SET/<condition>/{input,clean}/<clip>.wav`` and ``SET/set.csv``.
-``score`` compares input, RNNoise, restored and clean recordings and checks the
-targets. The output of RNNoise is cached in ``SET/rnnoise``, all scores in
-``SET/scores.json``.
+``make`` writes ``SET/{input,clean}/<condition>/<clip>.wav`` and ``SET/set.csv``;
+the conditions of ``quality_extra`` are in ``SET/extra``. ``score`` compares
+input, RNNoise, restored and clean recordings and checks the targets. The output
+of RNNoise is cached in ``SET/rnnoise``, all scores in ``SET/scores.json``.
+``report`` writes the report of ``miipher2 evaluate`` for one system, without the
+conditions in ``SET/extra``.
 
 Authors
  * The miipher2 authors 2026
@@ -20,7 +24,6 @@ Authors
 
 import argparse
 import math
-import operator
 import resource
 import time
 from collections import defaultdict
@@ -29,10 +32,10 @@ from pathlib import Path
 import torch
 from quality_clips import RATE
 from quality_extra import EXTRA, EXTRA_COLUMNS, extra_scores
-from quality_set import DEGRADED, make
+from quality_set import make
+from quality_targets import check_targets
 from systems import (
     BandLSD,
-    CachedRecogniser,
     ScoreCache,
     rnnoise,
     table,
@@ -43,6 +46,7 @@ from miipher2.dataio.atomic import write_text
 from miipher2.dataio.audio import read_audio, write_audio
 from miipher2.dataio.tables import read_table, write_table
 from miipher2.errors import UserError, one_line_errors
+from miipher2.evaluation.evaluate import evaluate
 from miipher2.evaluation.metrics import load_metrics
 from miipher2.evaluation.report import means
 
@@ -55,32 +59,64 @@ SYSTEMS = {
 # If Whisper repeats itself, one file has an error rate of hundreds of percent and
 # dominates the mean. So the capped mean is shown as well.
 CAPPED = "CER %, at most 100 per file"
-COMPARE = {
-    ">=": operator.ge,
-    ">": operator.gt,
-    "<=": operator.le,
-    "<": operator.lt,
-}
+
+
+def read_set(root):
+    """Return the rows of ``set.csv``."""
+    needed = ("condition", "clip", "seconds", "cutoff_hz")
+    rows = [row for _, row in read_table(root / "set.csv", needed)]
+    if not rows:
+        raise UserError(f"{root / 'set.csv'}: expected at least one row")
+    return rows
+
+
+def clip_path(root, side, row):
+    """Return the recording of a clip on a side."""
+    if row["condition"] in EXTRA:
+        root = root / "extra"
+    return root / side / row["condition"] / f"{row['clip']}.wav"
+
+
+def report(arguments):
+    """Write the report of ``miipher2 evaluate`` for one system."""
+    root, output = Path(arguments.set), Path(arguments.output)
+    rows = [row for row in read_set(root) if row["condition"] not in EXTRA]
+    roots = {"input": root, "rnnoise": root, "restored": output}
+
+    def path(system, row):
+        return clip_path(roots[system], system, row)
+
+    source, restored = root / "input", output / "restored"
+    if arguments.model:
+        restore(arguments.model, rows, path)
+    elif arguments.rnnoise:
+        restored = root / "rnnoise"
+        for row in tqdm(rows, "RNNoise", unit="file", disable=None):
+            denoise(path("input", row), path("rnnoise", row))
+    else:
+        source, restored = None, source
+    found = evaluate(
+        restored,
+        output,
+        reference=root / "clean",
+        source=source,
+        recogniser=arguments.recogniser,
+        workers=arguments.workers,
+    )
+    print(found.table())
 
 
 def score(arguments):
     """Score all systems and write the report."""
     root = Path(arguments.set)
     report = Path(arguments.output or root / "report")
-    needed = ("condition", "clip", "seconds", "cutoff_hz")
-    rows = [row for _, row in read_table(root / "set.csv", needed)]
-    if not rows:
-        raise UserError(f"{root / 'set.csv'}: expected at least one row")
-    folders = {
-        "input": (root, "input"),
-        "rnnoise": (root / "rnnoise", ""),
-        "restored": (Path(arguments.restored or report / "restored"), ""),
-        "clean": (root, "clean"),
-    }
+    rows = read_set(root)
+    restored = Path(arguments.restored or report / "restored")
 
     def path(system, row):
-        folder, side = folders[system]
-        return folder / row["condition"] / side / f"{row['clip']}.wav"
+        if system == "restored":
+            return clip_path(restored, "", row)
+        return clip_path(root, system, row)
 
     speed, absent = {}, set()
     if arguments.model:
@@ -92,9 +128,6 @@ def score(arguments):
     else:
         absent.add("restored")
     metrics, remarks = load_metrics(arguments.recogniser)
-    for metric in metrics:
-        if hasattr(metric, "model"):
-            metric.model = CachedRecogniser(metric.model)
     try:
         for row in tqdm(rows, "RNNoise", unit="file", disable=None):
             denoise(path("input", row), path("rnnoise", row))
@@ -226,98 +259,6 @@ def summarise(rows, column, systems):
     return {**found, **extra}
 
 
-class Differences:
-    """Scores of the restored speech relative to those of other systems.
-
-    A score that is missing is NaN.
-
-    Arguments
-    ---------
-    figures : dict
-        Column -> condition -> system -> mean score.
-    """
-
-    def __init__(self, figures):
-        self.figures = figures
-
-    def value(self, column, condition, system="restored"):
-        """Return the mean score of a system."""
-        scores = self.figures.get(column, {}).get(condition, {})
-        return scores.get(system, math.nan)
-
-    def above(self, column, condition, other):
-        """Return by how much the restored speech exceeds another system."""
-        return self.value(column, condition) - self.value(
-            column, condition, other
-        )
-
-    def extreme(self, pick, column, conditions, other):
-        """Return the ``min`` or ``max`` of ``above``, and its condition."""
-        found = [(self.above(column, c, other), c) for c in conditions]
-        return pick([pair for pair in found if math.isnan(pair[0])] or found)
-
-
-def targets(figures, speed):
-    """Return the targets: name -> (bound, value, condition if any)."""
-    scores = Differences(figures)
-    value, above, extreme = scores.value, scores.above, scores.extreme
-    loud = ("noise", "babble", "reverb", "packet-loss", "mixed")
-    dull = ("noise", "babble", "band-limit", "codec", "mixed")
-    band = value("lsd_above", "band-limit")
-    band /= value("lsd_above", "band-limit", "input") or math.nan
-    louds, dulls = ", ".join(loud), ", ".join(dull)
-    return {
-        "OVRL minus input, mean": (">= 0.45", above("ovrl", "mean", "input")),
-        "OVRL minus RNNoise, mean": ("> 0", above("ovrl", "mean", "rnnoise")),
-        f"OVRL minus input, lowest of {louds}": (
-            "> 0",
-            *extreme(min, "ovrl", loud, "input"),
-        ),
-        f"OVRL minus RNNoise, lowest of {louds}": (
-            "> 0",
-            *extreme(min, "ovrl", loud, "rnnoise"),
-        ),
-        "OVRL minus input, lowest of all": (
-            ">= -0.1",
-            *extreme(min, "ovrl", DEGRADED, "input"),
-        ),
-        "LSD minus input, mean": ("< 0", above("lsd", "mean", "input")),
-        f"LSD minus input, highest of {dulls}": (
-            "< 0",
-            *extreme(max, "lsd", dull, "input"),
-        ),
-        "LSD above the cut-off, relative to the input": ("<= 0.6", band),
-        "speaker similarity, mean": (">= 0.8", value("speaker", "mean")),
-        "CER minus input, mean": ("<= 5", above("cer", "mean", "input")),
-        "CER minus input, at most 100 % per file": (
-            "<= 5",
-            above("cer_capped", "mean", "input"),
-        ),
-        "clean input: PESQ-WB": (">= 2.3", value("pesq_wb", "clean input")),
-        "clean input: speaker similarity": (
-            ">= 0.85",
-            value("speaker", "clean input"),
-        ),
-        "clean input: CER": ("< 5", value("cer", "clean input")),
-        "times real time": (">= 20", speed.get("speed", math.nan)),
-        "seconds to load the model": ("< 3", speed.get("load", math.nan)),
-        "GiB of memory": ("< 1.5", speed.get("memory", math.nan)),
-    }
-
-
-def check_targets(figures, speed):
-    """Format the targets, what was found, and whether they are met."""
-    lines = ["| | target | found | met |", "|---|---|---|---|"]
-    for name, (target, found, *condition) in targets(figures, speed).items():
-        cell, met = "-", "-"
-        if math.isfinite(found):
-            sign, bound = target.split()
-            cell = " ".join([f"{found:.2f}", *(f"({c})" for c in condition)])
-            met = "yes" if COMPARE[sign](found, float(bound)) else "**no**"
-        lines.append(f"| {name} | {target} | {cell} | {met} |")
-    return "\n".join(lines)
-
-
 def main(arguments=None):
     """Parse the command line and run the subcommand."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -354,6 +295,25 @@ def main(arguments=None):
         help="faster-whisper model for the character error rate",
     )
     command.set_defaults(run=score)
+    command = commands.add_parser(
+        "report", help="report of a model, of RNNoise or of the inputs"
+    )
+    command.add_argument("set", metavar="SET", help="made by make")
+    side = command.add_mutually_exclusive_group()
+    side.add_argument(
+        "--model", metavar="FOLDER", help="restores the inputs first"
+    )
+    side.add_argument(
+        "--rnnoise", action="store_true", help="denoises the inputs first"
+    )
+    command.add_argument("--output", metavar="REPORT", required=True)
+    command.add_argument(
+        "--recogniser",
+        metavar="FOLDER_OR_NAME",
+        help="faster-whisper model for the word errors",
+    )
+    command.add_argument("--workers", type=int, default=1, metavar="N")
+    command.set_defaults(run=report)
     arguments = parser.parse_args(arguments)
     arguments.run(arguments)
 

@@ -151,7 +151,7 @@ def save_row(output, condition, file, sides, drawn=None, cutoff_hz=""):
     """Write the recordings of a clip, side -> (wav, rate); return its row."""
     clip = clip_name(file)
     for side, (wav, rate) in sides.items():
-        write_audio(output / condition / side / f"{clip}.wav", wav, rate)
+        write_audio(output / side / condition / f"{clip}.wav", wav, rate)
     clean, rate = sides["clean"]
     return {
         "condition": condition,

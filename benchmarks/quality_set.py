@@ -105,7 +105,7 @@ def make(arguments):
             rows += write_clip(output, clean, file, chains, arguments.seed)
     speakers = {row["speaker"] for row in rows}
     with tempfile.TemporaryDirectory() as folder:
-        rows += make_extra(arguments, output, files, held_out, folder)
+        rows += make_extra(arguments, output / "extra", files, held_out, folder)
     write_table(output / "set.csv", COLUMNS, rows)
     print(
         f"{len(chosen)} clips of {len(speakers)} speakers, "

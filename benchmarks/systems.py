@@ -4,7 +4,6 @@ Authors
  * The miipher2 authors 2026
 """
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -93,31 +92,6 @@ class BandLSD(LSD):
         return [
             log_spectral_distance(value, reference, SAMPLE_RATE, self.cutoff_hz)
         ]
-
-
-class CachedRecogniser:
-    """A Whisper that transcribes the same waveform once.
-
-    The clean recordings are transcribed once per system otherwise.
-
-    Arguments
-    ---------
-    model : faster_whisper.WhisperModel
-        The recogniser.
-    """
-
-    def __init__(self, model):
-        self.model = model
-        self.transcripts = {}
-
-    def transcribe(self, wav, **options):
-        """Transcribe like the model, with the segments as a list."""
-        content = hashlib.sha256(wav.tobytes()).digest()
-        key = content, *sorted(options.items())
-        if key not in self.transcripts:
-            segments, info = self.model.transcribe(wav, **options)
-            self.transcripts[key] = list(segments), info
-        return self.transcripts[key]
 
 
 class ScoreCache:

@@ -6,14 +6,17 @@ Authors
 
 import functools
 import logging
+import math
 from pathlib import Path
 
+import numpy as np
 import soundfile
 import soxr
 import torch
 
 from miipher2.dataio.atomic import atomic_write
-from miipher2.dataio.formats import output_format
+from miipher2.dataio.decoding import open_audio
+from miipher2.dataio.formats import PYAV_SUFFIXES, has_suffix, output_format
 from miipher2.dataio.sound_file import UNFINISHED, SoundFile
 from miipher2.errors import UserError
 
@@ -55,7 +58,8 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
     Arguments
     ---------
     path : str or Path
-        A file in a format that soundfile reads.
+        A file in a format that soundfile reads or, by its suffix, one that
+        PyAV decodes, which cannot be read from the middle.
     sample_rate : int
         Sample rate of the output in Hz.
     start : float
@@ -85,6 +89,20 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
         raise UserError(
             f"{path}: no such file; looked for {Path(path).absolute()}"
         )
+    if has_suffix(path, PYAV_SUFFIXES):
+        samples, rate = _decode(path, start, seconds)
+    else:
+        samples, rate = _read(path, start, seconds)
+    samples = torch.from_numpy(
+        resample(samples.mean(axis=1), rate, sample_rate)
+    )
+    if not torch.isfinite(samples).all():
+        raise UserError(f"{path}: contains samples that are NaN or infinite")
+    return samples.float()
+
+
+def _read(path, start, seconds):
+    """Return a segment ``(time, channels)`` and its rate, with soundfile."""
     try:
         with SoundFile(path) as file:
             if file.unfinished:
@@ -93,6 +111,7 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
             file.seek(min(int(start * rate), file.frames))
             frames = -1 if seconds is None else round(seconds * rate)
             samples = file.read(frames, dtype="float32", always_2d=True)
+            return samples, rate
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read: {error.strerror or error}"
@@ -102,12 +121,21 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
         raise UserError(
             f"{path}: cannot be read as audio ({reason}); repair or remove it"
         ) from None
-    samples = torch.from_numpy(
-        resample(samples.mean(axis=1), rate, sample_rate)
-    )
-    if not torch.isfinite(samples).all():
-        raise UserError(f"{path}: contains samples that are NaN or infinite")
-    return samples.float()
+
+
+def _decode(path, start, seconds):
+    """Return a segment ``(time, channels)`` and its rate, with PyAV."""
+    with open_audio(path) as audio:
+        first = int(start * audio.rate)
+        end = math.inf if seconds is None else first + seconds * audio.rate
+        blocks, length = [np.zeros((0, audio.channels), np.float32)], 0
+        for block in audio.blocks:
+            blocks.append(block)
+            length += len(block)
+            if length >= end:
+                break
+    last = None if seconds is None else round(end)
+    return np.concatenate(blocks)[first:last], audio.rate
 
 
 @functools.cache

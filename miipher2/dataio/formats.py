@@ -8,7 +8,7 @@ from pathlib import Path
 
 from miipher2.errors import UserError
 
-# Corpora for training, degradation and evaluation; all read by soundfile.
+# Corpora for training and degradation; all read by soundfile.
 CORPUS_SUFFIXES = (
     *(".wav", ".wave", ".bwf", ".flac", ".ogg", ".oga", ".opus"),
     *(".mp3", ".mp2", ".mpa", ".aiff", ".aif", ".aifc", ".au", ".snd"),
@@ -27,7 +27,7 @@ PYAV_SUFFIXES = (
     *(".asf", ".wmv", ".ogv", ".rm"),
 )
 
-# Recordings to restore.
+# Recordings to restore and to evaluate.
 RECORDING_SUFFIXES = (*CORPUS_SUFFIXES, *PYAV_SUFFIXES)
 # Audio that neither library reads: encrypted, proprietary, or without header.
 UNREADABLE_SUFFIXES = (

@@ -4,16 +4,18 @@ Authors
  * The miipher2 authors 2026
 """
 
+import hashlib
 import importlib
 import importlib.metadata
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 SAMPLE_RATE = 16000
 NAN = float("nan")
+MAX_KNOWN = 256  # waveforms of which a result is kept
 
 
 class Clip(NamedTuple):
@@ -30,6 +32,37 @@ class Clip(NamedTuple):
 
     wav: np.ndarray
     aligned: np.ndarray | None = None
+
+
+class Remembered:
+    """Results of a function for the last waveforms.
+
+    One clean recording is often the reference of several files.
+
+    Arguments
+    ---------
+    function : callable
+        Its first argument is a waveform ``(time,)``.
+
+    Example
+    -------
+    >>> length = Remembered(lambda wav: print("computed") or len(wav))
+    >>> length(np.ones(3)), length(np.ones(3))
+    computed
+    (3, 3)
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.known: dict[tuple, Any] = {}
+
+    def __call__(self, wav: np.ndarray, *arguments: Hashable) -> Any:
+        key = hashlib.sha256(wav.tobytes()).digest(), *arguments
+        if key not in self.known:
+            if len(self.known) >= MAX_KNOWN:
+                self.known.pop(next(iter(self.known)))
+            self.known[key] = self.function(wav, *arguments)
+        return self.known[key]
 
 
 class Metric:

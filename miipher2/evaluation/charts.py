@@ -4,15 +4,15 @@ Authors
  * The miipher2 authors 2026
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from miipher2.evaluation.group_statistics import GroupStatistics
 from miipher2.evaluation.metrics import METRICS
 from miipher2.evaluation.ranking import change
 from miipher2.evaluation.scores import SIDES, Scores
-from miipher2.evaluation.statistics import Statistics, statistics
 
 BINS = 24
 MAX_POINTS = 2000  # of the scatter plot
@@ -117,18 +117,18 @@ def _shown(name: str) -> Shown:
 
 
 def group_scores(
-    scores: Scores, metrics: Iterable[str], members: np.ndarray
+    statistics: GroupStatistics, group: str, metrics: Iterable[str]
 ) -> list[Json]:
     """Return the statistics of a group of files.
 
     Arguments
     ---------
-    scores : Scores
+    statistics : GroupStatistics
         Of all files.
+    group : str
+        A condition, or ``all``.
     metrics : iterable of str
         Such as ``lsd``.
-    members : numpy.ndarray
-        ``(files,)`` bool: the group.
 
     Returns
     -------
@@ -137,34 +137,19 @@ def group_scores(
         ``median`` by side, and the mean ``change`` from input to restored with
         its 95 % interval ``low`` to ``high``; None if there is no input.
     """
-    keys: list[list[str]] = []
-    columns: list[np.ndarray] = []
+    found = []
     for metric in metrics:
-        sides = scores.sides(metric)
-        values = np.stack([scores[f"{s}_{metric}"][members] for s in sides])
-        values[:, ~np.isfinite(values).all(axis=0)] = np.nan
-        by_side = dict(zip(sides, values, strict=True))
-        if "input" in sides:
-            by_side["change"] = by_side["restored"] - by_side["input"]
-        keys.append(list(by_side))
-        columns += by_side.values()
-    if not columns:
-        return []
-    found = iter(statistics(np.stack(columns, axis=1)))
-    return [_by_side({key: next(found) for key in names}) for names in keys]
-
-
-def _by_side(found: Mapping[str, Statistics]) -> Json:
-    """Return the statistics of a metric, ready for JSON."""
-    change = found.get("change")
-    sides = {s: found[s] for s in SIDES if s in found}
-    nothing: Json = dict.fromkeys(SIDES)
-    return {
-        "files": found["restored"].files,
-        "mean": nothing | {s: of.mean for s, of in sides.items()},
-        "median": nothing | {s: of.median for s, of in sides.items()},
-        "change": change._asdict() if change and change.files else None,
-    }
+        sides = {s: statistics.of(group, metric, s) for s in SIDES}
+        change = statistics.of(group, metric)
+        found.append(
+            {
+                "files": sides["restored"].files,
+                "mean": {side: of.mean for side, of in sides.items()},
+                "median": {side: of.median for side, of in sides.items()},
+                "change": change._asdict() if change.files else None,
+            }
+        )
+    return found
 
 
 def histogram(scores: Scores, metric: str) -> Json | None:

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from miipher2.dataio.audio import read_audio
-from miipher2.dataio.sound_file import SoundFile
+from miipher2.dataio.decoding import open_audio
 from miipher2.dataio.spectrogram import spectrogram, spectrogram_png
 from miipher2.errors import UserError
 
@@ -88,9 +88,9 @@ def _common_rate(paths: Mapping[str, str | Path]) -> int:
     rates = []
     for path in paths.values():
         try:
-            with SoundFile(path) as file:
-                rates.append(file.samplerate)
-        except (OSError, UserError, soundfile.LibsndfileError):
+            with open_audio(path) as audio:
+                rates.append(audio.rate)
+        except UserError:
             continue  # read_audio gives the reason
     return min(MAX_RATE, max(rates, default=MAX_RATE))
 

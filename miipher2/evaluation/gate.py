@@ -9,10 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import soundfile
-
 from miipher2.dataio.audio import read_audio
 from miipher2.dataio.bandwidth import measure_bandwidth
+from miipher2.dataio.decoding import open_audio
 from miipher2.dataio.hparams import load_yaml
 from miipher2.errors import UserError
 from miipher2.evaluation.base import Metric
@@ -235,7 +234,8 @@ class Gate:
             The row.
         """
         if "restored_bandwidth" in self.columns and row.get("seconds"):
-            rate = soundfile.info(path).samplerate
+            with open_audio(path) as audio:
+                rate = audio.rate
             samples = read_audio(path, rate).numpy()
             row = {
                 **row,

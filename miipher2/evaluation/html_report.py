@@ -29,6 +29,7 @@ from miipher2.evaluation.charts import (
     scatter_axis,
 )
 from miipher2.evaluation.excerpts import excerpts
+from miipher2.evaluation.group_statistics import GroupStatistics
 from miipher2.evaluation.ranking import rank
 from miipher2.evaluation.scores import SIDES, Row, Scores, read_rows
 
@@ -40,7 +41,9 @@ MAX_BYTES = 20e6  # of audio as text, so that the page stays below 25 MB
 
 
 def write_html(
-    folder: str | Path, title: str = "Evaluation of restored speech"
+    folder: str | Path,
+    title: str = "Evaluation of restored speech",
+    statistics: GroupStatistics | None = None,
 ) -> None:
     """Write ``report.html``, one file for a browser without network.
 
@@ -54,6 +57,8 @@ def write_html(
         The output of ``miipher2 evaluate``. Gets ``report.html``.
     title : str
         The heading.
+    statistics : GroupStatistics
+        Of ``files.csv``, if they are known.
 
     Raises
     ------
@@ -66,7 +71,10 @@ def write_html(
     """
     output = Path(folder, "report.html")
     remarks = _remarks(Path(folder, "summary.md"))
-    data = Page(Path(folder, "files.csv"), remarks).data()
+    files_csv = Path(folder, "files.csv")
+    if statistics is None:
+        statistics = GroupStatistics(Scores(files_csv))
+    data = Page(files_csv, statistics, remarks).data()
     parts = {
         "title": html.escape(title.encode("utf-8", "replace").decode("utf-8")),
         # "<" in a file name could end the script element.
@@ -110,15 +118,23 @@ class Page:
     ---------
     files_csv : str or Path
         Written by ``miipher2 evaluate``.
+    statistics : GroupStatistics
+        Of its scores.
     remarks : list of str
         Sentences for the end of the page.
     """
 
-    def __init__(self, files_csv: str | Path, remarks: list[str]) -> None:
+    def __init__(
+        self,
+        files_csv: str | Path,
+        statistics: GroupStatistics,
+        remarks: list[str],
+    ) -> None:
         self.remarks = remarks
-        self.scores = Scores(files_csv)
+        self.statistics = statistics
+        self.scores = statistics.scores
         self.metrics = known_metrics(self.scores)
-        self.groups = self.scores.groups()
+        self.groups = statistics.groups
         self.sides = [
             side
             for side in SIDES
@@ -166,7 +182,7 @@ class Page:
                 {
                     "name": name,
                     "files": int(members.sum()),
-                    "scores": group_scores(self.scores, self.metrics, members),
+                    "scores": group_scores(self.statistics, name, self.metrics),
                 }
                 for name, members in self.groups.items()
             ],

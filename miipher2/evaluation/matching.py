@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from miipher2.dataio.audio_files import list_audio
+from miipher2.dataio.formats import RECORDING_SUFFIXES
 from miipher2.dataio.tables import read_table
 from miipher2.errors import UserError
 from miipher2.evaluation.recognition import transcript
@@ -43,7 +44,9 @@ class Folder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.files = [file.path for file in list_audio(path)]
+        self.files = [
+            file.path for file in list_audio(path, suffixes=RECORDING_SUFFIXES)
+        ]
         if not self.files:
             raise UserError(f"{path}: contains no recordings")
         self.by_stem = defaultdict(list)

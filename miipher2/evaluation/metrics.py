@@ -6,9 +6,12 @@ Authors
 
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from miipher2.evaluation.base import NAN, SAMPLE_RATE, Clip, Metric
+import numpy as np
+
+from miipher2.evaluation.base import NAN, SAMPLE_RATE, Clip, Metric, Remembered
 from miipher2.evaluation.compare import (
     log_spectral_distance,
     mel_cepstral_distortion,
@@ -33,15 +36,32 @@ class DNSMOS(Metric):
         "onnxruntime": "onnxruntime",
     }
 
+    def __init__(self) -> None:
+        super().__init__()
+        import onnxruntime
+        from speechmos import dnsmos
+
+        models = Path(dnsmos.__file__).with_name("dnsmos_models")
+        paths = [str(models / n) for n in ("sig_bak_ovr.onnx", "model_v8.onnx")]
+        self.model = dnsmos.DNSMOS(*paths)
+        # By default, each process has as many waiting threads as cores
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.model.onnx_sess, self.model.p808_onnx_sess = (
+            onnxruntime.InferenceSession(path, options) for path in paths
+        )
+        self.ratings = Remembered(self._rate)
+
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
         """Return the samples without alignment."""
         return {side: clip.wav for side, clip in clips.items()}
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
         """Return SIG, BAK, OVRL and P.808."""
-        from speechmos import dnsmos
+        return self.ratings(value)
 
-        found = dnsmos.run(value, SAMPLE_RATE)
+    def _rate(self, wav: np.ndarray) -> list[float]:
+        found = self.model(wav, SAMPLE_RATE, is_personalized_MOS=False)
         return [float(found[f"{name}_mos"]) for name in self.columns]
 
 

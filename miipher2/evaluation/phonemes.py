@@ -8,16 +8,13 @@ Authors
  * The miipher2 authors 2026
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from speechbrain.utils.edit_distance import accumulatable_wer_stats
 
-from miipher2.evaluation.base import NAN, SAMPLE_RATE, Clip, Metric
-
-MAX_KNOWN = 256  # waveforms whose phonemes are kept
+from miipher2.evaluation.base import NAN, SAMPLE_RATE, Clip, Metric, Remembered
 
 
 class PhonemeErrors(Metric):
@@ -41,25 +38,20 @@ class PhonemeErrors(Metric):
         import hama
 
         self.recogniser = hama.ASRModel()
-        self.known: dict[bytes, list[str]] = {}
+        self.phonemes = Remembered(self._recognise)
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
         """Return the phonemes of each side."""
-        return {side: self._recognise(clip.wav) for side, clip in clips.items()}
+        return {side: self.phonemes(clip.wav) for side, clip in clips.items()}
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
         """Return the error rate; NaN if the reference has no phonemes."""
         return [phoneme_error_rate(reference, value)]
 
     def _recognise(self, wav: np.ndarray) -> list[str]:
-        """Recognise a waveform once: a clean side may come several times."""
-        key = hashlib.sha256(wav.tobytes()).digest()
-        if key not in self.known:
-            if len(self.known) >= MAX_KNOWN:
-                self.known.pop(next(iter(self.known)))
-            found = self.recogniser.transcribe_waveform(wav, SAMPLE_RATE)
-            self.known[key] = list(found.phonemes)
-        return self.known[key]
+        """Return the phonemes of a waveform."""
+        found = self.recogniser.transcribe_waveform(wav, SAMPLE_RATE)
+        return list(found.phonemes)
 
 
 def phoneme_error_rate(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miipher2.errors import UserError
-from miipher2.evaluation.base import Clip, Metric
+from miipher2.evaluation.base import Clip, Metric, Remembered
 from miipher2.evaluation.words import (
     character_errors,
     cut_loop,
@@ -36,14 +36,11 @@ class Recognition(NamedTuple):
         Whether there were any.
     language : str
         The language that the recogniser was given or has detected.
-    wav : numpy.ndarray
-        The recording.
     """
 
     text: str
     loop: bool
     language: str
-    wav: np.ndarray
 
 
 class WordErrors(Metric):
@@ -95,6 +92,7 @@ class WordErrors(Metric):
         from faster_whisper import WhisperModel
 
         self.recogniser = recogniser
+        self.recognise = Remembered(self._recognise)
         self.transcripts = transcripts
         if transcripts:
             self.reference_sides = ()
@@ -123,38 +121,38 @@ class WordErrors(Metric):
         return transcript(self.transcripts or {}, file) or ""
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
-        """Return what was recognised on each side, and the transcript if any."""
+        """Return transcript, recognised text and recording of each side."""
         truth = transcript(self.transcripts or {}, file)
         found, language = {}, None
         for side in ("clean", "input", "restored"):
             if side in clips:
-                recognised = self._recognise(clips[side].wav, language)
+                wav = clips[side].wav
+                recognised = self.recognise(wav, language)
                 language = recognised.language
-                found[side] = truth, recognised
+                found[side] = truth, recognised, wav
                 if recognised.loop:
                     self.notes.append(f"{side}: the recogniser repeats itself")
         return found
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
         """Return the errors and the loop; NaN without a reference text."""
-        truth, recognised = value
+        truth, recognised, wav = value
         if self.transcripts:
             truth = cut_loop(normalise(truth or ""))
         else:
             truth = reference[1].text
         words = word_errors(truth, recognised.text)
         if words.total > CHECK_LANGUAGE_ABOVE:
-            self._check_language(recognised)
+            self._check_language(recognised.language, wav)
         loop = float(recognised.loop) if truth else float("nan")
         return [*words, *character_errors(truth, recognised.text), loop]
 
-    def _check_language(self, recognised: Recognition) -> None:
+    def _check_language(self, expected: str, wav: np.ndarray) -> None:
         """Note that a recording is in another language than the reference."""
-        language, probability, *_ = self.model.detect_language(recognised.wav)
-        if language != recognised.language and probability > SURE:
+        language, probability, *_ = self.model.detect_language(wav)
+        if language != expected and probability > SURE:
             self.notes.append(
-                f"sounds like the language {language}, recognised as "
-                f"{recognised.language}"
+                f"sounds like the language {language}, recognised as {expected}"
             )
 
     def _recognise(self, wav: np.ndarray, language: str | None) -> Recognition:
@@ -170,7 +168,7 @@ class WordErrors(Metric):
             for _, window in groupby(segments, attrgetter("seek"))
         ]
         cut = [cut_loop(window) for window in windows]
-        return Recognition(" ".join(cut), cut != windows, info.language, wav)
+        return Recognition(" ".join(cut), cut != windows, info.language)
 
 
 def transcript(transcripts: Mapping[str, str], file: str) -> str | None:

@@ -15,11 +15,12 @@ import numpy as np
 
 from miipher2.dataio.atomic import write_text
 from miipher2.errors import UserError
+from miipher2.evaluation.group_statistics import GroupStatistics
 from miipher2.evaluation.html_report import write_html
 from miipher2.evaluation.matching import list_files
 from miipher2.evaluation.scorer import Scorer
 from miipher2.evaluation.scores import Scores, read_rows
-from miipher2.evaluation.statistics import Statistics, statistics
+from miipher2.evaluation.statistics import Statistics
 
 MAX_CONDITIONS = 20  # if there are more, only "All files" has intervals
 # What is always shown beside DNSMOS, which rises even where words are lost.
@@ -99,6 +100,8 @@ class Report:
     ----------
     scores : Scores
         The numbers of ``files.csv``.
+    statistics : GroupStatistics
+        Their means and intervals.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Report:
         self.folder = Path(folder)
         self.files_csv = self.folder / "files.csv"
         self.scores = Scores(self.files_csv)
+        self.statistics = GroupStatistics(self.scores)
         self.scorer = scorer
         self.given_remarks = list(remarks)
         self.headings = dict(scorer.headings)
@@ -127,26 +131,6 @@ class Report:
         """The number of files that are missing or could not be measured."""
         return sum(s in ("failed", "missing") for s in self.scores.status)
 
-    def complete(self, column: str) -> np.ndarray:
-        """Return the scores of the files that have one for every side.
-
-        Arguments
-        ---------
-        column : str
-            The metric's column.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(files, sides)``; NaN for all sides of the other files.
-        """
-        sides = self.scorer.columns[column]
-        values = np.stack(
-            [self.scores[f"{side}_{column}"] for side in sides], 1
-        )
-        values[~np.isfinite(values).all(axis=1)] = math.nan
-        return values
-
     def table(self) -> str:
         """Return the means of each condition and side as a Markdown table.
 
@@ -155,60 +139,23 @@ class Report:
         """
         lines = [["group", "side", "files"]]
         lines[0] += [self.headings[name] for name in self.headline]
-        values = {
-            name: self.complete(name)
-            for name in self.headline
-            if name not in self.absent
-        }
-        for group, mask in self.scores.groups().items():
+        for group, mask in self.statistics.groups.items():
             for side in self.scorer.sides:
-                line = [group, side, str(int(mask.sum()))]
-                for name in self.headline:
-                    sides = self.scorer.columns.get(name, [])
-                    mean = math.nan
-                    if side in sides:
-                        scores = values[name][mask, sides.index(side)]
-                        scores = scores[np.isfinite(scores)]
-                        mean = scores.mean() if len(scores) else math.nan
-                    line.append(_number(mean))
-                lines.append(line)
+                means = [
+                    self.statistics.of(group, name, side).mean
+                    for name in self.headline
+                ]
+                files = str(int(mask.sum()))
+                lines.append([group, side, files, *map(_number, means)])
         return _markdown_table(lines)
 
-    def statistics(self, mask: np.ndarray) -> dict[tuple[str, str], Statistics]:
-        """Return the statistics of some files.
-
-        Arguments
-        ---------
-        mask : numpy.ndarray
-            bool ``(files,)``.
-
-        Returns
-        -------
-        dict
-            By column and side. The side ``difference`` is restored minus
-            input, file by file.
-        """
-        keys, columns = [], []
-        for name, sides in self.scorer.columns.items():
-            values = self.complete(name)[mask]
-            keys += [(name, side) for side in sides]
-            columns += list(values.T)
-            if "input" in sides and "restored" in sides:
-                keys.append((name, "difference"))
-                first, second = map(sides.index, ("restored", "input"))
-                columns.append(values[:, first] - values[:, second])
-        if not keys:
-            return {}
-        found = statistics(np.stack(columns, axis=1))
-        return dict(zip(keys, found, strict=True))
-
-    def intervals(self, mask: np.ndarray) -> str:
+    def intervals(self, group: str) -> str:
         """Return the statistics of some files as a Markdown table.
 
         Arguments
         ---------
-        mask : numpy.ndarray
-            bool ``(files,)``.
+        group : str
+            Their condition, or ``all``.
 
         Returns
         -------
@@ -218,18 +165,17 @@ class Report:
         interval = "95 % interval"
         lines = [["metric", "side", "files", "mean", interval, "median"]]
         lines[0] += ["minus input", interval]
-        found = self.statistics(mask)
-        for (name, side), of in found.items():
-            if side == "difference":
-                continue
-            line = [self.headings[name], side, str(of.files), _number(of.mean)]
-            line += [_interval(of), _number(of.median)]
-            change = found.get((name, "difference"))
-            if change is not None and change.files and side == "restored":
-                line += [f"{change.mean:+.2f}", _interval(change)]
-            else:
-                line += ["-", "-"]
-            lines.append(line)
+        for name, sides in self.scorer.columns.items():
+            change = self.statistics.of(group, name)
+            for side in sides:
+                of = self.statistics.of(group, name, side)
+                line = [self.headings[name], side, str(of.files)]
+                line += [_number(of.mean), _interval(of), _number(of.median)]
+                if change.files and side == "restored":
+                    line += [f"{change.mean:+.2f}", _interval(change)]
+                else:
+                    line += ["-", "-"]
+                lines.append(line)
         return _markdown_table(lines)
 
     def remarks(self) -> list[str]:
@@ -240,7 +186,7 @@ class Report:
         ]
         for metric in self.scorer.references:
             [name, *_] = metric.headline or metric.columns
-            count = int(np.isfinite(self.complete(name)).all(axis=1).sum())
+            count = self.statistics.of("all", name, "restored").files
             if count < len(self.scores):
                 remarks.append(
                     f"{metric.names()}: over {count} of {len(self.scores)} "
@@ -275,12 +221,11 @@ class Report:
         out.
         """
         parts = [self.table()]
-        groups = self.scores.groups()
-        everything = groups.pop("all")
+        *conditions, everything = self.statistics.groups
         parts += ["## All files", self.intervals(everything)]
-        if len(groups) <= MAX_CONDITIONS:
-            for group, mask in groups.items():
-                parts += [f"## {group}", self.intervals(mask)]
+        if len(conditions) <= MAX_CONDITIONS:
+            for condition in conditions:
+                parts += [f"## {condition}", self.intervals(condition)]
         remarks = self.remarks()
         remarks.append(
             "The intervals are of the mean, from 1000 bootstrap samples of the "
@@ -304,7 +249,7 @@ class Report:
             raise UserError(
                 f"{self.folder}: cannot be written: {error}"
             ) from None
-        write_html(self.folder)
+        write_html(self.folder, statistics=self.statistics)
 
 
 def _number(value: float) -> str:

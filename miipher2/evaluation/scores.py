@@ -298,6 +298,31 @@ class Scores:
         """
         return [side for side in SIDES if f"{side}_{metric}" in self.columns]
 
+    def metrics(self) -> list[str]:
+        """Return the metrics of all sides, such as ``lsd``."""
+        names = (column.partition("_") for column in self.columns)
+        found = (name for side, _, name in names if side in SIDES)
+        return list(dict.fromkeys(found))
+
+    def complete(self, metric: str) -> dict[str, np.ndarray]:
+        """Return the scores of the files that have one for every side.
+
+        Arguments
+        ---------
+        metric : str
+            Such as ``lsd``.
+
+        Returns
+        -------
+        dict
+            ``(files,)`` by side; NaN on all sides for the other files.
+        """
+        found = {s: self[f"{s}_{metric}"].copy() for s in self.sides(metric)}
+        known = [np.isfinite(values) for values in found.values()]
+        for values in found.values():
+            values[~np.all(known, axis=0)] = math.nan
+        return found
+
     def groups(self) -> dict[str, np.ndarray]:
         """Return which files belong to each condition.
 

@@ -67,7 +67,7 @@ def test_wide_clips_keep_their_band(data, tmp_path):
     rates = {}
     for row in rows:
         for side in ("input", "clean"):
-            path = tmp_path / row["condition"] / side / f"{row['clip']}.wav"
+            path = tmp_path / side / row["condition"] / f"{row['clip']}.wav"
             wav, rate = soundfile.read(path)
             assert len(wav) / rate == pytest.approx(float(row["seconds"]))
             rates[row["condition"], side] = rate
@@ -77,9 +77,9 @@ def test_wide_clips_keep_their_band(data, tmp_path):
         ("upper-band", "input"): 16000,
         ("upper-band", "clean"): 24000,
     }
-    clean = tmp_path / "upper-band/clean/a_1.wav"
+    clean = tmp_path / "clean/upper-band/a_1.wav"
     scores = quality_extra.upper_band(
-        tmp_path / "upper-band/input/a_1.wav", clean
+        tmp_path / "input/upper-band/a_1.wav", clean
     )
     assert scores["upper_level"] < -20
     assert scores["upper_lsd"] > 10
@@ -109,7 +109,7 @@ def test_clips_without_speech_have_every_kind_and_level(data, tmp_path):
     levels = []
     for row in rows:
         wav, rate = soundfile.read(
-            tmp_path / "no-speech/input" / f"{row['clip']}.wav"
+            tmp_path / "input/no-speech" / f"{row['clip']}.wav"
         )
         assert rate == 16000 and len(wav) == 5 * rate
         levels.append(10 * numpy.log10(numpy.mean(wav**2)))

@@ -9,10 +9,12 @@ import csv
 import numpy
 import pytest
 import soundfile
-from toy_metrics import RATE, speech, write
+from toy_metrics import RATE, speech, write, write_m4a
 
+from miipher2.dataio.audio import read_audio
 from miipher2.errors import UserError
 from miipher2.evaluation import evaluate
+from miipher2.evaluation.excerpts import excerpts
 from miipher2.evaluation.matching import Folder, read_texts
 from miipher2.evaluation.recognition import transcript
 
@@ -169,7 +171,7 @@ def test_unusable_files_are_noted_and_not_averaged(folders, toy_metrics):
     }
     assert report.failed == 4
     for column in report.scorer.columns:
-        complete = numpy.isfinite(report.complete(column)).all(axis=1)
+        complete = numpy.isfinite(report.scores.complete(column)["restored"])
         assert complete.sum() == 4
     summary = report.summary()
     assert "1 without restored: gone.wav" in summary
@@ -201,3 +203,33 @@ def test_files_beside_folders_are_not_grouped(folders, toy_metrics):
     write(folders / "restored/c.wav", speech())
     report = evaluate.evaluate(folders / "restored", folders / "report")
     assert list(report.scores.groups()) == ["all"]
+
+
+def test_formats_that_only_pyav_reads(tmp_path, toy_metrics):
+    """The inputs of restore may be those of phones and videos."""
+    wav = speech(seconds=1.5)
+    write_m4a(tmp_path / "input/a.m4a", wav)
+    write(tmp_path / "restored/a.wav", wav)
+    write_m4a(tmp_path / "restored/b.m4a", wav)
+    write(tmp_path / "input/b.wav", wav)
+    report = evaluate.evaluate(
+        tmp_path / "restored", tmp_path / "report", source=tmp_path / "input"
+    )
+    found = rows_of(report)
+    assert [row["status"] for row in found.values()] == ["done", "done"]
+    peak = abs(wav).max()
+    for row, side in ((found["a.wav"], "input"), (found["b.m4a"], "restored")):
+        assert float(row[f"{side}_peak"]) == pytest.approx(peak, rel=0.2)
+    shown = excerpts({"input": tmp_path / "input/a.m4a"})
+    assert "audio" in shown["sides"]["input"]
+
+
+def test_a_segment_of_a_format_that_only_pyav_reads(tmp_path):
+    wav = 0.1 * numpy.sin(numpy.arange(3 * RATE))
+    wav[: 2 * RATE] = 0
+    write_m4a(tmp_path / "a.m4a", wav)
+    found = read_audio(tmp_path / "a.m4a", RATE, start=1.5, seconds=1.0)
+    assert len(found) == RATE
+    assert abs(found[: RATE // 4]).max() < 0.02
+    assert abs(found[-RATE // 4 :]).max() > 0.08
+    assert len(read_audio(tmp_path / "a.m4a", RATE, start=9.0)) == 0

@@ -11,7 +11,7 @@ import numpy
 import pytest
 
 from miipher2.errors import UserError
-from miipher2.evaluation.base import Clip
+from miipher2.evaluation.base import Clip, Remembered
 from miipher2.evaluation.recognition import WordErrors
 from miipher2.evaluation.words import cut_loop, word_errors
 
@@ -56,6 +56,7 @@ def metric(monkeypatch):
         metric = WordErrors.__new__(WordErrors)
         metric.recogniser, metric.model = "fake", FakeWhisper()
         metric.transcripts = transcripts
+        metric.recognise = Remembered(metric._recognise)
         metric.reference_sides = () if transcripts else ("clean", "input")
         return metric
 
@@ -102,6 +103,22 @@ def test_a_loop_is_counted_once_and_noted(metric):
     assert metric.notes == ["restored: the recogniser repeats itself"]
     metric.measure("b.wav", clips(restored=1, clean=3), "clean")
     assert metric.notes == []
+
+
+def test_a_clean_recording_of_several_files_is_recognised_once(metric):
+    metric = metric()
+    recognised = []
+    function = metric.recognise.function
+
+    def recognise(wav, language):
+        recognised.append(len(wav))
+        return function(wav, language)
+
+    metric.recognise = Remembered(recognise)
+    for name, length in (("a", 1), ("b", 5)):
+        sides = clips(restored=length, clean=3)
+        assert metric.measure(f"{name}.wav", sides, "clean")
+    assert recognised == [3, 1, 5]
 
 
 def test_a_reference_of_another_language_is_noted(metric):

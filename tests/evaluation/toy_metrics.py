@@ -7,6 +7,7 @@ Authors
 import os
 
 import numpy
+import pytest
 import soundfile
 
 from miipher2.evaluation.base import Metric
@@ -28,6 +29,20 @@ def write(path, wav, rate=RATE):
     """Write 16-bit audio; create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, wav, rate, subtype="PCM_16")
+
+
+def write_m4a(path, wav, rate=RATE):
+    """Write AAC with PyAV, as phones do; create its folder."""
+    av = pytest.importorskip("av")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=rate, layout="mono")
+        for start in range(0, len(wav), 1024):
+            block = wav[None, start : start + 1024].astype("float32")
+            frame = av.AudioFrame.from_ndarray(block, "fltp", "mono")
+            frame.rate, frame.pts = rate, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 class Peak(Metric):

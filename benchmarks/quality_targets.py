@@ -1,0 +1,109 @@
+"""The targets that ``benchmarks/quality.py`` checks.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import math
+import operator
+
+from quality_set import DEGRADED
+
+COMPARE = {
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+}
+
+
+class Differences:
+    """Scores of the restored speech relative to those of other systems.
+
+    A score that is missing is NaN.
+
+    Arguments
+    ---------
+    figures : dict
+        Column -> condition -> system -> mean score.
+    """
+
+    def __init__(self, figures):
+        self.figures = figures
+
+    def value(self, column, condition, system="restored"):
+        """Return the mean score of a system."""
+        scores = self.figures.get(column, {}).get(condition, {})
+        return scores.get(system, math.nan)
+
+    def above(self, column, condition, other):
+        """Return by how much the restored speech exceeds another system."""
+        return self.value(column, condition) - self.value(
+            column, condition, other
+        )
+
+    def extreme(self, pick, column, conditions, other):
+        """Return the ``min`` or ``max`` of ``above``, and its condition."""
+        found = [(self.above(column, c, other), c) for c in conditions]
+        return pick([pair for pair in found if math.isnan(pair[0])] or found)
+
+
+def targets(figures, speed):
+    """Return the targets: name -> (bound, value, condition if any)."""
+    scores = Differences(figures)
+    value, above, extreme = scores.value, scores.above, scores.extreme
+    loud = ("noise", "babble", "reverb", "packet-loss", "mixed")
+    dull = ("noise", "babble", "band-limit", "codec", "mixed")
+    band = value("lsd_above", "band-limit")
+    band /= value("lsd_above", "band-limit", "input") or math.nan
+    louds, dulls = ", ".join(loud), ", ".join(dull)
+    return {
+        "OVRL minus input, mean": (">= 0.45", above("ovrl", "mean", "input")),
+        "OVRL minus RNNoise, mean": ("> 0", above("ovrl", "mean", "rnnoise")),
+        f"OVRL minus input, lowest of {louds}": (
+            "> 0",
+            *extreme(min, "ovrl", loud, "input"),
+        ),
+        f"OVRL minus RNNoise, lowest of {louds}": (
+            "> 0",
+            *extreme(min, "ovrl", loud, "rnnoise"),
+        ),
+        "OVRL minus input, lowest of all": (
+            ">= -0.1",
+            *extreme(min, "ovrl", DEGRADED, "input"),
+        ),
+        "LSD minus input, mean": ("< 0", above("lsd", "mean", "input")),
+        f"LSD minus input, highest of {dulls}": (
+            "< 0",
+            *extreme(max, "lsd", dull, "input"),
+        ),
+        "LSD above the cut-off, relative to the input": ("<= 0.6", band),
+        "speaker similarity, mean": (">= 0.8", value("speaker", "mean")),
+        "CER minus input, mean": ("<= 5", above("cer", "mean", "input")),
+        "CER minus input, at most 100 % per file": (
+            "<= 5",
+            above("cer_capped", "mean", "input"),
+        ),
+        "clean input: PESQ-WB": (">= 2.3", value("pesq_wb", "clean input")),
+        "clean input: speaker similarity": (
+            ">= 0.85",
+            value("speaker", "clean input"),
+        ),
+        "clean input: CER": ("< 5", value("cer", "clean input")),
+        "times real time": (">= 20", speed.get("speed", math.nan)),
+        "seconds to load the model": ("< 3", speed.get("load", math.nan)),
+        "GiB of memory": ("< 1.5", speed.get("memory", math.nan)),
+    }
+
+
+def check_targets(figures, speed):
+    """Format the targets, what was found, and whether they are met."""
+    lines = ["| | target | found | met |", "|---|---|---|---|"]
+    for name, (target, found, *condition) in targets(figures, speed).items():
+        cell, met = "-", "-"
+        if math.isfinite(found):
+            sign, bound = target.split()
+            cell = " ".join([f"{found:.2f}", *(f"({c})" for c in condition)])
+            met = "yes" if COMPARE[sign](found, float(bound)) else "**no**"
+        lines.append(f"| {name} | {target} | {cell} | {met} |")
+    return "\n".join(lines)
