@@ -153,9 +153,7 @@ def conditions(data, held_out, speaker, folder):
     listed = sources(data, held_out, speaker, folder)
     codec = Codec(LOW_RATES, RATE)
     if len(codec.codecs) < len(LOW_RATES):
-        raise UserError(
-            "codecs are missing: pip install -e '.[codecs]' in the clone"
-        )
+        raise UserError("codecs are missing: pip install 'av<19'")
     steps = {
         "noise": Noise(listed["noise"], snr_db=(0.0, 15.0)),
         "babble": Babble(listed["speech"], None, (0.0, 15.0), voices=(6, 9)),

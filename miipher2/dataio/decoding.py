@@ -172,7 +172,7 @@ def _open_pyav(path):
         import av
     except ImportError:
         raise UserError(
-            f"{path}: this format needs PyAV: pip install -e '.[codecs]' in the clone"
+            f"{path}: this format needs PyAV: pip install 'av<19'"
         ) from None
     try:
         with (

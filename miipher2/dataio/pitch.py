@@ -109,7 +109,7 @@ class PitchTracks:
             except ImportError:
                 raise UserError(
                     "training a harmonic vocoder needs the package swift-f0: "
-                    "pip install -e '.[pitch]' in the clone"
+                    "pip install swift-f0"
                 ) from None
             self.detector = SwiftF0(threads=1)
         found = self.detector.detect(

@@ -249,7 +249,7 @@ class Codec(Degradation):
     """Encode and decode with a random codec at one of its bit rates.
 
     MP3, Vorbis, GSM 06.10, A-law and mu-law use soundfile. AAC, AMR-NB and
-    G.722 use PyAV (``pip install -e ".[codecs]"``); they are left out and
+    G.722 use PyAV (``pip install 'av<19'``); they are left out and
     logged if it is not installed. Opus uses PyAV, or soundfile without it.
 
     Arguments
@@ -287,7 +287,7 @@ class Codec(Degradation):
         if absent:
             note = (
                 f"{', '.join(absent)}: these codecs need PyAV; "
-                "pip install -e '.[codecs]' in the clone"
+                "pip install 'av<19'"
             )
             if len(absent) == len(codecs):
                 raise UserError(note)

@@ -96,7 +96,7 @@ class Rooms:
         except ImportError:
             raise UserError(
                 "simulating rooms needs pyroomacoustics; run "
-                "pip install -e '.[rooms]' in the clone"
+                "pip install pyroomacoustics"
             ) from None
         self.acoustics = pyroomacoustics
         self.size_m = np.array(size_m)

@@ -79,7 +79,6 @@ class Metric:
     - ``headline``: the columns of the summary's first table; empty: all.
     - ``meaning``: one line that explains the scores.
     - ``packages``: pip's name of each package by the module to import.
-    - ``install``: the command that installs them.
     - ``reference_sides``: sides that can serve as the reference, the preferred
       one first; empty for metrics without a reference.
 
@@ -93,7 +92,6 @@ class Metric:
     headline: tuple[str, ...] = ()
     meaning = ""
     packages: Mapping[str, str] = {}
-    install = "pip install -e '.[metrics]'"
     reference_sides: tuple[str, ...] = ()
 
     def __init__(self) -> None:
@@ -107,6 +105,11 @@ class Metric:
     def names(cls) -> str:
         """Return the headings of the headline columns."""
         return ", ".join(cls.columns[n] for n in cls.headline or cls.columns)
+
+    @classmethod
+    def install(cls) -> str:
+        """Return the command that installs the packages."""
+        return f"pip install {' '.join(cls.packages.values())}"
 
     def versions(self) -> list[str]:
         """Return the names and versions of the packages."""

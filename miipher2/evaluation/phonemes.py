@@ -30,7 +30,6 @@ class PhonemeErrors(Metric):
         "lower is better"
     )
     packages = {"hama": "hama"}
-    install = "pip install --no-deps hama"
     reference_sides = ("clean", "input")
 
     def __init__(self) -> None:

@@ -208,8 +208,7 @@ def import_pyarrow(path: Path):
         import pyarrow.parquet
     except ImportError:
         raise UserError(
-            f"{path}: Parquet needs pyarrow: pip install -e '.[parquet]' in "
-            "the clone"
+            f"{path}: Parquet needs pyarrow: pip install pyarrow"
         ) from None
     return pyarrow
 

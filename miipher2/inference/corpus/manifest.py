@@ -106,7 +106,7 @@ def _import_pyarrow(path):
         import pyarrow.parquet
     except ImportError:
         raise UserError(
-            f"{path}: Parquet needs pyarrow: pip install -e '.[parquet]' in the clone"
+            f"{path}: Parquet needs pyarrow: pip install pyarrow"
         ) from None
     return pyarrow
 

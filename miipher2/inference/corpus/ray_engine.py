@@ -124,7 +124,7 @@ def check_ray(arguments):
         import ray.data  # noqa: F401
     except ImportError:
         raise UserError(
-            "--engine ray: needs Ray: pip install -e '.[ray]' in the clone"
+            "--engine ray: needs Ray: pip install 'ray[data]'"
         ) from None
 
 

@@ -57,7 +57,7 @@ def import_webdataset():
         import webdataset.tariterators
     except ImportError:
         raise UserError(
-            "tars need webdataset: pip install -e '.[webdataset]' in the clone"
+            "tars need webdataset: pip install webdataset"
         ) from None
     return webdataset
 

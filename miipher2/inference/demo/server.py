@@ -40,7 +40,7 @@ def serve(arguments):
         import gradio  # noqa: F401
     except ImportError:
         raise UserError(
-            "miipher2 demo needs Gradio: pip install -e '.[demo]' in the clone"
+            "miipher2 demo needs Gradio: pip install 'gradio<7'"
         ) from None
     from miipher2.inference.demo.service import Models
 
