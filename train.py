@@ -176,6 +176,9 @@ def main(arguments):
     temporary = brain.debug and not brain.debug_persistently
     if if_main_process() and not temporary:
         line = hparams["export"](hparams, hparams_file, overrides)
+        if "evaluate" in hparams and hparams["evaluate"]:
+            folder, device = hparams["output_folder"], brain.device
+            print(hparams["evaluation"](folder, test_set, device))
         print(brain.outcome(read_yaml(hparams_file)["max_steps"]), line)
 
 

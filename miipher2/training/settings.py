@@ -30,6 +30,8 @@ FREE = {
     "cleaner_folder",
     "ckpt_interval_minutes",
     "data_folder",
+    "evaluate",
+    "evaluation",
     "export_half",
     "grad_accumulation_factor",
     "logger",
