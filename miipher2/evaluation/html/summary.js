@@ -44,7 +44,7 @@ function question({ title, metrics, missing, extra }) {
         "p",
         { class: "answer" },
         html("strong", { class: kind }, WORDS[kind]),
-        html("span", { class: "muted" }, `, 95 % ${interval(metric, change)}`),
+        html("span", { class: "muted" }, `, ${`95 % ${interval(metric, change)}`.replaceAll(" ", "\u00a0")}`),
       ),
     );
   }
