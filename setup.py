@@ -81,6 +81,8 @@ setup(
         "demo": ["gradio>=6.31,<7"],
         # pitch targets for training the harmonic vocoder
         "pitch": ["swift-f0>=0.3"],
+        # miipher2 export-onnx; onnxruntime restores with the file
+        "onnx": ["onnx>=1.18", "onnxruntime>=1.20", "onnxscript>=0.5"],
         "parquet": ["pyarrow>=15"],
         "ray": ["ray[data]>=2.60"],
         "rooms": ["pyroomacoustics>=0.8"],
@@ -105,6 +107,9 @@ setup(
             # the demo page, in the Chromium of the system
             "gradio>=6.31,<7",
             "playwright",
+            "onnx>=1.18",
+            "onnxruntime>=1.20",
+            "onnxscript>=0.5",
             "pyarrow>=15",
             "pyroomacoustics>=0.8",
             "ray[data]>=2.60",

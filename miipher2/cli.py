@@ -27,6 +27,9 @@ COMMANDS = {
     "miipher2.evaluation.command": {
         "evaluate": "compute objective metrics of restored recordings",
     },
+    "miipher2.inference.onnx.command": {
+        "export-onnx": "write a model as an ONNX file",
+    },
     "miipher2.training.command": {
         "train": "train a stage of a model",
         "export-model": "write a trained model and its card, to share it",

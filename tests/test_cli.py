@@ -25,6 +25,7 @@ from miipher2.cli import COMMANDS, main
         "evaluate",
         "train",
         "export-model",
+        "export-onnx",
     ],
 )
 def test_every_command_has_help(command, capsys):
@@ -35,7 +36,8 @@ def test_every_command_has_help(command, capsys):
 
 
 def test_help_of_all_commands_is_quick_and_up_to_date(capsys):
-    for command in ([], ["restore"], ["degrade"], ["rooms"], ["evaluate"]):
+    commands = ["restore", "degrade", "rooms", "evaluate", "export-onnx"]
+    for command in ([], *([command] for command in commands)):
         program = (
             "import sys, miipher2.cli\n"
             "try: miipher2.cli.main(sys.argv[1:])\n"

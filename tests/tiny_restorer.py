@@ -4,6 +4,8 @@ Authors
  * The miipher2 authors 2026
 """
 
+import importlib
+
 import numpy
 import torch
 from tiny_models import save_tiny_backbone
@@ -11,9 +13,8 @@ from tiny_runs import ROOT
 
 from miipher2.models.backbone import SSLBackbone
 from miipher2.models.cleaner import FeatureCleaner
-from miipher2.models.vocoders.hifigan import HiFiGAN
 
-VOCODER = {
+HIFIGAN = {
     "sample_rate": 24000,
     "upsample_factors": [10, 8, 6],
     "upsample_kernel_sizes": [20, 16, 12],
@@ -21,10 +22,28 @@ VOCODER = {
     "resblock_kernel_sizes": [3],
     "resblock_dilation_sizes": [[1, 3, 5]],
 }
-MODEL = f"""
+CONVNEXT = {
+    "sample_rate": 24000,
+    "hop_length": 480,
+    "n_fft": 960,
+    "channels": 16,
+    "intermediate": 32,
+    "layers": 2,
+}
+VOCODERS = {
+    "hifigan.HiFiGAN": HIFIGAN,
+    "istft.ISTFTVocoder": CONVNEXT,
+    "harmonic.HarmonicVocoder": {
+        **CONVNEXT,
+        "spectral_gate": True,
+        "level_width": 8,
+        "normalise": True,
+    },
+}
+MODEL = """
 model_folder: !PLACEHOLDER
 
-input_level: {{level_db: -26.0, max_gain_db: 40.0}}
+input_level: {level_db: -26.0, max_gain_db: 40.0}
 
 backbone: &backbone !new:miipher2.models.backbone.SSLBackbone
     source: !ref <model_folder>/backbone
@@ -34,14 +53,14 @@ cleaner: !new:miipher2.models.cleaner.FeatureCleaner
     backbone: *backbone
 
 generator: !apply:miipher2.models.vocoders.base.build_vocoder
-    vocoder: !name:miipher2.models.vocoders.hifigan.HiFiGAN {VOCODER}
+    vocoder: !name:miipher2.models.vocoders.VOCODER ARGUMENTS
     backbone: *backbone
     sample_rate: 24000
 
 """
 
 
-def save_tiny_restorer(folder):
+def save_tiny_restorer(folder, family="hubert", vocoder="hifigan.HiFiGAN"):
     """Save a model with an output rate of 24 kHz, as training does.
 
     Its windows are short: 4 s, with an overlap of 1 s.
@@ -50,17 +69,23 @@ def save_tiny_restorer(folder):
     ---------
     folder : Path
         The folder to write to.
+    family : str
+        Of the backbone, one of ``tiny_models.FAMILIES``.
+    vocoder : str
+        One of ``VOCODERS``.
 
     Returns
     -------
     Path
         The folder of the model.
     """
-    source = save_tiny_backbone(folder / "hubert", "hubert")
+    source = save_tiny_backbone(folder / family, family)
+    module, _, name = vocoder.partition(".")
+    module = importlib.import_module(f"miipher2.models.vocoders.{module}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         backbone = SSLBackbone(source, layer=2)
-        generator = HiFiGAN(backbone.width, **VOCODER)
+        generator = getattr(module, name)(backbone.width, **VOCODERS[vocoder])
         # With the initial weights the output hardly depends on the input.
         for parameter in generator.parameters():
             parameter.data *= 2
@@ -68,10 +93,11 @@ def save_tiny_restorer(folder):
     backbone.save(model / "backbone")
     FeatureCleaner(backbone).saver(model / "cleaner.safetensors")
     generator.save(model / "vocoder.safetensors")
+    text = MODEL.replace("VOCODER ARGUMENTS", f"{vocoder} {VOCODERS[vocoder]}")
     restore = (ROOT / "hparams/models/restore.yaml").read_text("utf-8")
     restore = restore.replace("window_seconds: 20.0", "window_seconds: 4.0")
     restore = restore.replace("overlap_seconds: 2.0", "overlap_seconds: 1.0")
-    (model / "hyperparams.yaml").write_text(MODEL + restore, "utf-8")
+    (model / "hyperparams.yaml").write_text(text + restore, "utf-8")
     return model
 
 

@@ -67,6 +67,11 @@ def find_model(source: str | Path | None = None) -> Path:
     if (PRETRAINED / source).is_dir() and not Path(source).exists():
         return PRETRAINED / source
     folder = Path(source)
+    if folder.suffix == ".onnx":
+        raise UserError(
+            f"{source}: an ONNX file, which only miipher2 restore takes; expected "
+            "a model folder"
+        )
     if not folder.is_dir():
         logger.info("%s: no such folder; looking on the hub", source)
         folder = hub.download(str(source))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,9 @@ from speechbrain.utils.autocast import AMPConfig, TorchAutocast
 from speechbrain.utils.fetching import LocalStrategy
 
 from miipher2.dataio.hparams import yaml_errors
-from miipher2.dataio.output_names import check_overwriting
 from miipher2.errors import UserError
-from miipher2.inference.arguments import check_rate
-from miipher2.inference.arrays import as_batch, as_clip, lengths_in_samples
-from miipher2.inference.batching import Engine
-from miipher2.inference.clips import restore_clips
+from miipher2.inference.base import BaseRestorer
 from miipher2.inference.features import repeat_last_frame, resample_windows
-from miipher2.inference.items import Item, Row
-from miipher2.inference.job import Job, Settings
 from miipher2.inference.model_folder import (
     HYPERPARAMS,
     find_model,
@@ -35,12 +29,11 @@ from miipher2.inference.model_folder import (
     update_names,
 )
 from miipher2.inference.precision import cast_weights
-from miipher2.inference.recording import RATES
 from miipher2.inference.trust import check_yaml
 from miipher2.inference.windows import Window, WindowPlan
 
 
-class Restorer(Pretrained):
+class Restorer(BaseRestorer, Pretrained):
     """Restores degraded speech with a trained model.
 
     The features of a frozen speech encoder are cleaned by adapters, and a
@@ -175,10 +168,6 @@ class Restorer(Pretrained):
         """Arguments of ``SpeechLevel.gain`` for the model's input."""
         return vars(self.hparams).get("input_level", {})
 
-    def output_samples(self, samples: int) -> int:
-        """Return the length of the output for a number of input samples."""
-        return round(samples * self.sample_rate / self.input_rate)
-
     @torch.inference_mode()
     def restore_windows(
         self,
@@ -238,49 +227,6 @@ class Restorer(Pretrained):
                 presence = self.mods.speech_presence(features)
         return restored.float(), presence, states
 
-    def restore_batch(
-        self,
-        wavs: torch.Tensor | np.ndarray,
-        lengths: torch.Tensor | np.ndarray | None = None,
-        sample_rate: int | None = None,
-    ) -> torch.Tensor:
-        """Restore a batch of clips of any length.
-
-        Arguments
-        ---------
-        wavs : torch.Tensor or numpy.ndarray
-            ``(batch, time)``: floating point with full scale at 1, or int16.
-        lengths : torch.Tensor or numpy.ndarray
-            Relative lengths ``(batch,)`` in (0, 1]. None: no padding.
-        sample_rate : int
-            Hz of ``wavs``. None: ``input_rate``.
-
-        Returns
-        -------
-        torch.Tensor
-            ``(batch, round(time * self.sample_rate / sample_rate))`` at
-            ``self.sample_rate``, zero-padded, on the CPU.
-
-        Raises
-        ------
-        UserError
-            If an argument is invalid or samples are not finite.
-        """
-        samples = as_batch(wavs)
-        rate = self.input_rate if sample_rate is None else sample_rate
-        check_rate("sample_rate", rate, *RATES)
-        counts = lengths_in_samples(lengths, *samples.shape)
-        clips = [
-            clip[:count] for clip, count in zip(samples, counts, strict=True)
-        ]
-        time = round(samples.shape[1] * self.sample_rate / rate)
-        restored = torch.zeros(len(clips), time)
-        for row, wav in zip(
-            restored, restore_clips(self, clips, rate), strict=True
-        ):
-            row[: len(wav)] = torch.from_numpy(wav)
-        return restored
-
     def forward(
         self,
         wavs: torch.Tensor | np.ndarray,
@@ -289,97 +235,3 @@ class Restorer(Pretrained):
     ) -> torch.Tensor:
         """Restore a batch of clips, see ``restore_batch``."""
         return self.restore_batch(wavs, lengths, sample_rate)
-
-    def restore(
-        self, wav: torch.Tensor | np.ndarray, sample_rate: int | None = None
-    ) -> torch.Tensor:
-        """Restore one clip of any length.
-
-        Arguments
-        ---------
-        wav : torch.Tensor or numpy.ndarray
-            ``(time,)`` or ``(1, time)``: floating point with full scale at 1,
-            or int16.
-        sample_rate : int
-            Hz of ``wav``. None: ``input_rate``.
-
-        Returns
-        -------
-        torch.Tensor
-            ``(round(time * self.sample_rate / sample_rate),)`` at
-            ``self.sample_rate``, on the CPU.
-        """
-        samples = as_clip(wav)
-        return self.restore_batch(samples[None], sample_rate=sample_rate)[0]
-
-    def restore_file(
-        self,
-        path: str | Path,
-        output: str | Path,
-        sample_rate: int | None = None,
-        channels: str = "each",
-        loudness: str | float = "input",
-        batch_seconds: float | None = None,
-        progress: Callable[[float, float], None] | None = None,
-        subtype: str | None = None,
-    ) -> Row:
-        """Restore a file of any length and format.
-
-        Arguments
-        ---------
-        path : str or Path
-            Any format of soundfile and, with PyAV, m4a, aac, webm and videos.
-        output : str or Path
-            The file to write: wav, flac or ogg. It is written atomically.
-        sample_rate : int
-            Hz of the output. None: that of the model.
-        channels : str
-            ``each``: restore every channel; ``mono``: restore their mean.
-        loudness : str or float
-            ``input``: that of the input; a number: LUFS; ``off``: that of the
-            model's output. The true peak is always below -1 dB.
-        batch_seconds : float
-            Seconds of audio per batch. None: the default of the device.
-        progress : callable
-            Called with the seconds of audio of each restored window, and with
-            their share of the recording.
-        subtype : str
-            ``PCM_16``, ``PCM_24`` or, in wav only, ``FLOAT``. None: that of
-            the input where the format allows it, at least ``PCM_16``.
-
-        Returns
-        -------
-        miipher2.inference.items.Row
-            The result: ``status``, ``seconds``, ``channels``, ...
-
-        Raises
-        ------
-        UserError
-            If an argument is invalid, the file cannot be read, is empty or
-            contains NaN, or the output cannot be written.
-        """
-        path, output = Path(path), Path(output)
-        check_overwriting([(path, output)])
-        job = Job(
-            Item(path.name, path, output.name, size=0),
-            output.parent,
-            self,
-            Settings(
-                self.sample_rate if sample_rate is None else sample_rate,
-                channels,
-                loudness,
-                subtype,
-            ),
-        )
-        try:
-            job.measure()
-            total_seconds = job.row.seconds * job.row.channels
-            engine = Engine(self, batch_seconds, total_seconds)
-            for window, wav in engine.run(job.windows()):
-                job.add(window, wav)
-                if progress is not None:
-                    seconds = job.seconds(window)
-                    progress(seconds, seconds / job.row.seconds)
-        finally:
-            job.end()
-        return job.row

@@ -55,8 +55,8 @@ def add_parser(subparsers):
     parser.add_argument(
         "--model",
         help="a model folder written by training, the name of a bundled model "
-        "(whisper24, compact), or a repository on the Hugging Face hub, "
-        "USER/NAME or USER/NAME@REVISION; default: whisper24",
+        "(whisper24, compact), a repository on the Hugging Face hub, USER/NAME "
+        "or USER/NAME@REVISION, or a file of export-onnx; default: whisper24",
     )
     parser.add_argument(
         "--trust-model",

@@ -67,14 +67,16 @@ def load_restorer(arguments):
 
     Returns
     -------
-    Restorer
+    miipher2.inference.base.BaseRestorer
         The model, ready for inference.
 
     Raises
     ------
     UserError
-        If the device is not available.
+        If the device is not available, or cannot run an ONNX model.
     """
+    if str(arguments.model).endswith(".onnx"):
+        return _load_onnx(arguments)
     device = choose_device(arguments.device)
     if device.startswith(("cpu", "cuda")):
         return _load(arguments, device)
@@ -101,3 +103,20 @@ def _load(arguments, device):
         trust_model=arguments.trust_model,
         run_opts={"device": device, "precision": precision},
     )
+
+
+def _load_onnx(arguments):
+    """Load a model of ``miipher2 export-onnx``."""
+    from miipher2.inference.onnx.restorer import OnnxRestorer
+
+    if arguments.device not in (None, "auto", "cpu"):
+        raise UserError(
+            f"--device {arguments.device}: {arguments.model} runs on the CPU; "
+            "leave it out, or give a model folder"
+        )
+    if arguments.precision is not None:
+        raise UserError(
+            f"--precision {arguments.precision}: that of {arguments.model} was "
+            "chosen by export-onnx; leave it out"
+        )
+    return OnnxRestorer(arguments.model)

@@ -1,0 +1,180 @@
+"""Export of a model to an ONNX file, checked against PyTorch.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from miipher2 import __version__
+from miipher2.dataio.atomic import atomic_write
+from miipher2.errors import UserError
+from miipher2.inference.model_folder import DEFAULT
+from miipher2.inference.onnx.restorer import INSTALL, PREFIX, OnnxRestorer
+from miipher2.inference.restorer import Restorer
+from miipher2.inference.windows import Channel, Window
+
+MAX_BYTES = 2**31 - 1  # of a protocol buffer
+CHECK_FRAMES = 150, 100  # of two windows in succession
+# Largest difference between onnxruntime and PyTorch, in dB: the mean over the
+# spectra. The waveforms of int8 differ more, as the harmonics drift apart.
+MAX_DIFFERENCE_DB = {"fp32": 0.1, "int8": 2.0}
+
+
+def export_onnx(source, output, weights="fp32", trust_model=False):
+    """Write a model as an ONNX file.
+
+    Arguments
+    ---------
+    source : str or Path
+        The model, see ``Restorer.from_hparams``.
+    output : str or Path
+        The file to write; it must not exist.
+    weights : str
+        ``fp32`` or ``int8``.
+    trust_model : bool
+        See ``Restorer.from_hparams``.
+
+    Returns
+    -------
+    str
+        What was written, and how to use it.
+
+    Raises
+    ------
+    UserError
+        If the file exists, the model cannot be exported, or onnxruntime and
+        PyTorch differ.
+    """
+    output = Path(output)
+    _check_output(output)
+    try:
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+
+        from miipher2.inference.onnx.weights import quantise
+    except ImportError as error:
+        raise UserError(f"export-onnx needs {error.name}: {INSTALL}") from None
+    from miipher2.inference.onnx.graph import to_onnx
+
+    restorer = Restorer.from_hparams(
+        source, trust_model, run_opts={"device": "cpu", "precision": "fp32"}
+    )
+    model = to_onnx(restorer)
+    if weights == "int8":
+        quantise(model)
+    _set_metadata(model, restorer, source, weights)
+    size = model.ByteSize()
+    if size > MAX_BYTES:
+        raise UserError(
+            f"{source}: the ONNX file would have {size / 1e9:.1f} GB; expected "
+            "at most 2.1 GB; give --weights int8, or choose a smaller encoder"
+        )
+    content = model.SerializeToString()
+    difference = spectral_difference(restorer, OnnxRestorer(content))
+    if not difference <= MAX_DIFFERENCE_DB[weights]:
+        raise UserError(
+            f"{source}: with {weights} weights, onnxruntime's output differs "
+            f"from PyTorch's by {difference:.2f} dB; expected at most "
+            f"{MAX_DIFFERENCE_DB[weights]} dB"
+        )
+    with atomic_write(output) as file:
+        file.write(content)
+    return (
+        f"{output}: {size / 1e6:.0f} MB, {weights} weights; differs from "
+        f"PyTorch by {difference:.2f} dB. Restore with: miipher2 restore INPUT "
+        f"OUTPUT --model {output}"
+    )
+
+
+def spectral_difference(restorer, other):
+    """Return the mean difference of two models' spectra.
+
+    Both restore two windows in succession. Bins more than 60 dB below the
+    loudest one do not count.
+
+    Arguments
+    ---------
+    restorer, other : miipher2.inference.base.BaseRestorer
+        Of the same model.
+
+    Returns
+    -------
+    float
+        dB; infinite for samples that are not finite.
+    """
+    channel, outputs = Channel(gain=1.0), []
+    wav = _test_signal(sum(CHECK_FRAMES) * restorer.input_hop, restorer)
+    for one in (restorer, other):
+        states, start, restored = {}, 0, []
+        for frames, next_start in zip(
+            CHECK_FRAMES, (CHECK_FRAMES[0], None), strict=True
+        ):
+            part = wav[start * one.input_hop :][: frames * one.input_hop]
+            window = Window(None, channel, part, start, next_start)
+            results = one.restore_windows(
+                torch.from_numpy(part)[None], None, [window], states
+            )
+            restored.append(results[0][0])
+            states, start = results[-1], next_start
+        outputs.append(torch.cat(restored))
+    n_fft = 2 * one.hop_length
+    spectra = torch.stft(
+        torch.stack(outputs),
+        n_fft,
+        one.hop_length,
+        window=torch.hann_window(n_fft),
+        return_complex=True,
+    ).abs()
+    spectra = spectra.clamp(min=1e-3 * float(spectra[0].max()))
+    first, second = 20 * spectra.log10()
+    difference = float((first - second).abs().mean())
+    return difference if math.isfinite(difference) else math.inf
+
+
+def _test_signal(samples, restorer):
+    """Return syllables of a gliding pitch, in noise ``(samples,)``."""
+    time = np.arange(samples) / restorer.input_rate
+    phase = 2 * np.pi * (150 * time + 10 * np.sin(3 * time))
+    wav = sum(np.sin(k * phase) / k for k in range(1, 20))
+    wav *= np.clip(np.sin(6 * np.pi * time), 0, None)
+    wav += 0.05 * np.random.default_rng(0).standard_normal(samples)
+    return (0.05 * wav / wav.std()).astype(np.float32)
+
+
+def _set_metadata(model, restorer, source, weights):
+    """Store what restoration needs; remove notes on the source code."""
+    from onnx.helper import set_model_props
+
+    values = {
+        "version": __version__,
+        "model": Path(source or DEFAULT).name,
+        "weights": weights,
+        "input_rate": restorer.input_rate,
+        "input_hop": restorer.input_hop,
+        "sample_rate": restorer.sample_rate,
+        "hop_length": restorer.hop_length,
+        "window": restorer.plan.window,
+        "overlap": restorer.plan.overlap,
+        "input_level": json.dumps(restorer.input_level),
+    }
+    graph = model.graph
+    for one in (*graph.node, *graph.value_info, *graph.initializer, graph):
+        del one.metadata_props[:]
+    del model.functions[:]
+    set_model_props(
+        model, {f"{PREFIX}{key}": str(value) for key, value in values.items()}
+    )
+
+
+def _check_output(output):
+    """Raise a ``UserError`` if the file cannot be written."""
+    if output.suffix != ".onnx":
+        raise UserError(f"{output}: expected a name that ends in .onnx")
+    if output.exists():
+        raise UserError(f"{output}: exists; give another name, or remove it")

@@ -1,0 +1,94 @@
+"""Spectra as pairs of real tensors, because ONNX has no complex ones.
+
+A spectrum is a real and an imaginary part, in the first dimension.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def dft(window, n_fft=None):
+    """Return the kernel of a convolution that computes windowed spectra.
+
+    Arguments
+    ---------
+    window : torch.Tensor
+        ``(samples,)``.
+    n_fft : int
+        Points of the transform; None: those of the window.
+
+    Returns
+    -------
+    torch.Tensor
+        float64 ``(2 * bins, samples)``: real parts, then imaginary parts.
+
+    Example
+    -------
+    >>> window, wav = torch.hann_window(8), torch.rand(8)
+    >>> real, imaginary = (dft(window).float() @ wav).chunk(2)
+    >>> expected = torch.fft.rfft(window * wav)
+    >>> bool(torch.allclose(torch.complex(real, imaginary), expected, atol=1e-6))
+    True
+    """
+    n_fft = n_fft or len(window)
+    time = torch.arange(len(window), dtype=torch.float64)
+    bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64)
+    angle = 2 * math.pi * torch.outer(bins, time) / n_fft
+    return torch.cat([angle.cos(), -angle.sin()]) * window.double()
+
+
+class RealSTFT(nn.Module):
+    """``FrameSTFT`` as convolutions.
+
+    Arguments
+    ---------
+    stft : miipher2.models.vocoders.stft.FrameSTFT
+        The one to replace.
+
+    Example
+    -------
+    >>> from miipher2.models.vocoders.stft import FrameSTFT
+    >>> stft = RealSTFT(FrameSTFT(n_fft=8, hop_length=2))
+    >>> wav = torch.rand(1, 6)
+    >>> stft.analyse(wav).shape
+    torch.Size([2, 1, 3, 5])
+    >>> torch.allclose(stft.synthesise(stft.analyse(wav)), wav, atol=1e-6)
+    True
+    """
+
+    def __init__(self, stft):
+        super().__init__()
+        self.hop_length = stft.hop_length
+        overlap = stft.n_fft - stft.hop_length
+        self.edges = overlap // 2, overlap - overlap // 2
+        # All bins but the first and the last stand for two of the full DFT.
+        share = torch.full((stft.n_fft // 2 + 1,), 2.0 / stft.n_fft)
+        share[0] = share[-1] = 1.0 / stft.n_fft
+        kernel = dft(stft.window)[:, None].float()
+        self.register_buffer("analysis", kernel)
+        self.register_buffer("share", share)
+        self.register_buffer("power", stft.window.square()[None, None])
+
+    def analyse(self, wav):
+        """``(batch, time)`` -> ``(2, batch, frames, bins)``."""
+        wav = F.pad(wav[:, None], self.edges)
+        spectra = F.conv1d(wav, self.analysis, stride=self.hop_length)
+        return torch.stack(spectra.mT.chunk(2, dim=-1))
+
+    def synthesise(self, spectra):
+        """``(2, batch, frames, bins)`` -> ``(batch, time)``."""
+        spectra = spectra * self.share
+        parts = torch.cat([spectra[0], spectra[1]], dim=-1).mT
+        wav = self._overlap_add(parts, self.analysis)
+        ones = torch.ones_like(parts[:1, :1])
+        return wav / self._overlap_add(ones, self.power)
+
+    def _overlap_add(self, frames, kernel):
+        wav = F.conv_transpose1d(frames, kernel, stride=self.hop_length)[:, 0]
+        return wav[:, self.edges[0] : wav.shape[1] - self.edges[1]]
