@@ -106,7 +106,7 @@ def report(restored):
     print(
         f"Mean: {before:.2f} before, {after:.2f} after restoration, which is "
         f"{result}. This model was trained for 40 steps on a minute of speech, "
-        "compact, the default of `miipher2 restore`, on hours of it."
+        "compact, which comes with miipher2, on hours of it."
     )
 
 

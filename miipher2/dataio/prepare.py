@@ -58,6 +58,7 @@ def prepare_manifests(
     test_share=0.05,
     min_seconds=0.0,
     repeat_few=False,
+    label="speaker",
 ):
     """Write the manifests of a corpus, unless they are up to date.
 
@@ -80,6 +81,8 @@ def prepare_manifests(
         Minimum duration.
     repeat_few : bool
         Whether to put all files into every split if there are too few.
+    label : str
+        What ``spk_id`` is, for the log.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def prepare_manifests(
     usable = [u for u in utterances if u.audio in rows]
     splits = assign_splits(usable, shares, repeat_few)
     lines = [
-        _write_split(path, [rows[u.audio] for u in splits[name]])
+        _write_split(path, [rows[u.audio] for u in splits[name]], label)
         for name, path in manifests.items()
     ]
     cache.save(left_out=failed, splits=lines)
@@ -127,13 +130,13 @@ def _cache(utterances, manifests, arguments):
     return PrepCache(path, source, manifests)
 
 
-def _write_split(path, rows):
+def _write_split(path, rows, label):
     """Write a manifest; log and return its summary."""
     write_manifest(path, rows)
-    speakers = len({row["spk_id"] for row in rows})
+    labels = len({row["spk_id"] for row in rows})
     seconds = sum(row["duration"] for row in rows)
     line = (
-        f"{path}: {count(len(rows), 'file')}, {count(speakers, 'speaker')}, "
+        f"{path}: {count(len(rows), 'file')}, {count(labels, label)}, "
         f"{duration(seconds)}"
     )
     logger.info("%s", line)
@@ -254,6 +257,7 @@ def prepare_noise(
         "audio files at any depth",
         valid_share=valid_share,
         repeat_few=True,
+        label="folder",
     )
 
 

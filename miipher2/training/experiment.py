@@ -173,7 +173,15 @@ def stage_one_overrides(hparams_file, overrides):
     if not path.exists():  # of an older version, or of stage 2
         return overrides
     lines = [overrides] if overrides else []
-    for key, trained in read_yaml(path).items():
+    shared = read_yaml(path)
+    from_config = "ssl_source" not in shared and "ssl_source" in resolved
+    if from_config and isinstance(resolved["ssl_source"], str):
+        raise UserError(
+            f"--ssl_source={resolved['ssl_source']}: the backbone of the "
+            f"adapters in {path.parent} was built from a config; give the "
+            "--ssl of stage 1"
+        )
+    for key, trained in shared.items():
         own = resolved[key]
         folder = _is_folder(key, trained) or _is_folder(key, own)
         if key in given or ("ssl" in given and key in SSL_KEYS):
@@ -266,11 +274,11 @@ def export_backbone(hparams, hparams_file, overrides):
     )
 
 
-def _next_command(hparams_file, overrides, **options):
-    """Return the command of the next stage, with the same data."""
+def _next_command(hparams_file, overrides, keys=(), **options):
+    """Return the command of the next stage, with the same data and keys."""
     if isinstance(overrides, str):
         overrides = parse_overrides(overrides)
-    for key in DATA_KEYS:
+    for key in (*DATA_KEYS, *keys):
         if key in overrides:
             value = overrides[key]
             tag = yaml_tag(value)
@@ -300,8 +308,10 @@ def export_cleaner(hparams, hparams_file, overrides):
     hparams["cleaner"].saver(folder / CLEANER)
     shared = {key: hparams[key] for key in CLEANER_KEYS if key in hparams}
     source = shared.get("ssl_source")
+    keys = ()
     if not isinstance(source, str):  # a config, which stage 2 must be given
         shared.pop("ssl_source", None)
+        keys = ("ssl", "ssl_source")
     elif Path(source).is_dir():
         shared["ssl_source"] = str(Path(source).absolute())
     write_text(
@@ -312,6 +322,7 @@ def export_cleaner(hparams, hparams_file, overrides):
     command = _next_command(
         Path(hparams_file).with_name("vocoder.yaml"),
         overrides,
+        keys,
         cleaner_folder=hparams["output_folder"],
     )
     return f"The adapters are in {folder}. Train the vocoder with: {command}"

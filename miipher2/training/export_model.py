@@ -120,6 +120,4 @@ def _without_leftovers(text):
 def _check_output(output):
     """Raise a UserError if writing a folder would replace files."""
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
-        raise UserError(
-            f"{output}: exists; give a folder that does not, or remove it"
-        )
+        raise UserError(f"{output}: exists; give another folder, or remove it")

@@ -129,6 +129,8 @@ class VocoderBrain(StepBrain):
     @property
     def exported_checkpoint(self):
         """Which checkpoint is exported, for the log."""
+        if not self.mel_steps:
+            return "the last checkpoint"
         return (
             "the last checkpoint, or that with the lowest valid mel error if "
             f"there are no more than mel_steps={self.mel_steps} steps"

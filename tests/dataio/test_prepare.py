@@ -285,6 +285,13 @@ def test_unchanged_noise_is_skipped(noise, read, tmp_path):
     prepare_rirs(tmp_path / "absent", "x.csv", "y.csv", skip_prep=True)
 
 
+def test_the_log_counts_folders_of_noise(noise, caplog):
+    with caplog.at_level(logging.INFO):
+        noise("a/train/1.wav", "b/train/1.wav", "valid/1.wav")
+    assert "noise.csv: 2 files, 2 folders, " in caplog.text
+    assert "speaker" not in caplog.text
+
+
 def test_missing_noise(noise, tmp_path):
     with pytest.raises(UserError, match="audio files at any depth; found noth"):
         noise()

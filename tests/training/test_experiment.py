@@ -4,6 +4,7 @@ Authors
  * The miipher2 authors 2026
 """
 
+import shlex
 from types import SimpleNamespace
 
 import pytest
@@ -225,7 +226,9 @@ def test_a_gpu_that_is_not_there_is_refused(yaml, train_script):
             train_script.main([yaml, "--data_folder=x", f"--device={device}"])
 
 
-def test_backbone_from_a_config_is_not_in_the_yaml_of_the_cleaner(tmp_path):
+def test_backbone_from_a_config_is_not_in_the_yaml_of_the_cleaner(
+    request, tmp_path
+):
     cleaner = SimpleNamespace(saver=lambda path: path.write_bytes(b""))
     hparams = {
         "cleaner": cleaner,
@@ -233,6 +236,15 @@ def test_backbone_from_a_config_is_not_in_the_yaml_of_the_cleaner(tmp_path):
         "ssl_source": transformers.HubertConfig(),
         "ssl_layer": 3,
     }
-    export_cleaner(hparams, "hparams/pa.yaml", {})
+    tiny = "!include:models/ssl/hubert_tiny.yaml"
+    overrides = parse_overrides(f"ssl: {tiny}")
+    line = export_cleaner(hparams, "hparams/pa.yaml", overrides)
+    assert f"--ssl={tiny}" in shlex.split(line)
     text = (tmp_path / "model/cleaner.yaml").read_text("utf-8")
     assert "ssl_layer: 3" in text and "ssl_source" not in text
+    yaml = str(request.config.rootpath / "hparams/vocoder.yaml")
+    given = f"data_folder: x\ncleaner_folder: {tmp_path}"
+    with pytest.raises(UserError, match="built from a config; give the --ssl"):
+        stage_one_overrides(yaml, given)
+    lines = stage_one_overrides(yaml, f"{given}\nssl: {tiny}")
+    assert "ssl_source" not in lines

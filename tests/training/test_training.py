@@ -236,6 +236,9 @@ def test_adversarial_runs_export_the_last_checkpoint(
         tmp_path / "model/vocoder.safetensors",
         saves[exported // 2 - 1] / "generator.ckpt",
     )
+    log = (tmp_path / "log.txt").read_text()
+    assert "exported at the end: the last checkpoint" in log
+    assert ("mel_steps=" in log) == (mel_steps > 0)
 
 
 def test_a_finished_run_is_a_no_op(train, tiny_backbone, tmp_path):
