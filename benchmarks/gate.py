@@ -138,6 +138,7 @@ def main(arguments=None):
     parser.add_argument("--workers", type=int, default=1, metavar="N")
     arguments = parser.parse_args(arguments)
     report = Path(arguments.report)
+    truth = {row["file"]: row for row in read_rows(report / "files.csv")}
     evaluate(
         report / "restored",
         report / "gate",
@@ -147,7 +148,6 @@ def main(arguments=None):
         workers=arguments.workers,
     )
     rows = list(read_rows(report / "gate" / "files.csv"))
-    truth = {row["file"]: row for row in read_rows(report / "files.csv")}
     text = f"{gates_table(rows, truth)}\n\n{remarks(rows, truth)}"
     fill(arguments.page, "gates", text)
     print(text)

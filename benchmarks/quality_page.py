@@ -12,6 +12,7 @@ Authors
 """
 
 import argparse
+import os
 from pathlib import Path
 
 import matplotlib
@@ -179,9 +180,8 @@ def main(arguments=None):
         reports[NAMES.get(name, name)] = read_report(folder)
     inputs = next(iter(reports))
     draw({n: of for n, of in reports.items() if n != inputs}, arguments.picture)
-    picture = Path(arguments.picture).resolve()
-    picture = picture.relative_to(Path(arguments.page).resolve().parent)
-    text = page_text(reports, picture.as_posix())
+    picture = os.path.relpath(arguments.picture, Path(arguments.page).parent)
+    text = page_text(reports, Path(picture).as_posix())
     fill(arguments.page, "fixed set", text)
     print(text)
 
