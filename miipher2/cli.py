@@ -1,4 +1,4 @@
-"""The command line, ``miipher2``.
+"""The command ``miipher2``.
 
 Authors
  * The miipher2 authors 2026
@@ -12,7 +12,7 @@ from miipher2 import __version__
 from miipher2.errors import one_line_errors
 
 # The commands of each module, with their descriptions. A module is imported
-# only if one of its commands is run: most need torch, which takes seconds.
+# only if one of its commands is run, because importing torch takes seconds.
 COMMANDS = {
     "miipher2.evaluation.restore_command": {
         "restore": "restore recordings, up to entire corpora",
@@ -32,7 +32,7 @@ COMMANDS = {
     },
     "miipher2.training.command": {
         "train": "train a stage of a model",
-        "export-model": "write a trained model and its card, to share it",
+        "export-model": "write a trained model and its card, to share them",
     },
 }
 
@@ -43,13 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     Arguments
     ---------
     arguments : list of str
-        None for those of the process.
+        Arguments of the command line. None for ``sys.argv``.
 
     Returns
     -------
     int
-        The exit code: 0 for success, 1 if some files failed. Wrong usage
-        exits with 2.
+        The exit code: 0 for success, 1 if some files failed. Wrong usage raises
+        ``SystemExit`` with code 2.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     with one_line_errors():
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:
-    """Return a parser that has the options of the given command only."""
+    """Return a parser with the options of the given command only."""
     parser = argparse.ArgumentParser(
         prog="miipher2", description="Universal speech restoration."
     )

@@ -1,8 +1,8 @@
 """The exception for errors that the user can fix.
 
-A missing file, a YAML key that does not fit, two files that do not belong
-together: the message names the file, key or value, what was expected and what
-to do. Programs print it as one line without a traceback.
+Examples are a missing file, an invalid value in a YAML, or two files that do
+not match. The message names the file, key or value, the expected value and the
+remedy. Programs print it as one line without a traceback.
 
 Authors
  * The miipher2 authors 2026
@@ -31,10 +31,10 @@ class UserError(ValueError):
 def one_line_errors() -> Iterator[None]:
     """Exit with a one-line message on a ``UserError``, ``OSError`` or Ctrl-C.
 
-    An ``OSError`` is a missing permission or a full disk, for instance. All
-    other exceptions are bugs and keep their traceback. A program may be
-    started with closed standard streams, as by ``>&-``, and ends without a
-    message when the reader of its output ends, as ``head`` does.
+    An ``OSError`` is, for example, a missing permission or a full disk. All
+    other exceptions are bugs and keep their traceback. A program may be started
+    with closed standard streams, for example with ``>&-``. It ends without a
+    message if the reader of its output ends, for example ``head``.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def one_line_errors() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()  # Python would report a closed output at exit
+            sys.stdout.flush()  # else Python reports a closed output
     except BrokenPipeError:
         for stream in (sys.stdout, sys.stderr):
             _discard(stream)
@@ -78,14 +78,15 @@ def _open_closed_streams() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             stream = open(os.devnull, "r" if name == "stdin" else "w")
-            # Usually the lowest descriptor, which a new process inherits.
+            # Usually this is the lowest free descriptor; child processes
+            # inherit it.
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
 
 
 def _discard(stream: TextIO) -> None:
-    """Discard what was written to a stream and what will be."""
-    with contextlib.suppress(OSError, ValueError):  # not a file
+    """Discard all buffered and future output of a stream."""
+    with contextlib.suppress(OSError, ValueError):  # the stream is not a file
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)

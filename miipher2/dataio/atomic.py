@@ -35,14 +35,15 @@ def partial_path(path, writer=""):
     """Return the name of the temporary file next to ``path``.
 
     The name depends only on the arguments, so that a new run replaces the file
-    of a killed one.
+    of a killed run.
 
     Arguments
     ---------
     path : Path
         The final name.
     writer : str
-        Distinguishes writers that may write the same file at once.
+        Name that is unique among writers that may write the file at the same
+        time.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def partial_path(path, writer=""):
 
 @contextlib.contextmanager
 def atomic_write(path, writer=""):
-    """Open a binary file that is renamed to ``path`` when complete and on disk.
+    """Open a temporary file that is flushed and renamed to ``path`` at the end.
 
     Arguments
     ---------
@@ -71,7 +72,7 @@ def atomic_write(path, writer=""):
     Raises
     ------
     OSError
-        If writing fails. No file is left behind.
+        If writing fails. No file remains.
 
     Example
     -------
@@ -106,7 +107,7 @@ def write_text(path, text):
     path : str or Path
         The file; its folder is created if needed.
     text : str
-        Its content. Line ends are not converted.
+        Content of the file. Line ends are not converted.
 
     Example
     -------

@@ -22,7 +22,7 @@ from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# The formats for which libsndfile has a default encoding.
+# Formats for which libsndfile has a default encoding
 WRITABLE = [
     name.lower()
     for name in soundfile.available_formats()
@@ -45,7 +45,7 @@ def resample(samples, rate, new_rate):
     Returns
     -------
     numpy.ndarray
-        The resampled signal.
+        The resampled signal, with the same dimensions.
     """
     if rate == new_rate or not len(samples):
         return samples
@@ -65,7 +65,7 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
     start : float
         Start of the segment in seconds.
     seconds : float
-        Maximum duration; None: up to the end of the file.
+        Maximum duration in seconds. None to read up to the end of the file.
 
     Returns
     -------
@@ -150,7 +150,8 @@ def write_audio(path, wav, sample_rate):
     Arguments
     ---------
     path : str or Path
-        The file; its suffix names the format. Its folder is created if needed.
+        The file, whose suffix determines the format. Its folder is created if
+        needed.
     wav : torch.Tensor
         ``(time,)`` or ``(channels, time)`` in [-1, 1].
     sample_rate : int

@@ -34,7 +34,7 @@ class AudioFile(NamedTuple):
     size : int
         Size in bytes.
     mtime_ns : int
-        Time of the last change.
+        Modification time in nanoseconds.
     """
 
     path: str
@@ -48,7 +48,7 @@ class AudioFile(NamedTuple):
 
     @property
     def stem(self):
-        """Path without the suffix."""
+        """Relative path without the suffix."""
         return os.path.splitext(self.path)[0]
 
     @property
@@ -65,7 +65,7 @@ def corpus_root(data_folder, *names):
     data_folder : str or Path
         The folder given by the user.
     *names : str
-        Names of the folder to which the corpus is unpacked.
+        Possible names of the folder of the unpacked corpus.
 
     Returns
     -------
@@ -75,8 +75,8 @@ def corpus_root(data_folder, *names):
     Raises
     ------
     UserError
-        If ``data_folder`` is not a folder, or contains several of the names:
-        these are versions of one corpus.
+        If ``data_folder`` is not a folder, or contains several of the names,
+        which are versions of one corpus.
 
     Example
     -------
@@ -110,14 +110,14 @@ def first_folder(data_folder, folders):
     Arguments
     ---------
     data_folder : str or Path
-        Its name is the default.
+        Folder whose name is returned if ``folders`` is empty.
     folders : list of str
         Folders between ``data_folder`` and a file; may be empty.
 
     Returns
     -------
     str
-        The folder's name.
+        Name of the folder.
 
     Example
     -------
@@ -140,7 +140,7 @@ def contents(folder):
     Returns
     -------
     str
-        The first six names, and the number of the others.
+        Up to six names, and the number of further names.
 
     Example
     -------
@@ -164,25 +164,25 @@ def list_audio(
 ):
     """List the audio files below a folder, except hidden ones.
 
-    Links to folders are followed, but no folder is visited twice, so that
-    loops end. Audio files with other suffixes or that are not regular files
-    (a FIFO, for instance) are skipped.
+    Links to folders are followed, but no folder is visited twice, so that loops
+    of links end. Audio files with other suffixes and files that are not regular
+    files, such as FIFOs, are skipped.
 
     Arguments
     ---------
     data_folder : str or Path
-        The folder that paths are relative to.
+        The folder to which paths are relative.
     *folders : Path
-        Folders in ``data_folder`` to search; default: all. Missing ones are
+        Folders in ``data_folder`` to search; default: all. Missing folders are
         skipped.
     suffixes : tuple of str
         Suffixes of audio files, in lower case.
     on_error : callable
-        Called with an ``OSError`` for each unreadable folder; None: log a
+        Called with an ``OSError`` for each unreadable folder. None to log a
         warning.
     on_skip : callable
-        Called with an ``AudioFile`` and the reason for each skipped file; None:
-        log a warning.
+        Called with an ``AudioFile`` and the reason for each skipped file. None
+        to log a warning.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""The bandwidth of recordings, and comparing waveforms within it.
+"""Measure the bandwidth of recordings, and limit waveforms to it.
 
-A recording at 24 kHz that was encoded or resampled from 16 kHz is empty above
-some frequency. For training on it, prediction and target pass the same low-pass
-filter before they are compared.
+A recording at 24 kHz that was encoded or resampled from 16 kHz has no content
+above some frequency. In training on such a recording, prediction and target
+pass the same low-pass filter before the loss is computed.
 
 Authors
  * The miipher2 authors 2026
@@ -13,10 +13,10 @@ import torch
 
 WINDOW_SECONDS = 0.032
 REFERENCE_HZ = (2000, 4000)
-DROP_DB = 40.0  # below the mean power of the reference band
+DROP_DB = 40.0  # threshold below the mean power of the reference band
 SMOOTHING_HZ = 500.0
-# Share of a recording's bandwidth below the roll-off of its filters. A vocoder
-# that is compared with the roll-off learns a notch there.
+# Fraction of the bandwidth below the roll-off of a recording's filters. A
+# vocoder trained on the roll-off learns a notch at this frequency.
 BELOW_ROLL_OFF = 0.95
 
 
@@ -24,21 +24,22 @@ def measure_bandwidth(samples, sample_rate):
     """Return the frequency at which the spectrum of a recording ends.
 
     It is the highest frequency at which the mean spectrum is at most
-    ``DROP_DB`` below the mean power from 2 to 4 kHz. Only the loudest tenth of
-    the frames in this band counts: fricatives reach up to any frequency that a
-    recording has.
+    ``DROP_DB`` below the mean power from 2 to 4 kHz. Only the loudest 10 % of
+    the frames in this band are used, because fricatives contain all frequencies
+    up to the bandwidth.
 
     Arguments
     ---------
     samples : numpy.ndarray
         ``(time,)``.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Returns
     -------
     float
-        Hz; half the sample rate if the recording is too short or silent.
+        The frequency in Hz; half the sample rate if the recording is too short
+        or silent.
 
     Example
     -------
@@ -72,25 +73,24 @@ def measure_bandwidth(samples, sample_rate):
 
 
 def low_pass(wavs, bandwidth_hz, sample_rate):
-    """Keep the frequencies of each clip that its recording has at full level.
+    """Remove the frequencies of each clip above 95 % of its bandwidth.
 
-    These are 95 % of its bandwidth, or all if its bandwidth is at least half the
-    sample rate.
+    A clip whose bandwidth is at least half the sample rate is not changed.
 
     Arguments
     ---------
     wavs : torch.Tensor
         ``(batch, ..., time)``.
     bandwidth_hz : torch.Tensor
-        ``(batch,)``.
+        Bandwidth of each clip in Hz, ``(batch,)``.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Returns
     -------
     torch.Tensor
-        The same shape; ``wavs`` itself if every bandwidth is at least half the
-        sample rate.
+        Filtered clips of the same shape; ``wavs`` itself if every bandwidth is
+        at least half the sample rate.
 
     Example
     -------

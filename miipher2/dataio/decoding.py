@@ -1,7 +1,7 @@
 """Decoding recordings of all formats, block by block.
 
-soundfile decodes the formats that it supports. PyAV decodes those of phones and
-the web (m4a, aac, webm, ...) and the audio tracks of videos.
+soundfile decodes the formats that it supports. PyAV decodes the other formats
+of phones and the web (m4a, aac, webm, ...) and the audio tracks of videos.
 
 Authors
  * The miipher2 authors 2026
@@ -21,19 +21,20 @@ from miipher2.dataio.headers import UNKNOWN_FRAMES
 from miipher2.dataio.sound_file import SoundFile, open_regular
 from miipher2.errors import UserError
 
-BLOCK = 2**17  # samples of all channels
-# libsndfile's note on a wav, aiff or au file that is shorter than its header
-# says: bytes by the header, and bytes in the file.
+BLOCK = 2**17  # number of samples, summed over channels
+# libsndfile's log of a wav, aiff or au file that is shorter than its header
+# specifies: bytes according to the header, and bytes in the file.
 CORRECTED = re.compile(
     r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE
 )
-OGG_PAGE = 2**16  # bytes; the largest page
-# Sizes from this one on mean "unknown" in a wav file written to a pipe, bytes.
+OGG_PAGE = 2**16  # largest size of a page in bytes
+# Sizes in bytes from this one on mean "unknown" in a wav file written to a
+# pipe.
 STREAMED = 2**32 - 2**16
 
 
 class NoAudioStream(UserError):
-    """A video without an audio track; not a failure."""
+    """A video has no audio track; it is skipped, not failed."""
 
 
 class AudioStream:
@@ -88,13 +89,13 @@ def open_audio(path):
     Yields
     ------
     AudioStream
-        Its blocks must be read inside the ``with`` block.
+        The open file. Its blocks must be read inside the ``with`` block.
 
     Raises
     ------
     UserError
-        If the file is missing, empty or cannot be decoded, on opening or while
-        blocks are read.
+        If the file is missing, empty or cannot be decoded. The error may also
+        be raised while blocks are read.
 
     Example
     -------
@@ -117,7 +118,7 @@ def _open_soundfile(path):
     try:
         try:
             file = SoundFile(path)
-        except TypeError:  # soundfile, for formats without a header
+        except TypeError:  # raised by soundfile for formats without a header
             raise UserError(
                 f"{path}: cannot be read as audio: its format has no header"
             ) from None
@@ -137,7 +138,7 @@ def _open_soundfile(path):
 
 
 def _header_length(file):
-    """Return the header's length, even if libsndfile has corrected it."""
+    """Return the length in the header, also if libsndfile has corrected it."""
     if file.frames >= UNKNOWN_FRAMES:
         return None
     corrected = CORRECTED.search(file.extra_info)
@@ -151,7 +152,8 @@ def _header_length(file):
 def _has_last_ogg_page(path):
     """Check for the end-of-stream flag in the last page of an Ogg file.
 
-    The header gives no length, so this is the only sign of a truncated file.
+    Ogg headers give no length, so a truncated file can only be detected by this
+    flag.
     """
     with open(path, "rb") as file:
         file.seek(max(0, os.path.getsize(path) - OGG_PAGE))
@@ -199,7 +201,7 @@ def _pyav_blocks(path, container, stream):
     import av
 
     codec = stream.codec_context
-    # Converts the sample type only; a frame of None flushes it.
+    # Converts the sample type only. Passing None flushes the resampler.
     converted = av.AudioResampler("flt", codec.layout, codec.rate)
     for frame in itertools.chain(container.decode(stream), [None]):
         try:

@@ -1,4 +1,4 @@
-"""Audio file formats: the suffixes that are read and written.
+"""Audio file formats and their suffixes.
 
 Authors
  * The miipher2 authors 2026
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from miipher2.errors import UserError
 
-# Corpora for training and degradation; all read by soundfile.
+# Formats of corpora for training and degradation; soundfile reads all of them.
 CORPUS_SUFFIXES = (
     *(".wav", ".wave", ".bwf", ".flac", ".ogg", ".oga", ".opus"),
     *(".mp3", ".mp2", ".mpa", ".aiff", ".aif", ".aifc", ".au", ".snd"),
     *(".caf", ".w64", ".rf64", ".sph", ".nist", ".voc"),
 )
 
-# Decoded by PyAV.
+# Formats that PyAV decodes.
 PYAV_SUFFIXES = (
     # audio
     *(".m4a", ".m4b", ".m4r", ".aac", ".adts", ".wma", ".amr", ".ac3"),
@@ -27,15 +27,16 @@ PYAV_SUFFIXES = (
     *(".asf", ".wmv", ".ogv", ".rm"),
 )
 
-# Recordings to restore and to evaluate.
+# Formats of recordings to restore and to evaluate.
 RECORDING_SUFFIXES = (*CORPUS_SUFFIXES, *PYAV_SUFFIXES)
-# Audio that neither library reads: encrypted, proprietary, or without header.
+# Audio formats that neither library reads: encrypted, proprietary or without a
+# header.
 UNREADABLE_SUFFIXES = (
     *(".m4p", ".aax", ".ds2", ".msv", ".dvf", ".raw", ".pcm", ".vox"),
 )
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
-# Restored recordings: the sample formats of each, by soundfile's names.
+# Sample formats of restored recordings by file format, with soundfile's names.
 OUTPUT_SUBTYPES = {
     "wav": ("PCM_16", "PCM_24", "FLOAT"),
     "flac": ("PCM_16", "PCM_24"),
@@ -43,31 +44,32 @@ OUTPUT_SUBTYPES = {
 }
 OUTPUT_FORMATS = tuple(OUTPUT_SUBTYPES)
 SUBTYPES = OUTPUT_SUBTYPES["wav"]
-# Sample formats that keep the resolution of an input, best first. Others are
-# written as the first sample format of the output.
+# Output sample formats that keep the resolution of an input, best first. For
+# other inputs, the first sample format of the output is used.
 KEPT_SUBTYPES = {
     "PCM_24": ("PCM_24",),
     "PCM_32": ("PCM_24",),
     "FLOAT": ("FLOAT", "PCM_24"),
     "DOUBLE": ("FLOAT", "PCM_24"),
 }
-# Degraded recordings: a lossy format would degrade them further.
+# Formats of degraded recordings; a lossy format would degrade them further.
 LOSSLESS_SUFFIXES = (".wav", ".flac")
 
 
 def has_suffix(name, suffixes):
-    """Return whether a file name ends in one of the suffixes.
+    """Return whether a file name has one of the suffixes.
 
     Arguments
     ---------
     name : str or Path
-        The name. Case, and spaces and dots at its end, do not matter.
+        The file name. Case is ignored, as are spaces and dots at the end.
     suffixes : tuple of str
-        In lower case, with their dot.
+        Suffixes in lower case, with the dot.
 
     Returns
     -------
     bool
+        Whether the name has one of the suffixes.
 
     Example
     -------
@@ -90,7 +92,7 @@ def output_format(path, formats=OUTPUT_FORMATS):
     Returns
     -------
     str
-        In upper case.
+        The name in upper case.
 
     Raises
     ------
@@ -119,19 +121,21 @@ def output_subtype(file_format, subtype=None, source=""):
     file_format : str
         ``wav``, ``flac`` or ``ogg``, in any case.
     subtype : str
-        One of ``SUBTYPES``. None: that of the input where it has more than
-        16 bits and the format allows it, else the format's first one.
+        One of ``SUBTYPES``. None for the sample format of the input if it has
+        more than 16 bits and the file format allows it, else for the first
+        sample format of the file format.
     source : str
         Sample format of the input; empty if unknown.
 
     Returns
     -------
     str
+        Name of the sample format, for example ``PCM_16``.
 
     Raises
     ------
     UserError
-        If the format cannot have the sample format.
+        If the file format does not support the sample format.
 
     Example
     -------

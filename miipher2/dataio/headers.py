@@ -1,4 +1,4 @@
-"""Reading the headers of many audio files.
+"""Reading of the headers of many audio files.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# libsndfile's number of frames if the header of a stream does not give one.
+# libsndfile's number of frames if the header of a stream gives none.
 UNKNOWN_FRAMES = 2**63 - 1
 # Largest difference in duration between the two sides of a pair, in seconds.
 PAIR_TOLERANCE = 0.05
@@ -44,7 +44,7 @@ def read_headers(data_folder, files):
     Arguments
     ---------
     data_folder : str or Path
-        The folder that paths are relative to.
+        The folder to which paths are relative.
     files : list of AudioFile
         Files to open.
 
@@ -53,7 +53,7 @@ def read_headers(data_folder, files):
     headers : dict
         ``Header`` by path, for the usable files.
     failed : list of tuple
-        ``(path, reason)`` of the others.
+        ``(path, reason)`` of the unusable files.
 
     Example
     -------
@@ -77,7 +77,7 @@ def read_headers(data_folder, files):
     # More threads than cores: on network drives, most of the time is latency.
     with ThreadPool(min(32, 4 * (os.cpu_count() or 1))) as pool:
         results = pool.imap(read, files, chunksize=16)
-        # disable=None: only on a terminal, not in a log file.
+        # disable=None shows the bar on a terminal only, not in a log file.
         bar = tqdm(results, "headers", len(files), unit="file", disable=None)
         for file, result in zip(files, bar, strict=True):
             if isinstance(result, Header):
@@ -120,19 +120,20 @@ def _read_header(path):
 
 
 def check_pair(clean, clean_path, noisy, noisy_path):
-    """Check that two files can form a pair.
+    """Check that two files can be used as a pair.
 
     Arguments
     ---------
     clean, noisy : Header
-        Their headers.
+        Headers of the two files.
     clean_path, noisy_path : str
-        Their names in the error message.
+        Paths of the two files, for the error message.
 
     Raises
     ------
     UserError
-        If sample rates or channels differ, or durations by more than 50 ms.
+        If sample rates or numbers of channels differ, or if durations differ by
+        more than 50 ms.
 
     Example
     -------

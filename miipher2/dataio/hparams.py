@@ -16,18 +16,18 @@ from miipher2.errors import UserError
 
 @contextlib.contextmanager
 def yaml_errors(path):
-    """Turn what HyperPyYAML raises for a wrong file into a ``UserError``.
+    """Convert exceptions of HyperPyYAML into a ``UserError``.
 
     Arguments
     ---------
     path : str or Path
-        The file that is loaded, for the message.
+        The file that is loaded, for the error message.
 
     Raises
     ------
     UserError
-        For a missing or unreadable file, invalid YAML, a placeholder without
-        a value, an unknown class or a wrong argument of one.
+        If the file is missing, unreadable or not valid YAML, a placeholder has
+        no value, a class is unknown, or an argument of a class is wrong.
 
     Example
     -------
@@ -77,7 +77,7 @@ def load_yaml(path, overrides=None):
     path : str or Path
         The file.
     overrides : str or dict
-        Replaces top-level values.
+        New values of top-level keys.
 
     Returns
     -------

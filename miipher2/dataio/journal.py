@@ -1,8 +1,7 @@
-"""Journals, from which an interrupted run over many files resumes.
+"""Journals, with which an interrupted run over many files is resumed.
 
 Each process appends a line of JSON for every file to its own journal in the
-output folder. The last process of a run to finish merges the journals into a
-table.
+output folder. The process that finishes last merges the journals into a table.
 
 Authors
  * The miipher2 authors 2026
@@ -25,7 +24,8 @@ except ImportError:  # Windows
 
     fcntl = None
 
-# Windows cannot read locked bytes, so lock one that no journal reaches.
+# On Windows, locked bytes cannot be read, so the locked byte is beyond the end
+# of any journal.
 LOCKED_BYTE = 2**30
 
 
@@ -35,7 +35,7 @@ def find_journals(folder, name):
     Arguments
     ---------
     folder : Path
-        The output folder, which need not exist.
+        The output folder, which may be missing.
     name : str
         Name of the table.
 
@@ -73,14 +73,14 @@ def shard_of(ID, num_shards):
 
 
 class LineJournal:
-    """The lines of one shard of a run.
+    """The journal of one shard of a run.
 
     Arguments
     ---------
     folder : str or Path
         The output folder; created if needed.
     name : str
-        Name of the table without its suffix, such as ``manifest``.
+        Name of the table without its suffix, for example ``manifest``.
     shard : int
         Index of the shard.
     num_shards : int
@@ -192,13 +192,14 @@ class LineJournal:
         Yields
         ------
         dict
-            The lines of one journal after the other; incomplete ones are left
-            out.
+            The lines of all journals, one journal after the other. Incomplete
+            lines are left out.
         """
         for path in sorted(find_journals(self.folder, self.name)):
             try:
                 file = open(path, "rb")
-            except FileNotFoundError:  # the last shard has just removed it
+            except FileNotFoundError:
+                # The last shard has just removed the journal
                 continue
             with file:
                 for line in file:
@@ -211,9 +212,10 @@ class LineJournal:
         Arguments
         ---------
         merge : callable
-            Computes the argument of ``write`` from ``lines``.
+            Called without arguments; returns the argument of ``write``,
+            computed from ``lines``.
         write : callable
-            Writes the table, atomically.
+            Called with the result of ``merge``; writes the table atomically.
 
         Returns
         -------
@@ -222,18 +224,19 @@ class LineJournal:
             running.
         """
         os.fsync(self.file.fileno())
-        if fcntl is None:  # Windows does not rename open files
+        if fcntl is None:  # Windows cannot rename open files
             self.file.close()
         os.replace(self.path, self.done)
         if not self._all_finished():
             return False
         merged = merge()
-        # Two processes may get here at once. If all journals still exist, both
-        # have read the same lines; if not, the other has written the table.
+        # Two processes may reach this line at the same time. If all journals
+        # still exist, both have read the same lines; otherwise the other
+        # process has written the table.
         if not self._all_finished():
             return False
         write(merged)
-        # Keep journals of this run's shards that have been restarted.
+        # Keep the journals of shards of this run that were restarted.
         for journal in find_journals(self.folder, self.name) - self.running:
             journal.unlink(missing_ok=True)
         return True
@@ -269,5 +272,5 @@ def _is_locked(path):
     try:
         with open(path, "r+b") as file:
             return not _try_lock(file)
-    except FileNotFoundError:  # the last shard has just removed it
+    except FileNotFoundError:  # the last shard has just removed the journal
         return False

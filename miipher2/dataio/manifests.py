@@ -1,10 +1,10 @@
-"""CSV manifests: the lists of recordings that training and degradation read.
+"""CSV manifests, the lists of recordings for training and degradation.
 
-A manifest has the columns ``ID,duration,wav,spk_id``, for pairs also
-``noisy_wav``, ``target_wav`` where the target differs from ``wav``, and
-``bandwidth`` in Hz where recordings are empty above it. Durations are in
-seconds. Paths start with ``$data_root``, so that a corpus can be moved without
-changing its manifests.
+A manifest has the columns ``ID,duration,wav,spk_id``. Optional columns are
+``noisy_wav`` for pairs, ``target_wav`` if the target differs from ``wav``, and
+``bandwidth``, the frequency in Hz above which a recording has no content.
+Durations are in seconds. Paths start with ``$data_root``, so that a corpus can
+be moved without changing its manifests.
 
 Authors
  * The miipher2 authors 2026
@@ -29,7 +29,7 @@ def write_manifest(path, rows):
     path : str or Path
         The CSV file; its folder is created if needed.
     rows : list of dict
-        One per recording, with all of ``COLUMNS`` and any of
+        One row per recording, with all of ``COLUMNS`` and any of
         ``OPTIONAL_COLUMNS``.
 
     Example
@@ -60,15 +60,16 @@ def read_manifest(path, data_root, columns=("ID", "duration", "wav")):
     path : str or Path
         The CSV file.
     data_root : str or Path
-        Replaces ``$data_root``, or any other variable at the start of a path:
-        SpeechBrain's samples use ``$noise_folder`` and so on.
+        Folder that replaces ``$data_root`` or any other variable at the start
+        of a path, such as ``$noise_folder`` in SpeechBrain's samples.
     columns : tuple of str
         Required columns.
 
     Returns
     -------
     list of dict
-        Rows with all their columns; ``duration`` and ``bandwidth`` are floats.
+        Rows with all columns of the file; ``duration`` and ``bandwidth`` are
+        floats.
 
     Raises
     ------

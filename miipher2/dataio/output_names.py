@@ -1,4 +1,4 @@
-"""Unique names of output files, which are never those of inputs.
+"""Unique names of output files, and checks that no file is overwritten.
 
 Authors
  * The miipher2 authors 2026
@@ -14,7 +14,7 @@ from miipher2.errors import UserError
 
 
 def unique_stems(names):
-    """Remove suffixes from file names where the stems stay unique.
+    """Remove the suffixes of file names if the stems are unique.
 
     Arguments
     ---------
@@ -24,7 +24,7 @@ def unique_stems(names):
     Returns
     -------
     dict
-        By name: its stem, or the name itself if another file has that stem.
+        Stem by name, or the name itself if another file has the same stem.
 
     Example
     -------
@@ -33,7 +33,7 @@ def unique_stems(names):
     """
     stems = {name: os.path.splitext(name)[0] for name in names}
     while True:
-        # Again after each change: "a.mp3" may be the stem of "a.mp3.ogg".
+        # Repeat after each change, as "a.mp3" may be the stem of "a.mp3.ogg".
         times = Counter(stems.values())
         collisions = {
             name: name
@@ -46,7 +46,7 @@ def unique_stems(names):
 
 
 def portable_name(name):
-    """Replace the characters that names of files cannot have on some systems.
+    """Replace characters that are not allowed in file names on some systems.
 
     Example
     -------
@@ -67,7 +67,7 @@ def check_new(paths):
     Raises
     ------
     UserError
-        If one exists.
+        If an output exists.
 
     Example
     -------
@@ -78,7 +78,7 @@ def check_new(paths):
         others = len(existing) - 1
         also = f" and {count(others, 'other file')}" if others else ""
         raise UserError(
-            f"{existing[0]}{also}: would be overwritten; remove what is there "
+            f"{existing[0]}{also}: would be overwritten; remove existing files "
             "or give another output"
         )
 
@@ -89,7 +89,7 @@ def check_overwriting(pairs):
     Arguments
     ---------
     pairs : list of (Path, Path)
-        Input and output. Symbolic links are resolved.
+        Pairs of input and output. Symbolic links are resolved.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Pitch of clean speech, which the harmonic vocoder learns to predict.
+"""Pitch of clean speech, the training target of the harmonic vocoder's pitch.
 
 Authors
  * The miipher2 authors 2026
@@ -22,16 +22,16 @@ DEFAULT_HZ = 120.0  # pitch of recordings without any voiced frame
 class PitchTracks:
     """Pitch tracks of recordings, cached in a folder.
 
-    They come from SwiftF0 (package swift-f0), a small network that is accurate
-    to a few cents on clean speech and about 100 times faster than real time on
-    one core.
+    They are computed by SwiftF0 (package swift-f0), a small network that is
+    accurate to a few cents on clean speech and runs about 100 times faster than
+    real time on one core.
 
     Arguments
     ---------
     folder : str or Path
         The cache, with one file per recording.
     frame_seconds : float
-        Hop between values in seconds.
+        Hop length in seconds.
     lowest, highest : float
         Range of the pitch in Hz.
 
@@ -48,7 +48,7 @@ class PitchTracks:
         self.frame_seconds = frame_seconds
         self.lowest = lowest
         self.highest = highest
-        self.detector = None  # loaded by the worker that needs it
+        self.detector = None  # loaded by each worker on first use
 
     def __call__(self, path, start, frames):
         """Return the pitch of a segment of a recording.
@@ -65,8 +65,8 @@ class PitchTracks:
         Returns
         -------
         torch.Tensor
-            ``(frames, 2)``: pitch in Hz, interpolated in unvoiced frames, and
-            1 for voiced and 0 for unvoiced frames.
+            ``(frames, 2)``: the pitch in Hz, interpolated in unvoiced frames,
+            and a flag, 1 in voiced and 0 in unvoiced frames.
         """
         times, hz, voiced = self.track(path)
         centres = start + (np.arange(frames) + 0.5) * self.frame_seconds
@@ -96,7 +96,7 @@ class PitchTracks:
         cached = self.folder / f"{digest(name)[:20]}.npy"
         if not cached.exists():
             track = self._detect(path)
-            # Several loader workers may write the same track.
+            # Several data loading workers may write the same track.
             with atomic_write(cached, writer=str(os.getpid())) as file:
                 np.save(file, track)
         times, hz, confidence = np.load(cached)

@@ -1,4 +1,4 @@
-"""Skipping data preparation when nothing has changed.
+"""Cache that skips data preparation if nothing has changed.
 
 Authors
  * The miipher2 authors 2026
@@ -12,14 +12,14 @@ from miipher2.dataio.digest import file_digest
 
 
 class PrepCache:
-    """A JSON file that records which inputs the prepared files belong to.
+    """A JSON file that records the inputs of the prepared files.
 
     Arguments
     ---------
     path : str or Path
         The JSON file.
     source : dict
-        What the prepared files depend on, in JSON types.
+        Everything on which the prepared files depend, as JSON types.
     products : dict
         Path of each prepared file, by name.
 
@@ -66,7 +66,7 @@ class PrepCache:
         Arguments
         ---------
         **notes
-            Values for the run that skips preparation, in JSON types.
+            Values, as JSON types, for a later run that skips preparation.
         """
         self.notes = notes
         write_text(self.path, json.dumps(self._content(), indent=1) + "\n")

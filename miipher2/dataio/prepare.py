@@ -26,9 +26,9 @@ def check_choices(name, values, choices):
     Arguments
     ---------
     name : str
-        The option.
+        Name of the option.
     values : iterable of str
-        Given by the user.
+        Values given by the user.
     choices : iterable of str
         Allowed values.
 
@@ -68,17 +68,17 @@ def prepare_manifests(
     Arguments
     ---------
     data_folder : str or Path
-        ``$data_root`` of the manifests.
+        Folder of the corpus, ``$data_root`` in the manifests.
     utterances : list of Utterance
         All files of the corpus.
     manifests : dict
-        Path of the CSV file of each split, ``train`` first.
+        Path of the CSV file by split; ``train`` is the first.
     layout : str
-        Expected files, for the error message if there are none.
+        Description of the expected files, for the error message.
     valid_share, test_share : float
-        Shares to hold out if the corpus has no splits.
+        Fractions to hold out if the corpus has no splits.
     min_seconds : float
-        Minimum duration.
+        Minimum duration in seconds.
     repeat_few : bool
         Whether to put all files into every split if there are too few.
     label : str
@@ -120,7 +120,7 @@ def prepare_manifests(
 
 def _cache(utterances, manifests, arguments):
     source = {
-        # Increment when the same files should give different manifests.
+        # Increment if manifests of the same files change.
         "format": 1,
         "arguments": arguments,
         "files": len(utterances),
@@ -191,7 +191,7 @@ def _row(utterance, ID, headers):
 
 
 def _ids(files):
-    """Return IDs made from paths, with a hash where two would be the same."""
+    """Return IDs derived from paths, with a hash if two would be equal."""
     ids = {file: file.stem.replace("/", "-").strip() for file in files}
     times = Counter(ids.values())
     return {
@@ -205,8 +205,9 @@ def prepare_noise(
 ):
     """Write the manifests of all noise recordings below a folder.
 
-    Folders named ``train``, ``valid`` (``val``, ``dev``, ``test``), at any
-    depth, decide which files are held out. Without them, a hash of the name does.
+    Files in folders named ``valid``, ``val``, ``dev`` or ``test``, at any
+    depth, are held out. If the corpus has no such folders, files are held out
+    by a hash of the name.
 
     Arguments
     ---------
@@ -217,14 +218,14 @@ def prepare_noise(
     valid_csv : str or Path
         Manifest for validation.
     valid_share : float
-        Share to hold out. A single file goes to both manifests.
+        Fraction to hold out. A single file is listed in both manifests.
     skip_prep : bool
         Whether to skip preparation.
 
     Raises
     ------
     UserError
-        If the folder is missing or holds no usable audio.
+        If the folder is missing or contains no usable audio.
 
     Example
     -------
@@ -261,5 +262,5 @@ def prepare_noise(
     )
 
 
-# Impulse responses are listed in the same way.
+# Impulse responses are prepared in the same way.
 prepare_rirs = prepare_noise

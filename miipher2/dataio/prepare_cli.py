@@ -1,4 +1,4 @@
-"""The command line of the prepare scripts.
+"""Command line of the prepare scripts.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,8 @@ from miipher2.errors import one_line_errors
 def command_line(prepare, argv=None):
     """Run a prepare function from the command line.
 
-    Options and their help come from the function's signature and docstring.
+    Options and their help are taken from the function's signature and
+    docstring.
 
     Arguments
     ---------
@@ -24,7 +25,7 @@ def command_line(prepare, argv=None):
         ``prepare(data_folder, train_csv, valid_csv, test_csv, skip_prep,
         **options)``.
     argv : list of str
-        Command-line arguments; None: ``sys.argv``.
+        Command-line arguments. None for ``sys.argv``.
     """
     summary, _, rest = inspect.getdoc(prepare).partition("\n\nArguments\n")
     found = re.findall(r"^(\w+) : .*\n((?: {4}.*\n?)+)", rest, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Opening regular files with soundfile, also those whose writer crashed.
+"""Opening of regular files with soundfile, including unfinished files.
 
 Authors
  * The miipher2 authors 2026
@@ -13,7 +13,7 @@ import soundfile
 
 from miipher2.errors import UserError
 
-# Note on an unfinished file; see ``SoundFile``.
+# Note on an unfinished file, see ``SoundFile``
 UNFINISHED = "its header gives no length; read to the end of the file"
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -30,12 +30,12 @@ def irregular(status):
     Arguments
     ---------
     status : os.stat_result
-        As returned by ``os.stat``.
+        Result of ``os.stat``.
 
     Returns
     -------
     str
-        For instance "a FIFO"; empty for a regular file.
+        The type, for example "a FIFO"; empty for a regular file.
 
     Example
     -------
@@ -47,7 +47,7 @@ def irregular(status):
 
 
 def open_regular(path):
-    """Open a file to read bytes, without waiting for the writer of a FIFO.
+    """Open a regular file to read bytes; never block on a FIFO.
 
     Arguments
     ---------
@@ -62,8 +62,8 @@ def open_regular(path):
     Raises
     ------
     UserError
-        If the path leads to a folder, a FIFO, a device or a socket, or the
-        file has no bytes.
+        If the path is a folder, a FIFO, a device or a socket, or if the file
+        has no bytes.
     OSError
         If it cannot be opened.
     """
@@ -79,8 +79,8 @@ def open_regular(path):
 class SoundFile(soundfile.SoundFile):
     """An audio file that is open for reading.
 
-    A recorder that crashed leaves a length of 0 in the header, for which
-    libsndfile reads no samples. This class reads such a file to its end.
+    If a recorder crashes, the length in the header may be 0. libsndfile then
+    reads no samples. This class reads such a file to its end.
 
     Arguments
     ---------
@@ -110,7 +110,7 @@ class SoundFile(soundfile.SoundFile):
         with open_regular(path) as file:
             patch = _length_patch(file)
         self.unfinished = patch is not None
-        # As bytes: file names need not be valid UTF-8.
+        # Pass bytes, as file names may not be valid UTF-8.
         super().__init__(_Patched(path, *patch) if patch else os.fsencode(path))
 
 
@@ -163,7 +163,8 @@ def _length_patch(file):
             if rest and ds64[1][8:] == bytes(8)
             else None
         )
-    # If the RIFF chunk ends with the file, the rest is other chunks.
+    # If the RIFF chunk ends with the file, the header is complete and the
+    # remaining bytes are other chunks.
     finished = 8 + struct.unpack("<I", head[4:8])[0] in (size, size + 1)
     if length or not rest or finished:
         return None

@@ -10,9 +10,9 @@ import zlib
 import numpy as np
 
 SILENCE_DB = -140.0  # level of digital silence
-BLOCK = 512  # frames of a Fourier transform; limits the memory
-COLOURS = 64  # fewer make smaller files
-# Red, green and blue from the quietest to the loudest level
+BLOCK = 512  # frames per Fourier transform; limits memory use
+COLOURS = 64  # number of colours; fewer give smaller files
+# Red, green and blue values from the quietest to the loudest level
 GRADIENT = (
     *((6, 6, 20), (34, 18, 86), (86, 24, 118), (142, 40, 112)),
     *((198, 62, 86), (238, 104, 56), (252, 168, 60), (252, 248, 186)),
@@ -20,19 +20,19 @@ GRADIENT = (
 
 
 def spectrogram(wav, sample_rate, max_hz, rows=256, columns=800):
-    """Return the levels of a recording over frequency and time.
+    """Compute the levels of a recording over frequency and time.
 
     Spectrograms with the same ``max_hz`` and ``rows`` have the same frequency
-    scale and the same resolution, whatever the sample rates.
+    scale and resolution at any sample rate.
 
     Arguments
     ---------
     wav : numpy.ndarray
         ``(time,)`` in [-1, 1].
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
     max_hz : float
-        The highest frequency. Rows above half the sample rate are silent.
+        Highest frequency in Hz. Rows above half the sample rate are silent.
     rows : int
         Number of frequencies, from 0 to ``max_hz``.
     columns : int
@@ -79,10 +79,10 @@ def spectrogram_png(levels, loudest_db, range_db=80.0):
     levels : numpy.ndarray
         ``(rows, columns)`` in dB, see ``spectrogram``.
     loudest_db : float
-        The level of the brightest colour. Give several spectrograms the same
-        one to compare them.
+        Level of the brightest colour in dB. Use the same value for spectrograms
+        that are compared.
     range_db : float
-        Levels from ``loudest_db - range_db`` down are dark.
+        Range of the colours in dB; lower levels have the darkest colour.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def spectrogram_png(levels, loudest_db, range_db=80.0):
         for channel in zip(*GRADIENT, strict=True)
     ]
     height, width = pixels.shape
-    # Each row starts with 0: no filter.
+    # Each row starts with 0, the filter type "none".
     rows = np.pad(pixels, ((0, 0), (1, 0)))
     header = struct.pack(">2I5B", width, height, 8, 3, 0, 0, 0)
     return b"".join(

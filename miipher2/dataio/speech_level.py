@@ -1,11 +1,10 @@
 """The level of active speech.
 
-Both measures use frames of 25 ms and count those at most 25 dB below the
-loudest one. ``active_samples`` returns the exact samples of a clip in memory,
-as the degradations and metrics need them. ``SpeechLevel`` measures recordings
-of any length in constant memory, in steps of 0.1 dB and without the offset of
-each frame, so that it gives slightly different values; it sets the input level
-of the models.
+Both measures use the frames of 25 ms that are at most 25 dB below the loudest
+frame. ``active_samples`` returns a mask of the samples of a clip in memory, for
+degradations and metrics. ``SpeechLevel`` measures recordings of any length in
+constant memory, for the input level of the models. Its values differ slightly,
+because it uses steps of 0.1 dB and subtracts the mean of each frame.
 
 Authors
  * The miipher2 authors 2026
@@ -19,7 +18,7 @@ FRAME_SECONDS = 0.025
 ACTIVE_RANGE_DB = 25.0  # range of active frames below the loudest one
 SILENCE_DB = -80.0  # recordings below this level contain no speech
 INPUT_LEVEL_DB = -26.0  # level of speech in training and inference
-MAX_GAIN_DB = 40.0  # limit that keeps near silence from being amplified
+MAX_GAIN_DB = 40.0  # limit for recordings that are nearly silent
 
 
 def frame_length(sample_rate):
@@ -43,7 +42,7 @@ def active_samples(samples, sample_rate):
     Returns
     -------
     numpy.ndarray
-        bool ``(time,)``, True for all samples of active frames; all False for
+        ``(time,)`` bool, True for all samples of active frames; all False for
         digital silence.
 
     Example
@@ -88,7 +87,7 @@ class PowerHistogram:
         self.sums = np.zeros(bins)
 
     def add(self, powers):
-        """Add blocks.
+        """Add the powers of blocks.
 
         Arguments
         ---------
@@ -131,7 +130,7 @@ class PowerHistogram:
 class SpeechLevel:
     """Streaming measure of the level of active speech and of the peak.
 
-    The power of a frame is its variance, so that an offset does not count.
+    The power of a frame is its variance, so a DC offset has no effect.
 
     Arguments
     ---------

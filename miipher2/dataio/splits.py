@@ -1,8 +1,8 @@
 """Splits of a corpus into training, validation and test.
 
-Where a corpus has no splits, a hash of the name decides, not the
-order of the files: adding files does not move others to a different split.
-``assign_splits`` logs the rule that it followed.
+If a corpus has no splits, files are assigned by a hash of the name. If files
+are added later, the existing files stay in their splits. ``assign_splits`` logs
+the rule that it applied.
 
 Authors
  * The miipher2 authors 2026
@@ -38,9 +38,11 @@ class Utterance(NamedTuple):
     spk_id : str
         The speaker.
     group : str
-        Files of one group go to the same split; None: a separate group.
+        Files of one group are in the same split. None if the file is a group of
+        its own.
     split : str
-        ``train``, ``valid`` or ``test``; None: decided by a hash of the group.
+        ``train``, ``valid`` or ``test``. None if the split is chosen by a hash
+        of the group.
     noisy : AudioFile
         The degraded file, for pairs.
     """
@@ -53,7 +55,7 @@ class Utterance(NamedTuple):
 
     @property
     def group_name(self):
-        """Name that is hashed: the group, or the file's path without one."""
+        """Name to hash: the group, or the path of a file without a group."""
         return self.group or self.audio.path
 
 
@@ -63,9 +65,9 @@ def assign_splits(utterances, shares, repeat_few=False):
     Arguments
     ---------
     utterances : list of Utterance
-        At least one.
+        Files of the corpus, at least one.
     shares : dict
-        Share of each held-out split, e.g. ``{"valid": 0.05, "test": 0.05}``.
+        Fraction of each held-out split, e.g. ``{"valid": 0.05, "test": 0.05}``.
     repeat_few : bool
         Whether to put all files into every split if there are too few.
 
@@ -91,7 +93,7 @@ def assign_splits(utterances, shares, repeat_few=False):
     """
     _check_shares(shares)
     if all(utterance.split == "train" for utterance in utterances):
-        logger.info("All files are marked for training; some are held out")
+        logger.info("All files are in the training split; some are held out")
         utterances = [u._replace(split=None) for u in utterances]
     splits = {name: [] for name in ("train", *shares)}
     undecided = []
@@ -130,7 +132,7 @@ def _check_shares(shares):
 
 
 def _minimum(splits):
-    """Return the number of groups that each split still needs."""
+    """Return the minimum number of groups of each split without files."""
     held_out = any(members for n, members in splits.items() if n != "train")
     return {
         name: int(not members and (name == "train" or not held_out))
@@ -139,7 +141,7 @@ def _minimum(splits):
 
 
 def _split_groups(utterances, minimum):
-    """Use files instead of groups if there are fewer groups than splits."""
+    """Treat each file as a group if there are fewer groups than splits."""
     groups = {u.group_name for u in utterances}
     if len(groups) >= minimum:
         return utterances
@@ -160,15 +162,15 @@ def _log_rule(utterances, groups, shares):
         units = count(len(groups), "group")
     held_out = [f"{share:.3g} to {name}" for name, share in shares.items()]
     logger.info(
-        "Splits of %s by a hash of the name: a share of %s, at least one "
-        "each; the rest to train",
+        "Splits of %s by a hash of the name: a fraction of %s, at least one "
+        "each; all others to train",
         units,
         " and ".join(held_out),
     )
 
 
 def _fill_empty_splits(splits, shares):
-    """Use one held-out split for another one that the corpus lacks."""
+    """If a held-out split is missing, use the other one for it."""
     if not splits["train"]:
         found = [f"{len(m)} {name}" for name, m in splits.items() if m]
         raise UserError(
@@ -189,9 +191,9 @@ def split_by_hash(groups, shares, minimum):
     Arguments
     ---------
     groups : set of str
-        Names.
+        Names of the groups.
     shares : dict
-        Share of each held-out split.
+        Fraction of each held-out split.
     minimum : dict
         Minimum number of groups in each split, including ``train``.
 
@@ -208,7 +210,7 @@ def split_by_hash(groups, shares, minimum):
     """
     hashes = {name: _hash(name) for name in groups}
     order = sorted(groups, key=lambda name: (hashes[name], name))
-    # Groups that may be moved without taking a split below its minimum.
+    # Number of groups beyond the minimum of all splits.
     available = len(order) - sum(minimum.values())
     split, end = dict.fromkeys(groups, "train"), 0.0
     for name, share in shares.items():

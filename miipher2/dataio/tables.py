@@ -17,20 +17,20 @@ def read_table(path, columns, skipinitialspace=False, errors="strict"):
     Arguments
     ---------
     path : str or Path
-        UTF-8, with a header.
+        CSV file in UTF-8, with a header.
     columns : tuple of str
         Required columns; others may be present.
     skipinitialspace : bool
         Whether to remove spaces after commas.
     errors : str
-        How to decode invalid UTF-8; see ``bytes.decode``.
+        Error handling of invalid UTF-8; see ``bytes.decode``.
 
     Yields
     ------
     line : int
-        Number of the row's last line, from 1.
+        Line number of the end of the row, from 1.
     row : dict
-        Text by column; None where the line is too short.
+        Text by column; None for columns that are missing in the line.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def read_table(path, columns, skipinitialspace=False, errors="strict"):
     [(2, {'ID': '1', 'text': 'Hello.'})]
     """
     try:
-        # utf-8-sig: spreadsheet programs write a byte order mark.
+        # utf-8-sig, as spreadsheet programs write a byte order mark.
         file = open(path, encoding="utf-8-sig", errors=errors, newline="")
     except OSError as error:
         raise UserError(
@@ -78,7 +78,7 @@ def write_table(path, columns, rows):
     path : str or Path
         The file; its folder is created if needed.
     columns : list of str
-        The header. Other keys of the rows are ignored.
+        Columns of the header. Other keys of the rows are ignored.
     rows : list of dict
         Values by column.
 

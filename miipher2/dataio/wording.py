@@ -11,16 +11,16 @@ def count(number, noun, plural=None):
     Arguments
     ---------
     number : int
-        How many.
+        The number.
     noun : str
-        Singular.
+        The noun in the singular.
     plural : str
-        None: the singular and an ``s``.
+        The noun in the plural. None for the singular with an ``s``.
 
     Returns
     -------
     str
-        The text, with commas in large numbers.
+        Number and noun, with commas in large numbers.
 
     Example
     -------
@@ -31,17 +31,17 @@ def count(number, noun, plural=None):
 
 
 def duration(seconds):
-    """Return a duration in seconds, minutes or hours, whichever fits.
+    """Return a duration as text in seconds, minutes or hours.
 
     Arguments
     ---------
     seconds : float
-        Not negative.
+        Duration in seconds, not negative.
 
     Returns
     -------
     str
-        Such as ``9.9 s``, ``2 min 3 s`` or ``1.5 h``.
+        For example ``9.9 s``, ``2 min 3 s`` or ``1.5 h``.
 
     Example
     -------

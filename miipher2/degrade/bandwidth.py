@@ -40,7 +40,7 @@ def _resample(quality):
 
 
 def _linear(samples, rate, low_rate):
-    """Resample down and up linearly; adds aliases and images, loses treble."""
+    """Resample down and up linearly; adds aliases, attenuates treble."""
     times = np.arange(len(samples)) / rate
     low_times = np.arange(0, times[-1] + 1 / rate, 1 / low_rate)
     low = np.interp(low_times, times, samples)
@@ -70,7 +70,7 @@ class Bandwidth(Degradation):
     signal, by up to 1 ms and by more near the cut-off. The resamplers convert
     to a rate of twice the cut-off and back: ``soxr`` with an anti-aliasing
     filter, ``soxr_quick`` with a cubic interpolator, ``linear`` and ``hold``
-    without a filter. The last three alias.
+    without a filter. The last three produce aliases.
 
     Arguments
     ---------
@@ -86,7 +86,7 @@ class Bandwidth(Degradation):
     order : tuple of int
         Lowest and highest order of the filters.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Raises
     ------

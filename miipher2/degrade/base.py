@@ -16,14 +16,14 @@ from miipher2.errors import UserError
 def generator(*keys):
     """Return a random generator seeded with the keys.
 
-    The same keys give the same stream in every process and on every platform:
-    a resumed run, or one with another number of workers, draws the same
+    The same keys give the same stream in every process and on every platform. A
+    resumed run, or a run with another number of workers, draws the same
     degradations.
 
     Arguments
     ---------
     *keys : int or str
-        For instance the run's seed, the epoch and the utterance ID.
+        For example the run's seed, the epoch and the utterance ID.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def pick(rng, choices):
 
 
 def fit(samples, length):
-    """Cut, or pad with zeros at the end, to ``length`` samples."""
+    """Cut or zero-pad at the end to ``length`` samples."""
     if len(samples) >= length:
         return samples[:length]
     return np.pad(samples, (0, length - len(samples)))
@@ -83,12 +83,12 @@ class Degradation:
     adds_sound = False
 
     def missing(self):
-        """Return what is missing to use this degradation.
+        """Return the reason why this degradation cannot be used.
 
         Returns
         -------
         reason : str or None
-            For instance "no manifest of noise"; None if nothing is missing.
+            For example "no manifest of noise"; None if nothing is missing.
         """
         return None
 

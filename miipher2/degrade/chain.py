@@ -17,9 +17,9 @@ class Chain(Degradation):
     """Apply a random subset of several degradations in a fixed order.
 
     Each degradation is drawn with its own probability. If more than
-    ``max_steps`` are drawn, a random subset of that size is used; if none is
-    drawn, one is chosen in proportion to the probabilities, so that a clip
-    stays clean with probability ``clean_share``. If the peak exceeds full scale
+    ``max_steps`` are drawn, a random subset of that size is used. If none is
+    drawn, one is chosen in proportion to the probabilities, so that a clip is
+    clean with probability ``clean_share`` only. If the peak exceeds full scale
     after a step, the clip is scaled down to a peak of 1.
 
     Degradations that cannot be used (``Degradation.missing``) are left out and
@@ -33,7 +33,7 @@ class Chain(Degradation):
     max_steps : int
         Largest number of degradations of one clip.
     clean_share : float
-        Share of the clips that stay clean, from 0 to 1.
+        Fraction of clips that are not degraded, from 0 to 1.
     sample_rate : int
         The degradations' sample rate in Hz.
 
@@ -98,7 +98,7 @@ class Chain(Degradation):
         Returns
         -------
         chain : Chain
-            Shares the degradation object with this chain.
+            A chain that shares the degradation object with this one.
 
         Raises
         ------
@@ -134,7 +134,8 @@ class Chain(Degradation):
     def _draw(self, rng):
         """Draw the names of the steps for one clip, in order."""
         probability = np.array([share for share, _ in self.steps.values()])
-        # Drawn at once, so that the number of draws does not depend on them.
+        # Draw all numbers at once, so that their number does not depend on
+        # their values.
         clean, *draws = rng.random(1 + len(probability))
         if clean < self.clean_share:
             return []

@@ -8,22 +8,22 @@ import numpy as np
 
 from miipher2.degrade.base import Degradation, log_uniform, pick
 
-# Headroom of the soft clipper above its threshold, relative to it.
+# Headroom of the soft clipper, relative to its threshold.
 SOFT_HEADROOM = 0.5
 
 
 class Clipping(Degradation):
-    """Clip a share of the samples.
+    """Clip a fraction of the samples.
 
-    The threshold t is the level that this share of the samples (at least one)
-    reaches. Hard clipping limits them to t. Soft clipping maps |x| > t to
+    The threshold t is the level that this fraction of the samples (at least
+    one) reaches. Hard clipping limits them to t. Soft clipping maps |x| > t to
     t + h tanh((|x| - t) / h) with h = t / 2, which is smooth at t.
 
     Arguments
     ---------
     share : tuple of float
-        Lowest and highest share of the samples that reach the threshold, in
-        (0, 1), log-uniform.
+        Lowest and highest fraction of samples that reach the threshold, in (0,
+        1), log-uniform.
     kinds : tuple of str
         Any of ``hard``, ``soft``.
 

@@ -25,7 +25,8 @@ except ImportError:
 
 logger = get_logger(__name__)
 
-# Zeros after the probe of ``delay``, in samples; longer than any codec's delay.
+# Number of zeros after the test signal of ``delay``; longer than the delay of
+# any codec.
 FLUSH = 4096
 
 
@@ -127,7 +128,7 @@ class Coder:
     unit : str
         Unit of the setting: kbps (kbit/s) or quality.
     encoder : str
-        The FFmpeg encoder that PyAV must have; empty for soundfile's codecs.
+        Name of the required FFmpeg encoder; empty for soundfile's codecs.
     """
 
     round_trip: Callable
@@ -149,8 +150,8 @@ TELEPHONE = (8000,)
 MPEG = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OPUS = (8000, 12000, 16000, 24000, 48000)
 AMR = "libopencore_amrnb"
-# The faster library is used where both have a codec: soundfile for MP3, PyAV for
-# Opus. Opus runs at complexity 5, as on mobile phones.
+# If both libraries have a codec, the faster one is used: soundfile for MP3,
+# PyAV for Opus. Opus runs at complexity 5, as on mobile phones.
 CODERS = {
     "mp3": Coder(_mp3, MPEG),
     "vorbis": Coder(_vorbis, MPEG, unit="quality"),
@@ -206,15 +207,15 @@ def delay(name, setting, rate):
 
 
 def transcode(samples, sample_rate, name, setting):
-    """Encode and decode; the result is aligned with the input.
+    """Encode and decode; align the result with the input.
 
     Arguments
     ---------
     samples : numpy.ndarray
         float32 of shape (time,).
     sample_rate : int
-        In Hz. If the codec does not support it, the next higher supported rate
-        is used, or else the highest.
+        Sample rate in Hz. If the codec does not support it, the next higher
+        supported rate is used, or the highest rate if there is none.
     name : str
         One of ``CODERS``.
     setting : float
@@ -256,10 +257,10 @@ class Codec(Degradation):
     ---------
     codecs : dict of list of float
         Bit rates to choose from, in kbit/s, for any of mp3, vorbis, opus, aac,
-        alaw, mulaw, gsm, amr_nb and g722. For vorbis the quality, 0 (about
+        alaw, mulaw, gsm, amr_nb and g722. For vorbis, qualities from 0 (about
         30 kbit/s at 16 kHz) to 10. All codecs are equally likely.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Raises
     ------

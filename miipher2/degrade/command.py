@@ -8,7 +8,7 @@ from pathlib import Path
 
 DEFAULT_CHAIN = Path(__file__).with_name("degrade.yaml")
 DEFAULT_ROOMS = Path(__file__).with_name("rooms.yaml")
-CORPORA = ("noise", "music", "rirs", "speech")  # each is the name of an option
+CORPORA = ("noise", "music", "rirs", "speech")  # also the names of the options
 
 
 def add_parser(subparsers):
@@ -17,7 +17,7 @@ def add_parser(subparsers):
     Arguments
     ---------
     subparsers : argparse._SubParsersAction
-        Gets the commands.
+        The subparsers to which the commands are added.
 
     Example
     -------
@@ -39,7 +39,7 @@ def add_parser(subparsers):
 
 def _add_degrade(parser):
     """Add the arguments of ``miipher2 degrade``."""
-    parser.add_argument("clean", help="a recording, or a folder of them")
+    parser.add_argument("clean", help="a recording, or a folder of recordings")
     parser.add_argument(
         "noisy",
         metavar="output",
@@ -57,12 +57,13 @@ def _add_degrade(parser):
         "--degrade",
         metavar="YAML",
         default=DEFAULT_CHAIN,
-        help="the degradations and their ranges; default: those of training",
+        help="YAML file of the degradations and their ranges; default: those "
+        "of training",
     )
     parser.add_argument(
         "--only",
         metavar="NAME",
-        help="apply this degradation alone, to every file",
+        help="apply only this degradation, to every file",
     )
     parser.add_argument(
         "--pairs",
@@ -95,18 +96,18 @@ def _add_rooms(parser):
         "--rooms",
         metavar="YAML",
         default=DEFAULT_ROOMS,
-        help="the ranges of size, RT60 and distance",
+        help="YAML file of the ranges of size, RT60 and distance",
     )
     parser.set_defaults(run=_rooms)
 
 
 def add_corpora(parser):
-    """Add the options for the corpora that the chain draws from.
+    """Add the options of the corpora from which the chain draws.
 
     Arguments
     ---------
     parser : argparse.ArgumentParser
-        Gets the options.
+        The parser to which the options are added.
     """
     for name in CORPORA:
         parser.add_argument(

@@ -1,7 +1,7 @@
 """Synthetic intermittent sounds: bird calls, beeps, knocks, clicks.
 
-Noise corpora have few of them, and a model trained without them mistakes them
-for speech.
+Noise corpora have few such sounds, and a model trained without them treats them
+as speech.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ from miipher2.errors import UserError
 
 
 class Events(AdditiveNoise):
-    """Base class of noise made of periodic events from one or more sources.
+    """Base class of noise that consists of periodic events.
 
     The level varies between events, with a standard deviation of 3 dB.
 
@@ -27,13 +27,13 @@ class Events(AdditiveNoise):
     sources : tuple of int
         Smallest and largest number of simultaneous sources.
     seconds : tuple of float
-        Shortest and longest event, in s.
+        Shortest and longest event, in seconds.
     pause : tuple of float
-        Shortest and longest pause between two events, in s.
+        Shortest and longest pause between two events, in seconds.
     hz : tuple of float
         Lowest and highest frequency; see ``event``.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
     """
 
     def __init__(self, snr_db, sources, seconds, pause, hz, sample_rate=16000):
@@ -57,12 +57,12 @@ class Events(AdditiveNoise):
             seconds = log_uniform(rng, self.seconds)
             period = seconds + log_uniform(rng, self.pause)
             hz = log_uniform(rng, self.hz)
-            # At least half an event is in the clip, if the clip is long enough.
+            # The clip contains at least half an event if it is long enough.
             latest = min(length / self.sample_rate, period) - seconds
             first = uniform(rng, (-seconds / 2, max(0.0, latest)))
             time = np.arange(length) / self.sample_rate - first
             number = np.floor(time / period).astype(int)
-            since = time - number * period  # since the event's start
+            since = time - number * period  # time since the start of the event
             events = number[-1] - number[0] + 1
             level = 10 ** (3 / 20 * rng.standard_normal(events))
             event = self.event(since, seconds, hz, rng)
@@ -83,12 +83,13 @@ class Events(AdditiveNoise):
         hz : float
             Frequency of an event.
         rng : numpy.random.Generator
-            Generator of all random numbers.
+            Source of all draws.
 
         Returns
         -------
         samples : numpy.ndarray
-            At any level; samples after ``seconds`` are set to zero.
+            The events at any level; the caller sets samples after ``seconds``
+            to zero.
         """
         raise NotImplementedError
 
@@ -127,7 +128,8 @@ class Calls(Events):
         envelope = np.sin(np.pi * progress) ** uniform(rng, (0.2, 2.0))
         # The integral of first * exp(rate * progress).
         rate = octaves * np.log(2)
-        first = hz * np.exp(min(0.0, -rate))  # so that the highest is hz
+        # The highest frequency is hz.
+        first = hz * np.exp(min(0.0, -rate))
         cycles = first * seconds * np.expm1(rate * progress) / rate
         call = np.zeros(len(since))
         for harmonic in range(1, 1 + int(rng.integers(1, 5))):

@@ -25,11 +25,11 @@ class Flutter(Degradation):
     wow_hz : tuple of float
         Lowest and highest rate of the slow sine, in Hz.
     flutter : tuple of float
-        As ``wow``, for the fast sine.
+        Like ``wow``, for the fast sine.
     flutter_hz : tuple of float
-        As ``wow_hz``, for the fast sine.
+        Like ``wow_hz``, for the fast sine.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Example
     -------

@@ -21,7 +21,7 @@ class Level(Degradation):
         Lowest and highest level of the active speech, in dB relative to a
         full-scale square wave (an RMS of 1).
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Example
     -------

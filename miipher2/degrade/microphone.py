@@ -24,7 +24,7 @@ class Microphone(Degradation):
     spread_db : tuple of float
         Lowest and highest standard deviation of the gains, in dB.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Example
     -------
@@ -37,7 +37,7 @@ class Microphone(Degradation):
     """
 
     lowest_hz = 62.5
-    # Zero padding, in s; longer than the smooth response's impulse response.
+    # Zero padding in seconds, longer than the impulse response.
     settle_seconds = 0.064
 
     def __init__(self, spread_db=(2.0, 8.0), sample_rate=16000):
@@ -54,7 +54,7 @@ class Microphone(Degradation):
         length = len(samples) + round(self.settle_seconds * self.sample_rate)
         padded = fft.next_fast_len(length, real=True)
         spectrum = fft.rfft(samples, padded)
-        # Interpolate on a coarse grid first: faster than for every bin.
+        # Interpolate on a coarse grid first, which is faster than on every bin.
         curve = PchipInterpolator(points, gains_db)(
             np.linspace(0, octaves, 256)
         )

@@ -1,4 +1,4 @@
-"""Noise in place of speech, for which the target is silence.
+"""Noise without speech, whose target is silence.
 
 Authors
  * The miipher2 authors 2026
@@ -16,11 +16,11 @@ class NoSpeech(Degradation):
     Arguments
     ---------
     share : float
-        Share of the training clips, from 0 to 1.
+        Fraction of training clips to replace, from 0 to 1.
     sources : list of miipher2.degrade.noise.AdditiveNoise
-        Kinds of noise; those without recordings are left out.
+        Kinds of noise; kinds without recordings are left out.
     level_db : tuple of float
-        Lowest and highest level in dB of full scale.
+        Lowest and highest level of the noise, in dB of full scale.
 
     Example
     -------

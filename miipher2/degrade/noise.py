@@ -18,8 +18,9 @@ from miipher2.degrade.base import (
 )
 from miipher2.degrade.recordings import Recordings
 
-# Noise that pauses while speech is active must not be amplified without limit:
-# its power there counts as at least this share of its overall power (-10 dB).
+# Lower limit of the noise power during active speech, as a fraction of its
+# overall power (-10 dB). Without it, noise that pauses during speech would be
+# amplified without limit.
 LOWEST_SHARE = 10 ** (-10 / 10)
 
 
@@ -36,7 +37,7 @@ class AdditiveNoise(Degradation):
     snr_db : tuple of float
         Lowest and highest signal-to-noise ratio, in dB.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
     """
 
     adds_sound = True
@@ -51,7 +52,7 @@ class AdditiveNoise(Degradation):
         Arguments
         ---------
         length : int
-            In samples.
+            Number of samples.
         rng : numpy.random.Generator
             Source of all draws.
 
@@ -94,7 +95,7 @@ class Noise(AdditiveNoise):
         Lowest and highest playback speed, log-uniform. Speed also changes the
         pitch, so that few recordings give many different noises.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Noise(AdditiveNoise):
 
     def noise(self, length, rng):
         """Draw a segment of a recording; see ``AdditiveNoise.noise``."""
-        if self.speed[0] == self.speed[1] == 1:  # no draw of the speed
+        if self.speed[0] == self.speed[1] == 1:  # do not draw the speed
             row, noise = self.recordings.draw(length, rng)
             return noise, {"noise": row["ID"]}
         speed = log_uniform(rng, self.speed)
@@ -128,7 +129,7 @@ class Babble(AdditiveNoise):
     """Several voices of a speech manifest at equal levels.
 
     If the manifest has a column ``spk_id``, the voices are of different
-    speakers; a speaker drawn twice counts once.
+    speakers; a speaker that is drawn twice is used once.
 
     Arguments
     ---------
@@ -142,7 +143,7 @@ class Babble(AdditiveNoise):
     voices : tuple of int
         Smallest and largest number of voices.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
     """
 
     def __init__(
@@ -188,7 +189,7 @@ class ColouredNoise(AdditiveNoise):
         Lowest and highest slope of the power spectrum in dB per octave:
         -6 is brown, -3 pink, 0 white, 3 blue.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Example
     -------
@@ -200,7 +201,8 @@ class ColouredNoise(AdditiveNoise):
     {'snr_db': 20.0, 'slope_db': -3.0}
     """
 
-    # The spectrum is flat below this, in Hz, to bound the power of brown noise.
+    # The spectrum is flat below this frequency in Hz, which limits the power of
+    # brown noise.
     lowest_hz = 30.0
 
     def __init__(
@@ -236,7 +238,7 @@ class Hum(AdditiveNoise):
     harmonics : int
         Number of harmonics, including the fundamental.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Example
     -------

@@ -9,12 +9,12 @@ import numpy as np
 from miipher2.degrade.base import Degradation, log_uniform, pick, uniform
 from miipher2.errors import UserError
 
-# Concealment by fading reaches silence after this many seconds.
+# Seconds after which fading repetitions reach silence.
 FADE_SECONDS = 0.06
 
 
 def gilbert_elliott(packets, loss, burst, density, rng):
-    """Draw which packets are lost, by the Gilbert-Elliott model.
+    """Draw lost packets from the Gilbert-Elliott model.
 
     A Markov chain alternates between a good state, in which all packets
     arrive, and a bad state, in which a packet is lost with probability
@@ -27,7 +27,7 @@ def gilbert_elliott(packets, loss, burst, density, rng):
     packets : int
         Number of packets sent.
     loss : float
-        Expected share of lost packets, above 0 and below ``density``.
+        Expected fraction of lost packets, above 0 and below ``density``.
     burst : float
         Mean length of the bad state in packets, 1 or more.
     density : float
@@ -64,14 +64,14 @@ def gilbert_elliott(packets, loss, burst, density, rng):
 class PacketLoss(Degradation):
     """Drop packets and conceal the gaps.
 
-    A gap is filled with silence (silence), repetitions of the last packet
-    received (repeat), or repetitions that fade out within 60 ms (fade). Gaps
-    before the first packet received are silent.
+    A gap is filled with silence (``silence``), with repetitions of the last
+    received packet (``repeat``), or with repetitions that fade out within 60 ms
+    (``fade``). Gaps before the first received packet are silent.
 
     Arguments
     ---------
     loss : tuple of float
-        Lowest and highest expected share of lost packets, log-uniform.
+        Lowest and highest expected fraction of lost packets, log-uniform.
     burst : tuple of float
         Shortest and longest mean length of the bad state, in packets.
     density : tuple of float
@@ -82,7 +82,7 @@ class PacketLoss(Degradation):
     concealment : tuple of str
         Any of ``silence``, ``repeat``, ``fade``.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Raises
     ------
@@ -137,7 +137,8 @@ class PacketLoss(Degradation):
         if concealment == "silence":
             received = packets * ~lost[:, None]
         else:
-            # Index of the last packet received, for each packet (-1: none).
+            # Index of the last received packet, for each packet; -1 if there is
+            # none.
             arrived = np.where(lost, -1, np.arange(count))
             last = np.maximum.accumulate(arrived)
             received = packets[last] * (last >= 0)[:, None]

@@ -41,7 +41,7 @@ _cache = _Cache()
 
 
 def _version(path):
-    """Return size and time of change, so that a changed file is read again."""
+    """Return size and modification time, which identify a version of a file."""
     try:
         status = os.stat(path)
     except OSError:  # reported when it is read
@@ -53,9 +53,9 @@ class Recordings:
     """The audio files of a manifest, read lazily.
 
     The manifest is read at first use and is not pickled. Files of up to 10 s
-    are decoded completely and cached (128 MiB per process); of longer files
-    only the needed segment is read. Channels are averaged; soxr resamples other
-    sample rates.
+    are decoded completely and cached (128 MiB per process). Of longer files,
+    only the needed segment is read. Channels are averaged, and soxr resamples
+    to ``sample_rate``.
 
     Arguments
     ---------
@@ -64,7 +64,7 @@ class Recordings:
     data_root : str or None
         Value of ``$data_root`` in the column wav.
     sample_rate : int
-        In Hz, of the audio returned.
+        Sample rate of the returned audio in Hz.
     """
 
     def __init__(self, csv, data_root=None, sample_rate=16000):
@@ -106,7 +106,7 @@ class Recordings:
         row : dict
             One of ``rows``.
         length : int
-            In samples at ``sample_rate``.
+            Number of samples at ``sample_rate``.
         rng : numpy.random.Generator
             Source of the position.
 
@@ -115,7 +115,7 @@ class Recordings:
         samples : numpy.ndarray
             float32 of shape (length,).
         """
-        position = rng.random()  # relative to the range of possible starts
+        position = rng.random()  # fraction of the range of possible starts
         latest = row["duration"] - length / self.sample_rate
         if row["duration"] > CACHED_SECONDS and latest > 0:
             samples = read_audio(
@@ -133,7 +133,7 @@ class Recordings:
         if samples.size == 0:
             raise UserError(
                 f"{row['wav']}: no samples; it is empty or shorter than the "
-                f"{row['duration']:g} s of its row in {self.csv}; correct or "
+                f"{row['duration']:g} s in its row in {self.csv}; correct or "
                 "remove the row"
             )
         return samples.take(np.arange(start, start + length), mode="wrap")

@@ -44,7 +44,7 @@ def direct_path(rir):
 class Reverb(Degradation):
     """Convolve with a recorded or simulated room impulse response.
 
-    The direct sound is aligned with the input and has its polarity. The
+    The direct sound is aligned with the input and has the same polarity. The
     response is scaled to unit energy over the early part (up to 50 ms after
     the direct sound), so that the speech level stays about the same.
 
@@ -59,7 +59,7 @@ class Reverb(Degradation):
         The target of restoration: ``dry``, the input, or ``early``, the input
         convolved with the early part of the same response.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Raises
     ------
@@ -88,7 +88,7 @@ class Reverb(Degradation):
         return wet, drawn
 
     def degrade_pair(self, target, samples, rng):
-        """As ``degrade``, with the target; see ``Degradation``."""
+        """Convolve the clip and its target; see ``Degradation``."""
         row = pick(rng, self.recordings.rows)
         rir = self.recordings.read(row)
         if not np.any(rir):

@@ -10,7 +10,7 @@ from miipher2.degrade.base import uniform
 from miipher2.errors import UserError
 
 SPEED_OF_SOUND = 343.0
-# Image sources up to this order, ray tracing for later reflections.
+# Order of the image sources; later reflections use ray tracing.
 IMAGE_ORDER = 6
 RAYS = 3000
 # Largest relative error of the RT60, and the number of attempts to correct the
@@ -26,17 +26,17 @@ def reverberation_time(rir, sample_rate):
     measuring reverberation time", 1965); a line fitted to its level from -5 to
     -35 dB is extrapolated to 60 dB (ISO 3382).
 
-    ``pyroomacoustics.experimental.rt60.measure_rt60`` agrees to 0.3 % but
-    starts and ends the fit at slightly different samples. ``Rooms`` corrects
-    the absorption by this value, so using it would change the rooms that a
-    seed gives: 14 of 25 rooms changed.
+    ``pyroomacoustics.experimental.rt60.measure_rt60`` differs by at most 0.3 %,
+    because it starts and ends the fit at slightly different samples. It is not
+    used, because ``Rooms`` corrects the absorption by this value: 14 of 25
+    rooms of a seed would change.
 
     Arguments
     ---------
     rir : numpy.ndarray
         Room impulse response of shape (time,).
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Returns
     -------
@@ -73,9 +73,9 @@ class Rooms:
     distance_m : tuple of float
         Shortest and longest distance from source to microphone, in metres.
     wall_m : float
-        Smallest distance of either from any wall, in metres.
+        Smallest distance of source and microphone from any wall, in metres.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Runs of ``miipher2 degrade`` and ``miipher2 rooms``.
+"""The main functions of ``miipher2 degrade`` and ``miipher2 rooms``.
 
 Authors
  * The miipher2 authors 2026
@@ -34,14 +34,14 @@ from miipher2.dataio.wording import count
 from miipher2.degrade.base import generator
 from miipher2.errors import UserError
 
-# Options for the chain's corpora, with the prefix of their keys in the YAML.
+# Options of the chain's corpora, and the prefixes of their keys in the YAML.
 CORPORA = {
     "noise": "noise",
     "music": "music",
     "rirs": "rir",
     "speech": "speech",
 }
-# The options that steps of degrade.yaml need.
+# Options that steps of degrade.yaml need.
 OPTIONS = {
     "reverb": "--rirs",
     "noise": "--noise",
@@ -87,7 +87,7 @@ def degrade(arguments):
 
 
 def _chosen(chain, only):
-    """Return the chain, or a single step; name the steps that lack a corpus."""
+    """Return the chain or a single step; print the steps without a corpus."""
     if only in chain.left_out and only in OPTIONS:
         raise UserError(
             f"--only {only}: {chain.left_out[only]}; give "
@@ -100,12 +100,12 @@ def _chosen(chain, only):
             f"{name} ({OPTIONS.get(name, reason)})"
             for name, reason in chain.left_out.items()
         ]
-        print(f"left out, without a corpus: {', '.join(lines)}")
+        print(f"left out for lack of a corpus: {', '.join(lines)}")
     return chain
 
 
 def _output_names(clean, output, pairs):
-    """Return the output's name, relative to its folder, of each input path."""
+    """Return the output name of each input, relative to the output folder."""
     if clean.is_dir():
         names, folder = _names_of_folder(clean), output
     elif not clean.is_file():
@@ -136,7 +136,7 @@ def _output_names(clean, output, pairs):
 
 
 def _names_of_folder(clean):
-    """Return the output's name of each recording in a folder."""
+    """Return the output name of each recording in a folder."""
     paths = [file.path for file in list_audio(clean)]
     if not paths:
         raise UserError(f"{clean}: contains no recordings")
@@ -157,10 +157,10 @@ def load_chain(path, arguments, folder):
     path : str or Path
         The YAML file.
     arguments : argparse.Namespace
-        With the options of ``add_corpora``.
+        Arguments with the options of ``add_corpora``.
     folder : str or Path
-        Gets the manifests of corpora given as folders; must exist while the
-        chain is in use.
+        Folder for the manifests of corpora that are given as folders. It must
+        exist while the chain is in use.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def load_chain(path, arguments, folder):
         if manifest.is_dir():
             manifest, root = Path(folder, f"{key}.csv"), manifest
             _list_folder(root, manifest)
-        # Reports an unusable manifest now rather than at its first use.
+        # Report an unusable manifest now, not at its first use.
         read_manifest(manifest, root)
         overrides[f"{key}_csv"] = str(manifest)
         overrides[f"{key}_root"] = str(root)
@@ -225,7 +225,7 @@ def _degrade_file(chain, source, name, arguments):
     wav = read_audio(source, chain.sample_rate)
     if not len(wav):
         raise UserError(f"{source}: contains no samples; remove it")
-    # Seeded by the name, so that a file's draws do not depend on other files.
+    # Use the name as a seed, so that draws do not depend on other files.
     rng = generator(arguments.seed, name)
     target, noisy, metadata = chain.pair(wav, rng)
     output = Path(arguments.noisy)
@@ -247,7 +247,7 @@ def _degrade_file(chain, source, name, arguments):
 
 
 def _write_rows(path, rows):
-    """Write rows that have the same columns as a CSV file."""
+    """Write a CSV file; all rows have the same columns."""
     write_table(path, list(rows[0]) if rows else ["ID"], rows)
 
 

@@ -26,7 +26,7 @@ class Clip(NamedTuple):
     wav : numpy.ndarray
         ``(time,)`` float32 in [-1, 1], as read from the file.
     aligned : numpy.ndarray
-        The same without its delay relative to the clean reference; None if
+        The recording without its delay relative to the clean reference; None if
         there is no reference.
     """
 
@@ -69,23 +69,24 @@ class Metric:
     """Base class of all metrics.
 
     A recording has up to three sides: ``input``, ``restored`` and ``clean``. A
-    metric first extracts what it compares from every side, then scores each
-    side. A subclass imports its packages in its constructor; if one is not
-    installed, the metric is left out and the report says what to install.
+    metric first extracts the features of every side, then scores each side
+    against the reference side. A subclass imports its packages in its
+    constructor; if one is not installed, the metric is left out and the report
+    says what to install.
 
     Class attributes:
 
-    - ``columns``: heading of each score by its name in the CSV file.
-    - ``headline``: the columns of the summary's first table; empty: all.
+    - ``columns``: dict from the score's name in the CSV file to its heading.
+    - ``headline``: the columns of the summary's first table; all if empty.
     - ``meaning``: one line that explains the scores.
-    - ``packages``: pip's name of each package by the module to import.
+    - ``packages``: dict from the module to import to the name for pip.
     - ``reference_sides``: sides that can serve as the reference, the preferred
       one first; empty for metrics without a reference.
 
     Attributes
     ----------
     notes : list of str
-        Remarks on the file that was measured last.
+        Remarks on the most recently measured file.
     """
 
     columns: Mapping[str, str] = {}
@@ -118,12 +119,12 @@ class Metric:
             try:
                 package += f" {importlib.metadata.version(package)}"
             except importlib.metadata.PackageNotFoundError:
-                pass  # installed under another name, whose version is unknown
+                pass  # installed under another name; its version is unknown
             found.append(package)
         return found
 
     def remark(self, reference: str | None) -> str:
-        """Explain the columns in one line of the summary.
+        """Return the line of the summary that explains the columns.
 
         Arguments
         ---------
@@ -133,13 +134,13 @@ class Metric:
         Returns
         -------
         str
-            The line.
+            Headings, meaning and reference side.
         """
         suffix = f"; reference: {reference}" if reference else ""
         return f"{self.names()}: {self.meaning}{suffix}"
 
     def given(self, file: str) -> str:
-        """Return what is known of a file besides its recordings.
+        """Return the data of a file besides its recordings.
 
         Arguments
         ---------
@@ -149,12 +150,13 @@ class Metric:
         Returns
         -------
         str
-            Such as its transcript. The file is measured again if it changes.
+            For example the transcript. The file is measured again if this text
+            changes.
         """
         return ""
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
-        """Extract what is scored from each side; by default ``aligned``.
+        """Extract the features of each side; by default the aligned waveform.
 
         Arguments
         ---------
@@ -166,7 +168,7 @@ class Metric:
         Returns
         -------
         dict
-            Arguments of ``score`` by side.
+            First argument of ``score`` by side.
         """
         return {side: clip.aligned for side, clip in clips.items()}
 
@@ -183,7 +185,7 @@ class Metric:
         Returns
         -------
         list of float
-            In the order of ``columns``; NaN if undefined.
+            One score per column, in the order of ``columns``; NaN if undefined.
         """
         raise NotImplementedError
 
@@ -193,13 +195,13 @@ class Metric:
         Arguments
         ---------
         sides : iterable of str
-            The sides of this evaluation; individual files may lack some.
+            The sides of this evaluation. A file may have fewer.
 
         Returns
         -------
         str
-            None if the metric needs no reference, or none of its reference
-            sides is there.
+            The reference side; None if the metric needs no reference, or if
+            ``sides`` contains none of its reference sides.
         """
         sides = list(sides)
         return next((s for s in self.reference_sides if s in sides), None)
@@ -222,7 +224,7 @@ class Metric:
         -------
         dict
             Scores by side, without the reference side. Empty if the metric
-            needs a reference that this file lacks.
+            needs a reference and this file has none.
         """
         self.notes = []
         if self.reference_sides and reference not in clips:

@@ -1,4 +1,4 @@
-"""Numbers behind the tables and charts of ``report.html``.
+"""Data of the tables and charts of ``report.html``.
 
 Authors
  * The miipher2 authors 2026
@@ -15,26 +15,26 @@ from miipher2.evaluation.ranking import change
 from miipher2.evaluation.scores import SIDES, Scores
 
 BINS = 24
-MAX_POINTS = 2000  # of the scatter plot
+MAX_POINTS = 2000  # in the scatter plot
 
 Json = dict[str, Any]
 
 
 class Shown(NamedTuple):
-    """How a metric is shown.
+    """Display settings of a metric.
 
     Arguments
     ---------
     label : str
-        Its heading.
+        Heading of the metric.
     better : str
         "higher" or "lower"; None if neither.
     digits : int
-        After the decimal point.
+        Number of digits after the decimal point.
     meaning : str
-        A few words.
+        A short explanation.
     listed : bool
-        Whether it has a histogram and a column in the table of files.
+        Whether the metric has a histogram and a column in the table of files.
     """
 
     label: str
@@ -54,8 +54,8 @@ MEANINGS = {
     for metric in METRICS.values()
     for name in metric.columns
 }
-# Better scores and digits after the decimal point. Words and voice stand right
-# beside the quality, which says nothing about them.
+# The better direction and the number of digits after the decimal point. Words
+# and voice follow the quality directly, because it does not measure them.
 STYLES = {
     "ovrl": ("higher", 2),
     "cer": ("lower", 1),
@@ -71,14 +71,15 @@ STYLES = {
     "lsd": ("lower", 2),
     "mcd": ("lower", 2),
 }
-# Kinds of errors: only in the table of means
+# Kinds of errors, which are only in the table of means
 COUNTED = {"sub": "substitutions", "ins": "insertions", "del": "deletions"}
 PARTS = {
     **{f"cer_{kind}": ("lower", 1) for kind in COUNTED},
     **{f"wer_{kind}": ("lower", 1) for kind in COUNTED},
     "loop": ("lower", 3),
 }
-# Title, its short form and metrics of each question, the most important first.
+# Title, short title and metrics of each question. The most important metric is
+# the first one.
 QUESTIONS = (
     ("Does it sound better?", "Quality", ("ovrl", "p808", "pesq_wb")),
     ("Are the words still there?", "Words", ("cer", "per", "wer")),
@@ -92,12 +93,13 @@ def known_metrics(scores: Scores) -> dict[str, Shown]:
     Arguments
     ---------
     scores : Scores
-        Of all files.
+        Scores of all files.
 
     Returns
     -------
     dict
-        By name, in the order of ``STYLES``; unknown ones follow.
+        ``Shown`` by metric, in the order of ``STYLES``; metrics that are not in
+        ``STYLES`` follow.
     """
     prefix = "restored_"
     found = [
@@ -124,18 +126,19 @@ def group_scores(
     Arguments
     ---------
     statistics : GroupStatistics
-        Of all files.
+        Statistics of all files.
     group : str
         A condition, or ``all``.
     metrics : iterable of str
-        Such as ``lsd``.
+        For example ``lsd``.
 
     Returns
     -------
     list of dict
-        For each metric ``files`` with a score for every side, ``mean`` and
-        ``median`` by side, and the mean ``change`` from input to restored with
-        its 95 % interval ``low`` to ``high``; None if there is no input.
+        One dict per metric: the number of ``files`` with a score for every
+        side, ``mean`` and ``median`` by side, and the mean ``change`` from
+        input to restored with its 95 % interval ``low`` to ``high``. ``change``
+        is None without an input side.
     """
     found = []
     for metric in metrics:
@@ -158,9 +161,9 @@ def histogram(scores: Scores, metric: str) -> Json | None:
     Arguments
     ---------
     scores : Scores
-        Of all files.
+        Scores of all files.
     metric : str
-        Such as ``lsd``.
+        For example ``lsd``.
 
     Returns
     -------
@@ -204,16 +207,17 @@ def scatter_axis(scores: Scores, metric: str) -> tuple[Json, np.ndarray]:
     Arguments
     ---------
     scores : Scores
-        Of all files.
+        Scores of all files.
     metric : str
-        Such as ``lsd``.
+        For example ``lsd``.
 
     Returns
     -------
     axis : dict
-        ``label``, ``low``, ``high`` and whether it is a ``change``.
+        ``label``, ``low``, ``high``, and ``change``: whether the axis shows the
+        change from input to restored.
     values : numpy.ndarray
-        ``(files,)``.
+        ``(files,)``, the value of each file.
     """
     values = change(scores, metric)
     low, high = _range(metric, values[np.isfinite(values)])
@@ -238,14 +242,14 @@ def choose_points(values: np.ndarray, always: list[int]) -> list[int]:
     Arguments
     ---------
     values : numpy.ndarray
-        ``(files,)``; those with NaN are left out.
+        ``(files,)``; files with NaN are left out.
     always : list of int
         Files with a player, which are never left out.
 
     Returns
     -------
     list of int
-        At most about 2,000, the same for the same report.
+        Indices of at most about 2,000 files. The choice is deterministic.
     """
     known = np.flatnonzero(np.isfinite(values))
     if len(known) > MAX_POINTS:

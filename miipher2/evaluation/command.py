@@ -19,7 +19,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     Arguments
     ---------
     subparsers : argparse._SubParsersAction
-        Gets the command.
+        The subparsers to which the command is added.
 
     Example
     -------
@@ -66,8 +66,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="YAML",
         nargs="?",
         const="",
-        help="write keep.csv and reject.csv, manifests for training, by the "
-        "thresholds of this file; without one, by those in docs/gate.md",
+        help="write keep.csv and reject.csv, manifests for training, with "
+        "the thresholds of this file; without a file, those in docs/gate.md",
     )
     _add_metrics(parser.add_argument_group("metrics"))
     _add_engine(parser.add_argument_group("engine"))
@@ -75,11 +75,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _add_metrics(group: argparse._ArgumentGroup) -> None:
-    """Add the options of what is measured."""
+    """Add the options that select metrics, texts and conditions."""
     group.add_argument(
         "--recogniser",
         metavar="FOLDER_OR_NAME",
-        help="Whisper model of faster-whisper, for the word errors",
+        help="Whisper model for the word errors: a folder in CTranslate2 "
+        "format, or a model name of faster-whisper",
     )
     group.add_argument(
         "--transcripts",
@@ -103,7 +104,7 @@ def _add_metrics(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_engine(group: argparse._ArgumentGroup) -> None:
-    """Add the options of where it is measured."""
+    """Add the options of processes and shards."""
     group.add_argument(
         "--workers",
         type=_count,
@@ -116,19 +117,19 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
         type=_count,
         default=1,
         metavar="N",
-        help="number of parts of the run, e.g. one for each machine",
+        help="number of shards, e.g. one for each machine",
     )
     group.add_argument(
         "--shard-index",
         type=int,
         default=0,
         metavar="I",
-        help="the part to measure, from 0",
+        help="index of the shard to measure, from 0",
     )
 
 
 def _count(text: str) -> int:
-    """Parse a number from 1."""
+    """Parse an integer of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected 1 or more")
     return int(text)
@@ -199,7 +200,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 130
     if report is None:
-        print("this shard is done; the last one writes the report")
+        print("this shard is done; the last shard to finish writes the report")
         return 0
     if not arguments.quiet:
         print((report.folder / "summary.md").read_text("utf-8"))

@@ -31,7 +31,8 @@ from miipher2.evaluation.scores import (
     write_rows,
 )
 
-# Joins the cells of a row: as a list, they would take five times the memory.
+# Separator of the cells of a row in memory; a list of cells would take five
+# times the memory.
 JOINT = "\0"
 
 
@@ -51,49 +52,49 @@ def evaluate(
     quiet: bool = False,
     gate: Gate | None = None,
 ) -> Report | None:
-    """Measure restored recordings, and their input and reference.
+    """Compute metrics of restored recordings, inputs and references.
 
     Files are matched by their relative paths without suffix, mixed to mono and
-    resampled to 16 kHz. A run that was interrupted goes on where it ended when
-    it is repeated; after a change, only what has changed is measured again.
+    resampled to 16 kHz. An interrupted run is resumed by calling the function
+    again. Files are measured again only if they have changed.
 
     Arguments
     ---------
     restored : str or Path
         Folder of the restored recordings.
     output : str or Path
-        Folder for ``files.csv`` and ``summary.md``.
+        Folder for ``files.csv``, ``summary.md`` and ``report.html``.
     reference : str or Path
         Folder of the clean recordings, for metrics with a reference.
     source : str or Path
         Folder of the recordings before restoration.
     recogniser : str
         Whisper model for the word errors: a folder in CTranslate2 format, or a
-        model name of faster-whisper. None: no word errors.
+        model name of faster-whisper. None to compute no word errors.
     transcripts : str or Path
         CSV file with the columns ID (a restored file's relative path without
         suffix, or its name) and text. None to use the recogniser's output for
         the reference.
     conditions : str or Path
-        CSV file with the columns ID and condition, for means by condition.
-        None: the top-level folders.
+        CSV file with the columns ID and condition, for means by condition. None
+        to use the top-level folders as conditions.
     metrics : list of str
-        Keys of ``miipher2.evaluation.metrics.METRICS``; None: all.
+        Keys of ``miipher2.evaluation.metrics.METRICS``; None for all.
     workers : int
-        Number of processes; 1: this one.
+        Number of processes; 1 to use the calling process only.
     shard, num_shards : int
-        Which part of the files to measure, from 0, and the number of parts.
+        Index of the shard to measure, from 0, and the number of shards.
     parquet : bool
-        Whether to write ``files.parquet``, too.
+        Whether to also write ``files.parquet``.
     quiet : bool
-        Whether to show no progress.
+        Whether to hide the progress.
     gate : Gate
-        Its scores must be among those that are measured.
+        Thresholds to check; all scores that they need must be measured.
 
     Returns
     -------
     Report
-        Of all files; None while other shards are running.
+        The report of all files; None while other shards are running.
 
     Raises
     ------
@@ -115,9 +116,7 @@ def evaluate(
     )
     if transcripts is not None:
         if recogniser is None:
-            raise UserError(
-                f"{transcripts}: transcripts need --recogniser, too"
-            )
+            raise UserError(f"{transcripts}: transcripts need --recogniser")
         texts = read_texts(transcripts, "text")
         check_ids(texts, transcripts, recordings.found)
     settings = ScorerSettings(
@@ -160,16 +159,16 @@ def _score(
 
 
 class ScoreTable:
-    """``files.csv`` and the journal of the run that writes it.
+    """``files.csv`` with the journal of the run that writes it.
 
     Arguments
     ---------
     path : Path
-        ``files.csv``, which need not exist.
+        Path of ``files.csv``; the file may be missing.
     scorer : Scorer
-        Names the columns and the versions.
+        Provides the columns and the versions.
     journal : LineJournal
-        Gets the new rows.
+        The journal to which new rows are appended.
     """
 
     def __init__(
@@ -200,19 +199,19 @@ class ScoreTable:
     def missing(
         self, files: Iterable[str], recordings: Recordings
     ) -> list[str]:
-        """Return the files that were not measured, or have changed since.
+        """Return the files that were not measured or have changed since then.
 
         Arguments
         ---------
         files : iterable of str
             The files of this shard.
         recordings : Recordings
-            Their paths.
+            The paths of the files.
 
         Returns
         -------
         list of str
-            Some of the files.
+            The files to measure.
         """
         column = self.header.index("version")
         known = {
@@ -232,7 +231,7 @@ class ScoreTable:
         Arguments
         ---------
         recordings : Recordings
-            The files that get a row; rows of others are dropped.
+            The files to write; rows of other files are dropped.
 
         Returns
         -------
@@ -251,14 +250,14 @@ class ScoreTable:
         return self.journal.finish(self._latest, write)
 
     def _updated(self, cells: str, match: Match) -> list[str]:
-        """Return a row with the present condition and paths of its file."""
+        """Return a row with the current condition and paths of its file."""
         row: Row = dict(zip(self.header, cells.split(JOINT), strict=True))
         row["condition"] = match.condition
         row.update({f"{side}_path": p for side, p in match.paths.items()})
         return format_row(row, self.header)
 
     def _latest(self) -> dict[str, str]:
-        """Return the latest cells by file, of an earlier run and this one."""
+        """Return the latest cells by file, of ``files.csv`` and journal."""
         latest: dict[str, str] = {}
         if self.path.exists():
             for row in read_rows(self.path):

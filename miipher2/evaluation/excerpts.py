@@ -20,9 +20,9 @@ from miipher2.dataio.spectrogram import spectrogram, spectrogram_png
 from miipher2.errors import UserError
 
 MAX_SECONDS = 10.0
-MAX_RATE = 24000  # Hz
-ROWS, COLUMNS = 128, 400  # of a spectrogram
-BASE64 = 4 / 3  # growth of bytes as text
+MAX_RATE = 24000  # Hz, highest sample rate
+ROWS, COLUMNS = 128, 400  # size of a spectrogram in pixels
+BASE64 = 4 / 3  # size of base64 text relative to the bytes
 
 
 def excerpts(
@@ -31,22 +31,23 @@ def excerpts(
     """Return the beginning of each side of a file, at most 10 s.
 
     Audio is mixed to mono and stored losslessly as FLAC, at the highest rate of
-    the sides, at most 24 kHz. The spectrograms share all scales.
+    the sides, at most 24 kHz. The spectrograms have the same scales.
 
     Arguments
     ---------
     paths : dict
         Path by side.
     max_bytes : float
-        Largest size of the audio of all sides as text. Excerpts are shortened
-        until they fit.
+        Largest size of the audio of all sides together, as base64. Longer
+        excerpts are shortened.
 
     Returns
     -------
     dict
-        ``seconds`` of the longest excerpt, ``max_khz`` of the spectrograms, and
-        ``sides``: by side, either base64 of ``audio`` and ``image``, or
-        ``missing`` with the reason.
+        ``seconds``, the length of the longest excerpt; ``max_khz``, the highest
+        frequency of the spectrograms; and ``sides``, a dict for each side with
+        ``audio`` and ``image`` as base64, or with ``missing``, the reason why
+        there are none.
 
     Example
     -------

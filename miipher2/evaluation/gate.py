@@ -26,13 +26,13 @@ class Score(NamedTuple):
     Arguments
     ---------
     name : str
-        Its name in reasons.
+        Name of the score in reasons.
     columns : tuple of str
-        Column of ``files.csv``; of two, the difference counts.
+        One column of ``files.csv``, or two, of which the second is subtracted.
     unit : str
-        Follows the value in reasons.
+        Unit after the value in reasons.
     low, high : float
-        The range of thresholds that make sense.
+        The range of valid thresholds.
     """
 
     name: str
@@ -80,9 +80,9 @@ class Gate:
     Arguments
     ---------
     thresholds : dict
-        Value by key, see ``gate.yaml``; None: not checked.
+        Value by key, see ``gate.yaml``; a key with None is not checked.
     source : str or Path
-        Where they are from, for error messages.
+        Origin of the thresholds, for error messages.
 
     Raises
     ------
@@ -131,7 +131,7 @@ class Gate:
         Returns
         -------
         Gate
-            The gate.
+            The gate with these thresholds.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class Gate:
         return cls(thresholds, path)
 
     def _checked(self, key: str, value: Any) -> float:
-        """Return a threshold as a float; it must be in the score's range."""
+        """Return a threshold as a float after checking its range."""
         score = _score(key)
         if (
             isinstance(value, bool)
@@ -170,7 +170,7 @@ class Gate:
 
     @property
     def columns(self) -> dict[str, str]:
-        """The columns of ``files.csv`` that are needed, with their keys."""
+        """Needed columns of ``files.csv``, with the keys of thresholds."""
         return {
             column: key
             for key in self.thresholds
@@ -179,7 +179,7 @@ class Gate:
 
     @property
     def metrics(self) -> list[str]:
-        """The keys of ``METRICS`` that are needed."""
+        """Keys of ``METRICS`` that the thresholds need."""
         return [
             name
             for name, metric in METRICS.items()
@@ -189,19 +189,19 @@ class Gate:
     def check_metrics(
         self, columns: Collection[str], remarks: Sequence[str]
     ) -> None:
-        """Check that all scores that are needed can be computed.
+        """Check that all needed scores can be computed.
 
         Arguments
         ---------
         columns : list of str
             The columns of ``files.csv``.
         remarks : list of str
-            Of ``load_metrics``: what is missing and what to install.
+            Remarks of ``load_metrics`` on missing metrics and packages.
 
         Raises
         ------
         UserError
-            If one cannot be computed.
+            If a needed score cannot be computed.
         """
         for column, key in self.columns.items():
             metric = _metric(column)
@@ -219,7 +219,7 @@ class Gate:
             )
 
     def measure(self, row: dict[str, Any], path: str | Path) -> dict[str, Any]:
-        """Add what no metric measures: the bandwidth, if it is needed.
+        """Add the bandwidth to a row if a threshold needs it.
 
         Arguments
         ---------
@@ -231,7 +231,7 @@ class Gate:
         Returns
         -------
         dict
-            The row.
+            The row with the added value.
         """
         if "restored_bandwidth" in self.columns and row.get("seconds"):
             with open_audio(path) as audio:
@@ -244,7 +244,7 @@ class Gate:
         return row
 
     def reasons(self, row: Mapping[str, Any]) -> dict[str, str]:
-        """Return why a recording is rejected.
+        """Return the reasons for rejecting a recording.
 
         Arguments
         ---------
@@ -254,8 +254,7 @@ class Gate:
         Returns
         -------
         dict
-            Reason in plain words by the name of the score; empty if the
-            recording is kept.
+            Reason by name of the score; empty if the recording is kept.
         """
         cause = row.get("notes") or "no reason known"
         if row.get("seconds") in (None, ""):
@@ -289,7 +288,7 @@ def _metric(column: str) -> type[Metric] | None:
 
 
 def _compare(score: Score, value: float, sign: str, threshold: float) -> str:
-    """Return a comparison, with as many digits as make it look true."""
+    """Return a comparison with enough digits for both sides to differ."""
     direction = 1 if sign == "<" else -1
     digits = 2 if score.high < math.inf else 1
     while digits < 9 and direction * (threshold - round(value, digits)) <= 0:

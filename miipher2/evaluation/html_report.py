@@ -34,9 +34,9 @@ from miipher2.evaluation.ranking import rank
 from miipher2.evaluation.scores import SIDES, Row, Scores, read_rows
 
 TEMPLATES = Path(__file__).with_name("html")
-WORST, RANDOM = 20, 10  # files with players
-MAX_ROWS = 1000  # of the table of files
-MAX_NOTED = 200  # files listed with their notes
+WORST, RANDOM = 20, 10  # number of files with players
+MAX_ROWS = 1000  # rows of the table of files
+MAX_NOTED = 200  # number of files listed with their notes
 MAX_BYTES = 20e6  # of audio as text, so that the page stays below 25 MB
 
 
@@ -45,20 +45,21 @@ def write_html(
     title: str = "Evaluation of restored speech",
     statistics: GroupStatistics | None = None,
 ) -> None:
-    """Write ``report.html``, one file for a browser without network.
+    """Write ``report.html``, one file that needs no network.
 
-    It is drawn from ``files.csv`` and the list at the end of ``summary.md``, if
-    there is one. Players are there for the recordings that are still at the
-    paths in ``files.csv``.
+    The page is built from ``files.csv`` and the list at the end of
+    ``summary.md``, if the file exists. Only recordings that still exist at the
+    paths in ``files.csv`` have players.
 
     Arguments
     ---------
     folder : str or Path
-        The output of ``miipher2 evaluate``. Gets ``report.html``.
+        Output folder of ``miipher2 evaluate``, where ``report.html`` is
+        written.
     title : str
-        The heading.
+        Heading of the page.
     statistics : GroupStatistics
-        Of ``files.csv``, if they are known.
+        Statistics of ``files.csv``. None to compute them.
 
     Raises
     ------
@@ -109,17 +110,17 @@ def _template(name: str) -> str:
 
 
 class Page:
-    """What ``report.html`` shows.
+    """The data of ``report.html``.
 
-    Only the numbers of all files are kept in memory, and the rows of those that
-    are listed.
+    The scores of all files are kept in memory, but the rows of listed files
+    only.
 
     Arguments
     ---------
     files_csv : str or Path
-        Written by ``miipher2 evaluate``.
+        The file written by ``miipher2 evaluate``.
     statistics : GroupStatistics
-        Of its scores.
+        Statistics of its scores.
     remarks : list of str
         Sentences for the end of the page.
     """
@@ -151,7 +152,7 @@ class Page:
         self.rows = self._read_rows(files_csv)
 
     def _read_rows(self, files_csv: str | Path) -> dict[int, Row]:
-        """Return the rows to show, by index; list failed and noted files."""
+        """Return the rows to show, by index; collect failed and noted files."""
         wanted = {*self.listed, *self.played}
         rows = {}
         for index, row in enumerate(read_rows(files_csv)):
@@ -168,7 +169,7 @@ class Page:
         return rows
 
     def data(self) -> Json:
-        """Return what ``html/report.js`` reads, ready for JSON."""
+        """Return the data for ``html/report.js``, which JSON can represent."""
         found = {
             "sides": self.sides,
             "conditions": len(self.groups) > 1,

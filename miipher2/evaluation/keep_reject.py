@@ -1,8 +1,8 @@
-"""``keep.csv`` and ``reject.csv``: what a gate has decided, as manifests.
+"""Write the decisions of a gate as manifests, ``keep.csv`` and ``reject.csv``.
 
-Both have the columns of manifests, with ``$data_root`` for the folder of the
-restored recordings, and the scores that the gate needs. ``reject.csv`` has the
-reasons, too.
+Both have the columns of manifests, where ``$data_root`` is the folder of the
+restored recordings, and the scores that the gate needs. ``reject.csv`` also has
+the reasons.
 
 Authors
  * The miipher2 authors 2026
@@ -33,16 +33,16 @@ def apply_gate(gate: Gate, report: str | Path, restored: str | Path) -> str:
     Arguments
     ---------
     gate : Gate
-        Decides.
+        The thresholds.
     report : str or Path
-        The folder that ``miipher2 evaluate`` has written.
+        Output folder of ``miipher2 evaluate``.
     restored : str or Path
         Folder of the restored recordings.
 
     Returns
     -------
     str
-        See ``write_keep_reject``.
+        The summary; see ``write_keep_reject``.
     """
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -67,21 +67,22 @@ def write_keep_reject(
     Arguments
     ---------
     folder : str or Path
-        Where to write them.
+        Folder in which to write them.
     rows : iterable of dict
-        Rows of ``files.csv``. ``wav`` and ``duration`` may be those of the
-        input, where nothing was restored.
+        Rows of ``files.csv``. If there is no restored file, ``wav`` and
+        ``duration`` may be those of the input.
     gate : Gate
-        Decides.
+        The thresholds.
     restored : str or Path
-        Folder of the restored recordings: ``$data_root``.
+        Folder of the restored recordings, written as ``$data_root``.
     writer : str
-        Distinguishes processes that may write at once.
+        Name that is unique among processes that may write at the same time.
 
     Returns
     -------
     str
-        How many are kept and rejected, and why, in one line.
+        One line with the number of kept recordings and the reasons for
+        rejection.
 
     Example
     -------
@@ -139,7 +140,7 @@ def _manifest_row(
 
 
 def _name_reasons(ID: str) -> dict[str, str]:
-    """Return why a manifest for training cannot have this name."""
+    """Return the reason why a training manifest cannot have this name."""
     if "$" in ID:
         return {"name": "'$' in its name, which manifests reserve"}
     try:

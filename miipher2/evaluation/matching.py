@@ -1,4 +1,4 @@
-"""Which files of several folders belong together.
+"""Matching of the files of several folders by name.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ from miipher2.errors import UserError
 from miipher2.evaluation.recognition import transcript
 from miipher2.evaluation.scores import SIDES
 
-MAX_LISTED = 5  # files per remark of the summary; files.csv has all of them
+MAX_LISTED = 5  # files listed per remark; files.csv has all of them
 
 
 class Folder:
@@ -54,19 +54,19 @@ class Folder:
             self.by_stem[_stem(file)].append(file)
 
     def find(self, restored: str) -> str | None:
-        """Find the file that belongs to a restored one.
+        """Find the file that matches a restored file.
 
         Arguments
         ---------
         restored : str
-            Relative path. ``a.wav`` belongs to ``a.wav`` or to ``a`` with
-            another suffix. ``a.flac.wav``, the output of ``miipher2 restore``
-            if there is an ``a.mp3``, too, belongs to ``a.flac``.
+            Relative path. ``a.wav`` matches ``a.wav`` or ``a`` with another
+            suffix. ``a.flac.wav`` matches ``a.flac``: ``miipher2 restore`` uses
+            this name if the inputs are ``a.flac`` and ``a.mp3``.
 
         Returns
         -------
         str
-            Relative path; None if there is none.
+            Relative path; None if no file matches.
 
         Raises
         ------
@@ -91,13 +91,13 @@ def _stem(path: str) -> str:
 
 
 class Match(NamedTuple):
-    """The recordings that belong to a row of ``files.csv``.
+    """The recordings of one row of ``files.csv``.
 
     Arguments
     ---------
     file : str
-        The restored file, relative to its folder; without one, that of
-        another side.
+        Path of the restored file relative to its folder; if there is none, the
+        path of another side.
     paths : dict
         Path by side, without sides that have no such file.
     condition : str
@@ -115,16 +115,18 @@ class Recordings:
     Arguments
     ---------
     folders : dict
-        Folder by side; None: there is no such side. ``restored`` is needed.
+        Folder by side; None for a side that is not evaluated. ``restored`` is
+        required.
     conditions : str or Path
-        CSV file with the columns ID (relative path without suffix, or name)
-        and condition. None: the top-level folder, if there are several and no
-        recording is beside them.
+        CSV file with the columns ID (relative path without suffix, or name) and
+        condition. None to use the top-level folders, if there are several and
+        no recording is outside of them.
 
     Raises
     ------
     UserError
-        If a folder cannot be used, or none of its recordings matches.
+        If a folder cannot be used, or none of its recordings matches a restored
+        recording.
     """
 
     def __init__(
@@ -195,7 +197,7 @@ class Recordings:
         return Match(file, paths, condition)
 
     def remarks(self) -> list[str]:
-        """Return sentences on files that have no counterpart."""
+        """Return remarks on files without a match on another side."""
         remarks: list[str] = []
         for side in self.folders:
             without = [
@@ -211,9 +213,9 @@ def list_files(remark: str, files: list[str]) -> list[str]:
     Arguments
     ---------
     remark : str
-        What the files have in common.
+        A property of the files, for example ``silent``.
     files : list of str
-        Their names.
+        Paths of the files.
 
     Returns
     -------
@@ -238,9 +240,9 @@ def read_texts(path: str | Path, column: str) -> dict[str, str]:
     Arguments
     ---------
     path : str or Path
-        UTF-8, with the columns ID and ``column``.
+        CSV file in UTF-8, with the columns ID and ``column``.
     column : str
-        Such as ``text`` or ``condition``.
+        Name of the column to read, for example ``text`` or ``condition``.
 
     Returns
     -------
@@ -275,14 +277,14 @@ def check_ids(
     texts : dict
         Text by ID.
     path : str or Path
-        The file they are from.
+        The file with the IDs, for the error message.
     files : dict
         The recordings by file.
 
     Raises
     ------
     UserError
-        If none does.
+        If no ID belongs to a recording.
     """
     if all(transcript(texts, file) is None for file in files):
         raise UserError(

@@ -24,8 +24,9 @@ from miipher2.evaluation.recognition import WordErrors
 class DNSMOS(Metric):
     """DNSMOS P.835 (speech, background, overall) and P.808, each 1 to 5.
 
-    Microsoft's model predicts listeners' ratings without a reference: the mean
-    over windows of 9.01 s. Shorter clips are repeated.
+    Microsoft's model predicts listeners' ratings without a reference. The
+    scores are means over windows of 9.01 s; shorter clips are repeated to that
+    length.
     """
 
     columns = {"sig": "SIG", "bak": "BAK", "ovrl": "OVRL", "p808": "P.808"}
@@ -53,7 +54,7 @@ class DNSMOS(Metric):
         self.ratings = Remembered(self._rate)
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
-        """Return the samples without alignment."""
+        """Return the waveform of each side, not aligned."""
         return {side: clip.wav for side, clip in clips.items()}
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
@@ -113,7 +114,9 @@ class SISDR(Metric):
     """Scale-invariant signal-to-distortion ratio in dB; see ``si_sdr``."""
 
     columns = {"sisdr": "SI-SDR dB"}
-    meaning = "signal to distortion, higher is better; low after any vocoder"
+    meaning = (
+        "signal-to-distortion ratio, higher is better; low after any vocoder"
+    )
     reference_sides = ("clean",)
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
@@ -219,7 +222,7 @@ def load_metrics(
     Arguments
     ---------
     recogniser : str
-        See ``WordErrors``; None for no word errors.
+        See ``WordErrors``; None to leave out the word errors.
     transcripts : dict
         See ``WordErrors``.
     names : list of str
@@ -228,10 +231,10 @@ def load_metrics(
     Returns
     -------
     metrics : list of Metric
-        In the order of the columns.
+        The metrics, in the order of the columns of ``files.csv``.
     missing : list of str
-        For each metric left out, one sentence with the reason and what to
-        install.
+        One sentence for each metric that is left out, with the reason and the
+        command that installs its packages.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """The phoneme error rate of a small recogniser.
 
-A model built on Whisper's encoder may suit Whisper's character error rate
-better than listeners. The phoneme recogniser of the package ``hama`` (5 MB) is
-unrelated to it.
+A restoration model with Whisper's encoder as its backbone may improve the
+character error rate of Whisper more than the intelligibility for listeners. The
+phoneme recogniser of the package ``hama`` (5 MB) is independent of Whisper.
 
 Authors
  * The miipher2 authors 2026
@@ -26,8 +26,8 @@ class PhonemeErrors(Metric):
 
     columns = {"per": "PER %"}
     meaning = (
-        "phoneme errors of hama, at most 100 % per file, mean over files, "
-        "lower is better"
+        "phoneme error rate with the recogniser of hama, at most 100 % per "
+        "file, mean over files, lower is better"
     )
     packages = {"hama": "hama"}
     reference_sides = ("clean", "input")
@@ -61,14 +61,14 @@ def phoneme_error_rate(
     Arguments
     ---------
     truth : list of str
-        The reference. None or empty: there is none.
+        The phonemes of the reference; None or empty if it has none.
     phonemes : list of str
         The recognised phonemes.
 
     Returns
     -------
     float
-        At most 100; NaN without a reference.
+        The error rate in percent, at most 100; NaN without a reference.
 
     Example
     -------

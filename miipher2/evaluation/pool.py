@@ -26,17 +26,17 @@ from miipher2.evaluation.scorer import Scorer
 from miipher2.evaluation.scores import Row
 
 AHEAD = 4  # files per worker that wait in its queue
-MAX_KILLED = 3  # files in a row
+MAX_KILLED = 3  # files in succession that end their worker
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class ScorerSettings(NamedTuple):
-    """What a process needs to load a scorer.
+    """Settings with which a process loads a scorer.
 
     Arguments
     ---------
     sides : tuple of str
-        The sides that files have.
+        The sides of the evaluation.
     recogniser : str
         See ``load_metrics``.
     transcripts : str or Path
@@ -56,7 +56,7 @@ class ScorerSettings(NamedTuple):
         Returns
         -------
         Scorer
-            The scorer.
+            A scorer with the installed metrics.
         """
         texts = None
         if self.transcripts is not None:
@@ -73,9 +73,9 @@ class ScorerPool:
     Arguments
     ---------
     settings : ScorerSettings
-        Of the scorers.
+        Settings of the scorers.
     workers : int
-        Number of processes, of one thread each.
+        Number of processes; each has one thread.
     """
 
     def __init__(self, settings: ScorerSettings, workers: int) -> None:
@@ -88,17 +88,17 @@ class ScorerPool:
         Arguments
         ---------
         matches : iterable of Match
-            The files, consumed as capacity allows.
+            The files to score. The iterable is consumed as workers become free.
 
         Yields
         ------
         dict
-            Their rows, in the order in which they are done.
+            The row of each file, in the order of completion.
 
         Raises
         ------
         UserError
-            If one worker after the other dies.
+            If three workers in succession die.
         """
         rest, killed = iter(matches), 0
         while lost := (yield from self._run(rest, self.workers, AHEAD)):
@@ -107,8 +107,8 @@ class ScorerPool:
                 killed += 1
                 if killed == MAX_KILLED:
                     raise UserError(
-                        f"{died[0].file}: the third file whose worker process "
-                        "has died, perhaps for want of memory; give fewer "
+                        f"{died[0].file}: three worker processes in succession "
+                        "have died, possibly for lack of memory; use fewer "
                         "--workers and run the same command again"
                     )
                 yield killed_row(died[0])
@@ -134,7 +134,7 @@ class ScorerPool:
 
 
 def killed_row(match: Match) -> Row:
-    """Return the row of a file that has ended the process measuring it.
+    """Return the row of a file whose worker process has died.
 
     Arguments
     ---------
@@ -144,7 +144,7 @@ def killed_row(match: Match) -> Row:
     Returns
     -------
     dict
-        Its row, with the reason.
+        The row, with the reason in ``notes``.
     """
     row: Row = {f"{s}_path": path for s, path in match.paths.items()}
     row |= {"file": match.file, "condition": match.condition}
@@ -153,7 +153,7 @@ def killed_row(match: Match) -> Row:
 
 
 def _done(futures: set[Future], running: dict[str, Match]) -> Iterator[Row]:
-    """Wait for a file; yield the rows of those that are done."""
+    """Wait until a file is done; yield the rows of all that are done."""
     for future in wait(futures, return_when=FIRST_COMPLETED).done:
         row = future.result()
         futures.remove(future)
@@ -165,7 +165,7 @@ def _done(futures: set[Future], running: dict[str, Match]) -> Iterator[Row]:
 def _executor(
     settings: ScorerSettings, workers: int
 ) -> Iterator[ProcessPoolExecutor]:
-    """Start processes of one thread each; do not wait for queued files."""
+    """Start processes with one thread each; cancel queued files at the end."""
     unset = [name for name in THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(unset, "1"))
     executor = ProcessPoolExecutor(
@@ -183,7 +183,7 @@ def _executor(
 
 
 def _start(settings: ScorerSettings) -> None:
-    """Prepare a worker process."""
+    """Initialise a worker process."""
     global _scorer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()

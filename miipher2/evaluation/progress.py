@@ -11,20 +11,20 @@ from tqdm import tqdm
 
 from miipher2.evaluation.scores import Row
 
-LINE_SECONDS = 60.0  # between lines where there is no terminal for a bar
+LINE_SECONDS = 60.0  # between two lines if stderr is not a terminal
 
 
 class Progress:
-    """Show a bar on a terminal, or print a line a minute elsewhere, to stderr.
+    """Show a progress bar on stderr, or one line per minute without a terminal.
 
     Arguments
     ---------
     missing : int
         Number of files to measure.
     total : int
-        Number of files, those measured by an earlier run included.
+        Number of files, including those that an earlier run measured.
     quiet : bool
-        Whether to show nothing.
+        Whether to hide the progress.
 
     Example
     -------
@@ -54,12 +54,12 @@ class Progress:
         self.bar.close()
 
     def end(self, row: Row) -> None:
-        """Count a file; print why it could not be measured.
+        """Count a file; if it failed, print the reason.
 
         Arguments
         ---------
         row : dict
-            Its row.
+            The row of the file.
         """
         self.done += 1
         if row["status"] in ("failed", "missing"):

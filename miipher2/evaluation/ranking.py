@@ -10,22 +10,21 @@ import numpy as np
 
 from miipher2.evaluation.scores import Scores
 
-# What makes a file bad, and whether higher scores are better: words, voice and
-# quality.
+# Metrics of words, voice and quality, and whether higher scores are better.
 CRITERIA = {"cer": False, "per": False, "speaker": True, "ovrl": True}
 
 
 class Ranking(NamedTuple):
-    """Files from worst to best, and why each is where it is.
+    """Files from worst to best, with the metric that ranks each of them.
 
     Arguments
     ---------
     order : numpy.ndarray
         ``(files,)`` indices of the files that have a score.
     criterion : list of str
-        The metric by which each file in ``order`` is bad.
+        The metric that determines the place of each file in ``order``.
     place : list of int
-        Its place by this metric, from 1.
+        Rank of each file by its metric; 1 is the worst.
     """
 
     order: np.ndarray
@@ -39,15 +38,15 @@ def change(scores: Scores, metric: str) -> np.ndarray:
     Arguments
     ---------
     scores : Scores
-        Of all files.
+        Scores of all files.
     metric : str
-        Such as ``lsd``.
+        For example ``lsd``.
 
     Returns
     -------
     numpy.ndarray
-        ``(files,)``; the restored scores themselves if the input has none, as
-        with metrics whose reference is the input.
+        ``(files,)``, the change of each file; the restored scores if the input
+        side has no scores, for example because it is the reference.
     """
     restored = scores[f"restored_{metric}"]
     if "input" not in scores.sides(metric):
@@ -58,18 +57,19 @@ def change(scores: Scores, metric: str) -> np.ndarray:
 def rank(scores: Scores) -> Ranking:
     """Sort files from worst to best.
 
-    Each metric of words, voice and quality sorts the files by ``change``. The
-    first files are the worst by each metric, then the second worst, and so on.
+    The files are sorted by ``change``, once for each metric of words, voice and
+    quality. The worst file of every metric comes first, then the second worst
+    of every metric, and so on.
 
     Arguments
     ---------
     scores : Scores
-        Of all files.
+        Scores of all files.
 
     Returns
     -------
     Ranking
-        Without files that have none of the scores.
+        The ranking of all files with at least one of the scores.
 
     Example
     -------

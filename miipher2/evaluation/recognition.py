@@ -20,9 +20,9 @@ from miipher2.evaluation.words import (
     word_errors,
 )
 
-# The language is checked where more words than this are wrong, in percent.
+# Word error rate in percent above which the language is checked.
 CHECK_LANGUAGE_ABOVE = 50.0
-SURE = 0.8  # probability above which a detected language is believed
+SURE = 0.8  # probability above which a detected language is accepted
 
 
 class Recognition(NamedTuple):
@@ -31,11 +31,11 @@ class Recognition(NamedTuple):
     Arguments
     ---------
     text : str
-        Normalised, without the repetitions of loops.
+        Normalised text, without repetitions of loops.
     loop : bool
-        Whether there were any.
+        Whether the recogniser's output ended in a loop.
     language : str
-        The language that the recogniser was given or has detected.
+        The language that was given to the recogniser or detected by it.
     """
 
     text: str
@@ -121,7 +121,7 @@ class WordErrors(Metric):
         return transcript(self.transcripts or {}, file) or ""
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
-        """Return transcript, recognised text and recording of each side."""
+        """Return transcript, recognised text and waveform of each side."""
         truth = transcript(self.transcripts or {}, file)
         found, language = {}, None
         for side in ("clean", "input", "restored"):
@@ -148,7 +148,7 @@ class WordErrors(Metric):
         return [*words, *character_errors(truth, recognised.text), loop]
 
     def _check_language(self, expected: str, wav: np.ndarray) -> None:
-        """Note that a recording is in another language than the reference."""
+        """Add a note if a recording seems to be in another language."""
         language, probability, *_ = self.model.detect_language(wav)
         if language != expected and probability > SURE:
             self.notes.append(
@@ -156,11 +156,11 @@ class WordErrors(Metric):
             )
 
     def _recognise(self, wav: np.ndarray, language: str | None) -> Recognition:
-        """Recognise a recording; the language is detected if None."""
+        """Recognise a recording; detect the language if it is None."""
         segments, info = self.model.transcribe(
             wav,
             language=language,
-            temperature=0.0,  # greedy: higher temperatures sample at random
+            temperature=0.0,  # greedy decoding, which is deterministic
             condition_on_previous_text=False,
         )
         windows = [
@@ -184,7 +184,7 @@ def transcript(transcripts: Mapping[str, str], file: str) -> str | None:
     Returns
     -------
     str
-        None if there is none.
+        The transcript; None if there is none.
 
     Example
     -------

@@ -22,8 +22,9 @@ from miipher2.evaluation.scorer import Scorer
 from miipher2.evaluation.scores import Scores, read_rows
 from miipher2.evaluation.statistics import Statistics
 
-MAX_CONDITIONS = 20  # if there are more, only "All files" has intervals
-# What is always shown beside DNSMOS, which rises even where words are lost.
+MAX_CONDITIONS = 20  # with more conditions, only "All files" has intervals
+# Columns that are always shown beside DNSMOS, which rises even if words are
+# lost.
 BESIDE_DNSMOS = {"speaker": "speaker", "wer": "WER %", "per": "PER %"}
 
 
@@ -90,7 +91,7 @@ class Report:
     Arguments
     ---------
     folder : str or Path
-        Has ``files.csv``.
+        The folder of ``files.csv``.
     scorer : Scorer
         The metrics that were measured.
     remarks : list of str
@@ -99,9 +100,9 @@ class Report:
     Attributes
     ----------
     scores : Scores
-        The numbers of ``files.csv``.
+        Numeric columns of ``files.csv``.
     statistics : GroupStatistics
-        Their means and intervals.
+        Means and intervals of the scores.
     """
 
     def __init__(
@@ -128,13 +129,13 @@ class Report:
 
     @property
     def failed(self) -> int:
-        """The number of files that are missing or could not be measured."""
+        """Number of files that failed or are missing."""
         return sum(s in ("failed", "missing") for s in self.scores.status)
 
     def table(self) -> str:
         """Return the means of each condition and side as a Markdown table.
 
-        The means of a metric are over the files that have a score for every
+        The means of a metric are taken over the files with a score for every
         side.
         """
         lines = [["group", "side", "files"]]
@@ -155,22 +156,26 @@ class Report:
         Arguments
         ---------
         group : str
-            Their condition, or ``all``.
+            A condition, or ``all``.
 
         Returns
         -------
         str
-            The table.
+            One row per metric and side.
         """
         interval = "95 % interval"
         lines = [["metric", "side", "files", "mean", interval, "median"]]
-        lines[0] += ["minus input", interval]
+        lines[0] += ["restored - input", interval]
         for name, sides in self.scorer.columns.items():
             change = self.statistics.of(group, name)
             for side in sides:
-                of = self.statistics.of(group, name, side)
-                line = [self.headings[name], side, str(of.files)]
-                line += [_number(of.mean), _interval(of), _number(of.median)]
+                stats = self.statistics.of(group, name, side)
+                line = [self.headings[name], side, str(stats.files)]
+                line += [
+                    _number(stats.mean),
+                    _interval(stats),
+                    _number(stats.median),
+                ]
                 if change.files and side == "restored":
                     line += [f"{change.mean:+.2f}", _interval(change)]
                 else:
@@ -179,7 +184,7 @@ class Report:
         return _markdown_table(lines)
 
     def remarks(self) -> list[str]:
-        """Return the sentences needed to read the tables."""
+        """Return the remarks that explain the tables."""
         remarks = [
             metric.remark(reference)
             for metric, reference in self.scorer.references.items()
@@ -189,14 +194,14 @@ class Report:
             count = self.statistics.of("all", name, "restored").files
             if count < len(self.scores):
                 remarks.append(
-                    f"{metric.names()}: over {count} of {len(self.scores)} "
-                    "files, those with a score for every side"
+                    f"{metric.names()}: means over the {count} of "
+                    f"{len(self.scores)} files that have a score for every side"
                 )
         if self.absent:
             names = ", ".join(BESIDE_DNSMOS[name] for name in self.absent)
             remarks.append(
                 f"{names}: not measured. Do not judge by DNSMOS alone: it also "
-                "rises where words are lost or the voice changes"
+                "rises if words are lost or the voice changes"
             )
         noted = [
             f"{row['file']} ({row['notes']})"
@@ -228,8 +233,9 @@ class Report:
                 parts += [f"## {condition}", self.intervals(condition)]
         remarks = self.remarks()
         remarks.append(
-            "The intervals are of the mean, from 1000 bootstrap samples of the "
-            "files; minus input: difference of the same files"
+            "The intervals are those of the mean, from 1000 bootstrap samples "
+            "of the files; restored - input is the mean of the differences of "
+            "each file"
         )
         listed = "".join(f"- {remark}\n" for remark in remarks)
         return "\n\n".join([*parts, listed])
@@ -256,8 +262,8 @@ def _number(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "-"
 
 
-def _interval(of: Statistics) -> str:
-    return f"{of.low:.2f} to {of.high:.2f}" if of.files else "-"
+def _interval(stats: Statistics) -> str:
+    return f"{stats.low:.2f} to {stats.high:.2f}" if stats.files else "-"
 
 
 def _markdown_table(lines: Sequence[Sequence[str]]) -> str:

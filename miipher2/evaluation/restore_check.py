@@ -1,4 +1,4 @@
-"""Scores and the gate's decision for each recording that is being restored.
+"""Scoring of recordings during ``miipher2 restore``, with a gate.
 
 Authors
  * The miipher2 authors 2026
@@ -24,8 +24,8 @@ SIDES = ("input", "restored")
 class RestoreCheck(Check):
     """Score restored recordings against their inputs and apply a gate.
 
-    Only the metrics that the gate needs are computed, in each process that
-    writes recordings, one recording at a time.
+    Only the metrics that the gate needs are computed. Each process that writes
+    recordings scores one recording at a time.
 
     Arguments
     ---------
@@ -51,7 +51,7 @@ class RestoreCheck(Check):
         super().__init__(fallback)
         self.gate = gate
         if recogniser and Path(recogniser).exists():
-            recogniser = os.path.abspath(recogniser)  # for other processes
+            recogniser = os.path.abspath(recogniser)  # valid in other processes
         self.recogniser = recogniser
         self._load()
 
@@ -70,7 +70,7 @@ class RestoreCheck(Check):
         self._load()
 
     def score(self, source: Path, path: Path) -> dict[str, Any]:
-        """Return the scores that the gate needs, None if undefined."""
+        """Return the scores that the gate needs; None for undefined scores."""
         with self.scoring:
             row = self.scorer.score(
                 path.name, {"input": source, "restored": path}
@@ -83,11 +83,11 @@ class RestoreCheck(Check):
         return {**scores, "recogniser": self.recogniser, "notes": row["notes"]}
 
     def reasons(self, scores: dict[str, Any]) -> list[str]:
-        """Return the gate's reasons."""
+        """Return the gate's reasons for rejecting a recording."""
         return list(self.gate.reasons(scores).values())
 
     def is_complete(self, scores: dict[str, Any]) -> bool:
-        """Return whether all that the gate needs was measured like this."""
+        """Return whether the scores have all metrics that the gate needs."""
         return (
             self.gate.columns.keys() <= scores.keys()
             and scores["recogniser"] == self.recogniser
@@ -102,12 +102,12 @@ class RestoreCheck(Check):
 
 
 def _number(value: Any) -> float | None:
-    """Return a value that JSON can represent."""
+    """Return a finite float, or None."""
     return round(value, 4) if value and math.isfinite(value) else value
 
 
 def _scores(row: Row) -> dict[str, Any]:
-    """Return the row of ``files.csv`` that belongs to a restored recording."""
+    """Return the scores of a recording as a row of ``files.csv``."""
     found: dict[str, Any] = {"notes": row.reason or "not scored"}
     if row.status in ("done", "silent", "rejected") and row.scores:
         found = json.loads(row.scores)

@@ -1,4 +1,4 @@
-"""The command ``miipher2 restore``, with evaluation of what it restores.
+"""The command ``miipher2 restore``, with evaluation of its outputs.
 
 Authors
  * The miipher2 authors 2026
@@ -9,7 +9,7 @@ import argparse
 from miipher2.errors import UserError
 from miipher2.inference.corpus import command
 
-OPTIONS = ("gate", "fallback", "recogniser")  # which need --evaluate
+OPTIONS = ("gate", "fallback", "recogniser")  # options that need --evaluate
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -18,7 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     Arguments
     ---------
     subparsers : argparse._SubParsersAction
-        Gets the command.
+        The subparsers to which the command is added.
 
     Example
     -------
@@ -38,13 +38,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     group.add_argument(
         "--gate",
         metavar="YAML",
-        help="thresholds of what to keep; default: those in docs/gate.md",
+        help="YAML file with the thresholds; default: those in docs/gate.md",
     )
     group.add_argument(
         "--fallback",
         choices=["input", "none"],
-        help="replace a rejected recording by the input at the rate and in the "
-        "format of the output, or remove it; default: it stays",
+        help="replace a rejected recording by the input, at the rate and in "
+        "the format of the output, or remove it; default: keep it",
     )
     group.add_argument(
         "--recogniser",
@@ -62,7 +62,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.evaluate:
         for name in OPTIONS:
             if getattr(arguments, name) is not None:
-                raise UserError(f"--{name}: needs --evaluate, too")
+                raise UserError(f"--{name}: needs --evaluate")
         return restore(arguments)
     from miipher2.evaluation.gate import DEFAULT, Gate
     from miipher2.evaluation.restore_check import RestoreCheck

@@ -25,29 +25,30 @@ LENGTH_TOLERANCE = 0.05  # seconds; larger differences are noted
 
 
 class Scorer:
-    """Measures the sides of restored files with a list of metrics.
+    """Computes metrics of all sides of restored files.
 
     Arguments
     ---------
     sides : iterable of str
-        The sides that files have: any of ``input``, ``restored``, ``clean``.
+        The sides to score: any of ``input``, ``restored``, ``clean``.
     metrics : list of Metric
-        The metrics to compute; see ``load`` for all that are installed.
+        The metrics to compute; ``load`` takes all that are installed.
     remarks : list of str
         Sentences for the end of the summary.
 
     Attributes
     ----------
     sides : list of str
-        In the order of ``SIDES``.
+        The sides to score, in the order of ``SIDES``.
     references : dict
         The reference side, or None, of each metric that can be computed.
     columns : dict
-        The sides that get a score by the metrics' columns.
+        The sides with a score, by column of the metrics.
     headings : dict
         Heading by column.
     remarks : list of str
-        Also names the metrics that cannot be computed, and why.
+        The given remarks, and one for each metric that cannot be computed, with
+        the reason.
 
     Example
     -------
@@ -103,14 +104,14 @@ class Scorer:
         Arguments
         ---------
         sides : iterable of str
-            The sides that files have.
+            The sides to score.
         recogniser, transcripts, names
             See ``load_metrics``.
 
         Returns
         -------
         Scorer
-            The scorer. What is missing is in its ``remarks``.
+            The scorer; ``remarks`` lists the metrics that are missing.
         """
         return cls(sides, *load_metrics(recogniser, transcripts, names))
 
@@ -127,7 +128,7 @@ class Scorer:
 
     @cached_property
     def identity(self) -> str:
-        """The metrics, their settings and the versions of their packages."""
+        """Names, versions and settings of the metrics."""
         return "; ".join(
             f"{type(metric).__name__} {metric.versions()} "
             f"{metric.remark(reference)}"
@@ -135,7 +136,7 @@ class Scorer:
         )
 
     def version(self, file: str, paths: Mapping[str, str | Path]) -> str:
-        """Identify the recordings of a file and what they are measured with.
+        """Return a hash of a file's recordings and of the metrics.
 
         Arguments
         ---------
@@ -147,8 +148,9 @@ class Scorer:
         Returns
         -------
         str
-            16 hexadecimal digits, which change with the size or time of a
-            recording, the transcript, the metrics and their packages.
+            16 hexadecimal digits, which change if the size or modification time
+            of a recording, the transcript, a metric or a package version
+            changes.
         """
         parts = [self.identity, *(m.given(file) for m in self.references)]
         for side in self.sides:
@@ -196,7 +198,7 @@ class Scorer:
                 notes += _measure(metric, file, clips, reference, row)
         elif "restored" not in paths:
             row["status"] = "missing"
-        elif "restored" in failed or wavs:  # silent, but another side is not
+        elif "restored" in failed or wavs:  # only restored is silent
             row["status"] = "failed"
         else:
             row["status"] = "silent"
@@ -214,7 +216,7 @@ def _measure(
     """Add a metric's scores to a row; return notes."""
     try:
         scores = metric.measure(file, clips, reference)
-    except Exception as error:  # of a package: must not end a long run
+    except Exception as error:  # an error in a package must not end a long run
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         return [f"{metric.names()} failed: {reason}"]
     undefined = []
@@ -250,7 +252,7 @@ def _read(
 def _align(
     wavs: Mapping[str, np.ndarray], row: Row, notes: list[str]
 ) -> dict[str, Clip]:
-    """Return the clips; add delays to the row, length differences to notes."""
+    """Return the clips; add delays to the row, and notes on lengths."""
     if "clean" not in wavs:
         _note_length(wavs, "restored", "input", notes)
         return {side: Clip(wav) for side, wav in wavs.items()}
@@ -267,7 +269,7 @@ def _align(
 def _note_length(
     wavs: Mapping[str, np.ndarray], side: str, other: str, notes: list[str]
 ) -> None:
-    """Note a side that is longer or shorter than another one."""
+    """Add a note if two sides differ in length."""
     if other not in wavs:
         return
     difference = (len(wavs[side]) - len(wavs[other])) / SAMPLE_RATE

@@ -1,8 +1,8 @@
 """The scores of restored files: the rows of ``files.csv``.
 
-A row belongs to a restored file. A side is ``input``, ``restored`` or ``clean``;
-``files.csv`` has the sides that were given. A cell is empty where there is
-nothing to measure. These are the columns, in their order:
+Each restored file has one row. A side is ``input``, ``restored`` or ``clean``;
+``files.csv`` has only the sides that were given. A cell is empty if there is no
+value. These are the columns, in order:
 
 ==================== ======================================================
 ``file``             restored file, relative to its folder
@@ -65,8 +65,8 @@ TEXT_COLUMNS = (
     "notes",
 )
 
-ERRORS = "surrogateescape"  # file names need not be valid UTF-8
-ROWS = 10000  # of a block of Parquet
+ERRORS = "surrogateescape"  # allows file names that are not valid UTF-8
+ROWS = 10000  # rows per row group of Parquet
 
 Row = dict[str, float | str]
 
@@ -82,8 +82,8 @@ def read_rows(path: str | Path) -> Iterator[Row]:
     Yields
     ------
     dict
-        By column: text of the columns in ``TEXT_COLUMNS``, numbers of all
-        others. Empty numbers are left out.
+        Value by column: text in the columns of ``TEXT_COLUMNS``, numbers in all
+        other columns. Empty numbers are left out.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def write_parquet(path: Path, files_csv: Path) -> None:
     path : Path
         The file.
     files_csv : Path
-        The rows.
+        The file to convert.
 
     Raises
     ------
@@ -214,7 +214,7 @@ def import_pyarrow(path: Path):
 
 
 def _valid(value: float | str | None) -> float | str | None:
-    """Escape what is not valid UTF-8, which Parquet does not accept."""
+    """Escape invalid UTF-8, which Parquet does not accept."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     return value
@@ -233,7 +233,8 @@ class Scores:
     files : list of str
         The column ``file``.
     conditions, status : list of str
-        The columns of these names; empty texts if there is none.
+        The columns ``condition`` and ``status``; empty strings if a column is
+        missing.
 
     Raises
     ------
@@ -259,7 +260,7 @@ class Scores:
         for row in read_rows(path):
             count = len(self.files)
             self.files.append(str(row["file"]))
-            # The few different texts are kept once.
+            # Equal strings are stored once, to save memory.
             for texts, name in (
                 (self.conditions, "condition"),
                 (self.status, "status"),
@@ -288,12 +289,12 @@ class Scores:
         Arguments
         ---------
         metric : str
-            Such as ``lsd``.
+            For example ``lsd``.
 
         Returns
         -------
         list of str
-            In the order of ``SIDES``.
+            The sides, in the order of ``SIDES``.
         """
         return [side for side in SIDES if f"{side}_{metric}" in self.columns]
 
@@ -323,7 +324,7 @@ class Scores:
         return found
 
     def groups(self) -> dict[str, np.ndarray]:
-        """Return which files belong to each condition.
+        """Return a mask of files for each condition.
 
         Returns
         -------

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 RESAMPLES = 1000
-BATCH = 2**20  # random numbers at once
+BATCH = 2**20  # random numbers per batch
 NAN = float("nan")
 
 
@@ -37,16 +37,16 @@ def statistics(values: np.ndarray, seed: int = 0) -> list[Statistics]:
     """Return the statistics of several columns.
 
     The interval of a mean is that of the percentile bootstrap: the files are
-    drawn 1000 times with replacement. It says how much the mean depends on the
-    choice of the files, if they are independent; recordings of one speaker are
-    less so, and then the interval is too narrow.
+    drawn 1000 times with replacement. The interval shows how much the mean
+    depends on the choice of files, provided that the files are independent.
+    With several recordings of one speaker, the interval is too narrow.
 
     Arguments
     ---------
     values : numpy.ndarray
         ``(files, columns)``; NaN where a file has no score.
     seed : int
-        The same seed, the same intervals.
+        Seed of the bootstrap. Equal seeds give equal intervals.
 
     Returns
     -------
@@ -82,10 +82,10 @@ def bootstrap(values: np.ndarray, seed: int = 0) -> np.ndarray:
     Arguments
     ---------
     values : numpy.ndarray
-        ``(files, columns)``; NaN where a file has no score. All columns get
-        the same draws of files.
+        ``(files, columns)``; NaN where a file has no score. The same files are
+        drawn for all columns.
     seed : int
-        The same seed, the same intervals.
+        Seed of the bootstrap. Equal seeds give equal intervals.
 
     Returns
     -------

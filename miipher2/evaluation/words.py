@@ -11,8 +11,9 @@ import numpy as np
 
 from miipher2.evaluation.base import NAN
 
-# A loop: one phrase this often in a row, at the end of a text. Whisper repeats
-# until its limit of tokens is reached, speakers seldom four times.
+# Minimum number of consecutive repetitions, at the end of a text, that count as
+# a loop. Whisper repeats a phrase until its token limit; people rarely say it
+# four times.
 LOOP_REPEATS = 4
 LOOP_CHARACTERS = 40
 MAX_PHRASE = 200  # characters
@@ -24,9 +25,9 @@ class Errors(NamedTuple):
     Arguments
     ---------
     total : float
-        The sum of the others; above 100 if there are many insertions.
+        The sum of the three kinds; above 100 if there are many insertions.
     substitutions, insertions, deletions : float
-        Each kind.
+        The errors of each kind.
     """
 
     total: float
@@ -119,11 +120,12 @@ def normalise(text: str) -> str:
 
 
 def cut_loop(text: str) -> str:
-    """Remove the repetitions of a phrase that goes on to the end of a text.
+    """Remove the repetitions of a phrase at the end of a text.
 
-    Recognisers such as Whisper sometimes repeat a phrase until they reach
-    their limit. A phrase counts as a loop if it comes at least four times in a
-    row and fills 40 characters; the last time may be incomplete.
+    Recognisers such as Whisper sometimes repeat a phrase until they reach their
+    token limit. A phrase is a loop if it occurs at least four times in
+    succession and these take at least 40 characters; the last occurrence may be
+    incomplete.
 
     Arguments
     ---------

@@ -18,7 +18,7 @@ MIN_BATCH_SECONDS = 0.001
 
 
 def check_loudness(loudness: Any) -> None:
-    """Raise a ``UserError`` if it is not ``input``, ``off`` or a LUFS value.
+    """Raise a ``UserError`` unless the loudness is valid.
 
     Example
     -------
@@ -39,7 +39,7 @@ def check_loudness(loudness: Any) -> None:
 
 
 def check_rate(name: str, rate: Any, lowest: int, highest: int) -> None:
-    """Raise a ``UserError`` unless a sample rate is a whole number in a range."""
+    """Raise a ``UserError`` unless a rate is an integer within a range."""
     if not isinstance(rate, numbers.Integral) or not _is_number(
         rate, lowest, highest
     ):
@@ -58,7 +58,7 @@ def check_channels(channels: Any) -> None:
 
 
 def check_subtype(subtype: Any) -> None:
-    """Raise a ``UserError`` unless the subtype is None or a known one."""
+    """Raise a ``UserError`` unless the subtype is None or supported."""
     if subtype is not None and subtype not in SUBTYPES:
         raise UserError(
             f"subtype: expected None or one of {', '.join(SUBTYPES)}, found "

@@ -1,4 +1,4 @@
-"""Tensors and arrays that callers of the Python interface pass.
+"""Convert tensors and arrays passed to the Python interface.
 
 Authors
  * The miipher2 authors 2026
@@ -24,7 +24,7 @@ def as_clip(wav: Any) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        ``(time,)``.
+        ``(time,)`` float32.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def _as_samples(wavs):
     if isinstance(wavs, torch.Tensor):
         wavs = wavs.detach().cpu()
         if wavs.is_floating_point():
-            wavs = wavs.float()  # numpy has no bfloat16
+            wavs = wavs.float()  # NumPy has no bfloat16
         wavs = wavs.numpy()
     if not isinstance(wavs, np.ndarray):
         raise UserError(
@@ -86,7 +86,7 @@ def lengths_in_samples(lengths: Any, batch: int, time: int) -> list[int]:
     Arguments
     ---------
     lengths : torch.Tensor, numpy.ndarray, list or None
-        Relative lengths ``(batch,)`` in (0, 1]. None: no padding.
+        Relative lengths ``(batch,)`` in (0, 1]. None if there is no padding.
     batch : int
         Number of clips.
     time : int

@@ -18,12 +18,14 @@ from miipher2.inference.windows import Window
 
 logger = logging.getLogger("miipher2.inference")
 
-# Short windows are padded to the window length or its half, quarter or eighth.
+# Short windows are padded to the window length, or to a half, a quarter or an
+# eighth of it.
 HALVINGS = 3
-# Seconds of audio per batch. None: one window at a time, without padding: on a
-# CPU larger batches are not faster.
+# Seconds of audio per batch. None: one window at a time, without padding, as
+# larger batches are not faster on a CPU.
 BATCH_SECONDS = {"cpu": None, "cuda": 640.0}
-# Run an incomplete batch after enough windows to fill this number of batches.
+# An incomplete batch runs once this number of full batches has arrived after
+# it.
 PATIENCE = 100
 
 
@@ -37,10 +39,10 @@ class Engine:
     Arguments
     ---------
     restorer : miipher2.inference.restorer.Restorer
-        Has ``plan``, ``device``, ``input_rate``, ``restore_windows`` and
-        ``output_samples``.
+        The model, or an object with ``plan``, ``device``, ``input_rate``,
+        ``restore_windows`` and ``output_samples``.
     batch_seconds : float
-        Seconds of audio per batch. None: the default of the device.
+        Seconds of audio per batch. None for the default of the device.
     total_seconds : float
         Total duration of the input, which limits the size of a batch.
 
@@ -66,8 +68,8 @@ class Engine:
     def __init__(self, restorer, batch_seconds=None, total_seconds=math.inf):
         check_batch_seconds(batch_seconds)
         self.restorer = restorer
-        # States of the vocoder by channel. A channel whose recording failed
-        # has no last window; its state is freed with it.
+        # Vocoder states by channel. They are weak references, as the last
+        # window of a failed recording never arrives.
         self.states = weakref.WeakKeyDictionary()
         self.plan = restorer.plan
         device_type = str(restorer.device).partition(":")[0]
@@ -82,7 +84,7 @@ class Engine:
 
     @property
     def ahead(self):
-        """Number of windows to prefetch: two batches and some more."""
+        """Number of windows to prefetch, a little more than two batches."""
         return 2 * self.rows(self.plan.samples) + 2
 
     def rows(self, samples):
@@ -96,7 +98,7 @@ class Engine:
         Returns
         -------
         int
-            At least 1.
+            The number of windows per batch, at least 1.
         """
         if self.batch_samples is None:
             return 1
@@ -113,7 +115,8 @@ class Engine:
         Yields
         ------
         window : Window
-            An input window, with ``presence``; in order for each channel.
+            An input window, with ``presence``. The windows of a channel are in
+            order.
         wav : numpy.ndarray
             ``(frames * hop_length,)``, or shorter if the window is shorter
             than the others; float32 at the model's output rate, before the
@@ -135,10 +138,10 @@ class Engine:
     def _batches(self, windows):
         """Yield ``(shape, windows)`` of each batch, and silent windows.
 
-        A batch is yielded when it is full or has waited too long, because a
-        waiting window delays its recording. Incomplete ones follow at the end.
+        A batch is yielded when it is full, or when it has waited too long and
+        would delay its recordings. Incomplete batches follow at the end.
         """
-        waiting = {}  # shape -> number of the first window, windows
+        waiting = {}  # shape -> (index of the first window, windows)
         for number, window in enumerate(windows):
             if window.channel.silent:
                 yield window
@@ -185,7 +188,8 @@ class Engine:
                 if not _out_of_memory(error):
                     raise
                 results = None
-            if results is None:  # not in "except": the exception holds memory
+            if results is None:
+                # Outside of except, as the exception holds memory
                 self._halve(rows, shape[0])
                 continue
             self.states = weakref.WeakKeyDictionary(states)
@@ -201,7 +205,7 @@ class Engine:
         lengths = torch.zeros(rows, dtype=torch.float64)
         filled = windows + windows[:1] * (rows - len(windows))
         for row, window in enumerate(filled):
-            # Zeros in the last frame would lower the level of its output.
+            # Padding the last frame with zeros would lower its output level.
             missing = -len(window.samples) % self.plan.hop_length
             whole = np.pad(window.samples, (0, missing), "symmetric")
             wavs[row, : len(whole)] = torch.from_numpy(whole)
@@ -251,11 +255,11 @@ def _copy_to_host(wavs, presence):
     Returns
     -------
     wavs : torch.Tensor
-        On the host.
+        The waveforms on the host.
     presence : torch.Tensor
-        On the host, or None.
+        The log-odds on the host, or None.
     copied : torch.cuda.Event
-        Signals the end of the copy. None: the copy is complete.
+        Event at the end of the copy. None if the copy is complete.
     """
     if not wavs.is_cuda:
         return wavs.cpu(), None if presence is None else presence.cpu(), None

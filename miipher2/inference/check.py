@@ -14,16 +14,17 @@ from miipher2.inference.writing import write_error
 
 
 class Check:
-    """Base class of checks, which run in the process that wrote the file.
+    """Base class of checks, which run in the process that writes the output.
 
-    Subclasses implement ``score``, ``reasons`` and ``write``, and can be
-    pickled for other processes.
+    Subclasses implement ``score``, ``reasons``, ``is_complete`` and ``write``.
+    They must be picklable.
 
     Arguments
     ---------
     fallback : str
         Replacement of a rejected recording. ``input``: the input, at the rate
-        and in the format of the output; ``none``: no file. None: keep it.
+        and in the format of the output; ``none``: no file; None: the restored
+        recording is kept.
     """
 
     def __init__(self, fallback=None):
@@ -53,16 +54,16 @@ class Check:
         raise NotImplementedError
 
     def write(self, folder, rows, writer=""):
-        """Write which recordings of a finished run are kept.
+        """Write the lists of kept and rejected recordings of a finished run.
 
         Arguments
         ---------
         folder : str or Path
             The output folder.
         rows : list of miipher2.inference.items.Row
-            All recordings in it.
+            One row for each recording of the run.
         writer : str
-            Distinguishes processes that may write at once.
+            Name that is unique among processes that may write at the same time.
 
         Returns
         -------
@@ -77,8 +78,8 @@ class Check:
         Arguments
         ---------
         job : miipher2.inference.job.Job
-            Its row gets the scores, and is ``rejected`` if the output is
-            replaced.
+            The finished job. The scores are added to its row, whose status
+            becomes ``rejected`` if the output is replaced.
         """
         row = job.row
         scores = self.score(job.item.input, job.path)
@@ -105,19 +106,19 @@ class Check:
         row.settings = self.settings(row.settings, row)
 
     def settings(self, settings, row):
-        """Return the settings of an output that this check has passed.
+        """Return the settings of an output after this check.
 
         Arguments
         ---------
         settings : str
-            Those of a recording that is kept.
+            Settings of a kept recording.
         row : miipher2.inference.items.Row
-            With scores.
+            The row of the recording, with scores.
 
         Returns
         -------
         str
-            Names the fallback if the recording is rejected.
+            The settings; with the fallback if the recording is rejected.
         """
         if self.fallback and self.reasons(json.loads(row.scores)):
             return f"{settings}, fallback {self.fallback}"
@@ -134,11 +135,11 @@ def input_blocks(recording, sample_rate, length):
     Arguments
     ---------
     recording : miipher2.inference.recording.Recording
-        Measured.
+        A measured recording.
     sample_rate : int
-        Hz.
+        Sample rate of the output in Hz.
     length : int
-        Samples per channel to return.
+        Number of samples per channel to return.
 
     Yields
     ------

@@ -24,12 +24,13 @@ def restore_clips(restorer, clips, rate):
     clips : list of numpy.ndarray
         ``(time,)`` float32.
     rate : int
-        Hz of the clips.
+        Sample rate of the clips in Hz.
 
     Yields
     ------
     numpy.ndarray
-        ``(time,)`` float32 at the model's output rate, in the same order.
+        Restored clip ``(time,)``, float32 at the model's output rate. The clips
+        are yielded in the order of the input.
     """
     recordings = {
         index: Recording.from_samples(

@@ -1,4 +1,4 @@
-"""The device that a model runs on: CUDA, XPU, MPS or the CPU.
+"""Selection of the device: CUDA, XPU, MPS or the CPU.
 
 Authors
  * The miipher2 authors 2026
@@ -10,7 +10,7 @@ import torch
 
 from miipher2.errors import UserError
 
-# Accelerators that ``auto`` tries, in this order. AMD GPUs are named cuda.
+# Accelerators that ``auto`` tries, in this order. AMD GPUs have the name cuda.
 ACCELERATORS = ("cuda", "xpu", "mps")
 
 
@@ -20,9 +20,9 @@ def choose_device(name: str | None = None) -> str:
     Arguments
     ---------
     name : str
-        ``cpu``, ``cuda``, ``cuda:1``, ``xpu``, ``mps``. None or ``auto``: the
-        accelerator of this machine or, without one, the CPU. ``torchrun``
-        gives each process its own.
+        ``cpu``, ``cuda``, ``cuda:1``, ``xpu`` or ``mps``. None or ``auto``: the
+        accelerator of this machine or, if there is none, the CPU. With
+        ``torchrun``, each process uses another accelerator.
 
     Raises
     ------
@@ -74,13 +74,14 @@ def run_once(restorer) -> None:
         The model on its device.
     """
     samples = torch.arange(restorer.input_rate // 2)
-    restorer.restore(0.1 * torch.sin(0.1 * samples))  # not silence: not skipped
+    # A tone, as silence would be skipped
+    restorer.restore(0.1 * torch.sin(0.1 * samples))
 
 
 def _check(name: str) -> None:
     """Raise a ``UserError`` if a device is not available."""
     try:
-        # Allocate a tensor, as torch.device alone accepts any index.
+        # Allocate a tensor, because torch.device accepts any index.
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]

@@ -20,13 +20,14 @@ def resample_windows(
     wavs : torch.Tensor
         ``(batch, time)``.
     sample_rate : int
-        Their rate in Hz.
+        Sample rate of ``wavs`` in Hz.
     new_rate : int
-        Hz.
+        Sample rate of the output in Hz.
 
     Returns
     -------
     torch.Tensor
+
         ``(batch, ceil(time * new_rate / sample_rate))``.
 
     Example
@@ -43,19 +44,20 @@ def repeat_last_frame(
 ) -> torch.Tensor:
     """Replace the features of padding by the last frame of each row.
 
-    The end of a clip then hardly differs from that of an unpadded one.
+    The output at the end of a padded clip is then close to that of an unpadded
+    clip.
 
     Arguments
     ---------
     features : torch.Tensor
         ``(batch, frames, width)``.
     frames : torch.Tensor
-        Frames of each row without padding ``(batch,)``.
+        Number of frames of each row without padding, ``(batch,)``.
 
     Returns
     -------
     torch.Tensor
-        The same shape.
+        Features of the same shape.
 
     Example
     -------

@@ -25,7 +25,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from miipher2.errors import UserError
 
-# The cause of an error, and what the user can do about it
+# Cause and remedy by type of error
 REASONS = {
     GatedRepoError: (
         "access is granted on request: ask for it on the repository's page, "
@@ -53,8 +53,9 @@ def split_revision(name: str) -> tuple[str, str | None]:
     Returns
     -------
     repository : str
+        ``USER/NAME``.
     revision : str
-        None: the latest one on the default branch.
+        The revision. None for the latest one on the default branch.
 
     Example
     -------
@@ -68,7 +69,7 @@ def split_revision(name: str) -> tuple[str, str | None]:
 
 
 def download(name: str) -> Path:
-    """Download a repository, or find it in the cache.
+    """Download a repository unless it is in the cache.
 
     Arguments
     ---------
@@ -78,13 +79,14 @@ def download(name: str) -> Path:
     Returns
     -------
     Path
-        The folder in the cache. If the hub cannot be reached, the copy
-        that was downloaded before.
+        The folder in the cache. If the hub cannot be reached, this is the copy
+        of an earlier download.
 
     Raises
     ------
     UserError
-        If there is no such repository, or no copy of it while offline.
+        If there is no such repository, or if the hub cannot be reached and the
+        repository is not in the cache.
     """
     repository, revision = split_revision(name)
     with _as_user_error(f"{name}: neither a folder nor available from the hub"):
@@ -112,19 +114,19 @@ def upload(folder: Path, repository: str) -> str:
     Arguments
     ---------
     folder : Path
-        Its files become one commit.
+        Folder whose files are uploaded in one commit.
     repository : str
-        ``USER/NAME``. A new one is public.
+        ``USER/NAME``. A new repository is public.
 
     Returns
     -------
     str
-        The commit.
+        Hash of the commit.
 
     Raises
     ------
     UserError
-        If the hub refuses it or cannot be reached.
+        If the hub refuses the upload or cannot be reached.
     """
     api = HfApi()
     with _as_user_error(
@@ -141,7 +143,7 @@ def upload(folder: Path, repository: str) -> str:
 
 @contextlib.contextmanager
 def _as_user_error(message: str) -> Iterator[None]:
-    """Raise errors of the hub as a ``UserError`` that begins with a text."""
+    """Raise errors of the hub as a ``UserError`` with a message."""
     try:
         yield
     except (HTTPError, HFValidationError, OSError) as error:

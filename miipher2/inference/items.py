@@ -1,4 +1,4 @@
-"""The items of a restoration run and the records of their results.
+"""Items of a restoration run, and rows with their results.
 
 Authors
  * The miipher2 authors 2026
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 def now() -> str:
-    """Return the UTC time in ISO format, with microseconds; sortable."""
+    """Return the UTC time in ISO format with microseconds."""
     time = datetime.datetime.now(datetime.timezone.utc)
     return time.isoformat(timespec="microseconds")
 
@@ -25,17 +25,18 @@ class Item(NamedTuple):
     ID : str
         Path relative to the input folder, with ``/`` on every system.
     input : Path
-        The file.
+        The input file.
     output : str
         The file to write, relative to the output folder.
     size : int
         Size of the input in bytes.
     mtime_ns : int
-        Time of the input's last change; 0 if unknown.
+        Modification time of the input; 0 if unknown.
     sha256 : str
         Hash of the input's content; empty if it was not computed.
     status, reason : str
-        Those of its row if known before the input is read; else empty.
+        Status and reason of the row if they are known before the input is read;
+        else empty.
     """
 
     ID: str
@@ -61,12 +62,12 @@ class Row:
     output : str
         The restored file, relative to the manifest's folder.
     status : str
-        ``done``; ``silent``: contains no speech, passed through; ``skipped``:
-        contains no audio to restore; ``rejected``: by its scores, and replaced
-        by the fallback; ``failed``.
+        ``done``; ``silent``: contains no speech and is unchanged; ``skipped``:
+        contains no audio to restore; ``rejected``: rejected for its scores and
+        replaced by the fallback; ``failed``.
     reason : str
-        Why it failed or was skipped or rejected; else a note on the input or
-        the output.
+        The reason why it failed, was skipped or was rejected; else a note on
+        the input or the output.
     seconds : float
         Duration of the input.
     input_rate, output_rate : int
@@ -80,14 +81,14 @@ class Row:
     model : str
         Identity of the model.
     settings : str
-        The other options that affect the output.
+        All other options that affect the output.
     input_bytes, input_mtime_ns, input_sha256
-        Size, time of the last change and hash of the input, see ``Item``. A
-        recording in a tar has those of the tar.
+        Size, modification time and hash of the input, see ``Item``; for a
+        recording in a tar, those of the tar.
     finished : str
         UTC time of completion.
     scores : str
-        JSON of its scores; empty if it was not scored.
+        Scores as JSON; empty if the recording was not scored.
     """
 
     ID: str
@@ -123,6 +124,7 @@ class Row:
         Returns
         -------
         Row
+            A row with the paths and the version of the item.
         """
         row = cls(item.ID, os.path.abspath(item.input), item.output, **fields)
         if item.status:
@@ -136,7 +138,7 @@ class Row:
         Arguments
         ---------
         item : Item
-            The input. Without a hash, the recorded one is kept.
+            The input. If it has no hash, the recorded hash is kept.
         """
         self.input_bytes, self.input_mtime_ns = item.size, item.mtime_ns
         self.input_sha256 = item.sha256 or self.input_sha256
@@ -152,9 +154,9 @@ class Row:
         Returns
         -------
         bool
-            Whether the hashes are the same or, if one is missing, the sizes
-            and times. Also true for rows written by version 0.1.0, which
-            recorded neither.
+            Whether the hashes are equal or, if a hash is missing, sizes and
+            times are equal. Also True for rows of version 0.1.0, which have
+            neither.
         """
         if self.input_sha256 and item.sha256:
             return self.input_sha256 == item.sha256

@@ -33,21 +33,21 @@ class Settings:
     Arguments
     ---------
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
     channels : str
         ``each``: restore every channel; ``mono``: restore their mean.
     loudness : str or float
-        ``input``: that of the input; a number: LUFS; ``off``: that of the
-        model's output.
+        ``input``: the loudness of the input; a number: loudness in LUFS;
+        ``off``: the loudness of the model's output.
     subtype : str
         Sample format, see ``miipher2.dataio.formats.output_subtype``.
     check : miipher2.inference.check.Check
-        Scores each output once it is written; None: no check.
+        The check of each written output. None for no check.
 
     Raises
     ------
     UserError
-        If one of them is invalid.
+        If a setting is invalid.
 
     Example
     -------
@@ -72,7 +72,7 @@ class Settings:
             f"{self.sample_rate} Hz, channels {self.channels}, loudness "
             f"{self.loudness}"
         )
-        # Nothing for the default, as in manifests of earlier versions
+        # The default is left out, as in manifests of earlier versions
         return f"{text}, {self.subtype}" if self.subtype else text
 
 
@@ -113,8 +113,8 @@ class Job:
         self.restored = None
         self.row = Row.of(item, model=restorer.identity, settings=str(settings))
         self.started = time.monotonic()
-        # for the pipeline: restored windows that wait to be written, whether a
-        # thread is writing them, and whether the job has ended
+        # Used by the pipeline: restored windows to write, whether a thread is
+        # writing them, and whether the job has ended
         self.chunks, self.writing, self.ended = deque(), False, False
 
     def measure(self):
@@ -143,7 +143,7 @@ class Job:
         Yields
         ------
         miipher2.inference.windows.Window
-            With this job as ``owner``.
+            A window with this job as ``owner``.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class Job:
         Arguments
         ---------
         window : miipher2.inference.windows.Window
-            Those of a channel in order.
+            The window. Those of a channel are added in order.
         wav : numpy.ndarray
             ``(time,)`` float32.
 

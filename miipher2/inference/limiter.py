@@ -10,28 +10,29 @@ from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 LOOK_AHEAD_SECONDS = 0.005
 OVERSAMPLING = 8
-FILTER = 128  # samples on either side that affect an oversampled one
+FILTER = 128  # samples on each side that affect an oversampled sample
 
 
 def limit(blocks, sample_rate, ceiling):
     """Limit the true peak of a signal; all channels get the same gain.
 
-    The gain falls before a peak and rises after it, within twice the
-    look-ahead. Memory does not depend on the length of the signal.
+    The gain decreases before a peak and increases after it, within twice the
+    look-ahead. Memory use does not depend on the length of the signal.
 
     Arguments
     ---------
     blocks : iterable of numpy.ndarray
         ``(time, channels)`` float32.
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
     ceiling : float
-        Highest true peak, to within 0.15 dB.
+        Highest true peak as amplitude, with a tolerance of 0.15 dB.
 
     Yields
     ------
     numpy.ndarray
-        ``(time, channels)`` float32; in all as long as the input.
+        Limited blocks ``(time, channels)`` float32. The total length is that of
+        the input.
 
     Example
     -------
@@ -60,7 +61,8 @@ def limit(blocks, sample_rate, ceiling):
 
 def _limited(buffer, first, end, reach, sample_rate, ceiling):
     """Return samples from ``first`` to ``end`` of a buffer, limited."""
-    # Twice that of the meter, as limiting makes many peaks of the same height
+    # Twice the rate of the meter, as limiting creates many peaks of equal
+    # height
     fine = soxr.resample(
         buffer, sample_rate, OVERSAMPLING * sample_rate, quality="HQ"
     )
@@ -70,8 +72,8 @@ def _limited(buffer, first, end, reach, sample_rate, ceiling):
     needed = np.minimum(1.0, ceiling / np.maximum(peaks, ceiling))
     if needed[max(0, first - 2 * reach) : end + 2 * reach].min() == 1.0:
         return buffer[first:end]
-    # The averages reach no further than the minimum, so that the gain at a
-    # peak is at most the one that it needs.
+    # The averages are not longer than the minimum filter, so that the gain at a
+    # peak is never larger than required.
     gain = minimum_filter1d(needed, 2 * reach + 1, mode="nearest")
     for _ in range(2):
         gain = uniform_filter1d(gain, 2 * (reach // 2) + 1, mode="nearest")

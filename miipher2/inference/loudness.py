@@ -14,10 +14,10 @@ from scipy.signal import sosfilt, tf2sos
 
 from miipher2.dataio.speech_level import PowerHistogram
 
-# Highest true peak of an output. The reference meter of BS.1770 reads up to
-# 0.1 dB more than this one, which is still below -1 dB.
+# Highest true peak of an output. The reference meter of BS.1770 shows up to 0.1
+# dB more than this meter, which is still below -1 dB.
 CEILING = 10 ** (-1.1 / 20)
-CHUNK = 2**14  # samples; four times as many still fit in a CPU's cache
+CHUNK = 2**14  # samples; fits in a CPU's cache after fourfold oversampling
 GATE_LUFS = -70.0  # absolute gate of BS.1770
 LUFS_OF_POWER_1 = -0.691
 
@@ -25,13 +25,13 @@ LUFS_OF_POWER_1 = -0.691
 class Loudness:
     """Integrated loudness by ITU-R BS.1770, with pyloudnorm's filters.
 
-    ``pyloudnorm.Meter`` needs the complete signal; this one takes blocks of
+    ``pyloudnorm.Meter`` needs the complete signal; this meter accepts blocks of
     any length. All channels have the same weight.
 
     Arguments
     ---------
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
 
     Example
     -------
@@ -49,8 +49,8 @@ class Loudness:
         self.sos = _weighting(sample_rate)
         self.state = None
         self.step = round(self.STEP_SECONDS * sample_rate)
-        self.rest = np.zeros(0)  # power of samples that do not fill a step yet
-        self.steps = np.zeros(0)  # steps that do not fill a block yet
+        self.rest = np.zeros(0)  # power of the samples of an incomplete step
+        self.steps = np.zeros(0)  # steps of an incomplete block
         self.blocks = PowerHistogram()
 
     def add(self, samples):
@@ -78,7 +78,7 @@ class Loudness:
         self.steps = steps[-(self.STEPS - 1) :]
 
     def value(self):
-        """Return LUFS; -inf if no block is above the gate of -70 LUFS."""
+        """Return the loudness in LUFS; -inf if no block is above -70 LUFS."""
         blocks = self.blocks
         if not blocks.counts.any():  # the signal is shorter than a block
             blocks = PowerHistogram()
@@ -109,7 +109,7 @@ class TruePeak:
     Arguments
     ---------
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
 
     Example
     -------
@@ -140,7 +140,7 @@ class TruePeak:
         self._update(samples)
 
     def value(self):
-        """Return the peak; ends the measurement."""
+        """Return the peak as amplitude; no samples can be added afterwards."""
         rest = np.zeros(0, dtype=np.float32)
         self._update(self.oversampler.resample_chunk(rest, last=True))
         return self.peak

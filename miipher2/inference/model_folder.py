@@ -14,7 +14,7 @@ from miipher2.inference import hub
 
 logger = logging.getLogger("miipher2.inference")
 
-# Models that come with the package, and the default one
+# Models of this package, and the default model
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 DEFAULT = "whisper24"
 
@@ -38,7 +38,7 @@ OLD_CLASSES = {
         "miipher2.models.vocoders.harmonic.HarmonicVocoder"
     ),
 }
-# Of HarmonicVocoder
+# Arguments of HarmonicVocoder
 OLD_ARGUMENTS = {"keep": "spectral_gate", "hint_width": "level_width"}
 
 
@@ -50,19 +50,20 @@ def find_model(source: str | Path | None = None) -> Path:
     source : str or Path
         A folder, the ``output_folder`` of stage 2, the name of a model that
         comes with this package, or a repository on the Hugging Face hub,
-        ``USER/NAME`` or ``USER/NAME@REVISION``. None: the default model.
+        ``USER/NAME`` or ``USER/NAME@REVISION``. None for the default model.
 
     Returns
     -------
     Path
-        Contains ``hyperparams.yaml``.
+        Folder that contains ``hyperparams.yaml``.
 
     Raises
     ------
     UserError
         If there is no such model.
     """
-    if source is None:  # even if the working directory has such a folder
+    if source is None:
+        # Also if the working directory has a folder of this name
         return PRETRAINED / DEFAULT
     if (PRETRAINED / source).is_dir() and not Path(source).exists():
         return PRETRAINED / source
@@ -77,7 +78,7 @@ def find_model(source: str | Path | None = None) -> Path:
         folder = hub.download(str(source))
     if (folder / "model" / HYPERPARAMS).is_file():
         return folder / "model"
-    # SpeechBrain writes both files to the output folder of any training.
+    # Any training with SpeechBrain writes env.log to its output folder, too.
     training = (folder / "env.log").exists()
     if training or not (folder / HYPERPARAMS).is_file():
         raise UserError(
@@ -144,7 +145,7 @@ def update_names(text: str) -> str:
     Returns
     -------
     str
-        The same text if it names no old class.
+        The YAML with current names.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""Lower precision: choosing one for a device, and casting weights to it.
+"""Selection of a lower precision for a device, and casting of weights.
 
 Authors
  * The miipher2 authors 2026
@@ -9,17 +9,17 @@ from speechbrain.utils.autocast import AMPConfig
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-# Layers that autocast runs in the lower precision, whatever their weights' dtype
+# Layers that autocast runs in the lower precision, for any dtype of the weights
 AUTOCAST_LAYERS = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
 
 
 def cast_weights(modules: nn.Module, precision: str) -> None:
-    """Cast weights once, instead of in every window as autocast does.
+    """Cast weights once; autocast alone would cast them in every window.
 
     Arguments
     ---------
     modules : torch.nn.Module
-        Changed in place.
+        Modules whose weights are cast in place.
     precision : str
         ``fp32``, ``bf16`` or ``fp16``.
 

@@ -1,4 +1,4 @@
-"""Reading a recording: measure it, then cut it into windows.
+"""Reading of a recording in two passes: measure it, then cut it into windows.
 
 Authors
  * The miipher2 authors 2026
@@ -28,7 +28,7 @@ class Stopped(Exception):
 class Recording:
     """A recording, resampled to the model's input rate.
 
-    It is read in blocks, and twice if it is too long to be cached: the gain of
+    The file is read in blocks. A long file is read twice, because the gain of
     the model's input is known only after the first pass.
 
     Arguments
@@ -42,7 +42,7 @@ class Recording:
     stop : threading.Event
         Once it is set, reading raises ``Stopped``.
     input_level : dict
-        Arguments of ``SpeechLevel.gain``. None: its defaults.
+        Arguments of ``SpeechLevel.gain``. None for the default values.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Recording:
     subtype : str
         Sample format of the file, see ``AudioStream``.
     channels : list of Channel
-        Set by ``measure``.
+        The channels to restore, set by ``measure``.
     note : str
         A warning about the file, such as a missing end; else empty.
 
@@ -100,11 +100,12 @@ class Recording:
         input_level : dict
             See the class.
         rate : int
-            Hz of ``wav``. None: ``sample_rate``.
+            Sample rate of ``wav`` in Hz. None for ``sample_rate``.
 
         Returns
         -------
         Recording
+            A recording for which ``measure`` was called.
         """
         recording = cls("the clip", sample_rate, input_level=input_level)
         audio = AudioStream(rate or sample_rate, 1, [wav[:, None]])
@@ -113,7 +114,7 @@ class Recording:
 
     @property
     def seconds(self):
-        """Duration of the file."""
+        """Duration of the file in seconds."""
         return self.frames / self.rate
 
     def measure(self):
@@ -204,7 +205,8 @@ class Recording:
         Yields
         ------
         Window
-            For each position, one per channel.
+            The windows of all channels at one position, then at the next
+            position.
 
         Raises
         ------

@@ -40,12 +40,12 @@ class Restorer(BaseRestorer, Pretrained):
     vocoder synthesises speech from them. The output has the same duration (to
     the sample) and loudness as the input, and is silent where the input is.
     Long recordings are restored in windows, so memory does not depend on the
-    duration. A model with a speech detector attenuates the output by 30 dB where
-    it finds no speech.
+    duration. A model with a speech detector attenuates the output by 30 dB
+    where it detects no speech.
 
-    Threads may share a Restorer. It cannot be pickled, and a process that was
-    forked after torch had used its threads hangs: start processes with
-    ``multiprocessing.get_context("spawn")`` and load the model in each.
+    Threads may share a Restorer. It cannot be pickled. A process that was
+    forked after torch has used its threads may hang: start processes with
+    ``multiprocessing.get_context("spawn")`` and load the model in each of them.
 
     Arguments
     ---------
@@ -57,12 +57,12 @@ class Restorer(BaseRestorer, Pretrained):
     Attributes
     ----------
     input_rate : int
-        Hz of the input waveforms: that of the vocoder if it needs the
-        recording, else that of the backbone.
+        Sample rate of the input waveforms in Hz: the vocoder's if the vocoder
+        needs the recording, else the backbone's.
     input_hop : int
         Input samples per frame.
     sample_rate : int
-        Hz of the restored waveforms.
+        Sample rate of the restored waveforms in Hz.
     hop_length : int
         Output samples per frame.
     identity : str
@@ -104,7 +104,7 @@ class Restorer(BaseRestorer, Pretrained):
         source : str or Path
             A folder written by training (``output_folder/model``), the name of
             a model of this package or a repository on the Hugging Face hub.
-            None: the default model of this package.
+            None for the default model of this package.
         trust_model : bool
             Whether the model's YAML may run any code. Otherwise it may name
             modules of miipher2, speechbrain, torch, torchaudio and
@@ -116,6 +116,7 @@ class Restorer(BaseRestorer, Pretrained):
         Returns
         -------
         Restorer
+            The model, ready for inference.
 
         Raises
         ------
@@ -183,20 +184,20 @@ class Restorer(BaseRestorer, Pretrained):
         wavs : torch.Tensor
             ``(batch, time)`` at ``input_rate`` and the model's input level.
         lengths : torch.Tensor
-            Relative lengths ``(batch,)``. None: no padding.
+            Relative lengths ``(batch,)``. None if there is no padding.
         windows : list of miipher2.inference.windows.Window
             The windows in the first rows; those of a channel are in order.
             Further rows are padding of the batch.
         states : dict
-            Channel -> state of the vocoder, see ``Vocoder.synthesise``.
+            States of the vocoder by channel, see ``Vocoder.synthesise``.
 
         Returns
         -------
         wavs : torch.Tensor
             ``(batch, frames * hop_length)`` float32, on the device.
         presence : torch.Tensor
-            Log-odds of speech ``(batch, frames)``, on the device. None: the
-            model does not detect speech.
+            Log-odds of speech ``(batch, frames)``, on the device. None if the
+            model has no speech detector.
         states : dict
             The states after these windows.
         """

@@ -9,14 +9,14 @@ import numpy as np
 from miipher2.dataio.speech_level import SILENCE_DB
 
 PAUSE_SECONDS = 0.3  # shorter pauses are not muted
-MARGIN = 2  # frames at either end of a pause that are not muted
+MARGIN = 2  # frames at each end of a pause that are not muted
 
 
 def mute_silence(wav, samples, hop_length, sample_rate):
-    """Mute a restored window in the silent pauses of its input.
+    """Mute a restored window where its input is silent.
 
-    A pause is silent if it stays below -80 dB of full scale. A model may
-    synthesise noise there.
+    A pause is silent if all samples are below -80 dB of full scale. In such
+    pauses, a model may synthesise noise.
 
     Arguments
     ---------
@@ -32,7 +32,8 @@ def mute_silence(wav, samples, hop_length, sample_rate):
     Returns
     -------
     numpy.ndarray
-        ``wav``, or a copy that fades in and out within a frame.
+        ``wav`` itself if there is no such pause, else a muted copy. Fades take
+        one frame.
 
     Example
     -------
@@ -52,7 +53,8 @@ def mute_silence(wav, samples, hop_length, sample_rate):
     gain = np.ones(frames)
     for first, end in edges.reshape(-1, 2):
         if (end - first) * hop_length >= PAUSE_SECONDS * sample_rate:
-            # no margin at the window's edges: the neighbour continues there
+            # no margin at the edges of the window, where the neighbouring
+            # window is muted, too
             first += MARGIN if first else 0
             end -= MARGIN if end < frames else 0
             gain[first:end] = 0.0
@@ -72,7 +74,7 @@ def apply_gain(wav, gain):
     Returns
     -------
     numpy.ndarray
-        ``wav`` itself if the gain is 1 everywhere.
+        The window with the gain; ``wav`` itself if the gain is 1 everywhere.
 
     Example
     -------

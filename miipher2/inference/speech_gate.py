@@ -1,4 +1,4 @@
-"""Fade the output out where the input contains no speech.
+"""Gate that attenuates the output where the input contains no speech.
 
 Authors
  * The miipher2 authors 2026
@@ -7,8 +7,8 @@ Authors
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-# Frames of 20 ms. To lose no words, a frame counts as speech if
-# speech is detected within half a second of it.
+# Numbers of frames of 20 ms. A frame counts as speech if speech is detected
+# within half a second of it, so that no words are lost.
 SMOOTHING = 15
 HANGOVER = 25
 # Log-odds below which the gate is closed, and above which it is open. In
@@ -18,10 +18,10 @@ RESIDUE = 10 ** (-30 / 20)  # gain of the output where the gate is closed
 
 
 def speech_gate(log_odds):
-    """Return how far the gate is open in each frame of a window.
+    """Return the opening of the gate in each frame of a window.
 
-    Neighbouring windows overlap by more than the filters reach, so that no
-    state is carried from one to the next.
+    The overlap of neighbouring windows is longer than the filters, so that
+    windows can be processed independently.
 
     Arguments
     ---------
@@ -31,7 +31,7 @@ def speech_gate(log_odds):
     Returns
     -------
     numpy.ndarray
-        ``(frames,)`` in [0, 1].
+        ``(frames,)`` from 0 (closed) to 1 (open).
 
     Example
     -------

@@ -1,7 +1,7 @@
 """Check that a model's YAML cannot run arbitrary code.
 
-HyperPyYAML calls any function that a file names. A model folder may come from
-anywhere, so every tag of its YAML is checked before it is loaded.
+HyperPyYAML calls any function that a file names. A model folder may be from an
+untrusted source, so every tag of its YAML is checked before it is loaded.
 
 Authors
  * The miipher2 authors 2026
@@ -23,8 +23,8 @@ from speechbrain.utils.parameter_transfer import Pretrainer
 from miipher2.dataio.hparams import yaml_errors
 from miipher2.errors import UserError
 
-# Packages whose modules and configs may be named. Other classes of these
-# libraries can download or run code when they are constructed.
+# Packages whose modules and configs are allowed. Other classes of these
+# libraries can download files or run code in their constructors.
 PACKAGES = (
     "miipher2.",
     "speechbrain.lobes.",
@@ -36,7 +36,7 @@ PACKAGES = (
 )
 FUNCTIONS = ("miipher2.models.vocoders.base.build_vocoder",)
 PLAIN_TAGS = ("!ref", "!copy", "!tuple", "!PLACEHOLDER")
-PLAIN_YAML = "tag:yaml.org,2002:"  # except its python/... tags
+PLAIN_YAML = "tag:yaml.org,2002:"  # tags of plain YAML, except python/...
 
 
 def check_yaml(
@@ -51,9 +51,9 @@ def check_yaml(
     path : str or Path
         The YAML file.
     overrides : dict
-        The overrides that it will be loaded with.
+        The overrides with which the YAML will be loaded.
     text : str
-        Checked in place of the file's content. None: read the file.
+        YAML to check instead of the file's content. None to read the file.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def check_yaml(
     with yaml_errors(path):
         if text is None:
             text = Path(path).read_text("utf-8")
-        # Before resolving, which runs includes and !applyref; and after it, as
-        # references can assemble new tags.
+        # Check before resolving, which runs includes and !applyref, and also
+        # after it, because references can create new tags.
         _check(path, text)
         _check(path, resolve_references(text, overrides).getvalue())
 
@@ -102,7 +102,8 @@ def _refused(node):
     """Return the part of a node that is not allowed, or None."""
     tag = str(node.tag)
     if isinstance(node.value, str):
-        # HyperPyYAML loads the text of a tuple as YAML, which may call anything.
+        # HyperPyYAML loads the text of a tuple as YAML, which may call any
+        # function.
         is_tuple = tag == "!tuple" or node.value.startswith("(")
         if is_tuple and "!" in node.value:
             return node.value
@@ -124,10 +125,10 @@ def _refused(node):
 
 
 def _is_allowed_class(name: str) -> bool:
-    """Return whether a name is a module's, a config's or the Pretrainer's.
+    """Return whether a name refers to a module, a config or the Pretrainer.
 
-    A dotted name can reach other packages (``torch.nn.functional.os``), so the
-    class that it leads to is checked, too.
+    A dotted name can refer to another package (``torch.nn.functional.os``), so
+    the imported class is checked, too.
     """
     if not name.startswith((*PACKAGES, "speechbrain.utils.parameter_transfer")):
         return False

@@ -1,7 +1,7 @@
-"""Overlapping windows of a recording: their positions and the cross-fade.
+"""Overlapping windows of a recording: positions and cross-fade.
 
-Positions are in frames of the backbone, so that the frames of a window are
-aligned with those of the complete recording.
+Positions are in frames of the backbone. The frames of a window are therefore
+aligned with the frames of the complete recording.
 
 Authors
  * The miipher2 authors 2026
@@ -20,10 +20,10 @@ from miipher2.errors import UserError
 class WindowPlan:
     """Positions of overlapping windows of equal length.
 
-    The last window overlaps more, so that it is as long as the others. Near
-    the edge of a window the model lacks context on one side, so the outer
-    quarters of an overlap are discarded. The windows are cross-faded over the
-    half between them.
+    The last window overlaps more than the others, so that all have the same
+    length. At the edge of a window, the model lacks context on one side.
+    Therefore the first and last quarters of each overlap are discarded, and the
+    windows are cross-faded over the middle half.
 
     Arguments
     ---------
@@ -34,9 +34,9 @@ class WindowPlan:
     hop_length : int
         Input samples per frame.
     even : bool
-        Whether to shorten the windows of a recording so that they divide it
-        evenly. The last one then hardly overlaps more than the others, which
-        saves computation. Otherwise all windows have ``window`` frames.
+        Whether to shorten the windows of a recording so that their overlaps are
+        about equal, which saves computation. Otherwise all windows have
+        ``window`` frames.
 
     Example
     -------
@@ -59,20 +59,21 @@ class WindowPlan:
     def from_seconds(
         cls, window_seconds, overlap_seconds, sample_rate, hop_length, even
     ):
-        """Return the plan for windows of a duration.
+        """Create a plan from durations in seconds.
 
         Arguments
         ---------
         window_seconds, overlap_seconds : float
-            At least one frame each.
+            Durations of at least one frame.
         sample_rate : int
-            Of the input, in Hz.
+            Sample rate of the input in Hz.
         hop_length, even
             See the class.
 
         Returns
         -------
         WindowPlan
+            The plan in frames.
 
         Raises
         ------
@@ -97,12 +98,12 @@ class WindowPlan:
 
     @property
     def unused(self):
-        """Frames discarded at an edge where two windows overlap."""
+        """Number of frames discarded at each end of an overlap."""
         return self.overlap // 4
 
     @property
     def fade(self):
-        """Frames over which two windows are cross-faded."""
+        """Number of frames of a cross-fade."""
         return self.overlap - 2 * self.unused
 
     def frames(self, samples):
@@ -111,12 +112,12 @@ class WindowPlan:
         Arguments
         ---------
         samples : int
-            Length of the recording at the input rate.
+            Length of the recording in samples at the input rate.
 
         Returns
         -------
         int
-            At most ``window``.
+            Number of frames, at most ``window``.
         """
         frames = math.ceil(samples / self.hop_length)
         if not self.even or frames <= self.window:
@@ -133,7 +134,7 @@ class WindowPlan:
         Arguments
         ---------
         samples : int
-            Length of the recording at the input rate.
+            Length of the recording in samples at the input rate.
 
         Yields
         ------
@@ -149,12 +150,12 @@ class WindowPlan:
 
 @dataclass(eq=False)
 class Channel:
-    """One channel of a recording; compared by identity.
+    """One channel of a recording. Channels are compared by identity.
 
     Arguments
     ---------
     gain : float
-        Factor that brings its speech to the model's input level.
+        Factor that scales its speech to the model's input level.
     silent : bool
         Whether it contains no speech and bypasses the model.
     """
@@ -171,15 +172,15 @@ class Window(NamedTuple):
     owner : object
         Identifies the recording for the caller, for example its ``Job``.
     channel : Channel
-        Windows of a channel are processed in order.
+        The channel. Its windows are processed in order.
     samples : numpy.ndarray
         ``(time,)`` float32 at the model's input rate, before the gain.
     start : int
-        Its first frame.
+        First frame of the window.
     next_start : int
-        First frame of the channel's next window. None: this is the last one.
+        First frame of the channel's next window. None for the last window.
     presence : numpy.ndarray
-        Log-odds of speech ``(frames,)``, set by the engine. None: not known.
+        Log-odds of speech ``(frames,)``, set by the engine. None if unknown.
     """
 
     owner: object
@@ -193,13 +194,13 @@ class Window(NamedTuple):
 class CrossFade:
     """Join the restored windows of one channel.
 
-    The cross-fade is linear: both windows hold nearly the same waveform, so
-    equal-power gains would raise the level by 3 dB.
+    The cross-fade is linear, because both windows have nearly the same
+    waveform: equal-power gains would raise the level by 3 dB.
 
     Arguments
     ---------
     plan : WindowPlan
-        How the windows were cut.
+        The plan with which the windows were cut.
     hop_length : int
         Output samples per frame.
 
@@ -222,7 +223,7 @@ class CrossFade:
         steps = np.arange(plan.fade * hop_length, dtype=np.float32) + 0.5
         self.fade_in = steps / max(1, len(steps))
         self.fade_out = 1 - self.fade_in
-        self.tail = None  # the part of the last window that will be faded out
+        self.tail = None  # the end of the previous window, which is faded out
 
     def join(self, wav, start, next_start):
         """Append a window.
@@ -232,14 +233,14 @@ class CrossFade:
         wav : numpy.ndarray
             The restored window ``(time,)``.
         start : int
-            Its first frame.
+            First frame of the window.
         next_start : int
-            First frame of the next window. None: this is the last one.
+            First frame of the next window. None for the last window.
 
         Returns
         -------
         numpy.ndarray
-            The next final samples: those that no later window changes.
+            The next samples that no later window changes.
         """
         first = 0
         if self.tail is not None:

@@ -21,35 +21,38 @@ from miipher2.inference.speech_gate import RESIDUE, speech_gate
 from miipher2.inference.windows import CrossFade
 
 BLOCK = 2**16  # samples per channel
-IN_MEMORY = 2**22  # bytes per channel; a longer one is spooled to disk
-# Limit of the gain that restores the input's loudness, 12 dB: an output that is
-# much quieter than its input is the residue of noise, not speech.
+IN_MEMORY = 2**22  # bytes per channel; longer channels are spooled to disk
+# Largest gain that restores the input's loudness, 12 dB. An output that is much
+# quieter than its input is residual noise, not speech.
 MAX_LOUDNESS_GAIN = 10 ** (12 / 20)
 # Settings of the limiter, which is used if a given loudness needs it
 LIMIT = 10 ** (-1.2 / 20)  # peaks of the output are up to 0.1 dB higher
 MAX_REDUCTION_DB = 12.0  # largest reduction of a peak
-LOUDNESS_PASSES = 5  # at most, to find the gain before the limiter
-LOUDNESS_ERROR = 0.1, 0.5  # LU: ends the search; is reported
+# Maximum number of passes that search the gain before the limiter
+LOUDNESS_PASSES = 5
+# LU: a smaller error ends the search, a larger one is reported
+LOUDNESS_ERROR = 0.1, 0.5
 WAV_LIMIT = 2**32 - 2**16  # maximum number of bytes of a plain WAV
 SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 
 
 class RestoredChannel:
-    """Joins one channel, resamples it and spools it until its gain is known.
+    """Joins the windows of a channel, resamples and spools the result.
 
-    Where there is no speech, the output is faded out, and neither the input
-    nor the output counts for the gain.
+    The output is attenuated where there is no speech. The gain is computed from
+    the parts with speech, once all windows are joined.
 
     Arguments
     ---------
     recording : miipher2.inference.recording.Recording
-        Measured.
+        A measured recording.
     index : int
         Index of the channel.
     restorer : miipher2.inference.restorer.Restorer
-        Has ``plan``, ``hop_length`` and ``sample_rate``.
+        The model, or an object with ``plan``, ``hop_length`` and
+        ``sample_rate``.
     sample_rate : int
-        Hz of the output.
+        Sample rate of the output in Hz.
     spool : file
         An empty binary file, open for writing and reading.
 
@@ -64,11 +67,11 @@ class RestoredChannel:
         self.length = round(recording.frames * sample_rate / recording.rate)
         self.plan, self.input_rate = restorer.plan, recording.sample_rate
         rate, hop_length = restorer.sample_rate, restorer.hop_length
-        if self.channel.silent:  # it bypasses the model
+        if self.channel.silent:  # the channel bypasses the model
             rate, hop_length = self.input_rate, self.plan.hop_length
         self.cross_fade = CrossFade(self.plan, hop_length)
         self.resampled = resampler(rate, sample_rate)
-        # Of the speech in the output and in the input
+        # Meters of the speech in the output and in the input
         self.meters = [
             (CrossFade(self.plan, hop_length), Loudness(rate)),
             (
@@ -135,7 +138,7 @@ class RestoredChannel:
 
     @property
     def input_gain(self):
-        """The gain of the model's input; 1 if it is bypassed."""
+        """Gain of the model's input; 1 if the model is bypassed."""
         return 1.0 if self.channel.silent else self.channel.gain
 
     def gain(self):
@@ -158,7 +161,7 @@ def scaled_blocks(channels, gains):
     Arguments
     ---------
     channels : list of RestoredChannel
-        Complete.
+        Channels to which all windows were added.
     gains : list of float
         One per channel.
 
@@ -178,26 +181,26 @@ def final_blocks(channels, loudness, sample_rate):
     Arguments
     ---------
     channels : list of RestoredChannel
-        Complete.
+        Channels to which all windows were added.
     loudness : str or float
-        ``input``: that of the input, per channel; a number: LUFS of all
-        channels together, by a limiter where it needs one; ``off``: that of
-        the model's output, with the balance of the input's channels. A
-        recording without speech is never amplified.
+        ``input``: the loudness of the input, per channel; a number: loudness in
+        LUFS of all channels together, with a limiter if needed; ``off``: the
+        loudness of the model's output, with the balance of the input's
+        channels. A recording without speech is never amplified.
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
 
     Returns
     -------
     blocks : iterable of numpy.ndarray
         ``(time, channels)`` float32.
     note : str
-        Why the loudness differs from the requested one; else empty.
+        The reason why the loudness differs from the requested one; else empty.
     """
     gains = [channel.gain() for channel in channels]
     speech = [channel for channel in channels if channel.speech_found]
     if loudness == "off":
-        # The loudest channel, whose gain at the model's input was the smallest,
+        # The loudest channel, which has the smallest gain at the model's input,
         # is not changed.
         level = min((channel.input_gain for channel in speech), default=1.0)
         gains = [level / channel.input_gain for channel in channels]
@@ -264,11 +267,13 @@ class RestoredRecording:
     Arguments
     ---------
     path : Path
-        The output; its suffix is the format. Missing folders are created.
+        The output, whose suffix determines the format. Missing folders are
+        created.
     recording : miipher2.inference.recording.Recording
-        Measured.
+        A measured recording.
     restorer : miipher2.inference.restorer.Restorer
-        Has ``plan``, ``hop_length`` and ``sample_rate``.
+        The model, or an object with ``plan``, ``hop_length`` and
+        ``sample_rate``.
     settings : miipher2.inference.job.Settings
         Settings of the output.
 
@@ -299,7 +304,7 @@ class RestoredRecording:
         self.note = ""
         self.channels = {}
         for index, channel in enumerate(recording.channels):
-            # An unnamed file on the output's disk, freed with the process
+            # An unnamed file on the output's disk, deleted with the process
             spool = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=path.parent)
             self.channels[channel] = RestoredChannel(
                 recording, index, restorer, self.sample_rate, spool
@@ -307,7 +312,7 @@ class RestoredRecording:
 
     @property
     def length(self):
-        """Samples per channel of the output."""
+        """Number of samples per channel of the output."""
         return next(iter(self.channels.values())).length
 
     @property
@@ -380,9 +385,9 @@ class RestoredRecording:
 
 
 def _clear_time(file):
-    """Clear the time of writing in the PEAK chunk that libsndfile adds.
+    """Clear the timestamp in the PEAK chunk that libsndfile writes.
 
-    The same input then gives the same bytes.
+    The output then depends on the input only.
     """
     file.seek(0)
     position = file.read(512).find(b"PEAK")

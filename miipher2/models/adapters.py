@@ -18,21 +18,21 @@ class ParallelAdapter(nn.Module):
     Arguments
     ---------
     target_module : torch.nn.Module
-        The frozen module. Its output has the shape of its first argument, or
-        is a tuple that begins with such a tensor.
+        The frozen module. Its output is a tensor with the shape of its first
+        argument, or a tuple whose first item is such a tensor.
     width : int
         Size of the last dimension of ``x``.
     bottleneck : int
-        Size between the two projections.
+        Number of features between the two projections.
     activation : class
-        The nonlinearity between them.
+        The nonlinearity between the projections.
     scale : float
         Factor of the adapter's output.
 
     Attributes
     ----------
     enabled : bool
-        Whether the adapter is used. False: the frozen module alone.
+        Whether the adapter is used. If False, only the frozen module runs.
 
     Example
     -------

@@ -29,7 +29,8 @@ from miipher2.models.frontends import FRONT_ENDS
 # Config key: number of layers of the complete model
 FULL_LAYERS_KEY = "miipher2_full_layers"
 
-# Config of parts above the layers and for training, which are not built
+# Config of parts that are not built: those above the layers, and those for
+# training only
 UNUSED_PARTS = {
     "add_adapter": False,
     "use_intermediate_ffn_before_adapter": False,
@@ -42,44 +43,44 @@ UNUSED_PARTS = {
 class SSLBackbone(nn.Module):
     """The frozen layers of a speech encoder up to a given one, in eval mode.
 
-    The features are the complete model's ``hidden_states[layer]``, or its
-    ``last_hidden_state`` if ``layer`` is its last (pre-norm models have a
-    final norm there). The layers above are not built.
+    The features are ``hidden_states[layer]`` of the complete model, or its
+    ``last_hidden_state`` if ``layer`` is the last one, where pre-norm models
+    have a final norm. The layers above are not built.
 
-    ``n`` samples give ``ceil(n / hop_length)`` frames. A clip has the same
-    features alone and padded in a batch: input normalisation, group norm and
-    positions are computed without padding, and attention masks it.
+    ``n`` samples give ``ceil(n / hop_length)`` frames. The features of a clip
+    do not depend on its padding in a batch: input normalisation, group norm and
+    positions are computed without padding, and attention masks the padding.
 
     Arguments
     ---------
     source : str or transformers.PretrainedConfig
-        Name on the Hugging Face hub or a local folder. A config builds the
-        model with random weights, the same ones every time.
+        Name on the Hugging Face hub or a local folder. If a config is given,
+        the model is built with random weights from a fixed seed.
     layer : int
         Layer whose output is returned, counted from 1.
 
     Attributes
     ----------
     width : int
-        Features per frame.
+        Number of features per frame.
     sample_rate : int
-        Hz of the waveforms.
+        Sample rate of the waveforms in Hz.
     hop_length : int
         Samples per frame.
     frame_rate : float
         Frames per second.
     max_seconds : float or None
-        Longest clip that the model accepts.
+        Longest clip that the model accepts. None if there is no limit.
     max_frames : int or None
-        Number of absolute positions, if the model has them.
+        Number of absolute positions. None if the model has none.
     fingerprint : str
-        Hash of the frozen weights, the same in fp32 and fp16.
+        Hash of the frozen weights, which is equal in fp32 and fp16.
 
     Raises
     ------
     UserError
-        If the source cannot be read, is of another family, or lacks weights
-        or layers.
+        If the source cannot be read, is of an unsupported family, or lacks
+        weights or layers.
 
     Example
     -------
@@ -151,7 +152,7 @@ class SSLBackbone(nn.Module):
         Returns
         -------
         str or None
-            Name of the final norm if it belongs to the layers above.
+            Name of the final norm if it is above the layers, else None.
         """
         layers = getattr(config, family.layers_key)
         if not 1 <= self.layer <= layers:
@@ -193,7 +194,7 @@ class SSLBackbone(nn.Module):
         return self.encode(*self.embed(wavs, lengths, start))
 
     def embed(self, wavs, lengths=None, start=0):
-        """Run the part below the layers, which has no adapters.
+        """Run the part below the layers; it has no adapters.
 
         Arguments
         ---------
@@ -210,7 +211,7 @@ class SSLBackbone(nn.Module):
         hidden : torch.Tensor
             Hidden states (batch, frames, width), zero in the padding.
         mask : torch.Tensor or None
-            True for valid frames (batch, frames); None: all are.
+            True for valid frames (batch, frames). None if all frames are valid.
         """
         batch, time = wavs.shape
         frames = math.ceil(time / self.hop_length)
@@ -260,8 +261,8 @@ class SSLBackbone(nn.Module):
         Returns
         -------
         list of str
-            One for each layer. A layer returns hidden states or a tuple that
-            begins with them.
+            One name for each layer. A layer returns hidden states, or a tuple
+            whose first item is the hidden states.
         """
         return [
             f"model.{self.front_end.layers_name}.{i}" for i in range(self.layer)
@@ -273,9 +274,9 @@ class SSLBackbone(nn.Module):
         Returns
         -------
         list of str
-            One for each layer, a conformer's second block. A block maps
-            (batch, frames, width) to the same shape and is added to its
-            input, a conformer's with a weight of one half.
+            One name for each layer; in a conformer, of the second block. A
+            block maps (batch, frames, width) to the same shape. Its output is
+            added to its input, in a conformer with a weight of one half.
         """
         block = self.front_end.feed_forward_name
         return [f"{site}.{block}" for site in self.layer_sites()]
@@ -296,7 +297,7 @@ class SSLBackbone(nn.Module):
         return super().train(False)
 
     def prepare_inference(self):
-        """Speed up a model that will not be trained or saved any more."""
+        """Optimise for inference; it cannot be trained or saved afterwards."""
         self.front_end.prepare_inference(self.model)
 
     def save(self, folder):
@@ -305,8 +306,8 @@ class SSLBackbone(nn.Module):
         Arguments
         ---------
         folder : str
-            Created if missing; ``model.safetensors``, ``config.json`` and
-            ``preprocessor_config.json`` are written to it.
+            Folder for ``model.safetensors``, ``config.json`` and
+            ``preprocessor_config.json``; created if needed.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,11 @@
 """1-D convolutions in channels-last layout, for inference on a CPU.
 
-With the channels of a sample next to each other in memory, a CPU computes long
-convolutions of few channels up to four times faster in bfloat16, and somewhat
-faster in single precision. PyTorch has the layout for images only, so a
-waveform is an image of height 1 here. One thread, HuBERT-large up to layer 8
-and HiFi-GAN, bfloat16: 1.28 times faster overall, 1.11 in single precision.
+If the channels of a sample are adjacent in memory, a CPU computes long
+convolutions of few channels up to four times faster in bfloat16, and slightly
+faster in single precision. PyTorch has this layout for images only, so a
+waveform is treated as an image of height 1. With one thread, HuBERT-large up to
+layer 8 and HiFi-GAN are 1.28 times faster in bfloat16 and 1.11 times in single
+precision.
 
 Authors
  * The miipher2 authors 2026
@@ -38,7 +39,7 @@ def conv1d(x, weight, bias=None, stride=1, dilation=1):
     Returns
     -------
     torch.Tensor
-        In channels-last layout.
+        The output of the convolution, in channels-last layout.
 
     Example
     -------
@@ -61,8 +62,9 @@ def conv1d(x, weight, bias=None, stride=1, dilation=1):
 class ChannelsLastCNN(nn.Module):
     """The CNN of a speech encoder with layer norms.
 
-    transformers' CNN transposes its hidden states twice a layer, as the norms
-    are taken over channels. The output is the same except for rounding.
+    The CNN of transformers transposes its hidden states twice per layer,
+    because its norms are over channels. The output of this class is equal
+    except for rounding.
 
     Arguments
     ---------
@@ -162,12 +164,12 @@ def reflect(x, size):
     x : torch.Tensor
         ``(batch, channels, time)``, longer than ``size``.
     size : int
-        Samples to add on each side.
+        Number of samples to add on each side.
 
     Returns
     -------
     torch.Tensor
-        In the layout of ``x``.
+        The padded tensor, in the layout of ``x``.
     """
     if size == 0:
         return x

@@ -24,23 +24,24 @@ from miipher2.models.weights import fill, load_weights, save_weights
 
 @register_checkpoint_hooks
 class FeatureCleaner(AdaptedModel):
-    """Predicts the features of clean speech from degraded speech.
+    """Predicts features of clean speech from degraded speech.
 
     The backbone is frozen; one adapter per layer is trained (Miipher-2, section
-    2). Checkpoints contain only the adapters and the identity of their backbone.
+    2). Checkpoints contain only the adapters and the identity of their
+    backbone.
 
-    In training, clips get random positions if the backbone has absolute ones
-    (Whisper). Training clips are short: otherwise the adapters and the vocoder
-    would never see the positions of the later part of a long recording.
+    If the backbone has absolute positions (Whisper), training clips start at
+    random positions. Training clips are short, so otherwise the adapters and
+    the vocoder would not be trained on the later positions.
 
     Arguments
     ---------
     backbone : miipher2.models.backbone.SSLBackbone
         The frozen speech encoder. Changed in place: adapters wrap its modules.
     adapter : class
-        Called as ``adapter(module, width=...)`` for every layer; its attribute
-        ``enabled`` switches it off. Like the backbone it is always in eval
-        mode.
+        Called as ``adapter(module, width=...)`` for every layer. Its attribute
+        ``enabled`` switches it on and off. Like the backbone, it is always in
+        eval mode.
     placement : str
         ``feed_forward``: parallel to the feed-forward of every used layer, as
         in the paper; ``layer``: around every used layer.
@@ -98,16 +99,16 @@ class FeatureCleaner(AdaptedModel):
         noisy : torch.Tensor
             Degraded speech ``(batch, time)`` at the backbone's rate.
         lengths : torch.Tensor
-            Relative lengths ``(batch,)``; None: no padding.
+            Relative lengths ``(batch,)``. None if there is no padding.
         clean : torch.Tensor
-            Clean speech ``(batch, time)``. The part below the layers then runs
-            once for both.
+            Clean speech ``(batch, time)``. If given, the part below the layers
+            runs once for both inputs.
 
         Returns
         -------
         torch.Tensor or tuple
-            Predicted features ``(batch, frames, width)``; with ``clean`` a
-            pair (predicted, target), the target without gradient.
+            Predicted features ``(batch, frames, width)``. With ``clean``, a
+            pair (predicted, target); the target has no gradient.
         """
         if clean is None:
             return self.adapted_model(noisy, lengths, self._start(noisy))
@@ -132,7 +133,7 @@ class FeatureCleaner(AdaptedModel):
         wavs : torch.Tensor
             Speech ``(batch, time)``.
         lengths : torch.Tensor
-            Relative lengths ``(batch,)``; None: no padding.
+            Relative lengths ``(batch,)``. None if there is no padding.
 
         Returns
         -------
@@ -164,11 +165,11 @@ class FeatureCleaner(AdaptedModel):
                 adapter.enabled = True
 
     def prepare_inference(self):
-        """Speed up a model that will not be trained or saved any more."""
+        """Optimise for inference; it cannot be trained or saved afterwards."""
         self.adapted_model.prepare_inference()
 
     def identity(self):
-        """Return the identity of the backbone that the adapters were trained on.
+        """Return the identity of the backbone of these adapters.
 
         The source is left out if it is a local folder.
         """
@@ -203,14 +204,15 @@ class FeatureCleaner(AdaptedModel):
         Arguments
         ---------
         path : str or Path
-            A file that ``saver`` wrote.
+            A file written by ``saver``.
         end_of_epoch : bool
-            Not used; SpeechBrain passes it.
+            Not used; passed by SpeechBrain.
 
         Raises
         ------
         UserError
-            If they belong to another backbone, layer or placement.
+            If the adapters were trained with another backbone, layer or
+            placement.
         """
         tensors, saved = load_weights(path)
         own = self.identity()
@@ -232,6 +234,6 @@ class FeatureCleaner(AdaptedModel):
         Arguments
         ---------
         path : str or Path
-            A file that ``saver`` wrote.
+            A file written by ``saver``.
         """
         self.loader(path)

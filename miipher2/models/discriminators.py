@@ -52,7 +52,7 @@ class ConvStack(nn.Module):
         score : torch.Tensor
             ``(batch, 1, time')``.
         features : list of torch.Tensor
-            One for each layer.
+            Features of each layer.
         """
         features = []
         for layer in self.layers:
@@ -70,12 +70,12 @@ class FrameDiscriminator(SavedModule):
     Arguments
     ---------
     channels : int
-        Channels of the first layer over waveforms; spectra have 4 times as
-        many.
+        Number of channels of the first layer on waveforms; on spectra, 4 times
+        as many.
     periods : list of int
         Periods by which the waveform is folded.
     n_ffts : list of int
-        Samples of the spectra; the hop is a quarter.
+        FFT sizes of the spectra in samples; hop lengths are a quarter of them.
 
     Example
     -------
@@ -111,10 +111,10 @@ class FrameDiscriminator(SavedModule):
         Returns
         -------
         scores : list of torch.Tensor
-            One for each period and each spectrum; the first dimension is the
-            batch.
+            One score for each period and each spectrum; the first dimension is
+            the batch.
         features : list of list of torch.Tensor
-            Features of their layers.
+            Features of the layers, for each score.
         """
         outputs = [
             self._fold(stack, wav, period)
@@ -129,7 +129,7 @@ class FrameDiscriminator(SavedModule):
 
     @staticmethod
     def _fold(stack, wav, period):
-        """Discriminate each phase of a period; return them as one row."""
+        """Discriminate all phases of a period; return one row per clip."""
         batch, _, time = wav.shape
         folded = pad(wav, (0, -time % period)).view(batch, -1, period)
         folded = folded.transpose(1, 2).reshape(batch * period, 1, -1)
@@ -149,22 +149,22 @@ class FrameDiscriminator(SavedModule):
                 return_complex=True,
             )
             power = torch.view_as_real(spectrum).square().sum(dim=-1)
-            return (power + 1e-6).log()  # bounds the gradient
+            return (power + 1e-6).log()  # limits the gradient
 
 
 class ResampledDiscriminator(FrameDiscriminator):
     """A ``FrameDiscriminator`` of resampled waveforms.
 
-    Many recordings have nothing above 8 kHz. At 16 kHz they can be compared
+    Many recordings have no content above 8 kHz. At 16 kHz, they can be compared
     with the output of a vocoder at 24 kHz, and weights trained at 16 kHz can be
-    loaded. Frequencies above are left to the spectral losses.
+    loaded. Higher frequencies are trained by the spectral losses only.
 
     Arguments
     ---------
     sample_rate : int
-        Hz of the waveforms.
+        Sample rate of the waveforms in Hz.
     new_rate : int
-        Hz that they are resampled to.
+        Sample rate of the discriminator in Hz.
     **discriminator : dict
         Arguments of ``FrameDiscriminator``.
 

@@ -19,7 +19,7 @@ def from_pretrained(auto_class, source, **options):
     Arguments
     ---------
     auto_class : class
-        Of transformers.
+        A class of transformers, for example ``AutoModel``.
     source : str
         Name on the Hugging Face hub or a local folder.
     **options : dict
@@ -28,7 +28,7 @@ def from_pretrained(auto_class, source, **options):
     Returns
     -------
     object
-        What transformers returns.
+        The loaded object.
 
     Raises
     ------
@@ -58,14 +58,14 @@ def load_encoder(family, source, config, unused_norm=None):
     source : str
         Name on the Hugging Face hub or a local folder.
     config : transformers.PretrainedConfig
-        The model to build; weights of other layers are ignored.
+        Config of the model; weights of other layers are ignored.
     unused_norm : str
         Name of a norm that may be missing.
 
     Returns
     -------
     transformers.PreTrainedModel
-        In fp32.
+        The model in fp32.
 
     Raises
     ------
@@ -102,12 +102,12 @@ def build_encoder(family, config):
     family : class
         A ``FrontEnd``.
     config : transformers.PretrainedConfig
-        The model to build.
+        Config of the model.
 
     Returns
     -------
     transformers.PreTrainedModel
-        In fp32.
+        The model in fp32.
     """
     model_class = family.model_class
     build = getattr(model_class, "from_config", model_class)
@@ -118,7 +118,7 @@ def build_encoder(family, config):
 
 @contextlib.contextmanager
 def _quiet():
-    """Silence transformers, which lists weights of other layers as unexpected."""
+    """Silence warnings of transformers about weights of other layers."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

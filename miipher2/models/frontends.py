@@ -1,8 +1,8 @@
 """The parts of a speech encoder that depend on its family, one class each.
 
-A family has its own input (waveform, Kaldi filter banks, log-mel), alignment of
-frames and samples, and names of layers. In all of them ``n`` samples give
-``ceil(n / hop_length)`` frames.
+Families differ in their inputs (waveform, Kaldi filter banks, log-mel), in the
+alignment of frames and samples, and in the names of layers. In all families,
+``n`` samples give ``ceil(n / hop_length)`` frames.
 
 Authors
  * The miipher2 authors 2026
@@ -26,23 +26,24 @@ from miipher2.models.channels_last import ChannelsLastCNN
 
 
 class FrontEnd:
-    """Base class: converts waveforms to hidden states and these to features.
+    """Base class; converts waveforms to hidden states and features.
 
     Arguments
     ---------
     config : transformers.PretrainedConfig
         The model's config.
     extractor : transformers.FeatureExtractionMixin
-        The model's feature extractor, for its rate and tables.
+        The model's feature extractor, from which the sample rate and tables are
+        used.
 
     Attributes
     ----------
     model_class : class
-        Loads or builds the model.
+        Class that loads or builds the model.
     key_mapping : dict
-        Renames the tensors of a checkpoint, see ``from_pretrained``.
+        New names of tensors of a checkpoint, see ``from_pretrained``.
     layers_key : str
-        Number of layers in the config.
+        Key of the number of layers in the config.
     layers_name : str
         Name of the layers inside the model.
     feed_forward_name : str
@@ -50,9 +51,9 @@ class FrontEnd:
     hop_length : int
         Samples per frame.
     max_seconds : float
-        Longest clip; None: any length.
+        Longest clip in seconds. None if there is no limit.
     max_frames : int
-        Number of absolute positions; None: the model has none.
+        Number of absolute positions. None if the model has none.
     """
 
     model_class = AutoModel
@@ -78,10 +79,10 @@ class FrontEnd:
         return None
 
     def adopt(self, model):
-        """Modify a model that was just loaded, so that adapters fit."""
+        """Modify a loaded model so that adapters can be added."""
 
     def prepare_inference(self, model):
-        """Speed up a model for inference, see ``SSLBackbone``."""
+        """Optimise a model for inference, see ``SSLBackbone``."""
 
     def prepare(self, wavs):
         """Waveforms (batch, time) of one length -> inputs of the model."""
@@ -98,7 +99,7 @@ class FrontEnd:
     def encode(self, model, hidden, mask):
         """Hidden states -> features, both (batch, frames, width)."""
         if mask is not None:
-            # transformers' encoders write zeros into the padding in place.
+            # Encoders of transformers zero the padding in place.
             hidden = hidden.clone()
         return model.encoder(hidden, attention_mask=mask).last_hidden_state
 
@@ -110,9 +111,9 @@ class FrontEnd:
 class RawWave(FrontEnd):
     """HuBERT, wav2vec 2.0, WavLM, data2vec-audio: a CNN on the waveform.
 
-    The CNN's receptive field is R samples (400), its hop H (320). With
-    (R - H) / 2 zeros in front, frame i is centred on samples [H i, H i + H),
-    which are those that a vocoder synthesises from it.
+    The CNN has a receptive field of R samples (400) and a hop length of H
+    (320). With (R - H) / 2 zeros before the clip, frame i is centred on the
+    samples [H i, H i + H), which a vocoder synthesises from this frame.
 
     Example
     -------
@@ -139,8 +140,9 @@ class RawWave(FrontEnd):
 
     @staticmethod
     def default_extractor(config):
-        # Models with a group norm were trained on plain waveforms, the others
-        # on normalised ones; data2vec has layer norms throughout.
+        # Models with a group norm were trained on waveforms without
+        # normalisation, other models on normalised waveforms. data2vec has
+        # layer norms only.
         norm = getattr(config, "feat_extract_norm", "layer")
         return Wav2Vec2FeatureExtractor(do_normalize=norm == "layer")
 
@@ -183,10 +185,10 @@ class RawWave(FrontEnd):
 class PositionsInStem(nn.Module):
     """Replaces the encoder's positional convolution; returns zero.
 
-    The stem adds the positions clip by clip, before padding: data2vec's
-    stacked convolutions (or a batch norm) turn padding into values that leak
-    into the last frames of a padded clip. The convolution also runs only once
-    for two passes over the same hidden states.
+    The stem adds the positions to each clip before padding. Otherwise, with
+    data2vec's stacked convolutions or with a batch norm, the padding would
+    change the last frames of a clip. The convolution also runs only once for
+    two passes over the same hidden states.
 
     Arguments
     ---------
@@ -206,10 +208,11 @@ class PositionsInStem(nn.Module):
 class KaldiFbank(FrontEnd):
     """w2v-BERT 2.0: pairs of Kaldi's filter banks, normalised per clip.
 
-    Windows of 25 ms every 10 ms. Frame i consists of windows 2i and 2i + 1,
-    and with 120 samples in front it is centred on samples
-    [320 i, 320 i + 320). The edges are mirrored, as in Kaldi without
-    ``snip_edges``: windows of zeros would bias the clip's mean and variance.
+    Windows have a length of 25 ms and a hop of 10 ms. Frame i consists of the
+    windows 2i and 2i + 1. With 120 samples before the clip, it is centred on
+    the samples [320 i, 320 i + 320). The edges are mirrored, as in Kaldi
+    without ``snip_edges``, because windows of zeros would bias mean and
+    variance of the clip.
 
     Example
     -------
@@ -248,7 +251,7 @@ class KaldiFbank(FrontEnd):
         return wavs[:, torch.minimum(index, 2 * time - 1 - index)]
 
     def prepare(self, wavs):
-        # Kaldi uses the range of 16-bit integers.
+        # Kaldi expects samples in the range of 16-bit integers.
         windows = (self.pad(wavs) * 2**15).unfold(
             -1, self.window_length, self.window_shift
         )
@@ -264,11 +267,11 @@ class KaldiFbank(FrontEnd):
 
 
 class LogMel(FrontEnd):
-    """Whisper's encoder on log-mel, for clips of any length up to 30 s.
+    """Whisper's encoder on log-mel, for clips of up to 30 s.
 
-    transformers' encoder accepts 30 s only, so its stem, positions and layers
-    are run here. Frame i is centred on sample 320 i, 10 ms before the middle
-    of the samples that a vocoder synthesises from it.
+    The encoder of transformers accepts exactly 30 s only, so this class runs
+    its stem, positions and layers. Frame i is centred on sample 320 i, 10 ms
+    before the middle of the samples that a vocoder synthesises from it.
 
     Example
     -------
@@ -280,7 +283,7 @@ class LogMel(FrontEnd):
     """
 
     model_class = WhisperEncoder
-    # Reads the encoder of a complete Whisper.
+    # Selects the encoder of a complete Whisper model.
     key_mapping = {r"^(model\.)?encoder\.": ""}
     layers_key = "encoder_layers"
     layers_name = "layers"
@@ -304,8 +307,8 @@ class LogMel(FrontEnd):
         return "layer_norm"
 
     def adopt(self, model):
-        # A layer calls fc1, activation_fn and fc2 one after the other. As one
-        # module in place of fc1 they can be wrapped by an adapter.
+        # A layer calls fc1, activation_fn and fc2 in succession. They are
+        # replaced by one module, fc1, around which an adapter can be placed.
         for layer in model.layers:
             layer.fc1 = nn.Sequential(layer.fc1, layer.activation_fn, layer.fc2)
             layer.activation_fn = nn.Identity()
@@ -315,7 +318,7 @@ class LogMel(FrontEnd):
         return name.replace("fc1.0.", "fc1.").replace("fc1.2.", "fc2.")
 
     def pad(self, wavs):
-        """Pad with zeros to a whole number of frames."""
+        """Zero-pad to a whole number of frames."""
         return F.pad(wavs, (0, -wavs.shape[-1] % self.hop_length))
 
     def prepare(self, wavs):

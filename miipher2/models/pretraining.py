@@ -1,8 +1,8 @@
 """Stage 0: pretraining of a backbone by masked prediction.
 
-Spans of frames are masked; the model predicts codes of the frames by random
-projection (BEST-RQ, arXiv 2202.01855), or their spectra. As later in stage 1,
-the input is degraded speech and the targets are those of clean speech.
+Spans of frames are masked. The model predicts codes of the frames, computed by
+random projection (BEST-RQ, arXiv 2202.01855), or their spectra. As in stage 1,
+the input is degraded speech and the targets are computed from clean speech.
 
 Authors
  * The miipher2 authors 2026
@@ -37,23 +37,23 @@ HEAD = "head.safetensors"
 class MaskedPrediction(SavedModule):
     """A HuBERT with a head that predicts masked and visible frames.
 
-    The config's ``mask_time_prob`` and ``mask_time_length`` are the share of
-    masked frames and the length of a span.
+    ``mask_time_prob`` and ``mask_time_length`` of the config are the fraction
+    of masked frames and the length of a span.
 
     Arguments
     ---------
     config : transformers.HubertConfig
-        The backbone to build, with ``feat_extract_norm="layer"``: a group norm
-        would be computed over the padding, too.
+        Config of the backbone, with ``feat_extract_norm="layer"``, because a
+        group norm would include the padding.
     targets : RandomTargets or SpectralTargets
         The targets to predict.
     filterbank : bool
-        Whether to initialise the first convolution by ``init_as_filterbank``.
+        Whether to initialise the first convolution with ``init_as_filterbank``.
 
     Raises
     ------
     UserError
-        If the config has a group norm or another frame rate than 50 Hz.
+        If the config has a group norm, or a frame rate other than 50 Hz.
 
     Example
     -------
@@ -110,9 +110,10 @@ class MaskedPrediction(SavedModule):
         lengths : torch.Tensor
             Relative lengths ``(batch,)``.
         masks : torch.Tensor
-            True for masked frames ``(batch, frames)``, False in the padding.
-            None: skip the layers and predict from the convolutions, which
-            then learn to pass on the spectra in a fifth of the time.
+            True for masked frames ``(batch, frames)``, False in the padding. If
+            None, the layers are skipped and the head predicts from the
+            convolutions. This trains the convolutions on the spectra in a fifth
+            of the time.
 
         Returns
         -------
@@ -153,7 +154,7 @@ class MaskedPrediction(SavedModule):
         lengths : torch.Tensor
             Relative lengths ``(batch,)``.
         masks : torch.Tensor
-            As in ``forward``.
+            See ``forward``.
 
         Returns
         -------
@@ -161,7 +162,8 @@ class MaskedPrediction(SavedModule):
             ``(batch, frames, width)``.
         """
         hidden = self._convolve(wavs, lengths)
-        # before the positional convolution, which leaks into neighbours
+        # mask before the positional convolution, which mixes neighbouring
+        # frames
         mask_vector = self.model.masked_spec_embed.to(hidden.dtype)
         hidden = torch.where(masks[..., None], mask_vector, hidden)
         clips = self._clips(wavs, lengths)
@@ -176,13 +178,13 @@ class MaskedPrediction(SavedModule):
         return -(-samples // self.front_end.hop_length)
 
     def start_from(self, folder):
-        """Load the backbone of an earlier run, and its head.
+        """Load the backbone and the head of an earlier run.
 
         Arguments
         ---------
         folder : str or Path
-            Written by ``export``. The head is optional and not loaded if it
-            predicts other targets.
+            A folder written by ``export``. The head is optional. It is not
+            loaded if it predicts other targets.
 
         Raises
         ------
@@ -197,7 +199,7 @@ class MaskedPrediction(SavedModule):
                 f"--start_folder={folder}: no backbone of an earlier stage 0 "
                 f"({reason}); give the folder 'model' of a finished run"
             ) from None
-        # a backbone that was cut for inference has no mask vector
+        # a backbone that was truncated for inference has no mask vector
         tensors.setdefault(
             "masked_spec_embed", self.model.masked_spec_embed.detach()
         )
@@ -209,7 +211,7 @@ class MaskedPrediction(SavedModule):
                 fill(self.head, head, path)
 
     def identity(self):
-        """Return what the head predicts."""
+        """Return the identity of the targets of the head."""
         return {"targets": type(self.targets).__name__}
 
     def export(self, folder):
@@ -218,8 +220,8 @@ class MaskedPrediction(SavedModule):
         Arguments
         ---------
         folder : str or Path
-            ``config.json``, ``model.safetensors``,
-            ``preprocessor_config.json`` and the head are written to it.
+            Folder for ``config.json``, ``model.safetensors``,
+            ``preprocessor_config.json`` and the head.
         """
         self.model.save_pretrained(folder)
         self.extractor.save_pretrained(folder)
@@ -234,8 +236,9 @@ class MaskedPrediction(SavedModule):
             batch_first=True,
         )
         first, *others = self.model.feature_extractor.conv_layers
-        # In bf16 the rounding of strong bands would drown weak ones, and a
-        # CPU computes the gradient of long filters several times slower.
+        # In bf16, the rounding error of strong bands would be larger than weak
+        # bands, and a CPU computes the gradient of long filters several times
+        # slower.
         with torch.autocast(wavs.device.type, enabled=False):
             hidden = first(inputs[:, None])
         for layer in others:
@@ -256,7 +259,7 @@ def read_spectra(folder):
     Arguments
     ---------
     folder : str or Path
-        Written by ``MaskedPrediction.export``.
+        A folder written by ``MaskedPrediction.export``.
 
     Returns
     -------
@@ -292,19 +295,19 @@ def read_spectra(folder):
 
 
 def draw_mask(frames, share, span, rng):
-    """Draw the mask of one clip: spans that may overlap.
+    """Draw the mask of one clip, which consists of spans that may overlap.
 
-    SpeechBrain and transformers draw masks from global generators, which would
-    differ in a resumed run.
+    SpeechBrain and transformers draw masks from global generators, so a resumed
+    run would have other masks.
 
     Arguments
     ---------
     frames : int
-        Frames of the clip.
+        Number of frames of the clip.
     share : float
-        Frames of all spans together as a share of the clip.
+        Total length of all spans as a fraction of the clip.
     span : int
-        Frames of a span.
+        Number of frames of a span.
     rng : numpy.random.Generator
         Source of randomness.
 

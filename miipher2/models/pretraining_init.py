@@ -9,7 +9,7 @@ import math
 import torch
 
 LOWEST_HZ = 40.0
-HIGHEST = 0.4875  # share of the sample rate
+HIGHEST = 0.4875  # highest frequency as a fraction of the sample rate
 PHASES = 4
 
 
@@ -17,22 +17,23 @@ PHASES = 4
 def init_as_filterbank(conv, sample_rate):
     """Initialise a convolution with windowed cosines.
 
-    The frequencies are equally spaced on the mel scale, each in four phases,
-    whose rectified sum is the magnitude. High frequencies have larger weights,
-    as the spectrum of speech falls off. The biases are random, with the
-    standard deviation of the outputs for normalised speech: the layer norm
-    above would otherwise remove the level.
+    The frequencies are equally spaced on the mel scale. There are four phases
+    of each, and the sum of their rectified outputs is the magnitude. High
+    frequencies have larger weights, because speech has less power there. The
+    biases are random, with the standard deviation of the outputs for normalised
+    speech, because without biases the next layer norm would remove the level.
 
-    Learned filters become similar after many more steps, see
-    docs/log/compact.md.
+    With random initialisation, filters become similar to these after many more
+    steps, see docs/log/compact.md.
 
     Arguments
     ---------
     conv : torch.nn.Conv1d
-        One channel in, a multiple of 4 out, with a bias and a kernel of about
-        25 ms, the usual window of a spectrum. Changed in place.
+        Convolution with one input channel, a multiple of 4 output channels, a
+        bias, and a kernel of about 25 ms, the usual window length of a
+        spectrum. Changed in place.
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
 
     Example
     -------
@@ -59,10 +60,10 @@ def init_as_filterbank(conv, sample_rate):
 
 @torch.no_grad()
 def init_as_identity(encoder):
-    """Initialise an encoder close to the identity, up to its last norm.
+    """Initialise an encoder close to the identity, except for its last norm.
 
     The last layers of all branches and the positional convolution are scaled
-    by 0.01; zero would stop the gradient of the weights below.
+    by 0.01. With zero, the weights below would have no gradient.
 
     Arguments
     ---------

@@ -19,23 +19,23 @@ class RandomTargets(nn.Module):
     """Codes of log-mel frames by random projections and random codebooks.
 
     The frames are those of w2v-BERT 2.0: pairs of 80 Kaldi filter banks every
-    10 ms, normalised per clip, aligned with the backbone's frames. Several
-    codebooks are USM's multi-softmax (arXiv 2303.01037): the targets depend
-    less on a single draw.
+    10 ms, normalised per clip and aligned with the backbone's frames. With
+    several codebooks, as in the multi-softmax of USM (arXiv 2303.01037), the
+    targets depend less on a single random projection.
 
     Arguments
     ---------
     codebooks : int
         Number of codebooks and projections.
     codes : int
-        Codes in a codebook.
+        Number of codes per codebook.
     code_dim : int
-        Size of a code.
+        Dimension of a code.
 
     Attributes
     ----------
     outputs : int
-        Size of the model's output for a frame: a logit for every code.
+        Size of the model's output per frame, one logit for every code.
 
     Example
     -------
@@ -69,7 +69,7 @@ class RandomTargets(nn.Module):
         Returns
         -------
         torch.Tensor
-            ``(frames, codebooks)``, integers.
+            Codes ``(frames, codebooks)``, integers.
         """
         with torch.autocast(wav.device.type, enabled=False):
             frames = self.mel.prepare(wav[None].float())[0]
@@ -85,7 +85,7 @@ class RandomTargets(nn.Module):
         outputs : torch.Tensor
             The model's logits ``(batch, frames, outputs)``.
         codes : torch.Tensor
-            ``(batch, frames, codebooks)``.
+            Target codes ``(batch, frames, codebooks)``.
 
         Returns
         -------
@@ -105,22 +105,23 @@ class RandomTargets(nn.Module):
 
 
 def nearest_code(frames, quantizer):
-    """Return the same codes as a quantizer, several times faster.
+    """Return the same codes as a quantizer, but several times faster.
 
     Projected frames and codes are unit vectors, so the nearest code has the
-    largest product; the quantizer computes the norm of every difference.
+    largest dot product. The quantizer computes the norm of every difference
+    instead.
 
     Arguments
     ---------
     frames : torch.Tensor
         ``(frames, width)``.
     quantizer : speechbrain.nnet.quantisers.RandomProjectionQuantizer
-        Holds the projection and the codebook.
+        Quantizer with the projection and the codebook.
 
     Returns
     -------
     torch.Tensor
-        ``(frames,)``, integers.
+        Codes ``(frames,)``, integers.
 
     Example
     -------
@@ -136,15 +137,15 @@ def nearest_code(frames, quantizer):
 class SpectralTargets(nn.Module):
     """Spectra of the clean speech.
 
-    The target of a frame is two columns of a log-mel spectrogram (25 ms every
-    10 ms) and a longer spectrum up to 1.25 kHz that resolves the harmonics,
-    for the pitch. With little data and compute, such features train a vocoder
-    faster than those of BEST-RQ.
+    The target of a frame consists of two columns of a log-mel spectrogram (25
+    ms every 10 ms) and, for the pitch, of a longer spectrum up to 1.25 kHz that
+    resolves the harmonics. With little data and compute, a vocoder trains
+    faster on such features than on those of BEST-RQ.
 
     Arguments
     ---------
     n_mels : int
-        Mel bands of a column.
+        Number of mel bands per column.
 
     Example
     -------
@@ -178,7 +179,7 @@ class SpectralTargets(nn.Module):
         Returns
         -------
         torch.Tensor
-            ``(frames, outputs)``, roughly in [-1, 1].
+            Targets ``(frames, outputs)``, approximately in [-1, 1].
         """
         with torch.autocast(wav.device.type, enabled=False):
             wav = wav[None].float()
@@ -196,20 +197,21 @@ class SpectralTargets(nn.Module):
             return frames[0] / 4 + 0.5
 
     def gains(self, frames, hz):
-        """Return the filter that gives white noise of power 1 these spectra.
+        """Return the gains of filters that shape white noise to these spectra.
 
         Arguments
         ---------
         frames : torch.Tensor
-            Targets, or predictions of them ``(..., outputs)``.
+            Targets or predictions ``(..., outputs)``.
         hz : torch.Tensor
-            Frequencies ``(bins,)``.
+            Frequencies in Hz ``(bins,)``.
 
         Returns
         -------
         torch.Tensor
-            Natural logarithms of the gain in each of the two columns ``(...,
-            2, bins)``; an affine function of the frames.
+            Natural logarithms of the gains for white noise of power 1, for each
+            of the two columns ``(..., 2, bins)``. They are an affine function
+            of the frames.
         """
         mel = (frames[..., : -self.harmonic_bins] - 0.5) * 4
         mel = mel.unflatten(-1, (2, -1)) - self.mel.sum(dim=0).log()
@@ -220,7 +222,7 @@ class SpectralTargets(nn.Module):
         low, high = centres[above - 1], centres[above]
         share = ((hz - low) / (high - low)).clamp(0, 1)
         level = mel[..., above - 1] * (1 - share) + mel[..., above] * share
-        # mean magnitude of white noise: bins are Rayleigh distributed
+        # mean magnitude of white noise, whose bins are Rayleigh distributed
         power = self.columns.window.square().sum()
         return level - (power * torch.pi / 4).sqrt().log()
 
@@ -233,11 +235,12 @@ class SpectralTargets(nn.Module):
         outputs : torch.Tensor
             Predictions ``(batch, frames, outputs)``.
         targets : torch.Tensor
-            The same shape.
+            Targets of the same shape.
 
         Returns
         -------
         dict
-            ``loss``, means over a frame ``(batch, frames)``; 1 is 4 nats.
+            ``loss``, the mean error of each frame ``(batch, frames)``. An error
+            of 1 is 4 nats.
         """
         return {"loss": (outputs.float() - targets).abs().mean(dim=-1)}

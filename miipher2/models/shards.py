@@ -20,20 +20,20 @@ INDEX = "model.safetensors.index.json"
 def split_weights(folder, max_bytes):
     """Replace ``model.safetensors`` by shards and an index.
 
-    transformers reads either.
+    transformers reads both forms.
 
     Arguments
     ---------
     folder : str or Path
-        The folder of the encoder. It receives
-        ``model-00001-of-0000N.safetensors`` and so on.
+        The folder of the encoder, where ``model-00001-of-0000N.safetensors``
+        and so on are written.
     max_bytes : int
-        Largest size of a shard, without its header of some kilobytes.
+        Largest size of a shard in bytes, without its header of a few kilobytes.
 
     Returns
     -------
     list of Path
-        The shards.
+        Paths of the shards.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def split_weights(folder, max_bytes):
 
 
 def _group(sizes, max_bytes, path):
-    """Return lists of names, each of at most ``max_bytes`` in all."""
+    """Group names so that each group has at most ``max_bytes``."""
     groups, total = [[]], 0
     for name, size in sizes.items():
         if size > max_bytes:

@@ -11,10 +11,10 @@ from miipher2.models.weights import SavedModule
 
 
 class SpeechPresence(SavedModule):
-    """A linear classifier of frames, on the features that a cleaner predicts.
+    """Linear classifier of frames on the features predicted by a cleaner.
 
-    ``recipes/Compact/fit_speech_presence.py`` fits it.
-    ``miipher2.inference.speech_gate`` smooths its output over time.
+    It is fitted by ``recipes/Compact/fit_speech_presence.py``. Its output is
+    smoothed over time in ``miipher2.inference.speech_gate``.
 
     Arguments
     ---------
@@ -51,12 +51,12 @@ class SpeechPresence(SavedModule):
         Returns
         -------
         torch.Tensor
-            ``(batch, frames)`` float32, also under autocast.
+            Log-odds ``(batch, frames)``, float32 also under autocast.
         """
         return (features.float() * self.weight).sum(dim=-1) + self.bias
 
     def identity(self):
-        """Return what identifies the backbone of the features."""
+        """Return the identity of the backbone."""
         return self.backbone
 
     def check(self, identity, path):

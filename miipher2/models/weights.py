@@ -1,6 +1,6 @@
-"""Weights on disk: safetensors with the identity of their model.
+"""Files of weights: safetensors with the identity of the model.
 
-Loading runs no code, and weights of another model raise a one-line error.
+Loading runs no code, and weights of another model raise a ``UserError``.
 
 Authors
  * The miipher2 authors 2026
@@ -31,9 +31,9 @@ def save_weights(path, tensors, identity):
     path : str or Path
         The file to write.
     tensors : dict
-        Name -> tensor.
+        Tensor by name.
     identity : dict
-        What identifies their model: plain values, checked when loading.
+        Identity of the model as plain values, which are checked when loading.
     """
     tensors = {
         name: tensor.detach().cpu().contiguous()
@@ -54,9 +54,9 @@ def load_weights(path):
     Returns
     -------
     tensors : dict
-        Name -> tensor, on the CPU.
+        Tensor by name, on the CPU.
     identity : dict
-        As passed to ``save_weights``; empty for a file without it.
+        The identity passed to ``save_weights``; empty if the file has none.
 
     Raises
     ------
@@ -92,19 +92,19 @@ def fill(module, tensors, path, names=None):
     Arguments
     ---------
     module : torch.nn.Module
-        Its parameters are overwritten.
+        The module, whose parameters are overwritten.
     tensors : dict
-        Name -> tensor.
+        Tensor by name.
     path : str or Path
-        Their file, for the error.
+        The file of the tensors, for the error message.
     names : list of str
-        Names of the tensors to load; None: all of the module.
+        Names of the tensors to load. None for all tensors of the module.
 
     Raises
     ------
     UserError
-        If a tensor is missing, unexpected or of another shape; names the
-        first one with both shapes.
+        If a tensor is missing, unexpected or of another shape. The message
+        names the first such tensor with both shapes.
     """
     own = module.state_dict()
     names = own.keys() if names is None else set(names)
@@ -140,12 +140,12 @@ class SavedModule(nn.Module):
     renamed_tensors = {}
 
     def identity(self):
-        """Return what identifies the model.
+        """Return the identity of the model.
 
         Returns
         -------
         dict
-            Plain values, written to the file.
+            Plain values, which are written to the file.
         """
         return {}
 
@@ -157,7 +157,7 @@ class SavedModule(nn.Module):
         identity : dict
             Identity in the file.
         path : str or Path
-            The file, for the error.
+            The file, for the error message.
         """
 
     @mark_as_saver
@@ -180,12 +180,12 @@ class SavedModule(nn.Module):
         path : str or Path
             The file to read.
         end_of_epoch : bool
-            Not used; SpeechBrain passes it.
+            Not used; passed by SpeechBrain.
 
         Raises
         ------
         UserError
-            If they belong to another model.
+            If the weights belong to another model.
         """
         tensors, identity = load_weights(path)
         self.check(identity, path)
@@ -214,7 +214,7 @@ def halve(folder):
     Arguments
     ---------
     folder : str or Path
-        Searched for ``*.safetensors``, subfolders included.
+        Folder whose ``*.safetensors`` are rewritten, including subfolders.
     """
     for path in sorted(Path(folder).rglob("*.safetensors")):
         with safe_open(str(path), "pt") as file:

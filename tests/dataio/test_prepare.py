@@ -96,8 +96,8 @@ def test_the_split_rule_is_logged(corpus, csvs, caplog):
     with caplog.at_level(logging.INFO):
         prepare(corpus, csvs)
     assert (
-        "Splits of 6 files by a hash of the name: a share of 0.05 to valid "
-        "and 0.05 to test, at least one each; the rest to train"
+        "Splits of 6 files by a hash of the name: a fraction of 0.05 to valid "
+        "and 0.05 to test, at least one each; all others to train"
     ) in caplog.text
     assert "test.csv: 1 file, 1 speaker, 0.10 s" in caplog.text
 

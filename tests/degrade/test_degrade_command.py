@@ -159,7 +159,8 @@ def test_steps_without_a_corpus_are_named(clean, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "3 recordings through babble, coloured" in printed
     assert (
-        "left out, without a corpus: reverb (--rirs), noise (--noise), music "
+        "left out for lack of a corpus: reverb (--rirs), noise (--noise), "
+        "music "
         "(--music)\n"
     ) in printed
 

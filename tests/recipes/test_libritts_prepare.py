@@ -63,7 +63,7 @@ def test_train_alone_holds_out_speakers(corpus, prepare, caplog):
     corpus.tree(*(utterance("train-clean-100", s, 1) for s in speakers))
     with caplog.at_level(logging.INFO):
         sides = corpus.run(prepare)
-    assert "All files are marked for training" in caplog.text
+    assert "All files are in the training split" in caplog.text
     assert sum(len(corpus.speakers(rows)) for rows in sides) == 10
 
 

@@ -23,12 +23,12 @@ def add_parser(subparsers):
     Arguments
     ---------
     subparsers : argparse._SubParsersAction
-        Gets the command.
+        The subparsers to which the command is added.
 
     Returns
     -------
     argparse.ArgumentParser
-        Of the command.
+        The parser of the command.
 
     Example
     -------
@@ -48,9 +48,9 @@ def add_parser(subparsers):
     )
     parser.add_argument(
         "output",
-        help="a file for a single recording; else a folder, which gets the "
-        "folder tree of the input and a manifest.csv. Run the same command "
-        "again to resume",
+        help="a file for a single recording; else a folder, in which the "
+        "restored files have the same relative paths as the inputs, with a "
+        "manifest.csv. Run the same command again to resume",
     )
     parser.add_argument(
         "--model",
@@ -70,7 +70,7 @@ def add_parser(subparsers):
         "--quiet", action="store_true", help="show warnings and errors only"
     )
     log.add_argument(
-        "--log-file", metavar="FILE", help="append the log to this file, too"
+        "--log-file", metavar="FILE", help="also append the log to this file"
     )
     return parser
 
@@ -99,15 +99,15 @@ def _add_outputs(group):
         "--channels",
         choices=CHANNELS,
         default="each",
-        help="restore each channel (default), or their mean",
+        help="restore each channel (default), or the mean of the channels",
     )
     group.add_argument(
         "--loudness",
         type=_loudness,
         default="input",
         metavar="input|LUFS|off",
-        help="match the input (default), a level such as -23, or the model's "
-        "own level",
+        help="input: match the loudness of the input (default); a number: "
+        "loudness in LUFS, such as -23; off: keep the level of the model",
     )
     group.add_argument(
         "--overwrite",
@@ -118,8 +118,8 @@ def _add_outputs(group):
     group.add_argument(
         "--check-content",
         action="store_true",
-        help="find changed inputs by a hash of their content, which reads "
-        "them once more, instead of by size and time",
+        help="detect changed inputs by a hash of their content instead of size "
+        "and time; each input is then read once more",
     )
     group.add_argument(
         "--parquet",
@@ -129,7 +129,7 @@ def _add_outputs(group):
 
 
 def _add_engine(group):
-    """Add the options that change where and how fast the model runs."""
+    """Add the options of device, batches and processes."""
     group.add_argument(
         "--device",
         default="auto",
@@ -152,22 +152,22 @@ def _add_engine(group):
         type=_number(int, 1),
         default=min(8, os.cpu_count() or 1),
         metavar="N",
-        help="number of reader threads and of writer threads; with a GPU, of "
-        "worker processes that do both; default: %(default)s",
+        help="number of reader threads and of writer threads; with a GPU, "
+        "number of worker processes that read and write; default: %(default)s",
     )
     group.add_argument(
         "--num-shards",
         type=_number(int, 1),
         default=1,
         metavar="N",
-        help="number of shards of the run, e.g. one for each machine",
+        help="number of shards, e.g. one for each machine",
     )
     group.add_argument(
         "--shard-index",
         type=int,
         default=0,
         metavar="I",
-        help="the shard to restore, from 0",
+        help="index of the shard to restore, from 0",
     )
     group.add_argument(
         "--engine",

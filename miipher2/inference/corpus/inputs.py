@@ -24,7 +24,7 @@ from miipher2.inference.items import Item
 
 
 def is_tar(name):
-    """Return whether a file name is that of a tar, plain or gzipped.
+    """Return whether a file name has the suffix of a tar.
 
     Arguments
     ---------
@@ -45,10 +45,11 @@ def is_tar(name):
 
 
 def list_items(inputs, output, suffix):
-    """List the recordings and tars of a run. Tars are not opened.
+    """List the recordings and tars of a run.
 
-    An output folder inside an input folder is left out. With several input
-    folders, each keeps its own name below the output, as with ``cp -r``.
+    Tars are not opened. An output folder inside an input folder is left out.
+    With several input folders, the output has one subfolder for each, with the
+    same name, as with ``cp -r``.
 
     Arguments
     ---------
@@ -62,9 +63,9 @@ def list_items(inputs, output, suffix):
     Returns
     -------
     list of Item
-        Sorted by ID. The output of a recording is ``<stem><suffix>``, or
-        ``<stem>.<old suffix><suffix>`` if names would collide. Tars keep
-        their names.
+        The items, sorted by ID. The output of a recording is
+        ``<stem><suffix>``, or ``<stem>.<old suffix><suffix>`` if names would
+        collide. Tars keep their names.
 
     Raises
     ------
@@ -99,7 +100,7 @@ def list_items(inputs, output, suffix):
 
 
 def _find(inputs, output):
-    """Return all recordings and tars by ID; their outputs have no names."""
+    """Return all recordings and tars by ID, without names of outputs."""
     folders = [Path(path).is_dir() for path in inputs]
     found = {}
     for path, is_folder in zip(inputs, folders, strict=True):
@@ -133,8 +134,8 @@ def _find(inputs, output):
 def _list_folder(folder, output, keep_name):
     """Return the recordings and tars below a folder.
 
-    Subfolders that cannot be listed and skipped files become items, too, so
-    that they appear in the manifest.
+    Skipped files and subfolders that cannot be listed are also returned as
+    items, so that they appear in the manifest.
     """
     if folder.resolve() == output.resolve():
         raise UserError(
@@ -181,11 +182,11 @@ def _list_folder(folder, output, keep_name):
 def _list_manifest(path):
     """Return the recordings of a CSV manifest.
 
-    Paths are relative to the manifest's folder, as is ``$data_root``.
-    Recordings outside that folder are named by the column ID.
+    Relative paths and ``$data_root`` refer to the manifest's folder. For
+    recordings outside of that folder, the column ID names the output.
     """
     listed = []
-    # surrogateescape: file names need not be valid UTF-8.
+    # surrogateescape, as file names may not be valid UTF-8.
     for line, row in read_table(path, ("wav",), errors="surrogateescape"):
         wav = re.sub(r"^\$\w+/", "", row["wav"] or "")
         where = f"{path}, line {line}"
@@ -235,12 +236,12 @@ def with_hashes(items, workers):
     Returns
     -------
     list of Item
-        With ``sha256``, unless an input cannot be read; this is reported when
-        it is restored.
+        The items with ``sha256``. The hash is empty if an input cannot be read;
+        the error is reported when it is restored.
     """
 
     def with_hash(item):
-        if item.status:  # reading a FIFO would wait
+        if item.status:  # reading a FIFO would block
             return item
         try:
             return item._replace(sha256=file_digest(item.input))

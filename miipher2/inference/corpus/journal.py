@@ -1,4 +1,4 @@
-"""The journals of a restoration run, which become the manifest.
+"""The journals of a restoration run, from which the manifest is written.
 
 Authors
  * The miipher2 authors 2026
@@ -19,12 +19,12 @@ MANIFESTS = ("manifest.csv", "manifest.parquet")
 
 
 def was_used(folder):
-    """Return whether a run has written to an output folder.
+    """Return whether an earlier run has written to a folder.
 
     Arguments
     ---------
     folder : Path
-        The folder, which need not exist.
+        The output folder, which may be missing.
 
     Returns
     -------
@@ -53,7 +53,7 @@ class Journal(LineJournal):
     Attributes
     ----------
     known : dict
-        Row by ID of each item that an earlier run or another shard has
+        Rows by ID of the items that an earlier run or another shard has
         finished.
 
     Example
@@ -75,7 +75,7 @@ class Journal(LineJournal):
         self.manifest = self.folder / MANIFESTS[parquet]
         self.other_manifest = self.folder / MANIFESTS[not parquet]
         self.known = {}
-        self.earlier = {}  # ID -> output, and whether the input has changed
+        self.earlier = {}  # ID -> (output, whether the input has changed)
 
     def __enter__(self):
         super().__enter__()
@@ -99,9 +99,9 @@ class Journal(LineJournal):
         Returns
         -------
         bool
-            True only if the input has not changed and the output exists with
-            the size in the journal. The row then gets the input's current
-            version.
+            True only if the input is unchanged and the output exists with the
+            size in the journal. The row is then updated with the input's
+            current version.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Journal(LineJournal):
         try:
             size = (self.folder / row.output).stat().st_size
         except OSError:
-            size = 0  # also that of a rejected output without a fallback
+            size = 0  # a rejected output without a fallback has none
         if size and _are_different(row.input, item.input):
             raise UserError(
                 f"{item.input}: its output {self.folder / row.output} exists "
@@ -145,7 +145,8 @@ class Journal(LineJournal):
         """
         rows = ((item, self.known.get(item.ID)) for item in items)
         self.earlier = {
-            # A missing input, of a disk that is not mounted, has not changed.
+            # A missing input, for example on an unmounted disk, counts as
+            # unchanged.
             item.ID: (row.output, item.mtime_ns and not row.has_version(item))
             for item, row in rows
             if row is not None and row.output
@@ -155,8 +156,8 @@ class Journal(LineJournal):
     def append(self, row):
         """Append the row of an item.
 
-        A failed item must not appear to have the output of an earlier run. If
-        the input has changed, that output is removed; else the row mentions it.
+        An item that fails may have an output of an earlier run. The output is
+        removed if the input has changed; otherwise a note is added to the row.
 
         Arguments
         ---------
@@ -225,8 +226,8 @@ def _without_old_members(rows, replaced):
     rows : dict
         Row by ID.
     replaced : dict
-        For a tar that was restored more than once: the time of the
-        previous restoration.
+        Time of the previous restoration, by ID of each tar that was restored
+        more than once.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The local engine: recordings and tars through one pipeline.
+"""The local engine, which restores recordings and tars on this machine.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ def run(items, settings, report, progress, arguments, restorer):
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
-        The items. The error of an item is in its row.
+        The items to restore. An item that fails is reported by its row.
     settings : miipher2.inference.job.Settings
         Settings of the outputs.
     report : callable
@@ -52,7 +52,7 @@ def run(items, settings, report, progress, arguments, restorer):
 
 
 def pipeline_for(device):
-    """Return the class that reads and writes for a device.
+    """Return the pipeline class for a device.
 
     Arguments
     ---------

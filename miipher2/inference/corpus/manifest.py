@@ -14,7 +14,7 @@ from miipher2.errors import UserError
 from miipher2.inference.items import Row
 
 TYPES = {column.name: column.type for column in dataclasses.fields(Row)}
-# Columns that manifests of version 0.1.0 do not have.
+# Columns that are missing in manifests of version 0.1.0.
 ADDED = ("input_bytes", "input_mtime_ns", "input_sha256", "scores")
 
 
@@ -28,7 +28,7 @@ def write_rows(path, rows, writer=""):
     rows : list of Row
         The rows.
     writer : str
-        Distinguishes processes that may write the file at once.
+        Name that is unique among processes that may write at the same time.
 
     Example
     -------
@@ -47,7 +47,7 @@ def write_rows(path, rows, writer=""):
             }
             pyarrow.parquet.write_table(pyarrow.table(columns), file)
             return
-        # surrogateescape: file names need not be valid UTF-8.
+        # surrogateescape, as file names may not be valid UTF-8.
         text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
         table = csv.DictWriter(text, TYPES, lineterminator="\n")
         table.writeheader()
@@ -67,8 +67,8 @@ def read_rows(path):
     Returns
     -------
     list of Row
-        In the order of the file; empty if there is no file. The columns that
-        version 0.1.0 did not write are empty.
+        The rows in the order of the file. The list is empty if there is no
+        file. Columns that version 0.1.0 did not write are empty.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def read_rows(path):
         ]
     except (KeyError, TypeError, ValueError):
         raise UserError(
-            f"{path}: not a manifest of restored recordings; move it away or "
+            f"{path}: not a manifest of restored recordings; move the file or "
             "give another output folder"
         ) from None
 
@@ -112,7 +112,7 @@ def _import_pyarrow(path):
 
 
 def _valid(value):
-    """Escape what is not valid UTF-8, which Parquet does not accept."""
+    """Escape invalid UTF-8, which Parquet does not accept."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     return value

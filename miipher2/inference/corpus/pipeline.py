@@ -18,7 +18,7 @@ from miipher2.errors import UserError
 from miipher2.inference.job import Job
 from miipher2.inference.recording import Stopped
 
-_END = object()  # put into the queue by a reader that has finished
+_END = object()  # put into the queue by a reader when it has finished
 
 
 class Pipeline:
@@ -27,7 +27,7 @@ class Pipeline:
     Arguments
     ---------
     engine : miipher2.inference.batching.Engine
-        Restores windows.
+        The engine that restores windows.
     folder : str or Path
         The output folder.
     settings : miipher2.inference.job.Settings
@@ -49,7 +49,8 @@ class Pipeline:
         self.progress = progress
         self.workers = workers
         self.windows = queue.Queue(engine.ahead)
-        self.slots = threading.Semaphore(engine.ahead)  # bounds queued chunks
+        # Limits the number of queued chunks
+        self.slots = threading.Semaphore(engine.ahead)
         self.reading = threading.Lock()  # guards the items
         self.lock = threading.Lock()  # guards the chunks of jobs
         self.stop = threading.Event()
@@ -61,8 +62,8 @@ class Pipeline:
         Arguments
         ---------
         items : iterable of miipher2.inference.items.Item
-            The items, consumed as capacity allows. The error of an item is
-            reported in its row.
+            The items. The iterable is consumed as readers become free. An item
+            that fails is reported by its row.
 
         Raises
         ------
@@ -115,7 +116,7 @@ class Pipeline:
                     self._submit(job, error)
         except Stopped:
             pass
-        except Exception as error:  # a bug: run() raises it
+        except Exception as error:  # a bug; run() raises it
             self._abort(error)
         finally:
             self.windows.put(_END)
@@ -158,7 +159,7 @@ class Pipeline:
             try:
                 if not job.ended and not self.stop.is_set():
                     self._write_chunk(job, chunk)
-            except Exception as error:  # a bug: run() raises it
+            except Exception as error:  # a bug; run() raises it
                 self._abort(error)
             finally:
                 self.slots.release()

@@ -17,14 +17,14 @@ from miipher2.dataio.wording import duration
 
 logger = logging.getLogger("miipher2.inference")
 
-LINE_SECONDS = 60.0  # between log lines where there is no terminal for a bar
+LINE_SECONDS = 60.0  # between two log lines if stdout is not a terminal
 
 
 class Progress:
-    """Show a bar on a terminal; elsewhere, log one line per minute.
+    """Show a progress bar, or log one line per minute without a terminal.
 
-    Progress is measured in bytes of the inputs, which are known without
-    opening them.
+    Progress is measured in bytes of input, because sizes are known before the
+    files are opened.
 
     Arguments
     ---------
@@ -33,7 +33,7 @@ class Progress:
     sample_rate : int
         Output rate of the model in Hz.
     quiet : bool
-        Whether to show no progress.
+        Whether to hide the progress.
 
     Attributes
     ----------
@@ -84,13 +84,14 @@ class Progress:
         Arguments
         ---------
         size : float
-            Bytes of input, as a part of the items' sizes.
+            Bytes of input that belong to this audio.
         seconds : float
             Duration of the audio.
         """
         with self.lock:
             self.seconds += seconds
-            # Sums of parts are rounded; tqdm accepts no more than the total.
+            # Rounding may make the sum exceed the total, which tqdm does not
+            # accept.
             self.size = min(self.total, self.size + size)
             status = f"{self.speed()}, {self.counts['failed']} failed"
             self.bar.set_description_str(status, refresh=False)
@@ -102,12 +103,12 @@ class Progress:
                 logger.info("%d %%, %s", 100 * self.size // self.total, status)
 
     def end(self, row):
-        """Count a recording; log its error, and the first loss of bandwidth.
+        """Count a recording; log its error and the first loss of bandwidth.
 
         Arguments
         ---------
         row : miipher2.inference.items.Row
-            Its result.
+            The row of the recording.
         """
         with self.lock:
             self.counts[row.status] += 1
@@ -118,25 +119,26 @@ class Progress:
             logger.error("failed: %s: %s", row.input, row.reason)
 
     def _note_band(self, row):
-        """Log that a recording has more bandwidth than the model, once."""
+        """Log once that recordings have more bandwidth than the model."""
         if self.band_noted or not row.output_rate:
             return
         if row.input_rate > self.sample_rate:
             self.band_noted = True
             logger.info(
-                "%g kHz inputs come out at %g kHz; nothing above %g kHz",
+                "inputs at %g kHz are restored at %g kHz, without content "
+                "above %g kHz",
                 row.input_rate / 1000,
                 row.output_rate / 1000,
                 self.sample_rate / 2000,
             )
 
     def speed(self):
-        """Return the duration of the audio done and the speed as text.
+        """Return the duration of the restored audio and the speed as text.
 
         Returns
         -------
         str
-            The duration, and seconds of audio per second.
+            Duration, and seconds of audio per second of time.
         """
         elapsed = max(1e-3, time.monotonic() - self.started)
         return (
@@ -146,7 +148,7 @@ class Progress:
 
 
 class _Console(logging.StreamHandler):
-    """Write to a stream; raise an error if its reader has closed it."""
+    """Write to a stream; raise an error if a pipe was closed by its reader."""
 
     def handleError(self, record):
         raise
@@ -187,7 +189,7 @@ def logging_to(log_file=None, quiet=False):
     Arguments
     ---------
     log_file : str or Path
-        Gets all lines, too, with their times.
+        File to which all lines are also appended, with their times.
     quiet : bool
         Whether to show warnings and errors only.
     """

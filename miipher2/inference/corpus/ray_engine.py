@@ -1,9 +1,9 @@
 """The Ray engine: actors on a cluster restore blocks of items in parallel.
 
-Items are sent in blocks, and their rows come back. When an actor dies, its
-block is retried as a whole on another actor; as outputs are written atomically,
-this is safe. The items of a block that has failed too often are retried one by
-one, so that only an item that kills its actors fails.
+Items are sent to actors in blocks, and the actors return rows. If an actor
+dies, its whole block is retried on another actor. This is safe, because outputs
+are written atomically. If a block fails three times, its items are retried one
+by one, so that only an item that kills its actors fails.
 
 Authors
  * The miipher2 authors 2026
@@ -29,11 +29,12 @@ from miipher2.inference.items import Row, now
 
 logger = logging.getLogger("miipher2.inference")
 
-# Largest size of a block in bytes of input: hours of audio on a GPU, as the
-# last batches of a block are not full; minutes on CPUs, which are slow.
+# Largest size of a block in bytes of input. A block has hours of audio on a
+# GPU, because its last batches are not full, and minutes on CPUs, which are
+# slower.
 BLOCK_BYTES = {"GPU": 2**30, "CPU": 2**26}
 BLOCKS_PER_ACTOR = 4  # at least, so that actors finish together
-TRIES = 3  # for a block, and then for each of its items
+TRIES = 3  # of a block, and then of each of its items
 DATA_CONTEXT = {
     "enable_progress_bars": False,
     "print_on_execution_start": False,
@@ -44,7 +45,7 @@ DATA_CONTEXT = {
 
 
 class Actor:
-    """A Ray actor: holds the model and restores one block after another.
+    """A Ray actor, which loads the model once and restores blocks.
 
     Arguments
     ---------
@@ -60,7 +61,7 @@ class Actor:
 
     @functools.cached_property
     def restorer(self):
-        """The model, loaded by the first block, which returns its errors."""
+        """The model; loaded with the first block, which returns the errors."""
         return load_restorer(self.arguments)
 
     def __call__(self, batch):
@@ -69,14 +70,14 @@ class Actor:
         Arguments
         ---------
         batch : dict
-            ``block``: a single block, pickled, because Arrow accepts valid
-            UTF-8 only.
+            ``block``: one block, pickled, because file names may not be valid
+            UTF-8, which Arrow requires.
 
         Returns
         -------
         dict
-            ``rows``: the rows of the block, pickled; or an exception that ends
-            the run. If it were raised, Ray would retry the block.
+            ``rows``: the rows of the block, pickled, or an exception that ends
+            the run. Raising it here would make Ray retry the block.
         """
         (block,), rows = batch["block"], []
         try:
@@ -101,7 +102,7 @@ def check_ray(arguments):
     Arguments
     ---------
     arguments : argparse.Namespace
-        With ``num_shards``.
+        Arguments with ``num_shards``.
 
     Raises
     ------
@@ -113,12 +114,13 @@ def check_ray(arguments):
     >>> check_ray(argparse.Namespace(num_shards=2))
     Traceback (most recent call last):
     ...
-    miipher2.errors.UserError: --engine ray: splits the run itself; ...
+    miipher2.errors.UserError: --engine ray: cannot be combined with
+    --num-shards ...
     """
     if arguments.num_shards > 1 or "WORLD_SIZE" in os.environ:
         raise UserError(
-            "--engine ray: splits the run itself; leave out --num-shards and "
-            "torchrun"
+            "--engine ray: cannot be combined with --num-shards or torchrun; "
+            "leave them out"
         )
     try:
         import ray.data  # noqa: F401
@@ -129,7 +131,7 @@ def check_ray(arguments):
 
 
 def load_on_cpu(arguments):
-    """Load the model on the CPU, for its attributes; GPUs are for the actors.
+    """Load the model on the CPU, as the actors use the GPUs.
 
     Arguments
     ---------
@@ -152,7 +154,7 @@ def run(items, settings, report, progress, arguments, restorer):
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
-        The items. The error of an item is in its row.
+        The items to restore. An item that fails is reported by its row.
     settings : miipher2.inference.job.Settings
         Settings of the outputs.
     report : callable
@@ -240,7 +242,8 @@ def _restore(ray, blocks, constructor, plan):
     ).map_batches(
         Actor,
         batch_size=1,
-        # At most one: no block is queued for a busy actor while others idle.
+        # At most one, so that no block waits for a busy actor while others are
+        # idle.
         compute=ray.data.ActorPoolStrategy(
             size=actors, max_tasks_in_flight_per_actor=1
         ),
@@ -303,7 +306,7 @@ def group(items, size):
     items : iterable of miipher2.inference.items.Item
         The items.
     size : float
-        Bytes of input from which a block is full.
+        Bytes of input at which a block is complete.
 
     Returns
     -------
@@ -327,7 +330,7 @@ def group(items, size):
 
 
 def _absolute_inputs(items):
-    """Make paths absolute, as actors have other working directories."""
+    """Make input paths absolute, as actors have other working directories."""
     return [item._replace(input=item.input.absolute()) for item in items]
 
 

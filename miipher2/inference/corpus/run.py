@@ -1,4 +1,4 @@
-"""A run of ``miipher2 restore``.
+"""The main function of ``miipher2 restore``.
 
 Authors
  * The miipher2 authors 2026
@@ -44,7 +44,7 @@ def restore(arguments, check=None):
     arguments : argparse.Namespace
         The parsed command line.
     check : miipher2.inference.check.Check
-        Scores every output once it is written; None: no check.
+        The check of every written output. None for no check.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def restore(arguments, check=None):
 
 
 def is_single_file(inputs, output):
-    """Return whether the output is a file for a single recording.
+    """Return whether the output is a single file.
 
     Arguments
     ---------
@@ -109,7 +109,7 @@ def is_single_file(inputs, output):
     Returns
     -------
     bool
-        False if the output is a folder.
+        True for a single file, False for a folder.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def is_single_file(inputs, output):
 
 
 def _check_folder(output):
-    """Check that an output can be a folder and does not look like a file."""
+    """Check that an output can be a folder and has no audio suffix."""
     if output.is_dir():
         return
     if output.exists() or has_suffix(output, RECORDING_SUFFIXES + TAR_SUFFIXES):
@@ -142,12 +142,12 @@ def _check_folder(output):
 
 
 def _check_recordings(items):
-    """Check that there are no tars, whose recordings a manifest cannot list."""
+    """Check that there are no tars, as a manifest cannot list their members."""
     for item in items:
         if is_tar(item.ID) and not item.status:
             raise UserError(
                 f"{item.input}: --evaluate needs recordings that are files, not "
-                "tars; unpack it, or leave out --evaluate"
+                "tars; unpack the tar, or leave out --evaluate"
             )
 
 
@@ -247,7 +247,10 @@ def _restore_items(restorer, items, journal, arguments, started, check):
         )
     rows = journal.finish()
     if items and not missing and not ended:
-        logger.info("nothing to restore: all in %s", arguments.output)
+        logger.info(
+            "nothing to restore: %s is complete",
+            arguments.output,
+        )
     else:
         _summarise(progress, arguments.output)
     if check is not None and rows is not None:
@@ -256,9 +259,9 @@ def _restore_items(restorer, items, journal, arguments, started, check):
         )
     if "WORLD_SIZE" not in os.environ:
         return 1 if progress.counts["failed"] else 0
-    # torchrun kills all processes when one exits with an error. Hence only
-    # the last process to finish, which writes the manifest, reports failures,
-    # those of the other processes, too.
+    # torchrun kills all processes when one exits with an error. Therefore only
+    # the last process to finish, which writes the manifest, reports the
+    # failures of all processes.
     failed = any(
         row.status == "failed" and row.finished >= started for row in rows or ()
     )

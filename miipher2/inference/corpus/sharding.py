@@ -1,4 +1,4 @@
-"""Shard assignment, and the model on the device of a process.
+"""Shard assignment, and loading of the model onto the device of a process.
 
 Authors
  * The miipher2 authors 2026
@@ -17,13 +17,13 @@ logger = logging.getLogger("miipher2.inference")
 def shard_assignment(arguments):
     """Return the shard of this process.
 
-    ``torchrun`` splits the shard of the command line further, into one for
-    each of its processes. Processes do not communicate.
+    With ``torchrun``, the shard of the command line is split again, into one
+    shard for each process. Processes do not communicate.
 
     Arguments
     ---------
     arguments : argparse.Namespace
-        With ``num_shards`` and ``shard_index``.
+        Arguments with ``num_shards`` and ``shard_index``.
 
     Returns
     -------
@@ -57,13 +57,13 @@ def shard_assignment(arguments):
 def load_restorer(arguments):
     """Load the model onto the device of this process.
 
-    If the device cannot run the model, as MPS has no double precision, it is
-    loaded onto the CPU, with a warning.
+    If the device cannot run the model, for example because it lacks double
+    precision, the model is loaded onto the CPU, with a warning.
 
     Arguments
     ---------
     arguments : argparse.Namespace
-        With ``model``, ``trust_model``, ``device`` and ``precision``.
+        Arguments with ``model``, ``trust_model``, ``device`` and ``precision``.
 
     Returns
     -------

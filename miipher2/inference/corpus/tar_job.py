@@ -64,12 +64,12 @@ def import_webdataset():
 
 @contextlib.contextmanager
 def tar_errors(what):
-    """Turn errors that concern one tar only into ``TarFailed``.
+    """Convert errors of a single tar into ``TarFailed``.
 
     Arguments
     ---------
     what : str
-        Start of the message, such as ``cannot be written``.
+        Start of the message, for example ``cannot be written``.
 
     Raises
     ------
@@ -110,9 +110,10 @@ class TarJob:
     row : Row
         Row of the tar.
     rows : list of Row
-        Rows of its recordings. ``write`` sets their names in the tars.
+        Rows of the recordings in the tar. ``write`` sets the names of tar
+        members.
     skipped : list of Row
-        Rows of its audio files in unsupported formats.
+        Rows of the audio files in unsupported formats.
     """
 
     def __init__(self, item, folder, suffix):
@@ -121,7 +122,7 @@ class TarJob:
         self.folder = Path(folder)
         self.path = self.folder / item.output
         self.suffix = suffix
-        # A fixed name, so that a new run replaces what a killed run has left.
+        # A fixed name, so that a new run replaces the files of a killed run.
         name = f".{digest(self.path.name)[:16]}.recordings"
         self.temporary = self.path.with_name(name)
         self.members = {}
@@ -130,7 +131,7 @@ class TarJob:
         self.started = time.monotonic()
 
     def extract(self, stop):
-        """Write the recordings to temporary files, named by their numbers.
+        """Extract the recordings to temporary files with numbers as names.
 
         Arguments
         ---------
@@ -172,7 +173,8 @@ class TarJob:
                         len(sample[name]),
                     )
                 )
-        # The sizes add up to that of the tar, which may be compressed.
+        # Scale the sizes so that they add up to the size of the tar, which may
+        # be compressed.
         scale = self.item.size / max(1, sum(item.size for item in items))
         return [item._replace(size=scale * item.size) for item in items]
 
@@ -199,9 +201,9 @@ class TarJob:
             self.webdataset.TarWriter(
                 file,
                 encoder=False,
-                keep_meta=True,  # members like key._notes.txt
+                keep_meta=True,  # keeps members such as key._notes.txt
                 compress=self.path.name.lower().endswith("gz"),
-                format="GNU_FORMAT",  # names of any length
+                format="GNU_FORMAT",  # allows names of any length
             ) as writer,
         ):
             for key, sample in self._samples():
@@ -211,7 +213,7 @@ class TarJob:
 
     def _complete_rows(self):
         """Complete the rows; return the keys of samples to leave out."""
-        failed = {}  # name of a recording that was not restored, by key
+        failed = {}  # key -> name of a recording that was not restored
         for row in self.rows:
             name = row.ID.removeprefix(f"{self.item.ID}/")
             key, output, _ = self.members[name]
@@ -219,7 +221,8 @@ class TarJob:
             row.set_input_version(self.item)
             row.output = f"{self.item.output}/{output}"
             if row.reason.startswith("cannot be written"):
-                # A full disk, for instance, is not the recording's fault.
+                # The recording is not the cause, for example if the disk is
+                # full.
                 raise TarFailed(row.reason)
             if row.status not in RESTORED:
                 failed[key] = name
@@ -276,7 +279,7 @@ def _check_complete(path, stop):
     """
     with tarfile.open(path) as tar:
         while tar.next():
-            tar.members.clear()  # keeps memory constant
+            tar.members.clear()  # limits memory use
             if stop.is_set():
                 raise Stopped
         tar.fileobj.seek(tar.offset)

@@ -1,4 +1,4 @@
-"""Restoring tars in the same pipeline as single recordings.
+"""Restoration of tars in the same pipeline as single recordings.
 
 Authors
  * The miipher2 authors 2026
@@ -19,7 +19,7 @@ from miipher2.inference.items import now
 
 
 def check_tars(items):
-    """Check that tars, if there are any among the items, can be restored.
+    """Check that tars can be restored if there are any among the items.
 
     Arguments
     ---------
@@ -42,8 +42,8 @@ def check_tars(items):
 def tar_settings(settings, suffix):
     """Return the settings of an output tar as text.
 
-    They include the format of the recordings, which the name of the tar does
-    not show.
+    They include the format of the recordings, which the file name of the tar
+    does not contain.
 
     Arguments
     ---------
@@ -55,7 +55,7 @@ def tar_settings(settings, suffix):
     Returns
     -------
     str
-        The text for the tar's row.
+        The column ``settings`` of the tar's row.
 
     Example
     -------
@@ -68,10 +68,10 @@ def tar_settings(settings, suffix):
 class TarJobs:
     """Unpack tars into items and pack the restored recordings.
 
-    Several tars are open at a time, so that their recordings share batches.
-    The output tar has the same samples in the same order, except samples with
-    a recording that could not be restored. It is written when its last
-    recording has been restored.
+    Several tars are open at the same time, so that a batch may contain
+    recordings of different tars. The output tar has the same samples in the
+    same order, without samples that have a recording that could not be
+    restored. It is written when the last of its recordings has been restored.
 
     Arguments
     ---------
@@ -84,8 +84,8 @@ class TarJobs:
     restorer : miipher2.inference.restorer.Restorer
         The model.
     report : callable
-        Called with the rows of a tar's recordings and then with the row of
-        the tar; with the row of the tar alone if it failed.
+        Called with the rows of a tar's recordings and then with the row of the
+        tar. If the tar failed, called only with the latter.
     """
 
     def __init__(self, folder, suffix, settings, restorer, report):
@@ -94,8 +94,8 @@ class TarJobs:
         self.settings = tar_settings(settings, suffix)
         self.model = restorer.identity
         self.report = report
-        self.jobs = set()  # of tars that are not finished
-        self.owners = {}  # job by the path of a recording
+        self.jobs = set()  # jobs of unfinished tars
+        self.owners = {}  # path of a recording -> job
         self.lock = threading.Lock()
 
     def unpack(self, items, stop):
@@ -139,7 +139,7 @@ class TarJobs:
                 self._finish(job)
 
     def collect(self, row):
-        """Report a recording; one in a tar is reported with its tar.
+        """Report a recording; recordings in a tar are reported with the tar.
 
         Arguments
         ---------
@@ -162,7 +162,7 @@ class TarJobs:
             job.clean()
 
     def _finish(self, job, failure=None):
-        """Write a tar, or fail it, and report its rows."""
+        """Write a tar, or mark it as failed, and report its rows."""
         try:
             if failure:
                 raise failure

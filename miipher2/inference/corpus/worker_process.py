@@ -1,4 +1,4 @@
-"""A worker process that reads and writes: its handle and its main function.
+"""Worker process that reads and writes: handle and main function.
 
 Authors
  * The miipher2 authors 2026
@@ -28,7 +28,7 @@ RESTORER_ATTRIBUTES = (
     "hop_length",
     "identity",
 )
-END = None  # sent instead of a window or its number after the last one
+END = None  # sent after the last window, or after the number of the last window
 
 
 class Worker:
@@ -46,15 +46,15 @@ class Worker:
     Attributes
     ----------
     items : multiprocessing.connection.Connection
-        Requests for items, and the items.
+        Connection for requests of items, and for the items.
     windows : multiprocessing.connection.Connection
-        Windows to restore, and restored windows.
+        Connection for windows to restore, and for restored windows.
     results : multiprocessing.connection.Connection
-        Rows and progress.
+        Connection for rows and progress.
     restored : queue.Queue
-        Restored windows to send.
+        Restored windows that wait to be sent.
     pending : dict
-        Items sent but not reported yet, by ID.
+        Items that were sent but not reported yet, by ID.
     started, all_read, ended : bool
         Whether the process has requested an item, has sent all of its
         windows, and has ended.
@@ -87,7 +87,8 @@ class Worker:
         )
         with _without_interrupts():
             self.process.start()
-        # Close these ends here, so that the others see the process end.
+        # Close these ends in the main process, so that the other ends detect
+        # the end of the process.
         for connection in (items, windows, results):
             connection.close()
 
@@ -115,7 +116,7 @@ def _without_interrupts():
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    # Started first, as its start would unblock SIGINT.
+    # Start the tracker first, because its start unblocks SIGINT.
     resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -130,7 +131,7 @@ def run_worker(engine, folder, settings, items, results):
     Arguments
     ---------
     engine : RemoteEngine
-        Sends windows to the main process.
+        The engine that sends windows to the main process.
     folder : str or Path
         The output folder.
     settings : miipher2.inference.job.Settings
@@ -198,12 +199,13 @@ class RemoteEngine:
         Arguments
         ---------
         windows : iterable of Window
-            Windows; those of a channel in order.
+            The windows to restore. Those of a channel are in order.
 
         Yields
         ------
         window : Window
-            The input window, with ``presence``; those of a channel in order.
+            The input window, with ``presence``. Those of a channel are in
+            order.
         wav : numpy.ndarray
             The restored waveform.
         """
@@ -219,13 +221,14 @@ class RemoteEngine:
             yield sent.pop(number)._replace(presence=presence), wav
 
     def _send(self, windows, sent):
-        """Send windows by number; at the end, END or the error."""
+        """Send numbered windows, and at the end END or the error."""
         last = None, END
         try:
             for number, window in enumerate(windows):
                 sent[number] = window
                 message = window._replace(owner=number)
                 self.windows.send((id(window.channel), message))
-        except Exception:  # a bug; as text, since not all can be pickled
+        except Exception:
+            # A bug; sent as text, as some exceptions cannot be pickled
             last = RuntimeError(traceback.format_exc())
         self.windows.send(last)

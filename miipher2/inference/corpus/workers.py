@@ -33,7 +33,7 @@ class WorkerPool:
     Arguments
     ---------
     engine, folder, settings, report, progress
-        See ``Pipeline``. ``progress`` is called from several threads, too.
+        See ``Pipeline``. ``progress`` is also called from several threads.
     workers : int
         Number of worker processes.
     """
@@ -60,8 +60,8 @@ class WorkerPool:
         Arguments
         ---------
         items : iterable of miipher2.inference.items.Item
-            The items, consumed as capacity allows. The error of an item is
-            reported in its row.
+            The items. The iterable is consumed as workers become free. An item
+            that fails is reported by its row.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class WorkerPool:
             self._end(worker)
 
     def _end(self, worker):
-        """Let a worker finish, or kill it after a stop."""
+        """Wait until a worker finishes; kill it if the run was stopped."""
         if self.stop.is_set():
             worker.process.kill()
         worker.restored.put((END, None))
@@ -158,7 +158,7 @@ class WorkerPool:
             worker.send(worker.items, item)
 
     def _receive_windows(self, worker):
-        channels = {}  # of recordings whose windows are arriving
+        channels = {}  # channels of unfinished recordings
         while message := worker.receive(worker.windows):
             if isinstance(message, Exception):
                 raise message
@@ -226,7 +226,7 @@ class WorkerPool:
             raise UserError(
                 f"a worker process died with exit code {code} before it "
                 "started; run the same command again, with fewer --workers "
-                "if memory was short"
+                "if there was not enough memory"
             )
         self._start_worker()
 
@@ -234,6 +234,7 @@ class WorkerPool:
         """Stop the run; the first error is raised by ``run``."""
         self.failure = self.failure or error
         self.stop.set()
-        # Wake up the engine if it waits for windows: only on an empty queue.
+        # Wake up the engine if it waits for windows. It waits only if the queue
+        # is empty.
         with contextlib.suppress(queue.Full):
             self.windows.put_nowait(END)

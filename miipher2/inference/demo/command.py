@@ -11,7 +11,7 @@ def add_parser(subparsers):
     Arguments
     ---------
     subparsers : argparse._SubParsersAction
-        Gets the command.
+        The subparsers to which the command is added.
 
     Example
     -------

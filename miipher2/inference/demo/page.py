@@ -1,4 +1,4 @@
-"""The demo page, made with Gradio, which is imported when it is built.
+"""The demo page. Gradio is imported when the page is built.
 
 Authors
  * The miipher2 authors 2026
@@ -13,7 +13,7 @@ from miipher2.dataio.wording import duration
 from miipher2.errors import UserError
 from miipher2.inference.demo.service import Stopped, max_megabytes
 
-# Those of the clone; there are none in an installed package.
+# The folder exists in a clone only, not in an installed package.
 EXAMPLES_FOLDER = Path(__file__).parents[3] / "examples" / "noisy"
 EXAMPLES = {
     "valid_001.flac": "Reverberation, babble",
@@ -30,8 +30,8 @@ runs this page, and is deleted after an hour.
 
 The model can change words. Do not use it where the wording matters.
 """
-# Uploads and results are deleted after an hour; they are looked for every ten
-# minutes.
+# Interval of the check and age in seconds: uploads and results are deleted
+# after an hour.
 DELETE_CACHE = (600, 3600)
 MAX_WAITING = 50
 # System fonts: the page needs no network.
@@ -51,7 +51,7 @@ def theme():
     return gr.themes.Default(
         primary_hue="teal", neutral_hue="slate", font=FONT, font_mono=MONO
     ).set(
-        # Enough contrast with the white text
+        # Dark enough for white text
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
     )
@@ -120,7 +120,7 @@ def build_page(models, max_seconds):
             api_visibility="private",
             show_progress_on=restored,
         )
-        # A result of another recording would be taken for that of this one.
+        # Clear the result of the previous recording.
         recording.change(
             lambda: _outputs(),
             None,
@@ -133,7 +133,7 @@ def build_page(models, max_seconds):
 
 
 def _add_examples(recording):
-    """Add a button for each example, which fills in the recording."""
+    """Add a button for each example that loads it as the recording."""
     import gradio as gr
 
     found = {
@@ -152,7 +152,7 @@ def _add_examples(recording):
 
 
 def _run(models, max_seconds, path, name, progress):
-    """Yield the values of the outputs, which Gradio copies, once."""
+    """Yield the values of the outputs once; Gradio then copies the files."""
     if path is None:
         yield _outputs("Upload or record something first.", error=True)
         return
@@ -202,7 +202,7 @@ def _summary(row, name):
 
 
 def _pictures(result):
-    """Return both spectrograms with their scales."""
+    """Return both spectrograms with their axes, as HTML."""
     figures = "".join(
         _figure(title, png, result.max_hz, result.row.seconds)
         for title, png in (("Input", result.before), ("Restored", result.after))

@@ -34,7 +34,7 @@ def serve(arguments):
     """
     check_limit(arguments.max_seconds)
     check_address(arguments.host, arguments.port)
-    # Read when Gradio is imported
+    # Gradio reads it during import
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     try:
         import gradio  # noqa: F401
@@ -46,18 +46,19 @@ def serve(arguments):
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     models = Models(arguments.model, arguments.trust_model)
-    # Uploads and results: deleted with this folder at the latest
+    # Holds uploads and results; deleted when the server ends
     with tempfile.TemporaryDirectory(prefix="miipher2-demo-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         _serve(models, arguments)
 
 
 def _serve(models, arguments):
-    """Launch the page and wait."""
+    """Launch the page and wait until it is ended."""
     from miipher2.inference.demo.page import STYLE, build_page, theme
     from miipher2.inference.demo.service import max_megabytes
 
-    # Gradio asks its own server whether it has started; not through a proxy.
+    # Gradio checks over HTTP whether its server has started; this must not use
+    # a proxy.
     for name in ("no_proxy", "NO_PROXY"):
         others = os.environ.get(name)
         os.environ[name] = f"{others},{LOOPBACK}" if others else LOOPBACK
@@ -80,7 +81,7 @@ def _serve(models, arguments):
         sys.stdout.flush()
         threading.Event().wait()
     finally:
-        # A thread that still computes when Python ends crashes it.
+        # Python crashes at exit if a thread is still computing.
         models.stop()
 
 

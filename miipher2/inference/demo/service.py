@@ -1,4 +1,4 @@
-"""What the demo page does: restore one recording and draw both sides.
+"""Restoration and spectrograms for the demo page.
 
 Authors
  * The miipher2 authors 2026
@@ -20,8 +20,8 @@ from miipher2.inference.corpus.sharding import load_restorer
 from miipher2.inference.items import Row
 from miipher2.inference.model_folder import pretrained_models
 
-# An upload may be as large as the longest recording in stereo, at 48 kHz and in
-# 32 bits.
+# The upload limit is the size of the longest recording in stereo, at 48 kHz and
+# with 32 bits per sample.
 BYTES_PER_SECOND = 48000 * 2 * 4
 
 
@@ -30,14 +30,14 @@ class Stopped(Exception):
 
 
 class Models:
-    """The models of the page; each is loaded once, when it is first used.
+    """The models of the page. Each is loaded once, when it is first chosen.
 
     One recording is restored at a time.
 
     Arguments
     ---------
     given : str
-        The model to start with, loaded at once. None: the default model.
+        The first model, loaded immediately. None for the default model.
     trust_model : bool
         Whether the YAML of ``given`` may run any code.
 
@@ -77,15 +77,16 @@ class Models:
         path : str or Path
             The recording.
         folder : str or Path
-            Gets the restored recording, a wav file.
+            Folder in which the restored recording is written as a wav file.
         max_seconds : float
             Longer recordings are refused.
         progress : callable
-            Called with the restored share of the recording, from 0 to 1.
+            Called with the restored fraction of the recording, from 0 to 1.
 
         Returns
         -------
         Comparison
+            The restored recording and both spectrograms.
 
         Raises
         ------
@@ -113,7 +114,7 @@ class Models:
             return compare(wav, rate, output, row)
 
     def stop(self):
-        """End the restoration that is running, if any, and refuse others."""
+        """End the running restoration, if any, and refuse new ones."""
         self._stop.set()
         with self._in_use:
             pass
@@ -149,7 +150,7 @@ class Comparison:
     max_hz : float
         The highest frequency of both spectrograms.
     before, after : bytes
-        Their PNG images, with the same colours for the same levels.
+        PNG images of the spectrograms, with the same colour scale.
     """
 
     path: Path
@@ -167,7 +168,7 @@ def compare(wav, sample_rate, output, row):
     wav : numpy.ndarray
         The recording, ``(time,)``.
     sample_rate : int
-        Its rate in Hz.
+        Sample rate in Hz.
     output : Path
         The restored file.
     row : miipher2.inference.items.Row
@@ -194,9 +195,9 @@ def read_mono(path, max_seconds=math.inf):
     Arguments
     ---------
     path : str or Path
-        The file. It is not read further than ``max_seconds``.
+        The file. Reading stops at ``max_seconds``.
     max_seconds : float
-        The limit.
+        Longest duration, in seconds.
 
     Returns
     -------
@@ -208,7 +209,7 @@ def read_mono(path, max_seconds=math.inf):
     Raises
     ------
     UserError
-        If it is longer or cannot be read.
+        If the recording is longer than ``max_seconds`` or cannot be read.
     """
     blocks, frames = [np.zeros(0, np.float32)], 0
     with open_audio(path) as audio:

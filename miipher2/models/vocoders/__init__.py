@@ -1,4 +1,4 @@
-"""Vocoders: features to waveforms.
+"""Vocoders, which synthesise waveforms from features.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""The base class of vocoders, and how one is built for a backbone.
+"""The base class of vocoders, and the function that builds one.
 
 Authors
  * The miipher2 authors 2026
@@ -12,7 +12,7 @@ class Vocoder(SavedModule):
     """Base class: features ``(batch, frames, width)`` -> ``(batch, time)``.
 
     A subclass implements ``forward``, which synthesises exactly ``hop_length``
-    samples per frame, and overrides what else differs from the defaults here.
+    samples per frame. It overrides other methods and attributes if needed.
 
     Arguments
     ---------
@@ -21,16 +21,16 @@ class Vocoder(SavedModule):
     hop_length : int
         Samples per frame.
     sample_rate : int
-        Hz of the output.
+        Sample rate of the output in Hz.
 
     Attributes
     ----------
     needs_recording : bool
-        Whether it uses the recording that the features were computed from.
+        Whether the vocoder also uses the recording of the features.
     needs_pitch : bool
-        Whether it is trained with the pitch of the target.
+        Whether the vocoder is trained with the pitch of the target.
     subframes : int
-        Values of the pitch for each frame.
+        Number of pitch values per frame.
 
     Example
     -------
@@ -63,11 +63,11 @@ class Vocoder(SavedModule):
         features : torch.Tensor
             ``(batch, frames, width)``.
         recording : torch.Tensor
-            ``(batch, time)`` at ``sample_rate``, if ``needs_recording``.
-            None: not available.
+            ``(batch, time)`` at ``sample_rate``, if ``needs_recording``. None
+            if it is not available.
         pitch : torch.Tensor
-            Pitch of the target in Hz and how voiced it is, in [0, 1],
-            ``(batch, frames * subframes, 2)``, if ``needs_pitch``. None: not
+            ``(batch, frames * subframes, 2)``, pitch of the target in Hz and
+            degree of voicing in [0, 1], if ``needs_pitch``. None if it is not
             available.
 
         Returns
@@ -75,7 +75,7 @@ class Vocoder(SavedModule):
         wav : torch.Tensor
             ``(batch, frames * hop_length)``, in eval mode in [-1, 1].
         own_loss : torch.Tensor
-            Scalar, added to the loss of the waveform; zero if there is none.
+            Scalar to add to the loss of the waveform; zero if there is none.
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
@@ -84,38 +84,37 @@ class Vocoder(SavedModule):
     ):
         """Synthesise windows of long recordings, for inference.
 
-        A vocoder that carries a state from one window to the next overrides
-        this.
+        A vocoder with a state between windows overrides this method.
 
         Arguments
         ---------
         features : torch.Tensor
             ``(batch, frames, width)``.
         recording : torch.Tensor
-            As in ``forward``.
+            See ``forward``.
         segments : list of tuple
             ``(channel, start, next_start)`` of the first rows: an object that
             identifies a channel, and the first frames of this window and of
             the next one, which is None for the last. Windows of a channel are
             in order.
         states : dict
-            Channel -> state after its previous window. Not modified, so that
-            a batch that ran out of memory can be run again.
+            State after the previous window, by channel. It is not modified, so
+            that a batch can be repeated if memory is insufficient.
         overlap : int
-            Frames that neighbouring windows share.
+            Number of frames shared by neighbouring windows.
 
         Returns
         -------
         wav : torch.Tensor
             ``(batch, frames * hop_length)``.
         states : dict
-            Channel -> state after this window, without channels that ended.
+            State after this window, by channel, without channels that ended.
         """
         wav, _ = self(features, recording)
         return wav, dict(states or {})
 
     def prepare_inference(self):
-        """Speed up a model that will not be trained any more."""
+        """Optimise the model for inference; it can no longer be trained."""
 
     def warm_start(self, source):
         """Initialise weights from another model.
@@ -123,12 +122,12 @@ class Vocoder(SavedModule):
         Arguments
         ---------
         source : str
-            A file or folder, in a form that the subclass supports.
+            A file or folder; the format depends on the subclass.
 
         Raises
         ------
         UserError
-            If the vocoder supports no warm start, or not from this source.
+            If the vocoder does not support a warm start from this source.
         """
         raise UserError(
             f"warm_start: {source!r}: a {type(self).__name__} cannot be "
@@ -137,11 +136,11 @@ class Vocoder(SavedModule):
         )
 
     def identity(self):
-        """Return the size of the features it was trained on."""
+        """Return the size of the features of the vocoder."""
         return {"width": self.width}
 
     def check(self, identity, path):
-        """Check that the vocoder was trained on features of this width."""
+        """Check that weights were trained on features of this width."""
         if identity.get("width", self.width) != self.width:
             raise UserError(
                 f"{path}: this vocoder was trained on features of width "
@@ -151,23 +150,24 @@ class Vocoder(SavedModule):
 
 
 def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
-    """Build a vocoder for a backbone, if their rates fit.
+    """Build a vocoder for a backbone and check its rates.
 
     Arguments
     ---------
     vocoder : callable
         Called with ``width=``; returns a ``Vocoder``.
     backbone : miipher2.models.backbone.SSLBackbone
-        Has ``width``, ``sample_rate`` and ``frame_rate`` (frames per second).
+        The backbone, or an object with ``width``, ``sample_rate`` and
+        ``frame_rate`` (frames per second).
     sample_rate : int
-        Hz of the audio that it is trained on.
+        Sample rate of the training audio in Hz.
     warm_start : str
-        Passed to the vocoder's ``warm_start``. None: random weights.
+        Passed to the vocoder's ``warm_start``. None for random weights.
 
     Returns
     -------
     Vocoder
-        It synthesises ``sample_rate / frame_rate`` samples per frame.
+        A vocoder of ``sample_rate / frame_rate`` samples per frame.
 
     Raises
     ------

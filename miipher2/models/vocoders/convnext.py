@@ -15,13 +15,13 @@ class ConvNeXtBlock(nn.Module):
     Arguments
     ---------
     channels : int
-        Size of input and output.
+        Number of input and output channels.
     intermediate : int
-        Size between the two pointwise layers.
+        Number of channels between the two pointwise layers.
     kernel_size : int
-        Kernel of the depthwise convolution, an odd number.
+        Kernel size of the depthwise convolution, an odd number.
     layer_scale : float
-        Initial scale of the block's output.
+        Initial factor of the block's output.
 
     Example
     -------
@@ -54,7 +54,7 @@ class ConvNeXtBlock(nn.Module):
         Returns
         -------
         torch.Tensor
-            The same shape.
+            Output of the same shape.
         """
         y = self.norm(self.depthwise(x.mT).mT)
         return x + self.scale * self.contract(F.gelu(self.expand(y)))
@@ -68,13 +68,13 @@ class ConvNeXt(nn.Module):
     width : int
         Size of a feature vector.
     channels : int
-        Size of the blocks' inputs and outputs.
+        Number of input and output channels of the blocks.
     intermediate : int
-        Channels inside a block.
+        Number of channels inside a block.
     layers : int
         Number of blocks.
     kernel_size : int
-        Frames that a block covers, an odd number.
+        Kernel size of the blocks in frames, an odd number.
 
     Example
     -------
@@ -115,12 +115,12 @@ class ConvNeXt(nn.Module):
 
 
 def init_as_vocos(module):
-    """Initialise a convolution or a linear layer as Vocos does.
+    """Initialise a convolution or a linear layer as in Vocos.
 
     Arguments
     ---------
     module : torch.nn.Module
-        Other modules are not changed.
+        The module. Modules of other types are not changed.
     """
     if isinstance(module, (nn.Conv1d, nn.Linear)):
         nn.init.trunc_normal_(module.weight, std=0.02)

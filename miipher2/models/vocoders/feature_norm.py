@@ -9,13 +9,14 @@ from torch import nn
 
 
 class FeatureNorm(nn.Module):
-    """Subtracts a mean and multiplies by a scale, per dimension.
+    """Subtracts a mean and multiplies by a scale in each dimension.
 
     The hidden states of Whisper have a standard deviation of about 2.5, but
-    values above 100 in a few dimensions, whose weights would be changed too
-    much by an optimizer step of the usual size. The statistics are measured
-    before training (``recipes/Whisper24/start_vocoder.py``) and not trained. By
-    default features are not changed.
+    values above 100 in a few dimensions. Without normalisation, an optimizer
+    step of the usual size would change the outputs of these dimensions too
+    much. The statistics are measured before training
+    (``recipes/Whisper24/start_vocoder.py``) and are not trained. By default,
+    features are not changed.
 
     Arguments
     ---------
@@ -47,6 +48,6 @@ class FeatureNorm(nn.Module):
         Returns
         -------
         torch.Tensor
-            The same shape, float32.
+            Normalised features of the same shape, float32.
         """
         return (features.float() - self.mean.float()) * self.scale.float()

@@ -1,12 +1,12 @@
-"""A vocoder that filters a pulse train and noise, for short training on a CPU.
+"""A vocoder that filters a pulse train and noise, for short runs on a CPU.
 
-Vocoders that synthesise harmonics from scratch, as HiFi-GAN and Vocos do, need
-tens of thousands of adversarial steps until they stop buzzing. Here a pulse
-train of the predicted pitch and white noise are each filtered by a filter that
-the network predicts for every frame (a harmonic plus noise model, as in the
-neural source-filter and homomorphic vocoders, arXiv 1904.12088 and interspeech
-2020-3188). The filters are smooth, and most of them can be learned with a
-spectral loss alone.
+HiFi-GAN and Vocos learn to synthesise harmonics and need tens of thousands of
+adversarial steps until buzzing disappears. This vocoder filters a pulse train
+of the predicted pitch and white noise, each with a filter that the network
+predicts for every frame. It is a harmonic plus noise model, like neural
+source-filter and homomorphic vocoders (arXiv 1904.12088 and interspeech
+2020-3188). The filters are smooth and can mostly be trained with a spectral
+loss alone.
 
 Authors
  * The miipher2 authors 2026
@@ -30,48 +30,51 @@ from miipher2.models.vocoders.stft import FrameSTFT
 class HarmonicVocoder(Vocoder):
     """ConvNeXt blocks that predict pitch and filters for pulses and noise.
 
-    In training the pitch of the target is given and the network learns to
-    predict it; the harmonics then coincide with the target's, so that spectra
-    can be compared. In eval mode the noise is the same every time. A spectral
-    gate keeps undamaged parts of the recording, see ``SpectralGate``.
+    In training, the pitch of the target is given, and the network also learns
+    to predict it. The harmonics of prediction and target then have the same
+    frequencies, so that their spectra can be compared. In eval mode, the noise
+    is deterministic. A spectral gate keeps undamaged parts of the recording,
+    see ``SpectralGate``.
 
     Arguments
     ---------
     width : int
         Size of a feature vector.
     sample_rate : int
-        Hz of the output.
+        Sample rate of the output in Hz.
     hop_length : int
         Samples per frame.
     subframes : int
-        Filters and pitch values per frame.
+        Number of filters and pitch values per frame.
     n_fft : int
-        Samples that a filter covers; even.
+        FFT size of the filters in samples; an even number.
     channels : int
-        Size of the blocks' inputs and outputs.
+        Number of input and output channels of the blocks.
     intermediate : int
-        Channels inside a block.
+        Number of channels inside a block.
     layers : int
         Number of blocks.
     kernel_size : int
-        Frames that a block covers, an odd number.
+        Kernel size of the blocks in frames, an odd number.
     lowest_pitch, highest_pitch : float
-        Hz.
+        Range of the pitch in Hz.
     pitch_bins : int
         Number of pitch classes, equally spaced on a logarithmic scale.
     pitch_radius : int
-        Classes on both sides of the most likely one whose mean is the pitch.
+        Number of classes on each side of the most likely one that are averaged
+        to the predicted pitch.
     max_gain : float
-        Largest gain of a filter, a natural logarithm.
+        Largest gain of a filter, as a natural logarithm.
     noise_samples : int
-        Period of the noise in eval mode.
+        Period of the noise in eval mode, in samples.
     spectral_gate : bool
         Whether to keep undamaged parts of the recording.
     gate_options : dict
-        Arguments of ``SpectralGate``; None: its defaults.
+        Arguments of ``SpectralGate``. None for the default values.
     level_width : int
-        With a spectral gate: size of the vector of the recording's levels that
-        is concatenated to the features. None: it is added to them.
+        With a spectral gate, size of the vector of the recording's levels that
+        is concatenated to the features. None to add the vector to the features
+        instead.
     normalise : bool
         Whether to normalise the features, see ``FeatureNorm``.
 
@@ -200,7 +203,7 @@ class HarmonicVocoder(Vocoder):
         features : torch.Tensor
             ``(batch, frames, width)``.
         recording : torch.Tensor
-            As in ``forward``.
+            See ``forward``.
 
         Returns
         -------
@@ -209,8 +212,8 @@ class HarmonicVocoder(Vocoder):
         scores : torch.Tensor
             Logits of the pitch classes ``(batch, subframes, pitch_bins)``.
         gated : tuple of torch.Tensor
-            Gated spectra of the recording, and gains of the synthesised ones,
-            both ``(batch, subframes, bins)``; None without a gate.
+            Gated spectra of the recording, and gains of the synthesised
+            spectra, both ``(batch, subframes, bins)``. None without a gate.
         """
         inputs = features = self.norm(features)
         if self.needs_recording:
@@ -224,7 +227,7 @@ class HarmonicVocoder(Vocoder):
         filters = self.filters(hidden).unflatten(-1, (self.subframes, 3, -1))
         gains = self.direct(features).unflatten(-1, (self.subframes, 1, -1))
         gains = gains.expand_as(filters[..., :2, :])
-        filters = filters + F.pad(gains, (0, 0, 0, 1))  # phase: no gain
+        filters = filters + F.pad(gains, (0, 0, 0, 1))  # the phase has no gain
         filters = filters.flatten(1, 2).float()
         scores = self.pitch(hidden).unflatten(-1, (self.subframes, -1))
         scores = scores.flatten(1, 2).float()
@@ -233,7 +236,7 @@ class HarmonicVocoder(Vocoder):
         log_power = 2 * filters[:, :, :2].clamp(max=self.max_gain)
         levels_predicted = torch.logaddexp(*log_power.unbind(dim=2)) / 2
         recorded, synthesised = self.gate(hidden, levels, levels_predicted)
-        if recording is None:  # DDP needs every weight to take part
+        if recording is None:  # for DDP, all weights need a gradient
             recorded, synthesised = 0 * recorded, 1 + 0 * synthesised
         return filters, scores, (recorded * spectra, synthesised)
 
@@ -243,21 +246,21 @@ class HarmonicVocoder(Vocoder):
         Arguments
         ---------
         hz : torch.Tensor
-            Pitch ``(batch, subframes)``.
+            Pitch in Hz ``(batch, subframes)``.
         filters : torch.Tensor
             ``(batch, subframes, 3, bins)``: logarithms of the gains of pulses
             and noise, phase of the pulses.
         gated : tuple of torch.Tensor
-            From ``predict``.
+            See ``predict``.
         phases : torch.Tensor
-            Phases of the pulses at the start, in cycles ``(batch,)``; None: 0.
+            Initial phases of the pulses in cycles ``(batch,)``. None for 0.
         offsets : torch.Tensor
-            Samples of noise to skip ``(batch,)``; None: 0.
+            Number of samples of the noise to skip ``(batch,)``. None for 0.
 
         Returns
         -------
         torch.Tensor
-            ``(batch, time)``.
+            Waveforms ``(batch, time)``.
         """
         pulses = pulse_train(hz, self.stft.hop_length, self.sample_rate, phases)
         noise = self._noise(pulses, offsets)
@@ -271,7 +274,7 @@ class HarmonicVocoder(Vocoder):
         return self.stft.synthesise(spectra)
 
     def given_pitch(self, pitch):
-        """Return the given pitch in Hz; that of padding, 0, is the lowest."""
+        """Return the given pitch in Hz; in padding, return the lowest pitch."""
         hz = pitch[..., 0].float()
         return hz.where(hz > 0, self.log_pitch[0].exp())
 
@@ -286,7 +289,7 @@ class HarmonicVocoder(Vocoder):
         Returns
         -------
         torch.Tensor
-            Hz ``(batch, subframes)``.
+            Pitch in Hz ``(batch, subframes)``.
         """
         best = scores.argmax(dim=-1, keepdim=True)
         classes = torch.arange(scores.shape[-1], device=scores.device)
@@ -295,7 +298,7 @@ class HarmonicVocoder(Vocoder):
         return (weights * self.log_pitch).sum(dim=-1).exp()
 
     def pitch_error(self, scores, pitch):
-        """Return the cross-entropy with the target's pitch where it is voiced.
+        """Return the cross-entropy of the pitch in voiced frames.
 
         Targets are blurred by one class.
 
@@ -304,12 +307,12 @@ class HarmonicVocoder(Vocoder):
         scores : torch.Tensor
             ``(batch, subframes, pitch_bins)``.
         pitch : torch.Tensor
-            As in ``forward``.
+            See ``forward``.
 
         Returns
         -------
         torch.Tensor
-            Scalar, nats.
+            Scalar, in nats.
         """
         hz, voiced = self.given_pitch(pitch), pitch[..., 1].float()
         step = self.log_pitch[1] - self.log_pitch[0]
@@ -322,8 +325,8 @@ class HarmonicVocoder(Vocoder):
     def warm_start(self, source):
         """Initialise the filters from the head of a pretrained backbone.
 
-        The linear map from features to gains starts as the spectra that the
-        head predicts, instead of zero.
+        The linear map from features to gains is initialised with the spectra
+        that the head predicts, instead of zero.
 
         Arguments
         ---------
@@ -339,11 +342,12 @@ class HarmonicVocoder(Vocoder):
         self.direct.weight.copy_((rows - bias).mT)
         self.direct.bias.copy_(bias)
         self.filters.weight.mul_(0.1)
-        self._set_initial_gain(math.sqrt(0.5))  # half of the power for each
+        # Pulses and noise have half of the power each
+        self._set_initial_gain(math.sqrt(0.5))
 
     @torch.no_grad()
     def _set_initial_gain(self, gain):
-        """Set the gain of pulses and noise that the network starts with."""
+        """Set the initial gain of pulses and noise."""
         bias = self.filters.bias.unflatten(0, (self.subframes, 3, -1))
         bias.zero_()
         bias[:, :2] = math.log(gain)
@@ -359,7 +363,7 @@ class HarmonicVocoder(Vocoder):
             return spectra, self.gate.levels(spectra)
 
     def _continue(self, hz, segments, states, overlap):
-        """Return where pulses and noise start in each row, and new states.
+        """Return initial phases and noise offsets of all rows, and new states.
 
         Windows are in phase in the middle of their overlap.
         """

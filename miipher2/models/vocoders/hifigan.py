@@ -1,4 +1,4 @@
-"""HiFi-GAN on continuous features (arXiv 2010.05646), SpeechBrain's generator.
+"""SpeechBrain's HiFi-GAN on continuous features (arXiv 2010.05646).
 
 Authors
  * The miipher2 authors 2026
@@ -28,17 +28,18 @@ class HiFiGAN(Vocoder):
     width : int
         Size of a feature vector.
     sample_rate : int
-        Hz of the output.
+        Sample rate of the output in Hz.
     upsample_factors : list of int
-        Their product is the number of samples per frame.
+        Upsampling factors; their product is the number of samples per frame.
     upsample_kernel_sizes : list of int
-        One for each factor.
+        Kernel size of each upsampling.
     upsample_initial_channel : int
-        Channels before the first upsampling, halved by each.
+        Number of channels before the first upsampling; each upsampling halves
+        it.
     resblock_kernel_sizes : list of int
-        Kernels of the residual blocks.
+        Kernel sizes of the residual blocks.
     resblock_dilation_sizes : list of list of int
-        Dilations, a list for each kernel.
+        Dilations, one list for each kernel size.
 
     Example
     -------
@@ -77,11 +78,11 @@ class HiFiGAN(Vocoder):
         """Synthesise waveforms, see ``Vocoder.forward``."""
         features = features.transpose(1, 2)
         own_loss = features.new_zeros(())
-        if self.training:  # segments from inside a clip
+        if self.training:  # segments of a clip need no padding
             return self.generator(features).squeeze(1), own_loss
-        # Replicate the edges and remove the padding again: the generator's
-        # own ``inference`` leaves it in the output, and its convolutions need
-        # some frames to reflect.
+        # Replicate the edges, because the convolutions reflect some frames, and
+        # remove the padding from the output, which ``inference`` of the
+        # generator does not do.
         padding = self.generator.inference_padding
         features = F.pad(features, (padding, padding), "replicate")
         wav = self.generator(features).squeeze(1)
@@ -89,7 +90,7 @@ class HiFiGAN(Vocoder):
         return wav[:, cut:-cut], own_loss
 
     def prepare_inference(self):
-        """Fold weight norms into weights; on a CPU use channels-last layout."""
+        """Fold weight norms into weights; use channels-last layout on a CPU."""
         self.generator.remove_weight_norm()
         if next(self.parameters()).device.type == "cpu":
             use_channels_last(self.generator)
@@ -109,21 +110,22 @@ class HiFiGAN(Vocoder):
 def load_matching(generator, source):
     """Load the tensors of a checkpoint whose names and shapes match.
 
-    Meant for SpeechBrain's unit HiFi-GAN, whose upsampling stack is the same
-    but whose input differs.
+    It is intended for SpeechBrain's unit HiFi-GAN, which has the same
+    upsampling stack but another input.
 
     Arguments
     ---------
     generator : torch.nn.Module
-        Its parameters are overwritten where name and shape agree.
+        The generator. Parameters with equal names and shapes are overwritten.
     source : str
         ``FILE`` or ``REPOSITORY:FILE``.
 
     Returns
     -------
     dict
-        Names of tensors that are ``loaded``, ``new`` (not in the checkpoint)
-        and ``unused`` (in the checkpoint only); the same is logged.
+        Names of the tensors that are ``loaded``, ``new`` (not in the
+        checkpoint) and ``unused`` (in the checkpoint only). They are also
+        logged.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """A vocoder that ends with an inverse STFT, like Vocos (arXiv 2306.00814).
 
-All layers run at the frame rate. On a CPU that is several times cheaper than
+All layers run at the frame rate, which on a CPU is several times faster than
 upsampling by convolutions.
 
 Authors
@@ -20,27 +20,27 @@ from miipher2.models.vocoders.stft import FrameSTFT
 class ISTFTVocoder(Vocoder):
     """ConvNeXt blocks that predict magnitude and phase of an STFT.
 
-    The output is clamped to [-1, 1] in eval mode only, so that samples beyond
-    have a gradient in training.
+    The output is clamped to [-1, 1] in eval mode only, so that in training
+    samples outside this range have a gradient.
 
     Arguments
     ---------
     width : int
         Size of a feature vector.
     sample_rate : int
-        Hz of the output.
+        Sample rate of the output in Hz.
     hop_length : int
         Samples per frame.
     n_fft : int
-        Samples of a spectrum; even, at least twice ``hop_length``.
+        FFT size in samples; an even number, at least twice ``hop_length``.
     channels : int
-        Size of the blocks' inputs and outputs.
+        Number of input and output channels of the blocks.
     intermediate : int
-        Channels inside a block.
+        Number of channels inside a block.
     layers : int
         Number of blocks.
     kernel_size : int
-        Frames that a block covers, an odd number.
+        Kernel size of the blocks in frames, an odd number.
 
     Example
     -------
@@ -74,8 +74,8 @@ class ISTFTVocoder(Vocoder):
         x = self.head(self.trunk(features))
         with torch.autocast(x.device.type, enabled=False):
             log_magnitude, phase = x.float().chunk(2, dim=-1)
-            # At most the magnitude of a full-scale sine. Clamped before exp,
-            # whose overflow would make the gradient NaN.
+            # Limit to the magnitude of a full-scale sine. The clamp is before
+            # exp, because an overflow of exp would make the gradient NaN.
             max_log_magnitude = math.log(self.stft.n_fft / 4)
             magnitude = log_magnitude.clamp(max=max_log_magnitude).exp()
             wav = self.stft.synthesise(torch.polar(magnitude, phase))

@@ -16,17 +16,17 @@ def cycles(hz, hop_length, sample_rate):
     Arguments
     ---------
     hz : torch.Tensor
-        Pitch in the middle of every hop ``(batch, hops)``.
+        Pitch in Hz at the middle of every hop ``(batch, hops)``.
     hop_length : int
         Samples per hop.
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
 
     Returns
     -------
     torch.Tensor
-        ``(batch, hops * hop_length)``, in double precision: the error of a
-        sum grows with its length.
+        ``(batch, hops * hop_length)``, in double precision, because the
+        rounding error of a sum increases with its length.
 
     Example
     -------
@@ -35,7 +35,7 @@ def cycles(hz, hop_length, sample_rate):
     [0.0, 0.5, 1.0, 1.5]
     """
     steps = _interpolate(hz, hop_length)
-    if steps.device.type == "mps":  # has no double precision
+    if steps.device.type == "mps":  # MPS has no double precision
         steps = steps.cpu()
     steps = steps.double() / sample_rate
     return steps.cumsum(dim=-1) - steps
@@ -45,23 +45,23 @@ def pulse_train(hz, hop_length, sample_rate, phases=None):
     """Synthesise all harmonics of a pitch, in phase, below the Nyquist rate.
 
     The sum of K cosines has a closed form (Dirichlet's kernel). The highest
-    one fades in and out, so that a change of K does not click.
+    harmonic is faded in and out, so that a change of K is inaudible.
 
     Arguments
     ---------
     hz : torch.Tensor
-        Pitch in the middle of every hop ``(batch, hops)``.
+        Pitch in Hz at the middle of every hop ``(batch, hops)``.
     hop_length : int
         Samples per hop.
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
     phases : torch.Tensor
-        Phases at the start, in cycles ``(batch,)``; None: at a pulse.
+        Initial phases in cycles ``(batch,)``. None to start at a pulse.
 
     Returns
     -------
     torch.Tensor
-        ``(batch, hops * hop_length)``, of power 1.
+        Waveforms ``(batch, hops * hop_length)`` with a power of 1.
 
     Example
     -------
@@ -76,7 +76,7 @@ def pulse_train(hz, hop_length, sample_rate, phases=None):
     harmonics = sample_rate / 2 / _interpolate(hz, hop_length)
     count = harmonics.floor()
     sine = half.sin()
-    at_pulse = sine.abs() < 1e-4  # where the ratio is replaced by its limit
+    at_pulse = sine.abs() < 1e-4  # the ratio is replaced by its limit
     ratio = ((2 * count - 1) * half).sin() / sine.masked_fill(at_pulse, 1.0)
     ratio = torch.where(at_pulse, 2 * count - 1, ratio)
     highest = (harmonics - count) * (2 * count * half).cos()

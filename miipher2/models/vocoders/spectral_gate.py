@@ -13,17 +13,19 @@ class SpectralGate(nn.Module):
     """Mixes the spectra of a recording with synthesised ones, bin by bin.
 
     A small vocoder degrades clean parts of a recording when it resynthesises
-    them. Here the level of each bin of the recording, ``r``, is compared with
-    the level ``e`` that the features predict for clean speech (natural
-    logarithms, averaged over neighbouring bins): a higher level is noise or
-    reverberation, a lower one was lost in transmission. The share
-    ``sigmoid(confidence - slope * |r - e|)`` of the bin comes from the
-    recording, after a correction of its level; the rest is synthesised. The
-    network predicts confidence and correction of each bin; the slopes, one for
-    ``r > e`` and one for ``r < e``, are learned for each frequency.
+    them. This module compares the level of each bin of the recording, ``r``,
+    with the level ``e`` that the features predict for clean speech. Both are
+    natural logarithms, averaged over neighbouring bins. A higher level is
+    caused by noise or reverberation, a lower level by loss in transmission. The
+    fraction ``sigmoid(confidence - slope * |r - e|)`` of the bin is taken from
+    the recording, after a correction of its level; the remaining fraction is
+    synthesised. The network predicts confidence and correction of each bin. The
+    slopes, one for ``r > e`` and one for ``r < e``, are trained for each
+    frequency.
 
-    In eval mode, a residue of the rest of the recording is kept for words that
-    the network mistakes for noise: as much as the predicted speech masks.
+    In eval mode, a residue of the suppressed part of the recording is kept, in
+    case the network treats words as noise. It is as large as the predicted
+    speech can mask.
 
     Arguments
     ---------
@@ -32,19 +34,21 @@ class SpectralGate(nn.Module):
     channels : int
         Size of the network's hidden states.
     subframes : int
-        Spectra for each frame.
+        Number of spectra per frame.
     n_fft : int
-        Samples of a spectrum.
+        FFT size in samples.
     floor : float
-        Lowest level of a bin; anything below is silence.
+        Lowest level of a bin; lower levels are treated as silence.
     smoothing_bins : int
-        Bins whose mean power is compared, an odd number: the predicted levels
-        are an envelope, without harmonics.
+        Number of bins whose mean power is compared, an odd number. The levels
+        are averaged because the predicted ones are an envelope without
+        harmonics.
     synthesised_clips : float
-        Share of the training clips that are completely synthesised. Without
-        them the network relies on good recordings and synthesises badly.
+        Fraction of the training clips that are completely synthesised. Without
+        such clips, the network learns to rely on clean recordings and
+        synthesises poorly.
     masked_residue : float
-        Residue of a bin whose level is as predicted.
+        Residue of a bin with the predicted level.
     max_residue : float
         Largest residue of a bin.
     max_correction : float
@@ -94,7 +98,7 @@ class SpectralGate(nn.Module):
         bias = self.output_projection.bias.data.unflatten(
             0, (subframes, 2, bins)
         )
-        bias[:, 0] = 1.0  # confidence
+        bias[:, 0] = 1.0  # initial confidence
         self.slope = nn.Parameter(torch.ones(2, bins))
 
     def levels(self, spectra):
@@ -109,8 +113,8 @@ class SpectralGate(nn.Module):
         Returns
         -------
         torch.Tensor
-            The same shape; natural logarithm of the magnitude, 0 for white
-            noise of power 1.
+            Levels of the same shape: natural logarithm of the magnitude, 0 for
+            white noise of power 1.
         """
         smallest = torch.tensor(self.floor).exp().item()
         return (spectra.abs() / self.noise_rms).clamp(min=smallest).log()
@@ -121,7 +125,7 @@ class SpectralGate(nn.Module):
         Arguments
         ---------
         levels : torch.Tensor
-            From ``levels``.
+            Levels as returned by ``levels``.
 
         Returns
         -------
@@ -139,16 +143,16 @@ class SpectralGate(nn.Module):
         hidden : torch.Tensor
             The network's hidden states ``(batch, frames, channels)``.
         levels : torch.Tensor
-            From ``levels``.
+            Levels as returned by ``levels``.
         predicted : torch.Tensor
-            Predicted levels of clean speech, the same shape.
+            Predicted levels of clean speech, of the same shape.
 
         Returns
         -------
         recorded : torch.Tensor
-            Gain of the recording's spectra, the shape of ``levels``.
+            Gains of the recording's spectra, of the same shape as ``levels``.
         synthesised : torch.Tensor
-            Gain of the synthesised spectra, in [0, 1].
+            Gains of the synthesised spectra, in [0, 1].
         """
         outputs = self.output_projection(hidden)
         outputs = outputs.unflatten(-1, (self.subframes, 2, -1)).flatten(1, 2)
@@ -164,7 +168,8 @@ class SpectralGate(nn.Module):
             return share * correction.exp(), 1 - share
         residue = self.masked_residue * (-excess).exp()
         residue = residue.clamp(max=self.max_residue) * (1 - share)
-        # in a lost bin the residue is too quiet to replace the synthesised part
+        # if a bin was lost, its residue is too quiet to replace the synthesised
+        # part
         replaced = residue * excess.clamp(max=0.0).exp()
         return share * correction.exp() + residue, 1 - share - replaced
 

@@ -1,4 +1,4 @@
-"""An STFT whose frames are centred on their own samples.
+"""An STFT whose frames are aligned with the frames of the backbone.
 
 Authors
  * The miipher2 authors 2026
@@ -13,16 +13,16 @@ class FrameSTFT(nn.Module):
     """STFT and inverse STFT with "same" padding, as in Vocos.
 
     ``torch.stft`` centres frame i on sample ``i * hop_length`` and returns one
-    frame too many. Here frame i is centred on samples ``[i, i + 1) *
-    hop_length``, as in ``SSLBackbone``, and every frame, the first and the
-    last one included, is synthesised to ``hop_length`` samples.
+    additional frame. In this class, frame i is centred on the samples ``[i, i +
+    1) * hop_length``, as in ``SSLBackbone``. Every frame, including the first
+    and the last one, gives ``hop_length`` samples.
 
     Arguments
     ---------
     n_fft : int
         Length of a frame, and of its Hann window, in samples.
     hop_length : int
-        Samples from frame to frame; at most half of ``n_fft``.
+        Hop length in samples, at most half of ``n_fft``.
 
     Example
     -------
@@ -53,7 +53,7 @@ class FrameSTFT(nn.Module):
         Returns
         -------
         torch.Tensor
-            Complex ``(batch, frames, n_fft // 2 + 1)``.
+            Complex spectra ``(batch, frames, n_fft // 2 + 1)``.
         """
         overlap = self.n_fft - self.hop_length
         wav = F.pad(wav, (overlap // 2, overlap - overlap // 2))

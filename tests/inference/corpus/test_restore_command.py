@@ -264,17 +264,21 @@ def test_log_lines(recordings, restore, capsys):
     restore(folder)
     start, band, end = capsys.readouterr().out.splitlines()
     assert start.startswith("1 recording, on cpu in ")
-    assert band == "48 kHz inputs come out at 24 kHz; nothing above 12 kHz"
+    assert band == (
+        "inputs at 48 kHz are restored at 24 kHz, without content above 12 kHz"
+    )
     assert re.match(
         r"1 restored, 0 failed, in .*; 1\.0 s at \d+\.\d x real time", end
     )
     restore(folder)
     start, end = capsys.readouterr().out.splitlines()
     assert start.startswith("1 recording (1 already done), on cpu in ")
-    assert end == f"nothing to restore: all in {folder.parent / 'out'}"
+    assert end == f"nothing to restore: {folder.parent / 'out'} is complete"
     restore(folder / "a.wav", "--sample-rate", 48000, output="b.wav")
     start, band, end = capsys.readouterr().out.splitlines()
-    assert band == "48 kHz inputs come out at 48 kHz; nothing above 12 kHz"
+    assert band == (
+        "inputs at 48 kHz are restored at 48 kHz, without content above 12 kHz"
+    )
     assert re.match(r".*b\.wav: done; 1\.0 s at \d+\.\d x real time", end)
 
 
