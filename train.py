@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train one stage of Miipher-2, as configured by its YAML.
+"""Train one stage of Miipher-2, which is configured by a YAML file.
 
 To run this recipe, stage 1, adapters, and stage 2, vocoder:
 > python train.py hparams/pa.yaml --data_folder=SPEECH
@@ -8,8 +8,8 @@ To run this recipe, stage 1, adapters, and stage 2, vocoder:
 Stage 0, pretraining of a backbone (optional):
 > python train.py hparams/ssl.yaml --data_folder=SPEECH
 
-All of them take --noise_folder=NOISE --rir_folder=RIRS, recordings to degrade
-the speech with.
+Add --noise_folder=NOISE --rir_folder=RIRS, folders with noise and room impulse
+responses that degrade the speech.
 
 Any key of the YAML can be overridden (--batch_size=8); SpeechBrain's run
 options (--device=cuda:0, --precision=bf16, --debug, ...) work as well.
@@ -49,7 +49,8 @@ from miipher2.training.settings import (
     run_settings,
 )
 
-# YAMLs name prepare functions by module: folder_prepare.prepare_folder
+# YAMLs refer to prepare functions by module, such as
+# folder_prepare.prepare_folder
 sys.path += map(str, Path(__file__).resolve().parent.glob("recipes/*"))
 
 
@@ -89,7 +90,7 @@ def dataio_prepare(hparams):
     valid_set = hparams["valid_set"]()
     test_set = hparams["test_set"]()
     for dataset in (train_set, valid_set, test_set):
-        dataset[0, 0]  # raises before training if the audio cannot be read
+        dataset[0, 0]  # raises an error before training if audio cannot be read
     return train_set, valid_set, test_set
 
 
@@ -102,12 +103,13 @@ def load_weights(hparams):
 
 
 def check_experiment(hparams_file, overrides):
-    """Check the command line before models are built and a hub is asked.
+    """Check the command line before models are built or downloaded.
 
     Returns
     -------
     overrides : str
-        With the backbone and the adapters of stage 1 for stage 2.
+        The overrides; for stage 2, with the backbone and the adapters of stage
+        1.
     settings : dict
         See ``run_settings``.
     """
@@ -138,7 +140,7 @@ def main(arguments):
     overrides, settings = check_experiment(hparams_file, overrides)
     hparams = load_hparams(hparams_file, overrides)
     check_segments(hparams)
-    load_weights(hparams)  # first, to report a wrong path before preparing data
+    load_weights(hparams)  # reports a wrong path before data are prepared
     sb.utils.distributed.ddp_init_group(run_opts)
     sb.create_experiment_directory(
         experiment_directory=hparams["output_folder"],

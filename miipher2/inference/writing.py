@@ -49,8 +49,7 @@ class RestoredChannel:
     index : int
         Index of the channel.
     restorer : miipher2.inference.restorer.Restorer
-        The model, or an object with ``plan``, ``hop_length`` and
-        ``sample_rate``.
+        The model.
     sample_rate : int
         Sample rate of the output in Hz.
     spool : file
@@ -272,8 +271,7 @@ class RestoredRecording:
     recording : miipher2.inference.recording.Recording
         A measured recording.
     restorer : miipher2.inference.restorer.Restorer
-        The model, or an object with ``plan``, ``hop_length`` and
-        ``sample_rate``.
+        The model.
     settings : miipher2.inference.job.Settings
         Settings of the output.
 

@@ -6,7 +6,7 @@ Authors
 
 import logging
 
-# SpeechBrain warns on import that it cannot save figures; none are saved
+# Hide SpeechBrain's warning that it cannot save figures, as none are saved
 logging.getLogger("speechbrain.utils.train_logger").addFilter(
     lambda record: "torchvision" not in record.getMessage()
 )

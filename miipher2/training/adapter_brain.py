@@ -20,7 +20,7 @@ ROUNDING = 1e-4
 class AdapterBrain(StepBrain):
     """Stage 1: train adapters to predict clean features of degraded speech.
 
-    The main statistic is ``ratio``: the loss relative to that of the frozen
+    The main statistic is ``ratio``, the loss divided by the loss of the frozen
     backbone without adapters.
 
     Arguments
@@ -28,9 +28,9 @@ class AdapterBrain(StepBrain):
     feature_loss : miipher2.training.losses.FeatureLoss
         Loss between predicted and target features.
     valid_samples : int
-        Clips to log at every validation.
+        Number of clips to log at every validation.
     **step_brain : dict
-        Arguments of ``StepBrain``; its modules: ``cleaner``.
+        Arguments of ``StepBrain``. ``modules`` contains ``cleaner``.
     """
 
     def __init__(self, *, feature_loss, valid_samples=4, **step_brain):
@@ -40,7 +40,7 @@ class AdapterBrain(StepBrain):
 
     @property
     def watched_key(self):
-        """The loss relative to that without adapters."""
+        """Key of the loss relative to the loss without adapters."""
         return "ratio"
 
     def compute_forward(self, batch, stage):
@@ -68,7 +68,7 @@ class AdapterBrain(StepBrain):
         return terms["loss"].mean()
 
     def show(self, batch, unmapped, predicted, target):
-        """Keep the first clips and features ``(batch, frames, width)``."""
+        """Store the first clips and their features, for the loggers."""
         rate = self.unwrap(self.modules.cleaner).sample_rate
         wavs = {"input": batch.noisy.data, "target": batch.clean.data}
         features = {"input": unmapped, "predicted": predicted, "target": target}

@@ -19,30 +19,30 @@ from miipher2.training.settings import RUN
 
 logger = get_logger(__name__)
 
-SIZES = "sizes"  # entry of the meta file: size of every file in bytes
+SIZES = "sizes"  # entry of the meta file with the size of every file in bytes
 
 
 class AtomicCheckpointer(Checkpointer):
     """SpeechBrain's checkpointer, safe if the process is killed while saving.
 
-    SpeechBrain recognises a checkpoint by its meta file, which it writes
-    first, so a run that was killed while saving resumes from an incomplete
-    checkpoint. Here the meta file is written when all others are on disk, and
-    lists their sizes. When a run is resumed, a checkpoint with files of other
-    sizes is set aside, and the one before it is loaded.
+    SpeechBrain recognises a checkpoint by its meta file, which it writes first.
+    A run that was killed while saving is therefore resumed from an incomplete
+    checkpoint. This class writes the meta file last, with the sizes of all
+    files. When a run is resumed, a checkpoint with files of other sizes is
+    renamed, and the previous checkpoint is loaded.
 
     Arguments
     ---------
     checkpoints_dir : str
         Folder of the checkpoints.
     recoverables : dict
-        Name -> object to save.
+        Objects to save, by name.
 
     Attributes
     ----------
     run : dict
-        Written to the meta file of every checkpoint as ``run``: settings and
-        data of the run, see ``miipher2.training.settings``.
+        Settings and data of the run, which are written to the meta file of
+        every checkpoint as ``run``; see ``miipher2.training.settings``.
 
     Example
     -------
@@ -81,13 +81,16 @@ class AtomicCheckpointer(Checkpointer):
             ddp_barrier()
             if if_main_process():
                 _complete(checkpoint)
-        except (OSError, RuntimeError) as error:  # torch.save: RuntimeError
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # torch.save raises RuntimeError
             if self._writing != self.checkpoints_dir:
                 shutil.rmtree(self._writing, ignore_errors=True)
             raise UserError(
                 f"{self._writing}: this checkpoint cannot be written: "
                 f"{one_line(error)}; free some space and run the same command "
-                "again, which resumes from the checkpoint before it"
+                "again, which resumes from the previous checkpoint"
             ) from error
         ddp_barrier()
         return checkpoint
@@ -99,7 +102,7 @@ class AtomicCheckpointer(Checkpointer):
         super().save_and_keep_only(*args, **kwargs)
 
     def recover_if_possible(self, *args, **kwargs):
-        """Recover as ``Checkpointer``, after damaged checkpoints are set aside.
+        """Recover like ``Checkpointer``, after renaming damaged checkpoints.
 
         Raises
         ------
@@ -115,7 +118,7 @@ class AtomicCheckpointer(Checkpointer):
                     folder.rename(aside)
                     logger.warning(
                         f"{folder}: damaged checkpoint ({reason}), renamed to "
-                        f"{aside.name}; the one before it is used"
+                        f"{aside.name}; the previous checkpoint is used"
                     )
         ddp_barrier()
         return super().recover_if_possible(*args, **kwargs)
@@ -128,16 +131,16 @@ class AtomicCheckpointer(Checkpointer):
         except Exception as error:
             raise UserError(
                 f"{checkpoint.path}: this checkpoint cannot be loaded: "
-                f"{one_line(error)}; to use the one before it, remove this "
-                "folder; to begin a new run, give --output_folder=FOLDER"
+                f"{one_line(error)}; to use the previous checkpoint, remove "
+                "this folder; to start a new run, give --output_folder=FOLDER"
             ) from error
 
 
 def _complete(checkpoint):
-    """Write the meta file when all files of a checkpoint are on disk."""
+    """Flush all files of a checkpoint to disk, then write the meta file."""
     sizes = {}
     for path in checkpoint.path.glob("*.ckpt"):
-        with open(path, "r+b") as file:  # Windows syncs what can be written
+        with open(path, "r+b") as file:  # Windows requires write access to sync
             os.fsync(file.fileno())
         sizes[path.name] = path.stat().st_size
     meta = checkpoint.path / METAFNAME
@@ -147,7 +150,7 @@ def _complete(checkpoint):
 
 
 def _damage(folder):
-    """Return what is wrong with the files of a checkpoint, or None."""
+    """Return a description of the damage of a checkpoint, or None."""
     try:
         meta = yaml.safe_load((folder / METAFNAME).read_text("utf-8"))
         sizes = meta.get(SIZES, {})

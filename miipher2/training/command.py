@@ -13,7 +13,7 @@ def add_parser(subparsers):
     Arguments
     ---------
     subparsers : argparse._SubParsersAction
-        Gets the commands.
+        The subparsers to which the commands are added.
 
     Example
     -------
@@ -36,15 +36,15 @@ def _add_train(subparsers):
     parser.add_argument(
         "experiment",
         metavar="EXPERIMENT",
-        help="a YAML file, or the name of one of this package: pa, vocoder, "
-        "ssl, compact/vocoder, ...; miipher2 train pa --help lists the keys of "
+        help="a YAML file, or the name of an experiment of this package: pa, "
+        "vocoder, ssl, compact/vocoder, ...; miipher2 train pa --help lists the keys of "
         "pa and SpeechBrain's run options",
     )
     parser.add_argument(
         "options",
         nargs=argparse.REMAINDER,
         metavar="--KEY=VALUE",
-        help="other values of the YAML's keys, and run options",
+        help="new values of keys of the YAML, and run options of SpeechBrain",
     )
     parser.set_defaults(run=_train)
 
@@ -52,35 +52,34 @@ def _add_train(subparsers):
 def _add_export(subparsers):
     """Add ``miipher2 export-model``."""
     parser = subparsers.add_parser(
-        "export-model", help="write a trained model and its card, to share it"
+        "export-model", help="write a trained model and its card, to share them"
     )
     parser.add_argument(
         "results", metavar="RESULTS", help="the output_folder of stage 2"
     )
     parser.add_argument(
-        "output", metavar="OUT", help="the folder to write; it must not exist"
+        "output", metavar="OUT", help="folder to write; it must not exist"
     )
     parser.add_argument(
         "--report",
         metavar="DIR",
-        help="the --output of miipher2 evaluate, for the model card",
+        help="the --output folder of miipher2 evaluate, for the model card",
     )
     parser.add_argument(
         "--weights-licence",
         metavar="NAME",
-        help="licence of the weights, such as cc-by-4.0; default: the card "
-        "says that it is not stated",
+        help="licence of the weights, such as cc-by-4.0; default: not stated",
     )
     parser.add_argument(
         "--data-licence",
         metavar="TEXT",
-        help="licences of the training data; default: as above",
+        help="licences of the training data; default: not stated",
     )
     parser.add_argument(
         "--push",
         metavar="USER/NAME",
-        help="upload the folder to this repository on the Hugging Face hub, "
-        "which is created if needed, and is then public",
+        help="upload the folder to this repository on the Hugging Face hub; a "
+        "new repository is created if needed and is public",
     )
     parser.set_defaults(run=_export)
 

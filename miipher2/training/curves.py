@@ -17,7 +17,7 @@ from miipher2.training.train_log import read_train_log
 
 logger = get_logger(__name__)
 
-# Title -> first words of the statistics; what is left is a loss term
+# Title -> first words of the statistics. All other statistics are loss terms.
 PANELS = {
     "Loss": ("loss",),
     "Ratio: valid loss relative to that without adapters": ("ratio",),
@@ -28,20 +28,21 @@ PANELS = {
 SPLITS = ("train", "valid", "test")
 COLUMNS = 2
 PANEL_INCHES = (8.5, 3.4)
-FEW_POINTS = 50  # every point gets a marker
-WIDE_RANGE = 8  # largest to smallest value from which an axis is logarithmic
+FEW_POINTS = 50  # up to this number of points, every point has a marker
+# Ratio of largest to smallest value above which an axis is logarithmic
+WIDE_RANGE = 8
 
 
 class CurvesLogger(RunLogger):
-    """Draws ``train_log.txt`` as ``curves.png`` beside it.
+    """Draws ``train_log.txt`` as ``curves.png`` in the same folder.
 
-    Without matplotlib, or if the file cannot be written, a warning says so
-    once and training goes on.
+    If matplotlib is missing or the file cannot be written, one warning is
+    logged and training continues.
 
     Arguments
     ---------
     train_log : str
-        The log; it has to be written before this logger is called.
+        Path of the log, which must be written before this logger is called.
     """
 
     def __init__(self, train_log):
@@ -65,7 +66,7 @@ class CurvesLogger(RunLogger):
 
 
 def write_curves(train_log):
-    """Draw a log as ``curves.png`` beside it.
+    """Draw a log as ``curves.png`` in the same folder.
 
     Arguments
     ---------
@@ -93,14 +94,14 @@ def draw_curves(curves, title):
     Arguments
     ---------
     curves : dict
-        As ``read_train_log`` returns them.
+        Curves as returned by ``read_train_log``.
     title : str
         Name of the run.
 
     Returns
     -------
     matplotlib.figure.Figure
-        One panel for each kind of statistic.
+        A figure with one panel for each kind of statistic.
     """
     from matplotlib.figure import Figure
 
@@ -125,7 +126,8 @@ def group_by_panel(curves):
     Example
     -------
     >>> group_by_panel(["lr", "train loss", "valid loss", "valid mel clean"])
-    {'Loss': ['train loss', 'valid loss'], 'Mel error': ['valid mel clean'], 'Learning rate': ['lr']}
+    {'Loss': ['train loss', 'valid loss'], 'Mel error': ['valid mel clean'],
+    'Learning rate': ['lr']}
     """
     panels = {title: [] for title in PANELS}
     titles = {word: title for title, words in PANELS.items() for word in words}
@@ -137,7 +139,7 @@ def group_by_panel(curves):
 
 
 def _draw_panel(axes, curves, last):
-    """Draw lines, in the legend from the highest to the lowest at the end."""
+    """Draw lines; sort the legend by the last values, highest first."""
     from matplotlib.ticker import LogLocator
 
     lines = [name for name in curves if not name.startswith("test ")]
@@ -188,7 +190,7 @@ def _colours(lines):
 
 
 def _label(name, values, test):
-    """Return the text of the legend: the last value and others."""
+    """Return the legend of a line, with its last and other values."""
     notes = []
     if name.startswith("valid"):
         if min(values) < values[-1]:

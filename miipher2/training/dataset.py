@@ -1,8 +1,8 @@
 """Datasets of clean, degraded and target speech.
 
-All random choices for an item (crop, degradation) are seeded by the run's
-seed, the epoch and the item's ID, so neither the number of workers nor an
-interruption of the run changes the audio.
+All random choices for an item (crop, degradation) are seeded with the run's
+seed, the epoch and the item's ID. The audio therefore does not depend on the
+number of workers or on interruptions of the run.
 
 Authors
  * The miipher2 authors 2026
@@ -50,43 +50,43 @@ def speech_dataset(
         (a recorded degraded version), ``target_wav`` (a denoised version) and
         ``bandwidth`` in Hz.
     data_root : str
-        Replaces ``$data_root`` in the manifest.
+        Folder that replaces ``$data_root`` in the manifest.
     degrade : miipher2.degrade.Chain
-        Degrades the clips that have no ``noisy_wav``, at 16 kHz or at
-        ``sample_rate``.
+        Degradations, at 16 kHz or at ``sample_rate``, for clips without
+        ``noisy_wav``.
     segment_seconds : float
-        Length of the random crops; shorter clips are used in full.
+        Length of the random crops in seconds; shorter clips are not cropped.
     sample_rate : int
-        Rate of ``target`` in Hz. ``clean`` and ``noisy`` are at 16 kHz.
+        Sample rate of ``target`` in Hz. ``clean`` and ``noisy`` are at 16 kHz.
     seed : int
         The run's seed.
     kinds : list of str
-        Degradations that are applied alone, each to every clip; ``all``: the
-        complete chain. Kinds whose noise or room responses are missing are
-        skipped.
+        Degradations, each of which is applied alone to every clip; ``all`` is
+        the complete chain. Kinds without noise or room responses are skipped.
     max_clips : int
-        Largest number of clips, evenly spaced in the manifest. None: all.
+        Largest number of clips, evenly spaced in the manifest. None for all
+        clips.
     pitch : miipher2.dataio.pitch.PitchTracks
-        If given, items have ``pitch``.
+        If given, items also have ``pitch``.
     input_level : dict
-        Arguments of ``SpeechLevel.gain`` for the speech and the degraded
-        input. None: its defaults.
+        Arguments of ``SpeechLevel.gain`` for the speech and the degraded input.
+        None for the default values.
     narrow_share : float
-        Share of the clips whose ``recording`` has no frequencies above 8 kHz,
-        for a chain above 16 kHz.
+        Fraction of clips whose ``recording`` is limited to 8 kHz, if the chain
+        has a sample rate above 16 kHz.
     no_speech : miipher2.degrade.NoSpeech
-        If given, replaces a share of the clips by noise; their target is
-        silence.
+        If given, a fraction of the clips is replaced by noise, with silence as
+        the target.
     skip_bad_clips : bool
-        Whether to use the next clip for one that cannot be read.
+        Whether to replace a clip that cannot be read by the next one.
 
     Returns
     -------
     EpochDataset
-        Items with ``id``, ``kind``, ``clean``, ``noisy``, ``target``, ``cut``,
-        a random number in [0, 1) for cropping features, and ``bandwidth``, in
-        Hz. If ``sample_rate`` is not 16 kHz, also ``recording``, the degraded
-        side at that rate.
+        Dataset of items with ``id``, ``kind``, ``clean``, ``noisy``,
+        ``target``, ``bandwidth`` in Hz, and ``cut``, a random number in [0, 1)
+        for cropping features. If ``sample_rate`` is not 16 kHz, items also have
+        ``recording``, the degraded side at that rate.
     """
     rows = read_manifest(csv, data_root)
     chains = _chains_by_kind(degrade, kinds, "noisy_wav" in rows[0])
@@ -123,7 +123,8 @@ def speech_dataset(
 def _chains_by_kind(degrade, kinds, paired):
     """Return a degradation chain for each of ``kinds``.
 
-    Recorded pairs have one kind, ``all``: their degradation is fixed.
+    Recorded pairs have only the kind ``all``, because their degradation is
+    fixed.
     """
     unknown = set(kinds) - {"all", *degrade.names, *degrade.left_out}
     if unknown:
@@ -152,17 +153,17 @@ class SpeechClips:
     Arguments
     ---------
     chains : dict
-        Kind -> ``miipher2.degrade.Chain``.
+        ``miipher2.degrade.Chain`` by kind.
     segment_seconds : float
-        Length of the crops.
+        Length of the crops in seconds.
     sample_rate : int
-        Rate of ``target`` in Hz.
+        Sample rate of ``target`` in Hz.
     seed : int
         The run's seed.
     pitch : miipher2.dataio.pitch.PitchTracks
-        If given, loads the pitch of the clean speech.
+        If given, the pitch of the clean speech is loaded.
     input_level : dict
-        Arguments of ``SpeechLevel.gain``. None: its defaults.
+        Arguments of ``SpeechLevel.gain``. None for the default values.
     narrow_share : float
         See ``speech_dataset``.
     no_speech : miipher2.degrade.NoSpeech
@@ -235,7 +236,7 @@ class SpeechClips:
             clean = change_rate(target, self.sample_rate, self.chain_rate)
             noisy = self.read(noisy_wav, self.chain_rate, **crop) * gain
             noisy = match_length(noisy, clean, self.chain_rate, noisy_wav, wav)
-        # as in restoration, the input has a fixed speech level
+        # the input has a fixed speech level, as in restoration
         level = SpeechLevel.of(noisy, self.chain_rate)
         noisy = noisy * level.gain(**self.input_level)
         narrow = change_rate(noisy, self.chain_rate, SSL_RATE)
@@ -252,7 +253,7 @@ class SpeechClips:
             yield self.load_pitch(wav, crop["start"], target)
 
     def load_pitch(self, wav, start, target):
-        """Return the pitch of a crop, unvoiced if its target is silence."""
+        """Return the pitch of a crop, unvoiced if the target is silent."""
         seconds = len(target) / self.sample_rate
         frames = math.ceil(seconds / self.pitch.frame_seconds)
         pitch = self.pitch(wav, start, frames)
@@ -268,7 +269,7 @@ class SpeechClips:
         source : torch.Tensor
             The recording ``(time,)`` at ``sample_rate``.
         rng : numpy.random.Generator
-            Source of all random choices.
+            Source of all draws.
 
         Returns
         -------
@@ -286,7 +287,7 @@ class SpeechClips:
         Raises
         ------
         UnusableClip
-            If the file cannot be read or has no audio there.
+            If the file cannot be read or has no audio in this segment.
         """
         try:
             wav = read_audio(path, sample_rate, start, seconds)
@@ -309,14 +310,14 @@ class SpeechClips:
         source : torch.Tensor
             The recording ``(time,)`` at ``sample_rate``.
         target : torch.Tensor
-            The same, or its denoised version.
+            The recording, or its denoised version.
         rng : numpy.random.Generator
-            Source of all random choices.
+            Source of all draws.
 
         Returns
         -------
         clean, noisy : torch.Tensor
-            ``(time,)`` at the chain's rate.
+            ``(time,)`` at the chain's sample rate.
         target : torch.Tensor
             ``(time,)`` at ``sample_rate``.
         """
@@ -327,7 +328,7 @@ class SpeechClips:
             clean = change_rate(target, *rates)
         clean, noisy, drawn = chain.pair(observed, rng, target=clean)
         # Use the denoised target only if noise or reverberation was added:
-        # other degradations leave the recording's own noise audible
+        # other degradations do not mask the noise of the recording itself
         if denoised and not chain.added_sound(drawn):
             clean, target = observed, source
         if self.sample_rate == self.chain_rate:
@@ -341,9 +342,10 @@ def change_rate(wav, sample_rate, new_rate):
 
 
 def fit_length(wav, time):
-    """Trim a waveform ``(time,)``, or extend it by its mirror image.
+    """Trim a waveform ``(time,)``, or extend it by reflection.
 
-    As in restoration: zeros at the end would lower the level there.
+    As in restoration, it is not extended by zeros, which would lower the level
+    at the end.
 
     Example
     -------
@@ -355,7 +357,7 @@ def fit_length(wav, time):
 
 
 def match_length(wav, reference, sample_rate, path, reference_path):
-    """Fit a waveform ``(time,)`` to the length of another.
+    """Trim or extend a waveform ``(time,)`` to the length of another one.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A dataset whose items depend on the epoch, and clips that cannot be used.
+"""A dataset whose items depend on the epoch, with handling of unusable clips.
 
 Authors
  * The miipher2 authors 2026
@@ -14,28 +14,28 @@ from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-MAX_BAD_SHARE = 0.01  # of the clips of a manifest
+MAX_BAD_SHARE = 0.01  # largest fraction of skipped clips
 
 
 class UnusableClip(UserError):
-    """A clip of the manifest cannot be read or has too little audio."""
+    """A clip of the manifest cannot be read or is too short."""
 
 
 class EpochDataset(DynamicItemDataset):
     """A dataset that is indexed by ``(epoch, index)``.
 
-    The epoch is part of the index because every worker has its own copy of
-    the dataset, in which the main process cannot set it.
+    The epoch is part of the index, because every worker has its own copy of the
+    dataset, in which the main process cannot set an attribute.
 
     Arguments
     ---------
     data, dynamic_items
-        As for ``DynamicItemDataset``.
+        See ``DynamicItemDataset``.
     csv : str
-        The manifest, for messages.
+        Path of the manifest, for messages.
     skip_bad_clips : bool
-        Whether an ``UnusableClip`` is replaced by the next clip, for up to 1 %
-        of the clips. All of them are counted, those of workers, too.
+        Whether to replace unusable clips by the next clip, for up to 1 % of the
+        clips. The clips of all workers are counted together.
     """
 
     def __init__(self, data, dynamic_items=(), csv="", skip_bad_clips=False):
@@ -53,7 +53,7 @@ class EpochDataset(DynamicItemDataset):
                 return self.pipeline.compute_outputs(data_point)
             except UnusableClip as error:
                 for item in self.pipeline.dynamic_items:
-                    item.reset()  # their generators ended with the error
+                    item.reset()  # the error has ended their generators
                 self._skip(index, f"{self._location(data_id)}: {error}")
             index = (index + 1) % len(self)
 
@@ -68,8 +68,8 @@ class EpochDataset(DynamicItemDataset):
     def _skip(self, index, reason):
         if not self.skip_bad_clips:
             raise UnusableClip(
-                f"{reason}; repair the file or its line, or leave such clips "
-                "out with --skip_bad_clips=True"
+                f"{reason}; repair the file or its line, or skip "
+                "such clips with --skip_bad_clips=True"
             )
         if self.bad[index]:
             return
@@ -77,7 +77,7 @@ class EpochDataset(DynamicItemDataset):
         count, total = int(self.bad.sum()), len(self)
         if count > max(1, MAX_BAD_SHARE * total):
             raise UnusableClip(
-                f"{reason}; {count} of {total} clips cannot be used, at most "
-                f"{MAX_BAD_SHARE:.0%} are skipped: check the corpus"
+                f"{reason}; {count} of {total} clips cannot be used, but at "
+                f"most {MAX_BAD_SHARE:.0%} are skipped; check the corpus"
             )
         logger.warning(f"{reason}; skipped ({count} of {total} clips so far)")

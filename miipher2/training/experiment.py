@@ -30,10 +30,10 @@ DISCRIMINATOR = "discriminator.safetensors"
 BACKBONE = "backbone"
 CLEANER_YAML = "cleaner.yaml"
 
-# Keys that stage 2 must share with stage 1
+# Keys whose values must be equal in stages 1 and 2
 SSL_KEYS = ("ssl_source", "ssl_layer")
 CLEANER_KEYS = (*SSL_KEYS, "adapter_placement", "adapter_bottleneck")
-# Keys that all stages share; part of the command that is printed
+# Keys of all stages; included in the printed command of the next stage
 DATA_KEYS = ("prepare", "data_folder", "noise_folder", "rir_folder")
 
 
@@ -45,7 +45,7 @@ def load_hparams(hparams_file, overrides=""):
     hparams_file : str
         The YAML file.
     overrides : str or dict
-        Replaces top-level values, as returned by SpeechBrain's
+        New values of top-level keys, as returned by SpeechBrain's
         ``parse_arguments``.
 
     Returns
@@ -56,8 +56,9 @@ def load_hparams(hparams_file, overrides=""):
     Raises
     ------
     UserError
-        For an override of an unknown key (names the closest key) or one that
-        is given twice, and as ``miipher2.dataio.hparams.yaml_errors`` does.
+        If an override has an unknown key, for which the message names the
+        closest key, or is given twice; see also
+        ``miipher2.dataio.hparams.yaml_errors``.
 
     Example
     -------
@@ -68,7 +69,8 @@ def load_hparams(hparams_file, overrides=""):
     >>> load_hparams(str(path), "batchsize: 8")
     Traceback (most recent call last):
     ...
-    miipher2.errors.UserError: --batchsize: no such key in ...a.yaml; did you mean --batch_size?
+    miipher2.errors.UserError: --batchsize: no such key in ...a.yaml; did you
+    mean --batch_size?
     """
     if isinstance(overrides, str):
         overrides = parse_overrides(overrides)
@@ -82,12 +84,12 @@ def check_segments(hparams):
     Arguments
     ---------
     hparams : dict
-        The experiment, of any stage.
+        The experiment of any stage.
 
     Raises
     ------
     UserError
-        If ``vocoder_frames`` are longer than ``segment_seconds``.
+        If ``vocoder_frames`` is longer than ``segment_seconds``.
     """
     if "vocoder_frames" not in hparams:
         return
@@ -130,14 +132,14 @@ def load_cleaner(cleaner, cleaner_folder):
     Arguments
     ---------
     cleaner : miipher2.models.cleaner.FeatureCleaner
-        Its adapters are replaced.
+        The cleaner, whose adapters are overwritten.
     cleaner_folder : str
         The ``output_folder`` of stage 1, or the ``model`` folder in it.
 
     Raises
     ------
     UserError
-        If there are no adapters, or those of another backbone.
+        If there are no adapters, or if they belong to another backbone.
     """
     path = find_cleaner(cleaner_folder)
     cleaner.loader(path)
@@ -151,18 +153,18 @@ def stage_one_overrides(hparams_file, overrides):
     hparams_file : str
         The YAML of the experiment of any stage.
     overrides : str
-        Those of the command line.
+        Overrides of the command line.
 
     Returns
     -------
     str
-        The same and, for an experiment with a ``cleaner_folder``, the
-        backbone, layer and adapters that its ``cleaner.yaml`` names.
+        The overrides. For an experiment with a ``cleaner_folder``, also the
+        backbone, layer and adapters in its ``cleaner.yaml``.
 
     Raises
     ------
     UserError
-        If the command line names others.
+        If the command line gives other values.
     """
     given = parse_overrides(overrides)
     resolved = resolved_yaml(hparams_file, given)
@@ -170,7 +172,7 @@ def stage_one_overrides(hparams_file, overrides):
     if folder is None:
         return overrides
     path = find_cleaner(folder).with_name(CLEANER_YAML)
-    if not path.exists():  # of an older version, or of stage 2
+    if not path.exists():  # written by an older version, or by stage 2
         return overrides
     lines = [overrides] if overrides else []
     shared = read_yaml(path)
@@ -185,13 +187,15 @@ def stage_one_overrides(hparams_file, overrides):
         own = resolved[key]
         folder = _is_folder(key, trained) or _is_folder(key, own)
         if key in given or ("ssl" in given and key in SSL_KEYS):
-            if own != trained and not folder:  # folders may be copies
+            if own != trained and not folder:
+                # A folder may be a copy of another
                 raise UserError(
                     f"--{key}={own}: the adapters in {path.parent} were "
                     f"trained with {trained}; leave it out"
                 )
         elif not _is_folder(key, trained) or Path(trained).is_dir():
-            lines.append(f"{key}: {json.dumps(trained)}")  # not moved since
+            # The folder still exists
+            lines.append(f"{key}: {json.dumps(trained)}")
     return "\n".join(lines)
 
 
@@ -209,8 +213,8 @@ def start_from(hparams, folder):
     hparams : dict
         The experiment of any stage.
     folder : str
-        A ``model`` folder. Stage 0 loads its backbone, stage 1 its adapters,
-        stage 2 its vocoder and, if present, its discriminator.
+        A ``model`` folder. Stage 0 loads the backbone, stage 1 the adapters,
+        stage 2 the vocoder and, if present, the discriminator.
 
     Raises
     ------
@@ -249,14 +253,14 @@ def export_backbone(hparams, hparams_file, overrides):
     hparams : dict
         The experiment of stage 0, after training.
     hparams_file : str
-        Its YAML.
+        YAML of the experiment.
     overrides : str or dict
-        The overrides that it was loaded with.
+        The overrides with which it was loaded.
 
     Returns
     -------
     str
-        The last line that training prints: what to run next.
+        The last line of the output, with the command to run next.
     """
     folder = _model_folder(hparams)
     pretraining = hparams["pretraining"]
@@ -295,14 +299,14 @@ def export_cleaner(hparams, hparams_file, overrides):
     hparams : dict
         The experiment of stage 1, after training.
     hparams_file : str
-        Its YAML; that of stage 2 is beside it.
+        YAML of the experiment. The YAML of stage 2 is in the same folder.
     overrides : str or dict
-        The overrides that it was loaded with.
+        The overrides with which it was loaded.
 
     Returns
     -------
     str
-        The last line that training prints: what to run next.
+        The last line of the output, with the command to run next.
     """
     folder = _model_folder(hparams)
     hparams["cleaner"].saver(folder / CLEANER)
@@ -331,26 +335,26 @@ def export_cleaner(hparams, hparams_file, overrides):
 def export_restorer(hparams, hparams_file, overrides, half=False):
     """Write the ``model`` folder of stage 2, for ``Restorer.from_hparams``.
 
-    It contains ``hyperparams.yaml``, the adapters, the vocoder and the layers of
-    the backbone that are used: all that restoration needs.
+    It contains everything that restoration needs: ``hyperparams.yaml``, the
+    adapters, the vocoder and the used layers of the backbone.
 
     Arguments
     ---------
     hparams : dict
         The experiment of stage 2, after training.
     hparams_file : str
-        Its YAML; ``models/restore.yaml`` next to it or above it is appended to
-        ``hyperparams.yaml``.
+        YAML of the experiment. ``models/restore.yaml`` in its folder or in a
+        folder above it is appended to ``hyperparams.yaml``.
     overrides : str or dict
-        The overrides that it was loaded with.
+        The overrides with which it was loaded.
     half : bool
-        Whether to write float16, and the discriminator too, which a later run
-        starts from.
+        Whether to write weights in float16, and also the discriminator, with
+        which a later run can be initialised.
 
     Returns
     -------
     str
-        The last line that training prints: what to run next.
+        The last line of the output, with the command to run next.
     """
     folder = _model_folder(hparams)
     hparams["backbone"].save(folder / BACKBONE)

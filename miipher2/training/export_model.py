@@ -22,7 +22,7 @@ from miipher2.inference.restorer import Restorer
 from miipher2.training.model_card import model_card, read_run
 
 CARD = "README.md"
-# Restoration does not need them
+# Files that restoration does not need
 LEFT_OUT = ("discriminator.safetensors", "head.safetensors")
 
 
@@ -36,20 +36,21 @@ def export_model(
     results : str or Path
         The ``output_folder`` of stage 2.
     output : str or Path
-        The folder to write; it must not exist, or be empty. It appears when
-        it is complete.
+        The folder to write, which must be missing or empty. It appears when it
+        is complete.
     report : str or Path
-        Folder of ``miipher2 evaluate``, for the card. None: no evaluation.
+        Output folder of ``miipher2 evaluate``, for the card. None for no
+        evaluation.
     licences : tuple of str
-        Of the weights and of the training data. None: not stated.
+        Licences of the weights and of the training data. None for "not stated".
     push : str
-        The repository on the Hugging Face hub to upload to, ``USER/NAME``.
-        None: no upload.
+        Repository on the Hugging Face hub for the upload, ``USER/NAME``. None
+        for no upload.
 
     Returns
     -------
     str
-        What was written, and how to use it.
+        One line with the written folder and the command that uses the model.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def export_model(
     if not results.is_dir():
         raise UserError(f"{results}: no such folder")
     model = find_model(results)
-    read_run(results)  # before the weights are copied
+    read_run(results)  # raises an error before the weights are copied
     output.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         dir=output.absolute().parent, prefix=f".{output.name}-"
@@ -76,7 +77,7 @@ def export_model(
         name = push or output.name
         card = model_card(results, part, restorer, name, report, licences)
         write_text(part / CARD, card)
-        del restorer  # Windows does not rename a folder whose files are open
+        del restorer  # Windows cannot rename a folder with open files
         if output.exists():
             output.rmdir()
         part.rename(output)
@@ -91,14 +92,14 @@ def export_model(
 
 
 def copy_model(model, output):
-    """Copy what restoration needs of a model folder.
+    """Copy the files of a model folder that restoration needs.
 
     Arguments
     ---------
     model : Path
-        Written by stage 2.
+        Model folder written by stage 2.
     output : Path
-        The folder to write. Its YAML has today's class names.
+        The folder to write. Its YAML has current class names.
     """
     text = update_names((model / HYPERPARAMS).read_text("utf-8"))
     write_text(output / HYPERPARAMS, _without_leftovers(text))
@@ -111,7 +112,7 @@ def copy_model(model, output):
 
 
 def _without_leftovers(text):
-    """Return a model's YAML without the argument that only training uses."""
+    """Return a model's YAML without the argument ``warm_start``."""
     lines = text.splitlines(keepends=True)
     unset = ("warm_start:", "warm_start: null")
     return "".join(line for line in lines if line.strip() not in unset)

@@ -21,33 +21,34 @@ from miipher2.errors import UserError
 
 
 class EndlessBatches:
-    """Endless, reproducible batches of ``(epoch, index)``.
+    """Endless and reproducible batches of ``(epoch, index)``.
 
     Arguments
     ---------
     dataset : miipher2.training.epoch_dataset.EpochDataset
-        Has the ``duration`` of every clip.
+        The clips, with their ``duration``.
     seed : int
         Seed of the order.
     batch_size : int
-        Clips per batch.
+        Number of clips per batch.
     segment_seconds : float
-        Longer clips count as having this length.
+        Largest length of a clip in seconds.
     batch_seconds : float
-        If given, batches hold clips of similar length, as many as fit into
-        this duration; ``batch_size`` is not used.
+        If given, a batch has clips of similar length with at most this total
+        duration, and ``batch_size`` is not used.
     rank, world_size : int
-        Process ``rank`` gets every ``world_size``-th batch.
+        Index and number of the processes. Process ``rank`` takes every
+        ``world_size``-th batch.
 
     Attributes
     ----------
     start : int
-        Clips to skip: those that all processes consumed before an
-        interruption. Counted in clips, so that batch size and number of
-        processes may change.
+        Number of clips to skip because they were consumed by all processes
+        before an interruption. Clips are counted instead of batches, so that
+        batch size and number of processes may change.
     ends : collections.deque
-        For every batch that was yielded and not yet removed from here: the
-        clips that all processes have consumed after it.
+        Number of clips that all processes have consumed after each batch. An
+        entry is added for each yielded batch and removed by the loader.
 
     Example
     -------
@@ -112,19 +113,20 @@ class EndlessBatches:
 
 
 class EndlessLoader(LoopedLoader):
-    """Endless training batches; the Brain decides how many it takes.
+    """Endless loader of training batches; the Brain ends the epoch.
 
     A resumed run continues after the last clip before its checkpoint. The
-    checkpoint has the clips consumed by all processes as ``total_samples``.
+    checkpoint stores the number of clips consumed by all processes as
+    ``total_samples``.
 
     Arguments
     ---------
     dataset : miipher2.training.epoch_dataset.EpochDataset
         The clips.
     batches : EndlessBatches
-        Their batches.
+        Batches of the clips.
     num_workers : int
-        Loading processes.
+        Number of loading processes.
     """
 
     def __init__(self, dataset, batches, num_workers=0):
@@ -164,18 +166,18 @@ def training_loader(
     seed : int
         The run's seed.
     batch_size : int
-        Clips per batch and process.
+        Number of clips per batch and process.
     segment_seconds : float
         The ``segment_seconds`` of the dataset.
     batch_seconds : float
-        Seconds per batch, instead of ``batch_size``.
+        Duration of a batch in seconds, instead of ``batch_size``.
     num_workers : int
-        Loading processes; at most one per CPU core is started.
+        Number of loading processes, limited to the number of CPU cores.
 
     Returns
     -------
     EndlessLoader
-        For ``Brain.fit``.
+        The loader for ``Brain.fit``.
     """
     check_counts(batch_size=batch_size)
     process = ()
@@ -194,7 +196,7 @@ def check_counts(**counts):
     Raises
     ------
     UserError
-        Names the key and its value.
+        If a value is below 1. The message names the key and its value.
 
     Example
     -------
@@ -216,21 +218,21 @@ def available_workers(num_workers):
 
 
 def validation_loader(dataset, batch_size, num_workers=0):
-    """Create a loader that yields epoch 0, in order, on every pass.
+    """Create a loader that yields epoch 0 in order, on every pass.
 
     Arguments
     ---------
     dataset : miipher2.training.epoch_dataset.EpochDataset
         The clips.
     batch_size : int
-        Clips per batch.
+        Number of clips per batch.
     num_workers : int
-        Loading processes; at most one per CPU core is started.
+        Number of loading processes, limited to the number of CPU cores.
 
     Returns
     -------
     torch.utils.data.DataLoader
-        For ``Brain.fit`` and ``Brain.evaluate``.
+        The loader for ``Brain.fit`` and ``Brain.evaluate``.
     """
     return torch.utils.data.DataLoader(
         dataset,

@@ -1,4 +1,4 @@
-"""Loggers of a run beside its text log: TensorBoard, Weights & Biases.
+"""Loggers of a run besides the text log: TensorBoard and Weights & Biases.
 
 Authors
  * The miipher2 authors 2026
@@ -24,9 +24,9 @@ PACKAGES = {
 
 
 class RunLogger(train_logger.TrainLogger):
-    """Logger of statistics and clips of every validation.
+    """Base class of loggers of statistics and clips at every validation.
 
-    This base class logs nothing.
+    This class itself logs nothing.
     """
 
     def log_stats(self, stats_meta, **stats):
@@ -35,9 +35,9 @@ class RunLogger(train_logger.TrainLogger):
         Arguments
         ---------
         stats_meta : dict
-            ``step``, the optimizer step, and others.
+            Metadata with ``step``, the optimizer step.
         **stats : dict
-            ``train_stats``, ``valid_stats`` and ``test_stats``, or some.
+            Any of ``train_stats``, ``valid_stats`` and ``test_stats``.
         """
 
     def log_clips(self, step, clips):
@@ -48,14 +48,14 @@ class RunLogger(train_logger.TrainLogger):
         step : int
             The optimizer step.
         clips : dict
-            Name -> ``miipher2.training.shown_clips.ShownClip``.
+            ``miipher2.training.shown_clips.ShownClip`` by name.
         """
 
 
 class TensorBoardLogger(train_logger.TensorboardLogger):
-    """SpeechBrain's TensorBoard logger with clips, over optimizer steps.
+    """SpeechBrain's TensorBoard logger, with clips and optimizer steps.
 
-    Has the methods of ``RunLogger``.
+    It has the methods of ``RunLogger``.
 
     Arguments
     ---------
@@ -88,15 +88,15 @@ class TensorBoardLogger(train_logger.TensorboardLogger):
 
 
 class WandBLogger(train_logger.WandBLogger):
-    """SpeechBrain's Weights & Biases logger with clips, over optimizer steps.
+    """SpeechBrain's Weights & Biases logger, with clips and optimizer steps.
 
-    Has the methods of ``RunLogger``. A resumed run is continued. wandb's own
-    environment variables work, such as ``WANDB_MODE=offline``.
+    It has the methods of ``RunLogger``. A resumed run is continued. Environment
+    variables of wandb are used, for example ``WANDB_MODE=offline``.
 
     Arguments
     ---------
     output_folder : str
-        Folder of the run, and its name.
+        Folder of the run, which is also the name of the run.
     """
 
     def __init__(self, output_folder):
@@ -119,23 +119,23 @@ class WandBLogger(train_logger.WandBLogger):
 
 
 def start_wandb(output_folder):
-    """Start a run of Weights & Biases, or continue that of the folder.
+    """Start a run of Weights & Biases, or continue the run of a folder.
 
     Arguments
     ---------
     output_folder : str
-        Folder of the run. The run's identity is kept in ``wandb/run_id``, the
+        Folder of the run. The ID of the run is stored in ``wandb/run_id``. The
         values of ``hyperparams.yaml`` are its configuration.
 
     Returns
     -------
     wandb.Run
-        The run. Its charts have ``step`` as x axis.
+        The run, whose charts have ``step`` as the x axis.
 
     Raises
     ------
     UserError
-        If wandb cannot start, as without an account or a network.
+        If wandb cannot start, for example without an account or a network.
     """
     import wandb
 
@@ -157,7 +157,7 @@ def start_wandb(output_folder):
     except wandb.errors.Error as error:
         raise UserError(
             f"--logger=wandb: cannot start: {one_line(error)}; run wandb "
-            "login, or give WANDB_MODE=offline in the environment"
+            "login, or set WANDB_MODE=offline in the environment"
         ) from None
     run.define_metric("step")
     run.define_metric("*", step_metric="step")
@@ -165,7 +165,7 @@ def start_wandb(output_folder):
 
 
 def scalars(hyperparams):
-    """Return the values of a YAML that are numbers, texts or truth values.
+    """Return the values of a YAML that are numbers, strings or booleans.
 
     Example
     -------
@@ -177,7 +177,7 @@ def scalars(hyperparams):
     values = {}
     for key, value in read_yaml(hyperparams).items():
         for kind in (bool, int, float, str):
-            if isinstance(value, kind):  # or a subclass that keeps the format
+            if isinstance(value, kind):  # or a subclass with a format
                 values[key] = kind(value)
                 break
     return values
@@ -189,14 +189,14 @@ def choose_logger(name, **loggers):
     Arguments
     ---------
     name : str
-        The name.
+        Name of the logger.
     **loggers : callable
-        Those that can be named.
+        Available loggers by name.
 
     Returns
     -------
     callable
-        Starts the logger.
+        Function or class that creates the logger.
 
     Raises
     ------

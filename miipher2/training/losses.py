@@ -13,8 +13,8 @@ class FeatureLoss(nn.Module):
     """L1 + squared L2 + spectral convergence between features.
 
     Miipher-2, section 2: ``||S-S'||_1 + ||S-S'||_2^2 + ||S-S'||^2 / ||S||^2``
-    on the chosen layer. The first two terms are averaged over the valid
-    frames, so that they do not grow with the length of a clip.
+    on the chosen layer. The first two terms are averaged over the valid frames,
+    so they do not depend on the length of a clip.
 
     Arguments
     ---------
@@ -48,13 +48,13 @@ class FeatureLoss(nn.Module):
         target : torch.Tensor
             ``(batch, frames, width)``.
         lengths : torch.Tensor
-            Relative lengths ``(batch,)``; None: no padding.
+            Relative lengths ``(batch,)``. None if there is no padding.
 
         Returns
         -------
         dict
-            ``l1``, ``l2``, ``sc``, unweighted, and ``loss``, their weighted
-            sum, each ``(batch,)``.
+            ``l1``, ``l2`` and ``sc``, unweighted, and ``loss``, the weighted
+            sum. Each has the shape ``(batch,)``.
         """
         predicted, target = predicted.float(), target.float()
         batch, frames, width = target.shape
@@ -79,17 +79,18 @@ class FeatureLoss(nn.Module):
 class MultiScaleSTFTLoss(nn.Module):
     """Loss between STFT magnitudes at several resolutions.
 
-    The mean absolute error of compressed magnitudes (raised to ``power``,
-    close to loudness) and the spectral convergence of Parallel WaveGAN,
-    section 2.2 (arXiv 1910.11480). The log magnitudes of that paper would
-    weight faint bins as much as loud ones. Pass it as ``stft_loss`` of
-    ``GeneratorLoss``; SpeechBrain's own class does not run on torch 2, where
-    ``torch.stft`` returns complex spectra.
+    The terms are the mean absolute error of compressed magnitudes (raised to
+    ``power``, which approximates loudness) and the spectral convergence of
+    Parallel WaveGAN, section 2.2 (arXiv 1910.11480). The log magnitudes of that
+    paper are not used, because they weight quiet bins as much as loud ones.
+    Pass an instance as ``stft_loss`` of ``GeneratorLoss``. SpeechBrain's own
+    class does not run with torch 2, where ``torch.stft`` returns complex
+    spectra.
 
     Arguments
     ---------
     n_ffts : list of int
-        FFT sizes in samples; hops are a quarter of them.
+        FFT sizes in samples; hop lengths are a quarter of them.
     sc_weight : float
         Weight of the spectral convergence.
     power : float
@@ -141,7 +142,7 @@ class MultiScaleSTFTLoss(nn.Module):
             window=torch.hann_window(n_fft, device=wav.device),
             return_complex=True,
         )
-        # a floor 60 dB below the level of speech keeps the gradient of the
-        # root finite, and silence from dominating
+        # a floor 60 dB below the level of speech keeps the gradient of the root
+        # finite and limits the effect of silence
         power = torch.view_as_real(spectrum).square().sum(dim=-1)
         return (power + (n_fft * 1e-5) ** 2).sqrt()

@@ -1,4 +1,4 @@
-"""The model card of a trained model, filled from its run.
+"""The model card of a trained model, with data of its run.
 
 Authors
  * The miipher2 authors 2026
@@ -17,8 +17,8 @@ from miipher2.training.experiment import BACKBONE, CLEANER, VOCODER
 from miipher2.training.overrides import read_yaml, yaml_tag
 
 TRAIN_LOG = "train_log.txt"
-SUMMARY = "summary.md"  # of miipher2 evaluate
-LOG_ROWS = 8  # of the table of losses
+SUMMARY = "summary.md"  # file written by miipher2 evaluate
+LOG_ROWS = 8  # rows of the table of losses
 NOT_STATED = "not stated: ask the author before you use them"
 MANIFESTS = {
     "train_csv": "speech, training",
@@ -35,8 +35,8 @@ CARD = """\
 
 # {title}
 
-Speech restoration: noisy, reverberant, band-limited, clipped or coded speech in,
-clean speech at {sample_rate:,} Hz out. An open
+A model that restores noisy, reverberant, band-limited, clipped or coded speech to
+clean speech at {sample_rate:,} Hz. It is an open
 [Miipher-2](https://arxiv.org/abs/2505.04457): adapters clean the features of a frozen
 speech encoder, and a vocoder synthesises speech from them. Trained with miipher2
 {version}; identity of the files: `{identity}`.
@@ -72,9 +72,10 @@ restorer.restore_file("noisy.wav", "restored.wav")
 
 ## Intended use and limits
 
-- To restore recordings of speech, for example as training data for text to speech.
-- It can lose or change words, and it synthesises what is inaudible. Do not use it
-  where the wording matters (evidence, medicine, law) without listening to the original.
+- Intended use: restore recordings of speech, for example as training data for text to speech.
+- The model can lose or change words, and it synthesises speech where the recording is
+  inaudible. Do not use it where the wording matters (evidence, medicine, law) without
+  listening to the original.
 - Do not use it to make a recording appear to be something other than it is.
 - Languages, voices and degradations outside the training data were not tested
   unless the evaluation above names them.
@@ -108,19 +109,19 @@ def model_card(
     name : str
         The value of ``--model``: a repository or a folder.
     report : Path
-        Folder of ``miipher2 evaluate``. None: no evaluation.
+        Output folder of ``miipher2 evaluate``. None for no evaluation.
     licences : tuple of str
-        Of the weights and of the training data. None: not stated.
+        Licences of the weights and of the training data. None for "not stated".
 
     Returns
     -------
     str
-        Markdown, with the metadata that the Hugging Face hub reads.
+        The card as Markdown, with metadata for the Hugging Face hub.
 
     Raises
     ------
     UserError
-        If the folder is not that of a run, or the report has no summary.
+        If the folder contains no run, or the report has no summary.
     """
     run = read_run(results)
     weights, data = licences
@@ -147,12 +148,12 @@ def read_run(results):
     Arguments
     ---------
     results : Path
-        Its ``output_folder``.
+        The ``output_folder`` of the run.
 
     Returns
     -------
     dict
-        ``hyperparams.yaml`` with references resolved; tags are kept.
+        Values of ``hyperparams.yaml`` with resolved references; tags are kept.
     """
     for name in ("hyperparams.yaml", TRAIN_LOG):
         if not (results / name).is_file():
@@ -164,21 +165,22 @@ def read_run(results):
 
 
 def _metadata(licence):
-    """Return the metadata: YAML that the hub reads."""
+    """Return the metadata of the card as YAML for the hub."""
     lines = [
         "library_name: miipher2",
         "pipeline_tag: audio-to-audio",
         "tags: [speech-restoration, speech-enhancement, speechbrain]",
     ]
     if licence and re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence.lower()):
-        lines.insert(0, f"license: {licence.lower()}")  # a name of the hub
+        # A licence name of the hub
+        lines.insert(0, f"license: {licence.lower()}")
     elif licence:
         lines.insert(0, "license: other")
     return "\n".join(lines)
 
 
 def _source(run):
-    """Return the name of the backbone; of a folder, without its path."""
+    """Return the name of the backbone, or the last part of its path."""
     source = run.get("ssl_source")
     if yaml_tag(source) or not isinstance(source, str):
         return "without pretrained weights"
@@ -226,7 +228,7 @@ def _data_table(results, run):
         if path is None:
             rows.append((what, "manifest not found", "", ""))
             continue
-        # a manifest may repeat recordings
+        # a manifest may list a recording several times
         recordings = {row["wav"]: row for row in read_manifest(path, "")}
         hours = sum(row["duration"] for row in recordings.values()) / 3600
         speakers = {row.get("spk_id") for row in recordings.values()}
@@ -236,7 +238,7 @@ def _data_table(results, run):
 
 
 def _find(results, path):
-    """Return a file of a run that may have been moved, or None."""
+    """Return a file of a run, which may have been moved, or None."""
     for candidate in (Path(path), results / Path(path).name):
         if candidate.is_file():
             return candidate
@@ -244,7 +246,7 @@ def _find(results, path):
 
 
 def _training(results, run):
-    """Return steps, settings and losses of stage 2 and, if found, stage 1."""
+    """Return steps, settings and losses of stage 2 and any stage 1."""
     text = [_stage("Stage 2, vocoder", results, run)]
     cleaner = run.get("cleaner_folder")
     start = run.get("start_folder")

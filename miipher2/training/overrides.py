@@ -1,4 +1,4 @@
-"""The keys of an experiment's YAML: help texts, and checks of overrides.
+"""Help texts of the keys of an experiment's YAML, and checks of overrides.
 
 Authors
  * The miipher2 authors 2026
@@ -26,7 +26,7 @@ def parse_overrides(overrides):
     Raises
     ------
     UserError
-        For a key that is given twice.
+        If a key is given twice.
 
     Example
     -------
@@ -43,20 +43,20 @@ def parse_overrides(overrides):
 
 
 def read_yaml(path):
-    """Read a YAML file without building anything; tags are kept."""
+    """Read a YAML file without building objects; tags are kept."""
     with yaml_errors(path):
         return ruamel.yaml.YAML().load(Path(path).read_text("utf-8"))
 
 
 def resolved_yaml(hparams_file, overrides=None):
-    """Read an experiment with all references resolved, building nothing.
+    """Read an experiment with resolved references, without building objects.
 
     Arguments
     ---------
     hparams_file : str
         The YAML file.
     overrides : str or dict
-        Replaces top-level values.
+        New values of top-level keys.
 
     Returns
     -------
@@ -80,9 +80,9 @@ def check_overrides(hparams_file, overrides):
     Raises
     ------
     UserError
-        For an unknown key, also inside braces; the message names the closest
-        key. For a value of another type than the YAML's. For a key of an
-        older version of this package that has been replaced.
+        If a key is unknown, also inside a mapping; the message names the
+        closest key. If a value has another type than in the YAML. If a key of
+        an older version of this package was replaced.
 
     Example
     -------
@@ -123,7 +123,7 @@ def _check_names(prefix, overrides, node, path):
         path = Path(path).absolute().parent / tag.removeprefix("!include:")
         known = {**read_yaml(path), **known}
     elif tag:
-        return  # arguments of a class, which checks them
+        return  # arguments of a class, which checks them itself
     for name, value in overrides.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0.5)
@@ -160,7 +160,7 @@ def yaml_tag(node):
 
 
 def describe_keys(hparams_file):
-    """Return the help text of an experiment: its keys with their comments.
+    """Return the help text of an experiment, its keys with their comments.
 
     Arguments
     ---------
@@ -170,7 +170,7 @@ def describe_keys(hparams_file):
     Returns
     -------
     str
-        For each key a line with its default, and its comment below.
+        For each key, one line with its default and one with its comment.
 
     Example
     -------

@@ -18,23 +18,23 @@ FRONT_END_WARMUP = 50  # steps
 class PretrainingBrain(StepBrain):
     """Stage 0: pretrain a backbone to predict frames of clean speech.
 
-    All random choices are seeded by the batch and the step, so a resumed run
-    gives the same result as an uninterrupted one.
+    All random choices are seeded with the batch and the step, so a resumed run
+    gives the same result as an uninterrupted run.
 
     Arguments
     ---------
     visible_weight : float
-        Weight of the frames that are not masked. They are easier to predict
-        and train the convolutions from the first step on.
+        Weight of the loss of visible frames. They are easier to predict and
+        train the convolutions from the first step on.
     front_end_steps : int
         Number of steps in which only the convolutions are trained, on the
-        spectra of their input, with a learning rate that decays to zero;
-        then they are frozen. 0: frozen from the start. None: trained with the
-        other layers throughout.
+        spectra of their input, with a learning rate that decays to zero.
+        Afterwards they are frozen. 0 to freeze them from the start. None to
+        train them with the other layers in all steps.
     front_end_lr : float
         Initial learning rate of these steps.
     **step_brain : dict
-        Arguments of ``StepBrain``; its modules: ``pretraining``.
+        Arguments of ``StepBrain``. ``modules`` contains ``pretraining``.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class PretrainingBrain(StepBrain):
             super().on_fit_batch_start(batch, should_step)
             return
         torch.manual_seed(self.optimizer_step)
-        self.length.start()  # ``minutes`` start after these
+        self.length.start()  # ``minutes`` start after these steps
         remaining = 1 - self.optimizer_step / self.front_end_steps
         warmup = min(1.0, (self.optimizer_step + 1) / FRONT_END_WARMUP)
         for optimizer in self.optimizers_dict.values():
@@ -77,9 +77,9 @@ class PretrainingBrain(StepBrain):
         Returns
         -------
         tuple
-            Outputs, targets, masked frames and visible frames, each
-            ``(batch, frames, ...)``. In front-end steps the batch holds the
-            degraded clips, then the clean ones.
+            Outputs, targets, masked frames and visible frames, each ``(batch,
+            frames, ...)``. In front-end steps, the batch consists of the
+            degraded clips followed by the clean clips.
         """
         (noisy, lengths), (clean, _) = batch.noisy, batch.clean
         masks = self.masks(batch)
@@ -107,17 +107,17 @@ class PretrainingBrain(StepBrain):
     def masks(self, batch):
         """Draw the masks ``(batch, frames)`` of a batch.
 
-        Masks are seeded by clip ID and crop offset.
+        Masks are seeded with clip ID and crop offset.
 
         Arguments
         ---------
         batch : speechbrain.dataio.batch.PaddedBatch
-            From ``speech_dataset``.
+            A batch of ``speech_dataset``.
 
         Returns
         -------
         torch.Tensor
-            True where a frame is masked.
+            ``(batch, frames)`` bool, True for masked frames.
         """
         module = self.unwrap(self.modules.pretraining)
         samples = batch.noisy.lengths * batch.noisy.data.shape[1]
@@ -168,7 +168,7 @@ def clip_means(values, mask):
     Returns
     -------
     torch.Tensor
-        ``(batch,)``; 0 for a clip without selected frames.
+        Means ``(batch,)``; 0 for a clip without selected frames.
 
     Example
     -------

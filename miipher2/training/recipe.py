@@ -1,7 +1,7 @@
-"""The recipe: ``train.py``, ``hparams`` and the prepare functions.
+"""Location of the recipe: ``train.py``, ``hparams`` and prepare functions.
 
-In a wheel they are in the folder ``recipe`` of this package, in a clone beside
-the package.
+In a wheel, they are in the folder ``recipe`` of this package; in a clone, next
+to the package.
 
 Authors
  * The miipher2 authors 2026
@@ -23,7 +23,7 @@ def recipe_folder():
     Raises
     ------
     UserError
-        If the package was copied without its recipe.
+        If the recipe is missing.
     """
     for folder in (PACKAGE / "recipe", PACKAGE.parent):
         if (folder / "train.py").is_file() and (folder / "hparams").is_dir():
@@ -40,6 +40,7 @@ def experiment_names():
     Returns
     -------
     list of str
+        Names such as ``pa`` or ``compact/vocoder``.
 
     Example
     -------
@@ -65,7 +66,7 @@ def find_experiment(name):
     Raises
     ------
     UserError
-        If there is none; lists the names.
+        If there is no such experiment. The message lists the names.
     """
     if name.endswith(YAML_SUFFIXES) and Path(name).is_file():
         return Path(name)
@@ -78,7 +79,7 @@ def find_experiment(name):
 
 
 def train_command(hparams_file):
-    """Return the command that trains an experiment, as this process was started.
+    """Return the command that trains an experiment.
 
     Arguments
     ---------
@@ -112,7 +113,7 @@ def train(experiment, options):
     Raises
     ------
     UserError
-        If there is no such experiment, and as ``train.py`` does.
+        If there is no such experiment; see also ``train.py``.
     """
     path = find_experiment(experiment)
     script = recipe_folder() / "train.py"

@@ -1,4 +1,4 @@
-"""The length of a run: optimizer steps, or minutes.
+"""The length of a run in optimizer steps or minutes.
 
 Authors
  * The miipher2 authors 2026
@@ -12,27 +12,28 @@ from miipher2.training.loaders import check_counts
 
 
 class RunLength:
-    """The end of a run, and its position in the schedule.
+    """Determines the end of a run and its position in the schedule.
 
     Arguments
     ---------
     max_steps : int
-        Optimizer steps of the schedule and, without ``minutes``, of the run.
+        Number of optimizer steps of the schedule and, without ``minutes``, of
+        the run.
     minutes : float
-        If given, the run ends after this time, however many steps it takes,
-        and the schedule is compressed into it.
+        If given, the run ends after this time, and the schedule is compressed
+        into it.
     step_limit : int or str
-        End after this many optimizer steps in any case. None: no limit.
+        Largest number of optimizer steps in any case. None for no limit.
 
     Attributes
     ----------
     steps : int
-        Optimizer steps of the run, at most.
+        Largest number of optimizer steps of the run.
 
     Raises
     ------
     UserError
-        If one of them is out of range.
+        If an argument is out of range.
 
     Example
     -------
@@ -61,18 +62,18 @@ class RunLength:
         return f"in a run of {self.minutes:g} minutes"
 
     def start(self):
-        """Start the minutes."""
+        """Start to measure the minutes."""
         self.started = time.monotonic()
 
     def share(self):
-        """Return the share of the minutes that has passed, at most 1."""
+        """Return the elapsed fraction of the minutes, at most 1."""
         passed = (time.monotonic() - self.started) / 60
         return 1.0 if passed >= self.minutes else passed / self.minutes
 
     def schedule_step(self, step):
         """Return the step of the schedule for an optimizer step, from 1.
 
-        With ``minutes``, the first one after they have passed is the last.
+        With ``minutes``, the first step after this time is the last step.
         """
         if self.minutes is None:
             return step

@@ -12,22 +12,22 @@ from tqdm import tqdm
 
 logger = get_logger(__name__)
 
-WARN_DAYS = 7  # of a run
-SMALLEST_SHARE = 1e-6  # of the minutes
-LINE_SECONDS = 60.0  # between lines where there is no terminal
+WARN_DAYS = 7  # a warning is logged for longer runs
+SMALLEST_SHARE = 1e-6  # smallest elapsed fraction of the minutes
+LINE_SECONDS = 60.0  # between two lines if stderr is not a terminal
 
 
 class RunProgress:
-    """Bar over the optimizer steps of a run, with loss and time left.
+    """Progress bar of the optimizer steps of a run, with loss and time left.
 
-    With ``minutes``, the bar shows the share of these that is over.
+    With ``minutes``, the bar shows the elapsed fraction of this time.
 
     Arguments
     ---------
     step : int
-        Optimizer steps that are done.
+        Number of completed optimizer steps.
     length : miipher2.training.run_length.RunLength
-        When the run ends.
+        The length of the run.
     **bar : dict
         Arguments of ``tqdm``.
 
@@ -44,9 +44,10 @@ class RunProgress:
         self.length = length
         self.timed = length.minutes is not None
         self.times = []
-        # not in files: a line ten times a second
+        # print fewer lines if stderr is a file
         pause = 0.1 if sys.stderr.isatty() else LINE_SECONDS
-        # the mean rate of the run, for the time left to be that of the minutes
+        # use the mean rate of the run, so that the time left agrees with the
+        # minutes
         rate = {"smoothing": 0} if self.timed else {}
         self.bar = tqdm(
             initial=step,
@@ -59,7 +60,7 @@ class RunProgress:
         )
 
     def update(self, loss):
-        """Add a step; after the second one, warn if the run is slow."""
+        """Count a step; after the second step, warn if the run is slow."""
         self.step += 1
         if self.timed:
             share = max(self.length.share(), SMALLEST_SHARE)

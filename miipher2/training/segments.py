@@ -17,13 +17,14 @@ def segment_starts(cuts, frames, size):
     cuts : iterable of float
         Random numbers in [0, 1), one per clip.
     frames : torch.Tensor
-        Frames of each clip without padding ``(batch,)``.
+        Number of frames of each clip without padding ``(batch,)``.
     size : int
-        Frames of a segment. A shorter clip is used from its start.
+        Number of frames per segment. The segment of a shorter clip starts at 0.
 
     Returns
     -------
     list of int
+        First frame of each segment.
 
     Example
     -------
@@ -37,7 +38,7 @@ def segment_starts(cuts, frames, size):
 
 
 def clip_mask(lengths, wavs):
-    """Return where waveforms are not padding.
+    """Return a mask of waveforms without their padding.
 
     Arguments
     ---------
@@ -49,7 +50,7 @@ def clip_mask(lengths, wavs):
     Returns
     -------
     torch.Tensor
-        Of the same shape and type: 0 beyond the end of a clip, else 1.
+        Mask of the same shape and dtype: 0 beyond the end of a clip, else 1.
 
     Example
     -------
@@ -71,14 +72,14 @@ def crop_segments(clips, starts, size, step=1):
     starts : list of int
         First frame of each segment.
     size : int
-        Frames of a segment.
+        Number of frames per segment.
     step : int
-        Values per frame.
+        Number of values per frame.
 
     Returns
     -------
     torch.Tensor
-        ``(batch, size * step, ...)``.
+        Segments ``(batch, size * step, ...)``.
 
     Example
     -------

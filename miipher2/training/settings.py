@@ -1,7 +1,7 @@
 """The settings and data that identify a run.
 
-Every checkpoint stores them, so that a run is not continued with others unless
-the user asks for it.
+Every checkpoint stores them. A run is continued with other settings or data
+only if the user requests it.
 
 Authors
  * The miipher2 authors 2026
@@ -22,10 +22,10 @@ from miipher2.training.overrides import read_yaml, yaml_tag
 
 logger = get_logger(__name__)
 
-RUN = "run"  # entry of a checkpoint's meta file
+RUN = "run"  # entry of the meta file of a checkpoint
 
-# Keys for the length of a run, the location of its files and its reports.
-# The contents of manifests are compared, not their location.
+# Keys that may change: the length of a run, paths, and reports. Of manifests,
+# the contents are compared, not the paths.
 FREE = {
     "cleaner_folder",
     "ckpt_interval_minutes",
@@ -64,14 +64,14 @@ def run_settings(hparams_file, overrides):
     hparams_file : str
         The YAML file of the experiment.
     overrides : dict
-        Values that replace those of the YAML.
+        New values of keys of the YAML.
 
     Returns
     -------
     dict
-        Key -> value as text, with references as they are: a warm-up of
-        ``<max_steps> // 100`` is the same for any ``max_steps``. Of a class
-        whose arguments were not overridden, only the name.
+        Value as text, by key. References are not resolved, so a warm-up of
+        ``<max_steps> // 100`` is equal for any ``max_steps``. For a class
+        without overridden arguments, the value is its name only.
 
     Example
     -------
@@ -107,12 +107,12 @@ def _content(node, folder):
         return {str(k): _plain(v, folder) for k, v in node.items()}
     if isinstance(node, list):
         return [_plain(value, folder) for value in node]
-    node = getattr(node, "value", node)  # of a scalar with a tag
+    node = getattr(node, "value", node)  # value of a scalar with a tag
     return node if isinstance(node, int | float | None) else str(node)
 
 
 def data_digests(hparams):
-    """Return a hash of every manifest that the checkpoints depend on.
+    """Return a hash of every manifest.
 
     Arguments
     ---------
@@ -122,7 +122,7 @@ def data_digests(hparams):
     Returns
     -------
     dict
-        Key -> SHA-256; also that of the adapters in ``cleaner_folder``.
+        SHA-256 by key; with a ``cleaner_folder``, also that of the adapters.
     """
     files = {
         key: path
@@ -140,18 +140,18 @@ def check_resumed(save_folder, name, current, allowed):
     Arguments
     ---------
     save_folder : str or Path
-        Folder of the checkpoints; may not exist.
+        Folder of the checkpoints, which may be missing.
     name : str
         ``settings`` or ``data``.
     current : dict
-        From ``run_settings`` or ``data_digests``.
+        Result of ``run_settings`` or ``data_digests``.
     allowed : bool
-        Whether the run may continue with others; the differences are logged.
+        Whether the run may continue if they differ. Differences are logged.
 
     Raises
     ------
     UserError
-        If they differ and that is not allowed. Names the keys.
+        If they differ and this is not allowed. The message names the keys.
     """
     saved = _latest(save_folder).get(name, {})
     differing = [
@@ -165,9 +165,9 @@ def check_resumed(save_folder, name, current, allowed):
     if not allowed:
         raise UserError(
             f"{found}; give --output_folder=FOLDER for a new run, or continue "
-            "this one as it is now with --resume_with_other_data=True"
+            "this run with the new values with --resume_with_other_data=True"
         )
-    logger.warning(f"{found}; continued with the new ones")
+    logger.warning(f"{found}; continued with the new values")
 
 
 def _difference(key, saved, current):
@@ -189,5 +189,5 @@ def _latest(save_folder):
             KeyError,
             TypeError,
         ):
-            continue  # damaged: set aside when the run is resumed
+            continue  # damaged; it is renamed when the run is resumed
     return max(runs, key=lambda run: run[0])[1]

@@ -1,4 +1,4 @@
-"""Validation clips to listen to and to look at.
+"""Validation clips as audio files and pictures.
 
 Authors
  * The miipher2 authors 2026
@@ -13,8 +13,8 @@ from miipher2.dataio.audio import write_audio
 from miipher2.dataio.output_names import portable_name
 
 WINDOW_SECONDS = 0.04
-RANGE_DB = 80.0  # below the loudest bin
-DEVIATIONS = 3.0  # range of features
+RANGE_DB = 80.0  # range of spectrograms below the loudest bin
+DEVIATIONS = 3.0  # range of features, in standard deviations
 
 
 class ShownClip(NamedTuple):
@@ -23,13 +23,13 @@ class ShownClip(NamedTuple):
     Arguments
     ---------
     wavs : dict
-        Side -> waveform ``(time,)`` in [-1, 1]; sides are ``input``,
-        ``predicted`` and ``target``, or some of them.
+        Waveform ``(time,)`` in [-1, 1] by side: any of ``input``, ``predicted``
+        and ``target``.
     sample_rate : int
-        Their rate in Hz.
+        Sample rate of the waveforms in Hz.
     features : dict
-        Side -> features ``(frames, width)``, for a stage that predicts
-        features. None: the picture shows spectrograms.
+        Features ``(frames, width)`` by side, for a stage that predicts
+        features. If None, the picture shows spectrograms.
     """
 
     wavs: dict
@@ -37,7 +37,7 @@ class ShownClip(NamedTuple):
     features: dict | None = None
 
     def picture(self):
-        """Draw the sides below each other, on one scale.
+        """Draw all sides below each other with the same scale.
 
         Returns
         -------
@@ -60,16 +60,16 @@ def spectrograms(wavs, sample_rate):
     Arguments
     ---------
     wavs : dict
-        Name -> waveform ``(time,)``.
+        Waveform ``(time,)`` by name.
     sample_rate : int
-        Rate in Hz.
+        Sample rate in Hz.
 
     Returns
     -------
     maps : dict
-        Name -> array ``(bins, frames)``.
+        Array ``(bins, frames)`` by name.
     limits : tuple
-        The lowest value to show and the highest, of all of them.
+        Lowest and highest value to show, for all arrays.
     """
     size = int(WINDOW_SECONDS * sample_rate) // 2 * 2
     maps = {}
@@ -90,20 +90,20 @@ def spectrograms(wavs, sample_rate):
 def normalised(features):
     """Return features relative to mean and deviation of the target.
 
-    Every dimension is normalised by itself, as few dimensions of an encoder
-    may be much larger than the others.
+    Every dimension is normalised separately, because a few dimensions of an
+    encoder may be much larger than the others.
 
     Arguments
     ---------
     features : dict
-        Side -> features ``(frames, width)``; one side is ``target``.
+        Features ``(frames, width)`` by side; one side is ``target``.
 
     Returns
     -------
     maps : dict
-        Side -> array ``(width, frames)``.
+        Array ``(width, frames)`` by side.
     limits : tuple
-        The lowest value to show and the highest.
+        Lowest and highest value to show.
     """
     mean = features["target"].mean(dim=0)
     deviation = features["target"].std(dim=0, correction=0).clamp(min=1e-5)
@@ -115,18 +115,18 @@ def normalised(features):
 
 
 def draw(maps, limits, extent, label, unit):
-    """Draw maps below each other.
+    """Draw arrays below each other as images.
 
     Arguments
     ---------
     maps : dict
-        Title -> array ``(height, width)``.
+        Array ``(height, width)`` by title.
     limits : tuple
-        The values at the ends of the colour bar.
+        Lowest and highest value of the colour bar.
     extent : tuple
         Left, right, bottom and top of the axes; the x axis is in seconds.
     label, unit : str
-        Of the y axis and of the colour bar.
+        Labels of the y axis and of the colour bar.
 
     Returns
     -------
@@ -163,16 +163,16 @@ def valid_part(sides, index, share):
     Arguments
     ---------
     sides : dict
-        Side -> ``(batch, time, ...)``.
+        Tensor ``(batch, time, ...)`` by side.
     index : int
-        The item.
+        Index of the item.
     share : float
-        Its length relative to the longest of the batch.
+        Relative length of the item.
 
     Returns
     -------
     dict
-        Side -> ``(time, ...)`` without padding, float32.
+        Tensor ``(time, ...)`` without padding by side, float32.
 
     Example
     -------
@@ -191,9 +191,9 @@ def write_clips(folder, clips):
     Arguments
     ---------
     folder : Path
-        Where; it is created if needed.
+        Output folder, created if needed.
     clips : dict
-        Name -> ``ShownClip``.
+        ``ShownClip`` by name.
     """
     for name, clip in clips.items():
         stem = portable_name(name)

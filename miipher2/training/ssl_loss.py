@@ -12,17 +12,18 @@ from torchaudio.functional import resample
 class SSLLoss(nn.Module):
     """Distance between a frozen encoder's features of two waveforms.
 
-    The mean absolute difference of the features without adapters, with each
-    dimension divided by its standard deviation in the target. Spectral losses
-    may hardly differ between two phonemes, but these features do. Clips with a
-    silent target do not count.
+    The loss is the mean absolute difference of the features without adapters.
+    Each dimension is divided by its standard deviation in the target. These
+    features differ between phonemes, even if spectral losses are nearly equal.
+    Clips with a silent target are ignored.
 
     Arguments
     ---------
     cleaner : miipher2.models.cleaner.FeatureCleaner
-        Its backbone is the encoder. It gets no gradient.
+        The cleaner, whose backbone is the encoder. It is not trained by this
+        loss.
     sample_rate : int
-        Hz of the waveforms.
+        Sample rate of the waveforms in Hz.
     weight : float
         Factor of the loss.
 
@@ -43,7 +44,7 @@ class SSLLoss(nn.Module):
 
     def __init__(self, cleaner, sample_rate, weight=1.0):
         super().__init__()
-        self._cleaner = [cleaner]  # in a list, so that it is no submodule
+        self._cleaner = [cleaner]  # in a list, so that it is not a submodule
         self.sample_rate = sample_rate
         self.weight = weight
 

@@ -29,9 +29,9 @@ class TermMeans:
         Arguments
         ---------
         terms : dict
-            Name -> tensor of one value.
+            Tensor with one value by name.
         left_out : collection of str
-            Names that are not recorded, such as sums of others.
+            Names that are not recorded, such as sums of other terms.
         """
         for name in (n for n in terms if n not in left_out):
             value = terms[name]
@@ -39,19 +39,19 @@ class TermMeans:
             self.sums[name] = (total + value.detach().float(), count + 1)
 
     def means(self):
-        """Return the mean of every term over the batches that have it.
+        """Return the mean of every term over the batches with this term.
 
-        A term that was always 0, such as a loss that a vocoder does not have,
-        is left out.
+        A term that is always 0, such as an unused loss of a vocoder, is left
+        out.
         """
         return {k: total / n for k, (total, n) in self.state().items() if total}
 
     def state(self):
-        """Return what a checkpoint needs, as plain numbers."""
+        """Return the state for a checkpoint, as plain numbers."""
         return {k: [float(total), n] for k, (total, n) in self.sums.items()}
 
     def load(self, state):
-        """Continue with what ``state`` returned."""
+        """Load a state returned by ``state``."""
         self.sums = {name: tuple(pair) for name, pair in state.items()}
 
 

@@ -30,31 +30,32 @@ from miipher2.training.stop_signals import StopSignals
 
 logger = get_logger(__name__)
 
-FEW_STEPS = 0.1  # of the default
+FEW_STEPS = 0.1  # fraction of the default number of steps
 
 
 @register_checkpoint_hooks
 class StepBrain(sb.Brain):
-    """Base class of all stages; a run is measured in optimizer steps.
+    """Base class of all stages; training is counted in optimizer steps.
 
-    An epoch is nominal: the training between two validations. Checkpoints
-    count optimizer steps, so that batch size, accumulation, validation
-    interval and number of processes may change when a run is resumed.
+    An epoch is the training between two validations. Checkpoints count
+    optimizer steps, so that batch size, accumulation, validation interval and
+    number of processes may change when a run is resumed.
 
     Arguments
     ---------
     max_steps : int
-        Optimizer steps of the run, or of its schedule with ``minutes``.
+        Number of optimizer steps of the run, or of its schedule with
+        ``minutes``.
     valid_interval : int
-        Optimizer steps between two validations.
+        Number of optimizer steps between two validations.
     lr_schedule : callable
         Called with an optimizer and the number of the next step, from 1.
     output_folder : str
-        Folder for logs and samples.
+        Folder for logs and audio samples.
     train_logger : speechbrain.utils.train_logger.TrainLogger
-        Logs the statistics of every validation.
+        Text logger of the statistics of every validation.
     logger : callable
-        Starts a ``RunLogger``, which logs the same, and clips.
+        Creates a ``RunLogger``, which logs the statistics and clips.
     minutes : float
         If given, the run ends after this time instead, and the schedule is
         compressed into it. Such a run is not reproducible.
@@ -76,12 +77,12 @@ class StepBrain(sb.Brain):
     ):
         check_counts(valid_interval=valid_interval)
         super().__init__(**brain)
-        # The run option may be a str.
+        # The run option may be a string.
         self.length = RunLength(max_steps, minutes, self.optimizer_step_limit)
         self.optimizer_step_limit = self.length.steps
         self.valid_interval = valid_interval
         self.validated_step = 0  # optimizer step of the last validation
-        self.train_stats = None  # set while a validation is due
+        self.train_stats = None  # set until the next validation
         self.train_terms = TermMeans()
         self.progress = None
         self.signals = StopSignals()
@@ -93,21 +94,21 @@ class StepBrain(sb.Brain):
 
     @property
     def best_key(self):
-        """The statistic that ranks checkpoints; lower is better."""
+        """Key of the statistic that ranks checkpoints; lower is better."""
         return "loss"
 
     @property
     def exported_checkpoint(self):
-        """Which checkpoint is exported, for the log."""
+        """Description of the exported checkpoint, for the log."""
         return f"the checkpoint with the lowest valid {self.best_key}"
 
     @property
     def exports_last(self):
-        """Whether to evaluate and export the last checkpoint, not the best."""
+        """Whether the last checkpoint is exported instead of the best."""
         return False
 
     def fit(self, epoch_counter, *args, **kwargs):
-        """Train up to the end of the run; no-op if it has been reached.
+        """Train to the end of the run; no-op if the run is complete.
 
         Raises
         ------
@@ -156,7 +157,7 @@ class StepBrain(sb.Brain):
         return f"up to {steps} steps"
 
     def _fit_train(self, train_set, epoch, enable):
-        """Train up to the next validation; the progress bar covers the run."""
+        """Train to the next validation; show the progress of the run."""
         factor = self.grad_accumulation_factor
         self.step = factor * (self.optimizer_step - self.validated_step)
         steps = self.validated_step + self.valid_interval
@@ -167,21 +168,21 @@ class StepBrain(sb.Brain):
     def optimizers_step(self):
         """Update the parameters and the progress bar."""
         super().optimizers_step()
-        if self.progress is not None:  # not within fit
+        if self.progress is not None:  # called outside of fit
             self.progress.update(self.avg_train_loss)
 
     def outcome(self, default_steps):
-        """Return what to expect of the model, for the last line of a run.
+        """Return a summary of the result, for the last line of a run.
 
         Arguments
         ---------
         default_steps : int
-            Optimizer steps in the YAML of the experiment.
+            Number of optimizer steps in the YAML of the experiment.
 
         Returns
         -------
         str
-            The steps and the statistic to watch in the test.
+            One or two sentences with the steps and the main test statistic.
         """
         name = self.watched_key
         value = self.test_stats.get(name, float("nan"))
@@ -198,7 +199,7 @@ class StepBrain(sb.Brain):
 
     @property
     def watched_key(self):
-        """The statistic that describes the model best."""
+        """Key of the main statistic."""
         return self.best_key
 
     def evaluate(self, *args, **kwargs):
@@ -207,7 +208,7 @@ class StepBrain(sb.Brain):
             return super().evaluate(*args, **kwargs)
 
     def evaluate_batch(self, batch, stage):
-        """Evaluate a batch, unless the run is to stop."""
+        """Evaluate a batch unless a stop was requested."""
         if self._stop_is_due():
             if stage == sb.Stage.VALID:
                 self._save_intra_epoch_ckpt()
@@ -233,20 +234,21 @@ class StepBrain(sb.Brain):
         self.shown = {}
 
     def check_loss_isfinite(self, loss):
-        """Raise if the loss is not finite, before it reaches the weights.
+        """Raise an error if the loss is not finite, before the optimizer step.
 
-        With fp16 and ``--skip_nonfinite_grads``, where such a step is skipped,
-        only warn, up to ``--nonfinite_patience`` times between validations.
+        With fp16 and ``--skip_nonfinite_grads``, such a step is skipped with a
+        warning, up to ``--nonfinite_patience`` times between validations.
 
         Returns
         -------
         bool
-            Whether it is finite.
+            Whether the loss is finite.
 
         Raises
         ------
         UserError
-            Names the step and the clips of the batch.
+            If the loss is not finite. The message names the step and the clips
+            of the batch.
         """
         if torch.isfinite(loss):
             return True
@@ -259,15 +261,15 @@ class StepBrain(sb.Brain):
         if not skipped or self.nonfinite_count > self.nonfinite_patience:
             raise UserError(
                 f"{found}; listen to them, or lower --lr; the same command "
-                "resumes from the checkpoint before it"
+                "resumes from the last checkpoint"
             )
         logger.warning(f"{found}; skipped")
         return False
 
     def on_fit_batch_start(self, batch, should_step):
-        """Seed random draws of the models, set the next learning rate."""
+        """Seed the random draws of the models; set the learning rate."""
         self.batch_ids = batch.id
-        # a resumed run draws the same
+        # a resumed run draws the same numbers
         torch.manual_seed(self.optimizer_step)
         if should_step:
             step = self.length.schedule_step(self.optimizer_step + 1)
@@ -281,15 +283,15 @@ class StepBrain(sb.Brain):
         Arguments
         ---------
         values : dict
-            Name -> tensor ``(batch,)``.
+            Tensor ``(batch,)`` by name.
         batch : speechbrain.dataio.batch.PaddedBatch
-            Has the ``kind`` of every clip.
+            The batch, with the ``kind`` of every clip.
         """
         for name, tensor in values.items():
             self.clip_stats[name].append(batch.kind, tensor)
 
     def _should_save_intra_epoch_ckpt(self, *args):
-        # checkpoints do not save gradients that are still being accumulated
+        # checkpoints do not contain accumulated gradients
         if self.step % self.grad_accumulation_factor:
             return False
         if self._stop_is_due():
@@ -299,11 +301,11 @@ class StepBrain(sb.Brain):
 
     @mark_as_saver
     def _save(self, path):
-        """Save the optimizer steps and the training losses since validation."""
+        """Save the step count and the training losses since validation."""
         if not if_main_process():
             return
         loss = self.avg_train_loss
-        if self.train_stats is not None:  # the validation is still to come
+        if self.train_stats is not None:  # the next validation needs it
             loss = self.train_stats["loss"]
         state = {
             "optimizer_step": self.optimizer_step,
@@ -315,7 +317,7 @@ class StepBrain(sb.Brain):
 
     @mark_as_loader
     def _recover(self, path, end_of_epoch):
-        """Load what ``_save`` wrote, or ``speechbrain.Brain``."""
+        """Load a file of ``_save`` or of ``speechbrain.Brain``."""
         state = yaml.safe_load(Path(path).read_text("utf-8"))
         self.optimizer_step = state["optimizer_step"]
         self.avg_train_loss = state["avg_train_loss"]
@@ -346,7 +348,7 @@ class StepBrain(sb.Brain):
         )
 
     def stage_stats(self):
-        """Return the statistics to log: name -> mean over the clips."""
+        """Return the statistics to log, means over the clips by name."""
         return {
             name: stats.summarize("average")
             for name, stats in self.clip_stats.items()

@@ -13,20 +13,20 @@ from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
 
-SAME_SIGNAL_SECONDS = 2.0  # torchrun repeats signals that the terminal sent
+SAME_SIGNAL_SECONDS = 2.0  # torchrun repeats signals of the terminal
 
 
 class StopSignals:
-    """Context in which SIGINT and SIGTERM ask for a stop instead of ending.
+    """Context in which SIGINT and SIGTERM request a stop after the step.
 
-    The first signal is stored in ``received``. A later one ends the run at
-    once. Loading processes, which inherit the handlers, ignore both signals:
+    The first signal is stored in ``received``. A second signal ends the run
+    immediately. Loading processes inherit the handlers and ignore both signals;
     they end with the run.
 
     Attributes
     ----------
     received : int
-        Number of the signal; 0: none yet.
+        Number of the signal; 0 if none was received.
 
     Example
     -------
@@ -59,8 +59,8 @@ class StopSignals:
             self.received = number
             self.time = time.monotonic()
             logger.info(
-                f"{signal.Signals(number).name}: stops after this step; again "
-                "to stop at once, without a checkpoint"
+                f"{signal.Signals(number).name}: stopping after this step; "
+                "repeat to stop immediately, without a checkpoint"
             )
         elif time.monotonic() - self.time > SAME_SIGNAL_SECONDS:
             raise SystemExit(128 + number)

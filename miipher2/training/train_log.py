@@ -13,7 +13,7 @@ VALUE = re.compile(r"([^:,]+): (\S+?)(?:,|$)")
 
 
 def read_train_log(path):
-    """Read the log that SpeechBrain's ``FileTrainLogger`` wrote.
+    """Read a log written by SpeechBrain's ``FileTrainLogger``.
 
     Arguments
     ---------
@@ -23,10 +23,9 @@ def read_train_log(path):
     Returns
     -------
     dict
-        Name -> (steps, values), two lists. A name starts with ``train``,
-        ``valid`` or ``test``, or is ``lr``. Where a resumed run repeats
-        steps, the later lines count. Values that are not finite and lines
-        that are damaged are left out.
+        Two lists (steps, values) by name. A name starts with ``train``,
+        ``valid`` or ``test``, or is ``lr``. If a resumed run repeats steps, the
+        later lines are used. Non-finite values and damaged lines are left out.
 
     Example
     -------
@@ -48,7 +47,7 @@ def read_train_log(path):
         step = int(values.pop("step", -1))
         if step < 0 or not values:
             continue
-        # the test is of the best checkpoint, which may be an earlier step
+        # the test uses the exported checkpoint, which may be of an earlier step
         if not any(name.startswith("test ") for name in values):
             if step <= latest:
                 rows = [row for row in rows if row[0] < step]

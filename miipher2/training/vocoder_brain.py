@@ -20,41 +20,40 @@ from miipher2.training.step_brain import StepBrain
 
 logger = get_logger(__name__)
 
-MIN_SAMPLES = 1024  # the spectral loss needs one window
-SUMS = {"G_loss", "G_gen_loss", "G_adv_loss"}  # of the terms of a loss
-LARGE = 10e6  # parameters of a vocoder that is too slow for a CPU
+MIN_SAMPLES = 1024  # the spectral loss needs at least one window
+SUMS = {"G_loss", "G_gen_loss", "G_adv_loss"}  # sums of other terms
+LARGE = 10e6  # number of parameters above which a vocoder is too slow for a CPU
 
 
 class VocoderBrain(StepBrain):
     """Stage 2: train a vocoder to synthesise speech from features.
 
-    The features are those of clean speech up to ``pretrain_steps``, then those
-    that the cleaner predicts from degraded speech, with frozen adapters
-    (Miipher-2, section 3) or, with ``train_adapters``, adapters that are
-    trained with the vocoder. The first ``mel_steps`` use the spectral loss
-    alone, which takes a fraction of the time of an adversarial step.
+    In the first ``pretrain_steps``, the features are those of clean speech.
+    Afterwards, the cleaner predicts them from degraded speech, with frozen
+    adapters (Miipher-2, section 3) or, with ``train_adapters``, with adapters
+    that are trained with the vocoder. The first ``mel_steps``, which are much
+    faster, use the spectral loss only. Prediction and target are compared up to
+    the bandwidth of the recording.
 
-    Prediction and target are compared below the bandwidth of the recording.
-
-    A vocoder that ``needs_pitch`` gets the pitch of the clean speech; one that
-    ``needs_recording`` the degraded speech with the restored features.
+    A vocoder with ``needs_pitch`` is given the pitch of the clean speech, one
+    with ``needs_recording`` the degraded speech with the restored features.
 
     Arguments
     ---------
     spectral_loss : callable
-        Loss between predicted and target waveforms, reported as mel error.
+        Loss between predicted and target waveforms, logged as mel error.
     generator_loss : speechbrain.lobes.models.HifiGAN.GeneratorLoss
         Loss of the generator.
     discriminator_loss : speechbrain.lobes.models.HifiGAN.DiscriminatorLoss
         Loss of the discriminator, from ``mel_steps`` on.
     vocoder_frames : int
-        Frames per training segment.
+        Number of frames per training segment.
     pretrain_steps : int
-        Steps on features of clean speech.
+        Number of steps on features of clean speech.
     mel_steps : int
-        Steps without the discriminator.
+        Number of steps without the discriminator.
     ssl_loss : callable
-        If given, a further loss between predicted and target waveforms
+        If given, an additional loss between predicted and target waveforms
         ``(batch, time)``, such as ``SSLLoss``.
     train_adapters : bool
         Whether to train the cleaner's adapters on restored features.
@@ -62,10 +61,10 @@ class VocoderBrain(StepBrain):
         If above 0, validate and export an exponential moving average of the
         generator's weights; 0.999 averages about 1,000 steps.
     valid_samples : int
-        Clips to write, and to log, at every validation.
+        Number of clips to write and to log at every validation.
     **step_brain : dict
-        Arguments of ``StepBrain``; its modules: ``cleaner``, ``generator``,
-        ``discriminator``.
+        Arguments of ``StepBrain``. ``modules`` contains ``cleaner``,
+        ``generator`` and ``discriminator``.
     """
 
     def __init__(
@@ -107,7 +106,7 @@ class VocoderBrain(StepBrain):
 
     @property
     def phase(self):
-        """The vocoder's input: features of ``clean`` or ``restored`` speech."""
+        """Current input of the vocoder: ``clean`` or ``restored`` features."""
         pretraining = self.optimizer_step < self.pretrain_steps
         return "clean" if pretraining else "restored"
 
@@ -118,12 +117,12 @@ class VocoderBrain(StepBrain):
 
     @property
     def best_key(self):
-        """The mel error, by phase, as phases are not comparable."""
+        """Key of the mel error of the phase, as phases are not comparable."""
         return f"mel {self.phase}"
 
     @property
     def exports_last(self):
-        """True for adversarial steps: they improve quality, not mel error."""
+        """True in adversarial steps, which do not improve the mel error."""
         return self.adversarial
 
     @property
@@ -132,7 +131,7 @@ class VocoderBrain(StepBrain):
         if not self.mel_steps:
             return "the last checkpoint"
         return (
-            "the last checkpoint, or that with the lowest valid mel error if "
+            "the last checkpoint, or the one with the lowest valid mel error if "
             f"there are no more than mel_steps={self.mel_steps} steps"
         )
 
@@ -192,7 +191,7 @@ class VocoderBrain(StepBrain):
             encode = self.unwrap(encode).target
         wavs, lengths = self.input_speech(batch)
         features = encode(wavs.to(self.device), lengths.to(self.device))
-        # As in restoration: features of padding carry no information.
+        # As in restoration, repeat the last frame in the padding.
         hop_length = self.unwrap(self.modules.cleaner).hop_length
         frames = (lengths * wavs.shape[1] / hop_length).ceil().long()
         return repeat_last_frame(features, frames)
@@ -220,12 +219,12 @@ class VocoderBrain(StepBrain):
                 inputs["pitch"] = batch.pitch.data.to(self.device)
             inputs, target, mask = self.segments(batch, inputs, target)
             predicted, own_loss = self.modules.generator(**inputs)
-            # The vocoder must not learn silence after the end of a short clip.
+            # Do not train on the silence after the end of a short clip.
             predicted = predicted.float() * mask
         else:
             predicted, own_loss = self.exported_generator(**inputs)
         predicted = predicted.float()
-        missing = predicted.shape[1] - target.shape[1]  # trims if negative
+        missing = predicted.shape[1] - target.shape[1]  # negative padding trims
         target = pad(target, (0, missing))
         bandwidth_hz = torch.tensor([float(hz) for hz in batch.bandwidth])
         predicted, target = (
@@ -242,7 +241,7 @@ class VocoderBrain(StepBrain):
         Arguments
         ---------
         batch : speechbrain.dataio.batch.PaddedBatch
-            Has the random position ``cut``.
+            The batch, with the random numbers ``cut``.
         inputs : dict
             ``features``, ``pitch`` and ``recording`` of full clips.
         target : torch.Tensor
@@ -251,11 +250,11 @@ class VocoderBrain(StepBrain):
         Returns
         -------
         inputs : dict
-            The same keys, ``vocoder_frames`` long.
+            Segments of ``vocoder_frames`` frames, with the same keys.
         target : torch.Tensor
             Waveforms of the same segments.
         mask : torch.Tensor
-            Of the same shape: 0 beyond the end of a clip, else 1.
+            Mask of the same shape: 0 beyond the end of a clip, else 1.
         """
         generator = self.unwrap(self.modules.generator)
         hop_length = generator.hop_length
@@ -279,7 +278,7 @@ class VocoderBrain(StepBrain):
         return segments, target, mask
 
     def compute_objectives(self, predictions, batch, stage):
-        """Return the mel error in validation; collect clips to show."""
+        """Return the mel error in validation; collect clips for the loggers."""
         predicted, target, _ = predictions
         lengths = (batch.target.lengths * batch.target.data.shape[1]).long()
         errors = []
@@ -296,7 +295,7 @@ class VocoderBrain(StepBrain):
         return errors.mean()
 
     def show(self, batch, index, predicted, target):
-        """Keep a clip for listening: ``(1, time)`` at the output rate."""
+        """Store a clip ``(1, time)`` at the output rate, for the loggers."""
         rate = self.unwrap(self.modules.generator).sample_rate
         wavs, lengths = self.input_speech(batch)
         wavs = valid_part({"input": wavs}, index, float(lengths[index]))
@@ -307,7 +306,7 @@ class VocoderBrain(StepBrain):
     def fit_batch(self, batch):
         """Update both networks with one batch.
 
-        Both losses share one pass of the discriminator.
+        Both losses use the same forward pass of the discriminator.
         """
         should_step = (self.step % self.grad_accumulation_factor) == 0
         self.on_fit_batch_start(batch, should_step)
@@ -365,7 +364,7 @@ class VocoderBrain(StepBrain):
         optimizer : str
             ``generator`` or ``discriminator``.
         retain_graph : bool
-            Whether another loss will be propagated through the same graph.
+            Whether to keep the graph for the backward pass of another loss.
         """
         groups = self.optimizers_dict[optimizer].param_groups
         loss = self.scaler.scale(loss / self.grad_accumulation_factor)
@@ -388,7 +387,7 @@ class VocoderBrain(StepBrain):
         super().on_stage_end(stage, stage_loss, epoch)
 
     def on_evaluate_start(self, **keys):
-        """Load the checkpoint to export; use its moving average if any."""
+        """Load the checkpoint to export, with its moving average if any."""
         super().on_evaluate_start(**keys)
         if self.phase == "clean":
             logger.warning(

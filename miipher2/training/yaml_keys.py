@@ -22,7 +22,7 @@ class Key(NamedTuple):
 
 
 def yaml_keys(path):
-    """Return the keys at the top level of a YAML, in their order.
+    """Return the keys at the top level of a YAML, in the order of the file.
 
     Arguments
     ---------
@@ -32,10 +32,10 @@ def yaml_keys(path):
     Returns
     -------
     list of Key
-        The value is the text on the key's line; that of a nested value is its
-        tag. The comment is the one on the key's line or else the one above;
-        a comment above also describes the keys that follow without a blank
-        line and without a comment.
+        Key, value and comment. The value is the text on the key's line; for a
+        nested value, its tag. The comment is on the key's line or above it. A
+        comment above a key also applies to following keys without a comment, up
+        to the next blank line.
     """
     keys, section, above, in_comment = [], "", [], False
     for line in Path(path).read_text("utf-8").splitlines():

@@ -201,4 +201,4 @@ def test_other_data_is_refused_and_can_be_allowed(
     train("pa", tmp_path / "run", **options, resume_with_other_data=True)
     assert validated(tmp_path / "run") == [2, 3, 4]
     log = (tmp_path / "run/log.txt").read_text()
-    assert "other data: train_csv; continued with the new ones" in log
+    assert "other data: train_csv; continued with the new values" in log

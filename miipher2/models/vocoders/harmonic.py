@@ -4,9 +4,8 @@ HiFi-GAN and Vocos learn to synthesise harmonics and need tens of thousands of
 adversarial steps until buzzing disappears. This vocoder filters a pulse train
 of the predicted pitch and white noise, each with a filter that the network
 predicts for every frame. It is a harmonic plus noise model, like neural
-source-filter and homomorphic vocoders (arXiv 1904.12088 and interspeech
-2020-3188). The filters are smooth and can mostly be trained with a spectral
-loss alone.
+source-filter and homomorphic vocoders (arXiv 1904.12088, interspeech
+2020-3188). Its smooth filters can mostly be trained with a spectral loss alone.
 
 Authors
  * The miipher2 authors 2026
@@ -33,8 +32,7 @@ class HarmonicVocoder(Vocoder):
     In training, the pitch of the target is given, and the network also learns
     to predict it. The harmonics of prediction and target then have the same
     frequencies, so that their spectra can be compared. In eval mode, the noise
-    is deterministic. A spectral gate keeps undamaged parts of the recording,
-    see ``SpectralGate``.
+    is fixed. ``SpectralGate`` keeps undamaged parts of the recording.
 
     Arguments
     ---------
