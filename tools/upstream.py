@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Lay this project's contribution to SpeechBrain into a checkout of it.
+"""Apply this project's contribution to a checkout of SpeechBrain.
 
 To change the files of the checkout:
 > python tools/upstream.py SPEECHBRAIN_CHECKOUT
 
-To leave it as it is and write one patch a topic for its latest commit:
+To write one patch per topic instead, without changing the checkout:
 > python tools/upstream.py SPEECHBRAIN_CHECKOUT --patch DIR
 
 Needs git and ruff. See docs/upstream.md.
@@ -64,15 +64,15 @@ TOPICS = (
 )
 
 
-def lay_in(checkout, topics=TOPICS):
-    """Write the files of topics.
+def apply_topics(checkout, topics=TOPICS):
+    """Apply topics to a checkout.
 
     Arguments
     ---------
     checkout : Path
         Folder of a SpeechBrain repository.
     topics : tuple of Topic
-        What to write.
+        Topics to apply.
 
     Returns
     -------
@@ -83,16 +83,16 @@ def lay_in(checkout, topics=TOPICS):
 
 
 def write_patches(checkout, folder, topics=TOPICS):
-    """Write one patch a topic; each applies to the checkout's latest commit.
+    """Write one patch per topic; each applies to the latest commit.
 
     Arguments
     ---------
     checkout : Path
         Folder of a SpeechBrain repository, which is not changed.
     folder : Path
-        Where to write; created if needed.
+        Folder for the patches; created if needed.
     topics : tuple of Topic
-        One patch each.
+        Topics to write.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def write_patches(checkout, folder, topics=TOPICS):
         with tempfile.TemporaryDirectory() as temporary:
             clone = Path(temporary, "clone")
             run("git", "clone", "-q", checkout, clone, cwd=folder)
-            written = lay_in(clone, (topic,))
+            written = apply_topics(clone, (topic,))
             run("git", "add", "--", *written, cwd=clone)
             message = f"{topic.title}\n\n{topic.reason}\n"
             run("git", *author(checkout), "commit", "-qm", message, cwd=clone)
@@ -116,7 +116,7 @@ def write_patches(checkout, folder, topics=TOPICS):
 
 
 def author(checkout):
-    """Return options of git: the author that is configured there, or ours."""
+    """Return options of git that set an author if none is configured."""
     try:
         run("git", "config", "user.email", cwd=checkout)
         return []
@@ -138,20 +138,20 @@ def main(arguments=None):
         "--patch",
         type=Path,
         metavar="DIR",
-        help="write patches there and leave the checkout as it is",
+        help="write patches to this folder and do not change the checkout",
     )
     options = parser.parse_args(arguments)
     checkout = options.checkout.absolute()
     try:
         if not (checkout / "speechbrain" / "core.py").is_file():
             raise ContributionError(
-                f"{options.checkout}: no speechbrain/core.py there; give the "
+                f"{options.checkout}: has no speechbrain/core.py; give the "
                 "folder of a clone of SpeechBrain's repository"
             )
         if options.patch is not None:
             written = write_patches(checkout, options.patch.absolute())
         else:
-            written = lay_in(checkout)
+            written = apply_topics(checkout)
     except ContributionError as error:
         sys.exit(str(error))
     print(*written, sep="\n")

@@ -1,4 +1,4 @@
-"""Synthesis and check of the clips of one speaker, with Kokoro-82M.
+"""Synthesise clips with Kokoro-82M and check them.
 
 Authors
  * The miipher2 authors 2026
@@ -23,21 +23,21 @@ COLUMNS = ("file", "language", "voices", "size", "pace", "text", "dropped")
 
 
 class Synthesiser:
-    """Kokoro in one process, and the checks of its clips.
+    """Synthesises and checks clips in one process.
 
     Arguments
     ---------
     source : dict
-        Paths of ``model`` and ``voices``.
+        Paths of the ``model`` and of its ``voices``.
     sentences : dict
         Sentences by language.
     checks : dict
-        ``recogniser``, ``max_cer`` and ``min_ovrl``.
+        Settings of the checks: ``recogniser``, ``max_cer`` and ``min_ovrl``.
     threads : int
-        Threads of the model.
+        Number of threads of the model.
     """
 
-    current = None  # of this process
+    current = None  # the instance of this process
 
     def __init__(self, source, sentences, checks, threads):
         self.kokoro = load_kokoro(source["model"], source["voices"], threads)
@@ -57,34 +57,34 @@ class Synthesiser:
 
     @classmethod
     def start(cls, *arguments):
-        """Load the models of a process."""
+        """Create the instance of a process."""
         cls.current = cls(*arguments)
 
     @classmethod
     def run(cls, *job):
-        """Synthesise one speaker in this process."""
-        cls.current.speak_all(*job)
+        """Synthesise the clips of one speaker in a worker process."""
+        cls.current.synthesise_speaker(*job)
 
-    def speak_all(self, folder, who, clips, seed):
-        """Write the clips of a speaker, then ``clips.csv``."""
-        rng = generator(seed, "sentences", who["speaker"])
-        texts = self.sentences[who["language"]]
+    def synthesise_speaker(self, folder, speaker, clips, seed):
+        """Write the clips of a speaker and ``clips.csv``."""
+        rng = generator(seed, "sentences", speaker["speaker"])
+        texts = self.sentences[speaker["language"]]
         order = rng.permutation(len(texts))[:clips]
         rows = []
         for number, index in enumerate(order):
             text = texts[index]
-            wav = self.speak(who, text)
+            wav = self.synthesise(speaker, text)
             reason = self.find_fault(wav, text)
-            path = folder / f"{who['speaker']}_{number:02d}.flac"
+            path = folder / f"{speaker['speaker']}_{number:02d}.flac"
             if not reason:
                 write_audio(path, torch.from_numpy(wav), RATE)
             rows.append(
                 {
                     "file": path.name,
-                    "language": who["language"],
-                    "voices": json.dumps(who["voices"]),
-                    "size": f"{who['size']:.3f}",
-                    "pace": f"{who['pace']:.3f}",
+                    "language": speaker["language"],
+                    "voices": json.dumps(speaker["voices"]),
+                    "size": f"{speaker['size']:.3f}",
+                    "pace": f"{speaker['pace']:.3f}",
                     "text": text,
                     "dropped": reason,
                 }
@@ -92,25 +92,25 @@ class Synthesiser:
         folder.mkdir(parents=True, exist_ok=True)
         write_table(folder / "clips.csv", COLUMNS, rows)
 
-    def speak(self, who, text):
-        """Return one sentence as float32 ``(time,)`` at 24 kHz.
+    def synthesise(self, speaker, text):
+        """Synthesise one sentence as float32 ``(time,)`` at 24 kHz.
 
-        The size changes pitch and formants together: the speech is made slower
-        or faster by resampling, and the pace of the model makes up for it.
+        The size scales pitch and formants together by resampling. The speed of
+        the model is scaled to keep the duration.
         """
-        style = sum(w * self.styles[n] for n, w in who["voices"].items())
+        style = sum(w * self.styles[n] for n, w in speaker["voices"].items())
         wav, _ = self.kokoro.create(
             text,
             voice=style.astype(np.float32),
-            speed=who["pace"] * who["size"],
-            lang=who["language"],
+            speed=speaker["pace"] * speaker["size"],
+            lang=speaker["language"],
         )
-        if who["size"] != 1.0:
-            wav = soxr.resample(wav, RATE, RATE * who["size"])
+        if speaker["size"] != 1.0:
+            wav = soxr.resample(wav, RATE, RATE * speaker["size"])
         return trim(wav)
 
     def find_fault(self, wav, text):
-        """Return why a clip is dropped, or an empty string."""
+        """Return the reason to drop a clip; empty if it is kept."""
         from miipher2.evaluation.base import SAMPLE_RATE, Clip
 
         if not wav.any():
@@ -151,7 +151,7 @@ def load_kokoro(model, voices, threads):
 
 
 def trim(wav):
-    """Remove long silence at both ends and set the level."""
+    """Trim silence at both ends and set the level."""
     loud = np.abs(wav) > 0.02 * np.abs(wav).max()
     if not loud.any():
         return np.zeros(RATE // 10, dtype=np.float32)

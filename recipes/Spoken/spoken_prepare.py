@@ -140,8 +140,8 @@ def prepare_spoken(
     check_settings(data_folder / "settings.json", settings)
     people = draw_speakers(voice_names(voices), sentences, speakers, seed)
     jobs = [
-        (data_folder / who["split"] / who["speaker"], who, clips, seed)
-        for who in people
+        (data_folder / speaker["split"] / speaker["speaker"], speaker, clips, seed)
+        for speaker in people
     ]
     synthesise(jobs, workers, (source, sentences, checks))
     write_texts(data_folder, [folder for folder, *_ in jobs])
@@ -310,7 +310,7 @@ def synthesise(jobs, workers, setup):
         if workers <= 1:
             synthesiser = Synthesiser(*setup, threads=os.cpu_count())
             for job in jobs:
-                synthesiser.speak_all(*job)
+                synthesiser.synthesise_speaker(*job)
                 bar.update()
             return
         threads = max(1, (os.cpu_count() or 1) // workers)

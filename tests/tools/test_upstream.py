@@ -1,4 +1,4 @@
-"""The contribution to SpeechBrain, laid into a small copy and a real checkout.
+"""Tests of the contribution to SpeechBrain, in a small copy and a real checkout.
 
 The checkout is named by the environment variable SPEECHBRAIN.
 
@@ -133,7 +133,7 @@ def test_examples(name):
 
 
 def test_the_recipe_is_complete(small):
-    written = upstream.lay_in(small)
+    written = upstream.apply_topics(small)
     assert all((small / path).is_file() for path in written)
     recipe = small / RECIPE
     link = recipe / "libritts_prepare.py"
@@ -158,7 +158,7 @@ def test_the_recipe_is_complete(small):
 
 
 def test_every_stage_has_a_row(small):
-    upstream.lay_in(small)
+    upstream.apply_topics(small)
     with open(small / "tests/recipes/LibriTTS.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [Path(row["Hparam_file"]).stem for row in rows] == list(STAGES)
@@ -187,7 +187,7 @@ def test_every_stage_has_a_row(small):
 
 
 def test_manifests_of_libritts(small, monkeypatch):
-    upstream.lay_in(small)
+    upstream.apply_topics(small)
     monkeypatch.syspath_prepend(small / RECIPE)
     corpus = small / "corpus"
     for subset in ("train-clean-100", "dev-clean", "test-clean"):
@@ -206,7 +206,7 @@ def test_manifests_of_libritts(small, monkeypatch):
 
 def test_what_is_added_to_the_core(copy):
     """Run the tests that are contributed, on the installed SpeechBrain."""
-    upstream.lay_in(copy, upstream.TOPICS[:3])
+    upstream.apply_topics(copy, upstream.TOPICS[:3])
     example = "speechbrain/nnet/adapters.py::speechbrain.nnet.adapters.ParallelAdapter"
     command = (sys.executable, "-m", "pytest", "-q", "--doctest-modules")
     output = check(*command, TESTS, example, cwd=copy)
@@ -214,16 +214,16 @@ def test_what_is_added_to_the_core(copy):
 
 
 def test_a_second_time_nothing_is_written(small):
-    upstream.lay_in(small)
+    upstream.apply_topics(small)
     path = small / "speechbrain/nnet/adapters.py"
     before = path.read_bytes()
-    with pytest.raises(ContributionError, match="already there"):
-        upstream.lay_in(small)
+    with pytest.raises(ContributionError, match="already exists"):
+        upstream.apply_topics(small)
     assert path.read_bytes() == before
 
 
 def test_a_wrong_folder_is_one_line(tmp_path):
-    with pytest.raises(SystemExit, match="no speechbrain/core.py there"):
+    with pytest.raises(SystemExit, match="has no speechbrain/core.py"):
         upstream.main([str(tmp_path)])
 
 
@@ -249,7 +249,7 @@ def test_patches_apply_one_by_one_and_together(small):
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_runs_with_the_flags_of_its_row(copy, stage):
-    upstream.lay_in(copy)
+    upstream.apply_topics(copy)
     write_samples(copy / "tests" / "samples")
     with open(copy / "tests/recipes/LibriTTS.csv", newline="") as file:
         rows = {Path(r["Hparam_file"]).stem: r for r in csv.DictReader(file)}
@@ -273,13 +273,13 @@ def test_a_stage_runs_with_the_flags_of_its_row(copy, stage):
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory):
-    """A clone of the repository that SPEECHBRAIN names, laid into."""
+    """A clone of the repository of SPEECHBRAIN, with the contribution."""
     source = os.environ.get("SPEECHBRAIN")
     if not source:
         pytest.skip("SPEECHBRAIN=FOLDER names no clone of SpeechBrain")
     clone = tmp_path_factory.mktemp("upstream") / "speechbrain"
     check("git", "clone", "-q", Path(source).absolute(), clone, cwd=ROOT)
-    upstream.lay_in(clone)
+    upstream.apply_topics(clone)
     check("git", "add", "-A", cwd=clone)
     return clone
 

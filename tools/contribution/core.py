@@ -1,6 +1,6 @@
-"""What belongs in SpeechBrain's core: an adapter, two fixes of checkpoints.
+"""Changes of SpeechBrain's core: an adapter and two fixes of checkpoints.
 
-The places to change are found by the names of functions and variables.
+The lines to change are found by the names of functions and variables.
 
 Authors
  * The miipher2 authors 2026
@@ -31,7 +31,7 @@ def add_parallel_adapter(checkout):
     node = find_node(ast.parse(ours), ast.ClassDef, "ParallelAdapter", source)
     text = read_text(checkout, ADAPTERS)
     if node.name in text:
-        raise ContributionError(f"{ADAPTERS}: {node.name} is already there")
+        raise ContributionError(f"{ADAPTERS}: {node.name} already exists")
     text = f"{text.rstrip()}\n\n\n{ast.get_source_segment(ours, node)}\n"
     (checkout / ADAPTERS).write_text(text, "utf-8")
     test = TESTS / "test_adapters.py"
@@ -40,21 +40,21 @@ def add_parallel_adapter(checkout):
 
 
 def keep_importance_keys(checkout):
-    """Copy the list of keys before one is added."""
+    """Copy the list of keys before a key is added."""
     old = "importance_keys.append(ckpt_recency)"
     new = "importance_keys = [*importance_keys, ckpt_recency]"
     text = replace_once(read_text(checkout, CHECKPOINTS), old, new, CHECKPOINTS)
     (checkout / CHECKPOINTS).write_text(text, "utf-8")
     test = TESTS / "test_checkpoints.py"
     added = (FILES / "keep_only_test.py").read_text("utf-8")
-    added = added[added.index("def ") :]  # torch is imported there already
+    added = added[added.index("def ") :]  # the file already imports torch
     lines = f"{read_text(checkout, test).rstrip()}\n\n\n{added}"
     (checkout / test).write_text(lines, "utf-8")
     return [CHECKPOINTS, test]
 
 
 def write_meta_file_last(checkout):
-    """Move the call that writes the meta file behind the other files."""
+    """Write the meta file after all other files."""
     text = read_text(checkout, CHECKPOINTS)
     text = _move_call(text)
     text = _write_atomically(text)

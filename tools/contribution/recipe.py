@@ -1,8 +1,8 @@
 """The recipe folder and its rows in SpeechBrain's list of recipe tests.
 
-``train.py``, the YAMLs and the modules that an experimenter edits (Brains,
-datasets, loaders, losses) are copied. Models, degradations and restoration
-come from the package ``miipher2``, which ``extra_requirements.txt`` names.
+``train.py``, the YAMLs and the modules that users edit (Brains, datasets,
+loaders, losses) are copied. Models, degradations and restoration are imported
+from the package ``miipher2``, which ``extra_requirements.txt`` installs.
 
 Authors
  * The miipher2 authors 2026
@@ -43,7 +43,7 @@ TRAINING = (
     "step_brain",
     "vocoder_brain",
 )
-# Why another corpus needs another prepare function, and this repository's
+# The key ``prepare`` in the YAMLs of this repository
 OUR_PREPARE = """\
 # Function that writes the speech manifests. Another corpus:
 #   --prepare='!name:vctk_prepare.prepare_vctk'
@@ -59,10 +59,10 @@ PREPARE_FLAG = "    --prepare='!name:libritts_prepare.prepare_libritts' \\\n"
 def add_recipe(checkout):
     """Write the recipe folder and its rows; return the paths.
 
-    Scripts are formatted by the checkout's settings of ruff, which sorts
-    imports in another order than this repository.
+    Scripts are formatted with the checkout's settings of ruff, which sort
+    imports differently.
     """
-    read_text(checkout, PREPARE)  # raises if it is not there
+    read_text(checkout, PREPARE)  # raises an error if it is missing
     ruff = [sys.executable, "-m", "ruff"]
     run(*ruff, "--version", cwd=checkout)  # before a file is written
     written = [
@@ -77,7 +77,7 @@ def add_recipe(checkout):
     (checkout / link).symlink_to(Path(target).as_posix())
     rows = read_text(checkout, ROWS)
     if f",{RECIPE.as_posix()}/" in rows:
-        raise ContributionError(f"{ROWS}: the recipe is already there")
+        raise ContributionError(f"{ROWS}: the recipe already exists")
     (checkout / ROWS).write_text(f"{rows.rstrip()}\n{test_rows()}", "utf-8")
     return [*written, link, ROWS]
 
@@ -110,7 +110,7 @@ def recipe_files():
 
 
 def train_script():
-    """Return ``train.py`` without the search path of our recipes."""
+    """Return ``train.py`` without the search path of prepare functions."""
     path = ROOT / "train.py"
     text, count = re.subn(
         r"# YAMLs name prepare functions.*\nsys\.path \+= .*\n\n*",
@@ -123,7 +123,7 @@ def train_script():
 
 
 def local_imports(text):
-    """Name the modules that are copied as the local package ``training``.
+    """Rename imports of copied modules to the local package ``training``.
 
     Example
     -------
@@ -170,14 +170,14 @@ def test_rows():
 
 
 def debug_flags():
-    """Return flags for SpeechBrain's samples: all stages', each stage's.
+    """Return flags of runs on SpeechBrain's samples.
 
     Returns
     -------
     list of str
-        For all stages.
+        Flags of all stages.
     dict
-        Stage -> its own flags, and files that its run writes.
+        Additional flags and output files, by stage.
     """
     annotation = "tests/samples/annotation"
     common = ["--data_folder=tests/samples/ASR"]
@@ -199,7 +199,7 @@ def debug_flags():
         "--valid_interval=2",
         "--valid_kinds=[all]",
     ]
-    # A HuBERT of 4 layers that is built from its config: needs no network
+    # A HuBERT of 4 layers that is built from its config and needs no network
     ssl = ["--ssl=!include:models/ssl/hubert_tiny.yaml"]
     ssl.append("--adapter_bottleneck=8")
     logs = "train_log.txt log.txt env.log train.py hyperparams.yaml".split()

@@ -1,4 +1,4 @@
-"""One topic of the contribution, which is one pull request.
+"""Topics of the contribution, one for each pull request.
 
 Authors
  * The miipher2 authors 2026
@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]  # of this repository
+ROOT = Path(__file__).parents[2]  # root of this repository
 FILES = Path(__file__).with_name("files")
 
 
 class ContributionError(Exception):
-    """The contribution does not fit the checkout; the message says why."""
+    """The contribution cannot be applied; the message gives the reason."""
 
 
 class Topic(NamedTuple):
@@ -28,10 +28,10 @@ class Topic(NamedTuple):
     title : str
         First line of the commit message.
     reason : str
-        The rest of it.
+        The remaining lines of the commit message.
     write : callable
-        Given the checkout's folder, changes its files and returns their paths
-        relative to it.
+        Function that takes the folder of the checkout, changes its files and
+        returns their paths relative to the folder.
     """
 
     name: str
@@ -41,16 +41,16 @@ class Topic(NamedTuple):
 
 
 def replace_once(text, old, new, path):
-    """Replace a string that has to occur exactly once.
+    """Replace a string that must occur exactly once.
 
     Arguments
     ---------
     text : str
-        What to change.
+        The text to change.
     old, new : str
         The string and its replacement.
     path : Path
-        Named if there is another number of them.
+        Path for the error message.
 
     Returns
     -------
@@ -64,7 +64,8 @@ def replace_once(text, old, new, path):
     >>> replace_once("b b", "b", "c", "file")
     Traceback (most recent call last):
     ...
-    contribution.topic.ContributionError: file: expected 'b' once, found it 2 times
+    contribution.topic.ContributionError: file: expected 'b' once, found it 2
+    times
     """
     count = text.count(old)
     if count != 1:
@@ -75,23 +76,23 @@ def replace_once(text, old, new, path):
 
 
 def find_node(tree, kind, name, path):
-    """Return the first class or function of a name.
+    """Return the first class or function with a name.
 
     Arguments
     ---------
     tree : ast.AST
-        Where to look.
+        The tree to search.
     kind : type
         ``ast.ClassDef`` or ``ast.FunctionDef``.
     name : str
-        Its name.
+        Name of the class or function.
     path : Path
-        Named if there is none.
+        Path for the error message.
     """
     for node in ast.walk(tree):
         if isinstance(node, kind) and node.name == name:
             return node
-    raise ContributionError(f"{path}: expected {name} there, found none")
+    raise ContributionError(f"{path}: expected {name} in this file, found none")
 
 
 def read_text(checkout, path):
@@ -99,7 +100,9 @@ def read_text(checkout, path):
     try:
         return (checkout / path).read_text("utf-8")
     except FileNotFoundError:
-        raise ContributionError(f"{path}: no such file there") from None
+        raise ContributionError(
+            f"{path}: no such file in the checkout"
+        ) from None
 
 
 def write_new(checkout, path, text):
@@ -107,7 +110,7 @@ def write_new(checkout, path, text):
     target = checkout / path
     if target.exists():
         raise ContributionError(
-            f"{path}: already there; was the contribution laid in before?"
+            f"{path}: already exists; was the contribution applied before?"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, "utf-8")
@@ -127,12 +130,12 @@ def run(*command, cwd):
     Returns
     -------
     str
-        Its output.
+        Output of the command.
 
     Raises
     ------
     ContributionError
-        If it is not installed or fails.
+        If the command is not installed or fails.
     """
     command = [str(part) for part in command]
     try:

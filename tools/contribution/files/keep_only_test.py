@@ -1,4 +1,4 @@
-"""A test that is appended to those of checkpoints.
+"""A test to append to the tests of checkpoints.
 
 Authors
  * The miipher2 authors 2026

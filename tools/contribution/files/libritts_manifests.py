@@ -1,7 +1,7 @@
 """CSV manifests of LibriTTS for speech restoration.
 
 Calls ``libritts_prepare.py`` for the training, development and test subsets of
-the corpus, and writes what it finds as CSV.
+the corpus, and writes the utterances as CSV.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ SUBSETS = {
     "valid": ["dev-clean", "dev-other"],
     "test": ["test-clean", "test-other"],
 }
-SAMPLE_RATE = 24000  # Hz, that of the corpus: its files are not changed
+SAMPLE_RATE = 24000  # Hz; the rate of the corpus, so files are not resampled
 
 
 def prepare_manifests(
@@ -29,10 +29,10 @@ def prepare_manifests(
     Arguments
     ---------
     data_folder : str
-        Folder with the subsets; missing ones are not used.
+        Folder with the subsets; missing subsets are skipped.
     train_csv, valid_csv, test_csv : str
-        Manifests to write, with ``ID,duration,wav,spk_id``; duration in
-        seconds.
+        Manifests to write, with the columns ``ID,duration,wav,spk_id``;
+        durations are in seconds.
     skip_prep : bool
         Whether to skip preparation.
     """

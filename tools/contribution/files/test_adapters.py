@@ -26,12 +26,12 @@ class Layer(torch.nn.Module):
 
 @pytest.fixture
 def model(device):
-    """Two layers."""
+    """Return a model of two layers."""
     return torch.nn.Sequential(Layer(8), Layer(8)).to(device)
 
 
 def adapt(model):
-    """Put an adapter beside every feed-forward block."""
+    """Add an adapter parallel to every feed-forward block."""
     from speechbrain.nnet.adapters import AdaptedModel, ParallelAdapter
 
     return AdaptedModel(
@@ -59,7 +59,7 @@ def test_parallel_adapter_is_the_only_part_that_trains(model, device):
     (adapted(x) - x).square().mean().backward()
     optimizer.step()
     assert not torch.allclose(adapted(x), expected)
-    # Without the adapters: the frozen model, unchanged
+    # Without the adapters, the model is the unchanged frozen model
     for layer in adapted.adapted_model:
         layer.feed_forward.enabled = False
     assert torch.equal(adapted(x), expected)
@@ -81,7 +81,7 @@ def test_parallel_adapter_of_a_module_that_returns_a_tuple(device):
     from speechbrain.nnet.adapters import ParallelAdapter
 
     class Attention(torch.nn.Module):
-        """Returns its output and the weights."""
+        """A module that returns its output and the weights."""
 
         def forward(self, x, mask=None):
             """Return the input and the mask."""

@@ -9,11 +9,11 @@ import torch
 
 
 class Interrupted(Exception):
-    """Stands for the end of the process."""
+    """Simulates the end of the process."""
 
 
 def interrupt(obj, path):
-    """Save hook that is interrupted after it has begun to write."""
+    """Save hook that is interrupted while it writes."""
     path.write_bytes(b"incomplete")
     raise Interrupted
 
@@ -25,7 +25,7 @@ def value(parameter):
 
 @pytest.fixture
 def checkpointer(tmpdir):
-    """A checkpointer with one checkpoint, where the weight is 1."""
+    """Return a checkpointer with one checkpoint, in which the weight is 1."""
     from speechbrain.utils.checkpoints import Checkpointer
 
     model = torch.nn.Linear(1, 1)
