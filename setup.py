@@ -7,7 +7,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildModules(build_py):
-    """Leaves out this file, which is beside train.py."""
+    """Leaves out this file, which is in the same folder as train.py."""
 
     def find_package_modules(self, package, package_dir):
         modules = super().find_package_modules(package, package_dir)
@@ -38,7 +38,7 @@ setup(
         "miipher2.inference.demo": ["*.css"],
         "miipher2.recipe": ["hparams/**/*.yaml", "recipes/*/*.py"],
     },
-    # How the shipped models were made, with the data of these runs
+    # Documentation of the training of the included models
     exclude_package_data={
         "miipher2.recipe": ["recipes/Compact/*", "recipes/Whisper24/*"]
     },

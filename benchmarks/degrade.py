@@ -3,9 +3,9 @@
     python benchmarks/degrade.py CLEAN --noise DIR --music DIR --rirs DIR \\
         --speech DIR > table.md
 
-Prints a Markdown table: seconds of audio per second of CPU time, for clips of
-3.5 s. Reading noise, impulse responses and voices from disk is included, reading
-the clean clips is not.
+Prints a Markdown table of seconds of audio per second of CPU time, for clips of
+3.5 s. The time includes reading noise, impulse responses and voices from disk,
+but not reading the clean clips.
 
 Authors
  * The miipher2 authors 2026
@@ -42,14 +42,14 @@ def throughput(degradation, clips, rate, budget):
     rate : int
         Sample rate in Hz.
     budget : float
-        CPU seconds to spend.
+        CPU seconds to measure.
 
     Returns
     -------
     float
-        1 is real time.
+        Seconds of audio per second; 1 is real time.
     """
-    for index in range(5):  # warm-up: reads manifests, fills caches
+    for index in range(5):  # warm-up, which reads manifests and fills caches
         degradation(clips[index % len(clips)], generator("warm", index))
     audio, start = 0.0, time.process_time()
     for index in itertools.count():
@@ -96,7 +96,7 @@ def main():
                 for codec, values in settings.items():
                     rows[f"codec: {codec}"] = Codec({codec: values}, rate)
         for name, degradation in rows.items():
-            # Draws of the chain differ a lot, so it needs more time.
+            # The draws of the chain vary, so it is measured for longer.
             budget = arguments.budget * (5 if degradation is chain else 1)
             times = throughput(degradation, clips, rate, budget)
             print(f"| {name} | {times:.0f} |", flush=True)

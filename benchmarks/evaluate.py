@@ -1,10 +1,11 @@
-"""Evaluate many short clips, whole and with two kills: rate, memory, same rows.
+"""Evaluate many short clips, without and with two kills of the process.
 
     python benchmarks/evaluate.py FOLDER --clips 5000 --workers 2
 
-FOLDER gets noise with the envelope of speech, 1 s at 16 kHz on three sides, and
-two reports. The metrics are those without packages: the rate is that of reading,
-aligning, journal and processes. Linux only.
+Prints files per second and memory, and compares the rows of both runs. Writes
+to FOLDER three sides of clips, noise of 1 s at 16 kHz with the envelope of
+speech, and two reports. Only metrics without packages are computed, so that the
+rate is that of reading, alignment, journal and processes. Linux only.
 
 Authors
  * The miipher2 authors 2026
@@ -28,7 +29,7 @@ NOISE = {"input": 0.02, "restored": 0.005, "clean": 0.0}
 
 
 def make(folder, clips):
-    """Write the clips that are not there yet."""
+    """Write the missing clips."""
     seconds = np.arange(RATE) / RATE
     envelope = np.clip(np.sin(2 * np.pi * 3 * seconds), 0, None)
     for index in range(clips):
@@ -65,7 +66,7 @@ def lines(path):
 
 
 def watch(process, journal, marks):
-    """Return (files, seconds, MiB) when as many files are done."""
+    """Return (files, seconds, MiB) whenever the given numbers of files are done."""
     found = []
     for mark in marks:
         while process.poll() is None:
@@ -80,7 +81,9 @@ def watch(process, journal, marks):
 def main():
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="gets clips and reports")
+    parser.add_argument(
+        "folder", type=Path, help="folder for clips and reports"
+    )
     parser.add_argument("--clips", type=int, default=5000)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
@@ -97,7 +100,9 @@ def main():
     for done, _, size in found:
         print(f"| {done} | {size:.0f} |")
     if process.wait() or len(found) < 2:
-        raise UserError("the evaluation failed, or was too short to watch")
+        raise UserError(
+            "the evaluation failed, or ended before it was measured"
+        )
     (first, began, _), (last, ended, _) = found[0], found[-1]
     print(f"\n{(last - first) / (ended - began):.0f} files a second")
     journal = folder / "killed" / "files.0-of-1.jsonl"

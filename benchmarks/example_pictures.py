@@ -1,7 +1,7 @@
 """Restore ``examples/noisy`` and draw the spectrograms of all sides.
 
 Writes ``examples/restored/*.flac`` and ``docs/examples.png``. Run it again
-whenever the default model changes.
+after a change of the default model.
 
     python benchmarks/example_pictures.py
 

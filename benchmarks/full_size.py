@@ -1,8 +1,9 @@
 """Measure the cost of one 10 s clip at full size, with random weights.
 
-HuBERT-large to layer 13, adapters of width 1024, HiFi-GAN with its own
-discriminators: trainable parameters, seconds and peak memory of a training step
-of each stage, and of restoring. Each row is measured in its own process.
+Measures trainable parameters, seconds and peak memory of a training step of
+each stage, and of restoring. The models are HuBERT-large up to layer 13,
+adapters with a bottleneck of 1024, and HiFi-GAN with its own discriminators.
+Each row is measured in its own process.
 
     python benchmarks/full_size.py
 
@@ -61,7 +62,7 @@ def batch():
 
 
 def measure(stage, precision, folder):
-    """Run one stage and print its figures as JSON."""
+    """Run one stage and print its measurements as JSON."""
     import torch
 
     from miipher2.training.experiment import load_cleaner

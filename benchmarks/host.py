@@ -3,10 +3,10 @@
     python benchmarks/host.py --data SPEECH > tables.md
 
 Restores a folder with a model that returns its input, once with threads for
-reading and writing and once with worker processes, as on a GPU. For every
-batch of 640 s, Python launches as many tiny operations as a real network has
-kernels. The time that this takes beyond that on an idle machine is time that a
-GPU would wait. Prints a Markdown table.
+reading and writing and once with worker processes, as on a GPU. For every batch
+of 640 s, Python launches as many small operations as a real network has
+kernels. If the launches take longer than on an idle machine, a GPU would wait
+for the difference. Prints a Markdown table.
 
 Authors
  * The miipher2 authors 2026
@@ -20,11 +20,11 @@ import time
 
 from timing import describe_machine, markdown, processor_seconds
 
-LAUNCHES = 1500  # about as many kernels as HuBERT-large and HiFi-GAN launch
+LAUNCHES = 1500  # about the number of kernels of HuBERT-large and HiFi-GAN
 
 
 class Echo:
-    """A stand-in for the Restorer that returns its input."""
+    """A replacement of the Restorer that returns its input."""
 
     device, identity = "cpu", "echo"
     input_rate = sample_rate = 16000
@@ -38,17 +38,17 @@ class Echo:
         self.launch_seconds = []
 
     def restore_windows(self, wavs, lengths=None, windows=(), states=None):
-        """Return the batch, after some launches."""
+        """Return the batch after launching operations."""
         self.launch_seconds.append(launch())
         return wavs, None, {}
 
     def output_samples(self, samples):
-        """Return the number of output samples: that of the input."""
+        """Return the number of output samples, equal to that of the input."""
         return samples
 
 
 def launch():
-    """Return the seconds that a sequence of tiny operations takes."""
+    """Return the duration of a sequence of small operations in seconds."""
     import torch
 
     start, x = time.perf_counter(), torch.zeros(4)
@@ -111,7 +111,7 @@ def main():
         "--copies",
         type=int,
         default=1,
-        help="how often the folder is restored in one run",
+        help="number of times that the folder is restored in one run",
     )
     arguments = parser.parse_args()
     import torch

@@ -1,6 +1,6 @@
 """Run the parts of a benchmark as jobs, each in its own process.
 
-Peak memory is then that of one job.
+Peak memory is therefore measured for each job.
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,7 @@ def run_in_process(script, job, limit=None):
     Arguments
     ---------
     script : str
-        The benchmark, which runs one job if given ``--job``.
+        Path of the benchmark, which runs one job with ``--job``.
     job : dict
         Name (``job``) and arguments of the job.
     limit : float
@@ -30,8 +30,8 @@ def run_in_process(script, job, limit=None):
     Returns
     -------
     dict
-        All figures that the job printed; ``failed`` is the reason if it did
-        not finish.
+        All measurements that the job printed. ``failed`` is the reason if the
+        job did not finish.
     """
     command = [sys.executable, script, "--job", json.dumps(job)]
     # SIGTERM becomes KeyboardInterrupt, so that ``finally`` kills the job
@@ -62,16 +62,17 @@ def runner(script, optional=(), **common):
     Arguments
     ---------
     script : str
-        The benchmark.
+        Path of the benchmark.
     optional : tuple of str
-        Jobs that may fail; if another one fails, the program ends.
+        Jobs that may fail. The program ends if another job fails.
     **common : dict
         Arguments of every job.
 
     Returns
     -------
     callable
-        ``run(name, limit=None, **arguments)`` returns the job's figures.
+        ``run(name, limit=None, **arguments)``, which returns the measurements
+        of a job.
     """
 
     def run(name, limit=None, **arguments):
@@ -85,12 +86,12 @@ def runner(script, optional=(), **common):
 
 
 def run_job(jobs, text):
-    """Run a job in this process and print its figures as they arrive.
+    """Run a job in this process and print its measurements.
 
     Arguments
     ---------
     jobs : dict
-        Name -> generator function that takes the job and yields dicts.
+        Generator functions by name, which take the job and yield dicts.
     text : str
         The job as JSON.
     """
@@ -100,7 +101,7 @@ def run_job(jobs, text):
 
 
 def add_options(parser):
-    """Add the options that both speed benchmarks share."""
+    """Add the options of both speed benchmarks."""
     parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument(
         "--data",

@@ -1,10 +1,10 @@
-"""Compute what training takes of a GPU, without one: memory and operations.
+"""Compute the GPU memory and operations of training, without a GPU.
 
 Runs single training steps of the YAML files on the CPU, with random weights,
-and counts the bytes of all tensors that are alive: weights, gradients, states
-of the optimizers, activations and temporary results. The peak grows linearly
-with the batch, so that batches of one and two clips give that of any other. Not
-counted: the context of CUDA and the fragmentation of its allocator.
+and counts the bytes of all allocated tensors: weights, gradients, optimizer
+states, activations and temporary results. The peak is a linear function of the
+batch size, so it is extrapolated from batches of one and two clips. The CUDA
+context and the fragmentation of its allocator are not included.
 
     python benchmarks/memory.py > tables.md
 
@@ -39,12 +39,12 @@ BATCHES = (1, 4, 16, 32)
 
 
 class LiveBytes(TorchDispatchMode):
-    """Count the bytes of all tensors that are alive.
+    """Count the bytes of all allocated tensors.
 
     Arguments
     ---------
     tensors : iterable
-        Tensors that are alive already.
+        Tensors that are already allocated.
     """
 
     def __init__(self, tensors):
@@ -66,7 +66,7 @@ class LiveBytes(TorchDispatchMode):
         return self.sizes[key]
 
     def remove(self, key):
-        """Forget a storage that has been freed."""
+        """Subtract a storage that was freed."""
         self.now -= self.sizes.pop(key)
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -112,7 +112,7 @@ def step(brain, clips, seconds):
 
 
 def held(brain):
-    """Yield the weights, gradients and states of the optimizers."""
+    """Yield weights, gradients and optimizer states."""
     for parameter in brain.modules.parameters():
         yield parameter
         if parameter.grad is not None:
@@ -129,7 +129,7 @@ def measure(stage, vocoder, precision, seconds, clips, size):
         folder = Path(name)
         reference.save_backbone(size, folder / "backbone")
         brain = build(stage, vocoder, precision, size, folder)
-    step(brain, 1, 0.7)  # creates the states of the optimizers
+    step(brain, 1, 0.7)  # creates the optimizer states
     with (
         LiveBytes(held(brain)) as live,
         FlopCounterMode(display=False) as count,
@@ -146,7 +146,7 @@ def measure(stage, vocoder, precision, seconds, clips, size):
 
 
 def main(size):
-    """Measure every case in processes of its own and print a table."""
+    """Measure every case in separate processes and print a table."""
     columns = [f"GiB, batch of {batch}" for batch in BATCHES]
     print(
         "| stage | vocoder | precision | clip | trained | TFLOP per clip |",

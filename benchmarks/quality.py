@@ -8,15 +8,15 @@
 DATA is a folder with a ``manifest.csv`` (path, seconds, speaker, split): clean
 speech below ``speech``, ``speech16`` and ``speech24``, noise below ``noise``
 (music in files named ``music_*``), impulse responses below ``rir``. Only the
-split ``valid`` is used, and the clips are from speakers without any recording in
-training. The same data and seed give the same bytes.
+split ``valid`` is used, and the clips are from speakers without any recording
+in training. The same data and seed give the same bytes.
 
-``make`` writes ``SET/{input,clean}/<condition>/<clip>.wav`` and ``SET/set.csv``;
-the conditions of ``quality_extra`` are in ``SET/extra``. ``score`` compares
-input, RNNoise, restored and clean recordings and checks the targets. The output
-of RNNoise is cached in ``SET/rnnoise``, all scores in ``SET/scores.json``.
-``report`` writes the report of ``miipher2 evaluate`` for one system, without the
-conditions in ``SET/extra``.
+``make`` writes ``SET/{input,clean}/<condition>/<clip>.wav`` and
+``SET/set.csv``; the conditions of ``quality_extra`` are in ``SET/extra``.
+``score`` compares input, RNNoise, restored and clean recordings with metrics
+and checks the targets. The output of RNNoise is cached in ``SET/rnnoise``, all
+scores in ``SET/scores.json``. ``report`` writes the report of ``miipher2
+evaluate`` for one system, without the conditions in ``SET/extra``.
 
 Authors
  * The miipher2 authors 2026
@@ -56,8 +56,9 @@ SYSTEMS = {
     "restored": "restored",
     "clean": "clean",
 }
-# If Whisper repeats itself, one file has an error rate of hundreds of percent and
-# dominates the mean. So the capped mean is shown as well.
+# If Whisper repeats a phrase, one file can have an error rate of hundreds of
+# percent, which dominates the mean. Therefore the mean of capped rates is shown
+# as well.
 CAPPED = "CER %, at most 100 per file"
 
 
@@ -153,7 +154,7 @@ def score_files(rows, metrics, systems, path, cache):
     Arguments
     ---------
     rows : list of dict
-        Rows of ``set.csv``; they get ``<system>_<column>``.
+        Rows of ``set.csv``, to which ``<system>_<column>`` is added.
     metrics : list of Metric
         Metrics of every file.
     systems : dict
@@ -190,7 +191,7 @@ def score_files(rows, metrics, systems, path, cache):
             if "cer" in scores:
                 scores["cer_capped"] = min(scores["cer"], 100.0)
             row.update({f"{system}_{c}": v for c, v in scores.items()})
-        cache.write()  # after each file, in case the run is stopped
+        cache.write()  # after each file, as the run may be stopped
     return columns
 
 
@@ -219,7 +220,7 @@ def restore(model, rows, path):
 
 
 def describe(rows, columns, systems, speed):
-    """Format a table for each metric and, for a model, the targets."""
+    """Format a table for each metric and, with a model, the targets."""
     figures = {c: summarise(rows, c, systems) for c in columns}
     tables = [table(columns[c], figures[c], systems) for c in columns]
     if "restored" in systems:
@@ -237,7 +238,7 @@ def describe_metrics(metrics):
 
 
 def summarise(rows, column, systems):
-    """Return means by condition, over all degraded ones, and of clean input."""
+    """Return means by condition, of all degraded conditions, and of clean input."""
     groups = defaultdict(list)
     for row in rows:
         groups[row["condition"]].append(row)
@@ -254,7 +255,7 @@ def summarise(rows, column, systems):
             s: sum(scores[s] for scores in degraded) / len(degraded)
             for s in systems
         }
-    if "clean" in found:  # last, since it is not part of the mean
+    if "clean" in found:  # last, as it is not part of the mean
         found["clean input"] = found.pop("clean")
     return {**found, **extra}
 
@@ -265,23 +266,30 @@ def main(arguments=None):
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("make", help="make the set")
     command.add_argument(
-        "--data", required=True, metavar="DATA", help="has a manifest.csv"
+        "--data",
+        required=True,
+        metavar="DATA",
+        help="folder with a manifest.csv",
     )
     command.add_argument(
         "--output", required=True, metavar="SET", help="a new folder"
     )
     command.add_argument(
-        "--clips", type=int, default=24, metavar="N", help="per condition"
+        "--clips",
+        type=int,
+        default=24,
+        metavar="N",
+        help="number of clips per condition",
     )
     command.add_argument(
-        "--seed", type=int, default=1, help="the same seed, the same set"
+        "--seed", type=int, default=1, help="seed of all random draws"
     )
     command.set_defaults(run=make)
     command = commands.add_parser("score", help="score a model on the set")
     command.add_argument("set", metavar="SET", help="made by make")
     side = command.add_mutually_exclusive_group()
     side.add_argument(
-        "--restored", metavar="DIR", help="has <condition>/<clip>.wav"
+        "--restored", metavar="DIR", help="folder of <condition>/<clip>.wav"
     )
     side.add_argument(
         "--model", metavar="FOLDER", help="restores the inputs first"

@@ -1,4 +1,4 @@
-"""Clips of the fixed test set: choose, load, degrade and save them.
+"""Choose, load, degrade and save the clips of the fixed test set.
 
 Authors
  * The miipher2 authors 2026
@@ -17,11 +17,12 @@ from miipher2.errors import UserError
 
 RATE = 16000
 LEVEL = 10 ** (-26 / 20)
-# DNSMOS repeats clips that are shorter than 9.01 s and scores one window for each
-# further second: one window of a clip of this length, nine of one of 4.4 s.
+# DNSMOS repeats clips that are shorter than 9.01 s and scores one window for
+# each additional second. A clip of this length has one window, a clip of 4.4 s
+# would have nine.
 SECONDS = (4.6, 5.4)
 SPEECH = ("speech", "speech16", "speech24")
-LOSS = (0.05, 0.2)  # share of packets
+LOSS = (0.05, 0.2)  # fraction of lost packets
 
 
 def load_clip(path, rate=RATE):
@@ -36,15 +37,15 @@ def load_clip(path, rate=RATE):
 def level(wav, rate=RATE):
     """Return the root mean square of the active samples, without offset.
 
-    Training and restoring use ``SpeechLevel`` instead. This measure stays, since
-    another one would change the set.
+    Training and restoring use ``SpeechLevel``, but with another measure the set
+    would change.
     """
     samples = wav.numpy() - wav.numpy().mean()
     return mean_power(samples[active_samples(samples, rate)]) ** 0.5
 
 
 def shorten(wav, rate=RATE):
-    """Return the start of a recording, cut where it is quietest."""
+    """Return the start of a recording, cut at its quietest position."""
     shortest, longest = (round(seconds * rate) for seconds in SECONDS)
     if len(wav) <= longest:
         return wav
@@ -54,7 +55,7 @@ def shorten(wav, rate=RATE):
 
 
 def degrade_clip(chains, clean, keys, rate=RATE):
-    """Return target, degraded clip at the target's level, and the draw."""
+    """Return the target, the degraded clip at its level, and the parameters."""
     _, condition, _ = keys
     for attempt in range(1000):
         rng = generator(*keys, attempt)
@@ -69,7 +70,7 @@ def degrade_clip(chains, clean, keys, rate=RATE):
 
 
 def is_valid(condition, steps):
-    """Return whether a draw fits its condition."""
+    """Return whether drawn parameters fit the condition."""
     if condition == "mixed":
         return len(steps) > 1
     if condition == "babble":
@@ -80,7 +81,7 @@ def is_valid(condition, steps):
 
 
 def held_out_queues(files):
-    """Return the long recordings of each speaker that is not in training."""
+    """Return the long recordings of each held-out speaker."""
     speech = [row for row in files if row["path"].split("/")[0] in SPEECH]
     trained = {row["speaker"] for row in speech if row["split"] != "valid"}
     queues = defaultdict(list)
@@ -92,7 +93,7 @@ def held_out_queues(files):
 
 
 def choose(files, count, seed, data):
-    """Choose clips evenly from the speakers that are not in training."""
+    """Choose clips evenly from the held-out speakers."""
     rng, queues = generator(seed, "clips"), held_out_queues(files)
     found = sum(map(len, queues.values()))
     if not 0 < count <= found:
@@ -148,7 +149,7 @@ def clip_name(file):
 
 
 def save_row(output, condition, file, sides, drawn=None, cutoff_hz=""):
-    """Write the recordings of a clip, side -> (wav, rate); return its row."""
+    """Write all sides (wav, rate) of a clip; return its row."""
     clip = clip_name(file)
     for side, (wav, rate) in sides.items():
         write_audio(output / side / condition / f"{clip}.wav", wav, rate)

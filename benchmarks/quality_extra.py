@@ -1,8 +1,8 @@
-"""Conditions of ``benchmarks/quality.py`` beside degraded 16 kHz speech.
+"""Additional conditions of ``benchmarks/quality.py``.
 
-- ``wideband``: speech at 24 kHz in noise, half of it in rooms. Scored like the
-  other conditions, and in the band above 8 kHz.
-- ``upper-band``: the same speech, clean, as a 16 kHz recording. What is above
+- ``wideband``: speech at 24 kHz in noise, half of it in rooms. It is scored like the
+  other conditions, and also in the band above 8 kHz.
+- ``upper-band``: the same speech, clean, as a 16 kHz recording. The band above
   8 kHz has to be synthesised.
 - ``no-speech``: noise, music, coloured noise, hum and tones at -60 to -20 dB.
 
@@ -59,7 +59,7 @@ def has_full_band(path):
 
 
 def write_wide_clip(output, file, data, held_out, folder, seed):
-    """Write a clip of 24 kHz under ``wideband`` and ``upper-band``."""
+    """Write a clip of 24 kHz for ``wideband`` and ``upper-band``."""
     path = data / file["path"]
     clean = load_clip(path, WIDE_RATE)
     listed = sources(data, held_out, file["speaker"], folder)
@@ -88,7 +88,7 @@ def write_wide_clip(output, file, data, held_out, folder, seed):
 
 
 def write_no_speech(output, data, held_out, folder, count, seed):
-    """Write clips without speech; their clean side is the input."""
+    """Write clips without speech, whose clean side is the input."""
     listed = sources(data, held_out, "", folder)
     noises = {
         "noise": Noise(listed["noise"]),
@@ -118,7 +118,7 @@ def write_no_speech(output, data, held_out, folder, count, seed):
 
 
 def extra_scores(condition, recording, source, clean):
-    """Return the scores of a recording that only these conditions have."""
+    """Return the additional scores of these conditions."""
     if condition == "no-speech":
         return no_speech(recording, source)
     if condition in EXTRA:
@@ -165,7 +165,7 @@ def _spectrum(wav):
 
 
 def no_speech(recording, source):
-    """Measure what a system makes of a recording without speech.
+    """Measure the output of a system for a recording without speech.
 
     Arguments
     ---------
@@ -175,8 +175,8 @@ def no_speech(recording, source):
     Returns
     -------
     dict
-        ``speech_share`` in percent, NaN without the package faster-whisper,
-        and ``level_change`` in dB.
+        ``speech_share`` in percent, which is NaN without the package
+        faster-whisper, and ``level_change`` in dB.
     """
     wav, original = (read_audio(p, RATE).numpy() for p in (recording, source))
     change = _level_db(wav) - _level_db(original)
@@ -184,7 +184,7 @@ def no_speech(recording, source):
 
 
 def speech_share(wav):
-    """Return the percentage of a 16 kHz waveform that Silero finds to be speech."""
+    """Return the percentage of speech in a 16 kHz waveform, found by Silero."""
     try:
         from faster_whisper.vad import get_speech_timestamps
     except ImportError:

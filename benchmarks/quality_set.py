@@ -1,4 +1,4 @@
-"""The fixed set of degraded speech that ``benchmarks/quality.py`` scores.
+"""The fixed set of degraded speech for ``benchmarks/quality.py``.
 
 Authors
  * The miipher2 authors 2026
@@ -60,7 +60,7 @@ DEGRADED = (
     "packet-loss",
     "mixed",
 )
-# Without level, which ``degrade_clip`` restores in any case
+# Without the step level, as ``degrade_clip`` restores the level
 MIXED = (
     "reverb",
     "noise",
@@ -77,7 +77,7 @@ MIXED = (
     "codec",
     "network",
 )
-# Only filters that leave nothing above the cut-off, not even aliases
+# Only filters without content above the cut-off, including aliases
 STEEP = ("butter", "cheby1", "cheby2", "ellip", "soxr")
 LOW_RATES = {
     "mp3": [8, 16],
@@ -133,7 +133,7 @@ def make_extra(arguments, output, files, held_out, folder):
 
 
 def write_clip(output, clean, file, chains, seed):
-    """Write one clip under all conditions and return its rows."""
+    """Write one clip for all conditions and return its rows."""
     clip, rows = clip_name(file), []
     for condition in (*DEGRADED, "clean"):
         target, noisy, drawn = clean, clean, {"steps": []}

@@ -1,4 +1,4 @@
-"""The reference implementation, and the models and data of both benchmarks.
+"""Reference implementation, models and data of both speed benchmarks.
 
 The reference calls transformers directly, in fp32 and with all layers.
 
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RATE = 16000
 
-# Size -> config of the backbone, the layer that is used, overrides of the YAML
+# Size -> config of the backbone, used layer, overrides of the YAML
 SIZES = {
     "hubert-large": {
         "config": {
@@ -52,12 +52,12 @@ SIZES = {
 
 
 def speech_chunks(folder, seed=0):
-    """Yield chunks of speech without end.
+    """Yield an endless sequence of chunks of speech.
 
     Arguments
     ---------
     folder : str
-        Folder of recordings; None: synthetic signals.
+        Folder of recordings. None for synthetic signals.
     seed : int
         Seed of the order, or of the synthetic voices.
 
@@ -118,14 +118,14 @@ def load_experiment(stage, size, folder, **overrides):
     folder : Path
         Folder of the backbone, in which the stage writes its output.
     **overrides : dict
-        Further overrides of the YAML; None values are ignored.
+        More overrides of the YAML; None values are ignored.
 
     Returns
     -------
     hparams : dict
         The experiment.
     text : str
-        Its overrides.
+        Overrides of the experiment as YAML.
     """
     from miipher2.training.experiment import load_hparams
 
@@ -151,7 +151,7 @@ def load_experiment(stage, size, folder, **overrides):
 
 
 def save_backbone(size, folder):
-    """Save a backbone with random weights as on the hub."""
+    """Save a backbone with random weights in the form of the hub."""
     import torch
     from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
@@ -167,7 +167,7 @@ def save_backbone(size, folder):
 
 
 class ReferenceAdapter:
-    """A parallel adapter as a forward hook, a common implementation.
+    """A parallel adapter as a forward hook, which is a common implementation.
 
     Arguments
     ---------
@@ -195,9 +195,9 @@ class ReferenceBackbone:
     source : Path
         Folder of the backbone.
     adapters : list of tuple
-        Down and up projection of each adapter, from the first layer on.
+        Down and up projections of the adapters, starting at the first layer.
     device : str
-        Where it runs.
+        Device of the model.
     """
 
     def __init__(self, source, adapters, device):
@@ -221,8 +221,8 @@ class ReferenceBackbone:
     def __call__(self, wavs):
         """Encode ``(batch, time)`` as ``(batch, frames, width)``.
 
-        The edges are padded as in ``SSLBackbone``, so that both have the same
-        frames and differ in precision only.
+        The edges are padded as in ``SSLBackbone``, so that the outputs differ
+        in precision only.
         """
         import torch
 

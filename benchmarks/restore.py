@@ -1,17 +1,18 @@
-"""Measure the speed of restoring: a reference and the engine of this package.
+"""Measure the restoration speed of a reference and of this package's engine.
 
     python benchmarks/restore.py --data SPEECH > tables.md
 
 Both restore the same files with the same weights: clips of 2 to 40 s and one
-recording of an hour. The reference takes one complete file at a time, in fp32,
-runs all layers with transformers and then the vocoder. The engine is that of
-``miipher2 restore``, in fp32 and in the fastest precision of the device. The
-models are compact and HuBERT-large with a full-size HiFi-GAN, whose weights are
-random.
+recording of an hour. The reference processes one complete file at a time, in
+fp32: it runs all layers with transformers and then the vocoder. The engine is
+that of ``miipher2 restore``, in fp32 and in the fastest precision of the
+device. The models are compact and a model of HuBERT-large and a full-size
+HiFi-GAN with random weights.
 
 Prints Markdown tables: speed and peak memory, the time of each part compared
-with the limit of the device, and the difference of the outputs. Each row is measured in
-its own process. For a short run: ``--clips 4 --long-seconds 60 --repeats 1``.
+with the limit of the device, and the difference of the outputs. Each row is
+measured in its own process. For a short run: ``--clips 4 --long-seconds 60
+--repeats 1``.
 
 Authors
  * The miipher2 authors 2026
@@ -86,10 +87,10 @@ def model(job):
     cleaner.loader(model_folder / "cleaner.safetensors")
     generator.load(model_folder / "vocoder.safetensors")
     generator.eval()
-    if hasattr(generator, "generator"):  # SpeechBrain's own HiFi-GAN
+    if hasattr(generator, "generator"):  # SpeechBrain's HiFi-GAN
         generator = generator.generator
         generator.remove_weight_norm()
-        for module in generator.modules():  # hooks that cannot be pickled
+        for module in generator.modules():  # these hooks cannot be pickled
             module._load_state_dict_pre_hooks.clear()
     adapters = [
         (adapter.adapter_down_proj, adapter.adapter_up_proj)
@@ -105,7 +106,7 @@ def model(job):
 
 
 def randomise(hparams):
-    """Scale fresh weights so that adapters and input change the output."""
+    """Scale initial weights so that adapters and input affect the output."""
     import torch
 
     torch.manual_seed(0)
@@ -116,7 +117,7 @@ def randomise(hparams):
 
 
 def measure(job):
-    """Time one system on the clips, part by part, and on the long file."""
+    """Measure the time of one system on the clips, of its parts, and on the long file."""
     folder, output = Path(job["folder"]), Path(job["output"])
     device, seconds = job["device"], job["seconds"]
     start = time.perf_counter()
@@ -149,7 +150,7 @@ def measure(job):
 
 
 def measure_long(system, job):
-    """Time the long recording, which may not fit into memory."""
+    """Measure the time of the long recording, which may exceed the memory."""
     short = job["system"] == "reference"
     source = "long of the reference" if short else "long"
     start = time.perf_counter()
@@ -175,7 +176,9 @@ def count_gflop(system):
     wavs = 0.1 * torch.randn(1, round(COUNTED_SECONDS * reference.RATE))
     with (
         torch.no_grad(),
-        sdpa_kernel(SDPBackend.MATH),  # not all fused kernels are counted
+        sdpa_kernel(
+            SDPBackend.MATH
+        ),  # the counter does not support all fused kernels
         FlopCounterMode(display=False) as counter,
         timing.Clock(counter.get_total_flops).timing(system.parts()) as clock,
     ):
@@ -187,7 +190,7 @@ def count_gflop(system):
 
 
 def compare(job):
-    """Measure the difference of the engine's output from the reference's."""
+    """Measure the difference between the outputs of engine and reference."""
     import numpy
     import soundfile
 
@@ -200,7 +203,7 @@ def compare(job):
         target, rate = soundfile.read(path)
         other, _ = soundfile.read(Path(job["engine"], path.name))
         assert target.shape == other.shape, path
-        # The engine restores the input's level, the reference does not
+        # The engine restores the level of the input, but the reference does not
         power = (target**2).mean()
         gain = numpy.sqrt(power / max(1e-20, (other**2).mean()))
         error = ((target - gain * other) ** 2).mean()
@@ -233,15 +236,15 @@ def run(arguments, folder):
     Arguments
     ---------
     arguments : argparse.Namespace
-        From the command line.
+        Parsed command line.
     folder : Path
         Folder for all outputs.
 
     Returns
     -------
     dict
-        ``machine``, ``seconds`` of the clips, ``reference_seconds`` of the
-        long recording, and ``models``: model -> title -> figures.
+        ``machine``, ``seconds`` of the clips, ``reference_seconds`` of the long
+        recording, and ``models``, the measurements by model and title.
     """
     do = jobs.runner(
         __file__, ("measure",), folder=str(folder), device=arguments.device
@@ -284,13 +287,13 @@ def measure_model(do, name, built, outputs, long_seconds, common):
     Arguments
     ---------
     do : callable
-        Runs a job.
+        Function that runs a job.
     name : str
         Name of the model.
     built : dict
         Result of the job ``model``.
     outputs : Path
-        For the restored recordings.
+        Folder for the restored recordings.
     long_seconds : dict
         Duration of the long recording, by system.
     common : dict
@@ -299,7 +302,7 @@ def measure_model(do, name, built, outputs, long_seconds, common):
     Returns
     -------
     dict
-        Title -> figures.
+        Measurements by title.
     """
     systems = [("reference", "fp32")]
     for precision in dict.fromkeys(("fp32", built["best"])):

@@ -37,14 +37,14 @@ def report(results, arguments):
     Arguments
     ---------
     results : dict
-        What ``run`` of the benchmark returns.
+        Result of ``run`` of the benchmark.
     arguments : argparse.Namespace
-        From the command line.
+        Parsed command line.
 
     Returns
     -------
     str
-        Markdown.
+        The report as Markdown.
     """
     gpu = arguments.device != "cpu"
     target = 8 if gpu else 4

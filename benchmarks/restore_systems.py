@@ -1,7 +1,7 @@
 """The two systems that ``benchmarks/restore.py`` compares.
 
-Each restores all files of a folder when called, restores a batch
-(``restore``), and names the methods that are timed (``parts``).
+A call restores all files of a folder. ``restore`` restores a batch, and
+``parts`` lists the methods to time.
 
 Authors
  * The miipher2 authors 2026
@@ -16,12 +16,13 @@ import timing
 
 
 class Reference:
-    """One complete file at a time, in fp32, with all layers.
+    """Restores one complete file at a time, in fp32, with all layers.
 
     Arguments
     ---------
     job : dict
-        ``folder`` with ``reference.pt``, ``source`` of the backbone, ``device``.
+        The job, with ``folder`` of ``reference.pt``, ``source`` of the
+        backbone, and ``device``.
     """
 
     def __init__(self, job):
@@ -46,7 +47,7 @@ class Reference:
         output.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.glob("*.wav")):
             wav, rate = soundfile.read(path, dtype="float32")
-            gain = SpeechLevel.of(wav, rate).gain()  # as the engine applies it
+            gain = SpeechLevel.of(wav, rate).gain()  # as in the engine
             inputs = torch.from_numpy(wav) * gain
             with torch.no_grad():
                 restored = self.restore(inputs[None]).cpu().numpy()
@@ -92,7 +93,7 @@ class Engine:
     Arguments
     ---------
     job : dict
-        ``model`` folder, ``device``, ``precision``.
+        The job, with ``model``, ``device`` and ``precision``.
     """
 
     def __init__(self, job):

@@ -23,8 +23,8 @@ from miipher2.evaluation.compare import (
 from miipher2.evaluation.metrics import LSD
 
 RNNOISE_RATE = 48000
-RNNOISE_DELAY = 960  # samples, measured
-HEADROOM = 0.7  # peak of its input, since its output is int16
+RNNOISE_DELAY = 960  # measured, in samples
+HEADROOM = 0.7  # peak of the input, as the output is int16
 
 
 def rnnoise(wav):
@@ -33,7 +33,7 @@ def rnnoise(wav):
     Arguments
     ---------
     wav : numpy.ndarray
-        ``(time,)`` at 16 kHz; resampled to 48 kHz and back.
+        ``(time,)`` at 16 kHz. It is resampled to 48 kHz and back.
 
     Returns
     -------
@@ -70,7 +70,7 @@ class BandLSD(LSD):
     Arguments
     ---------
     cutoff_hz : float
-        Lower frequencies are ignored.
+        Lowest frequency in Hz; lower frequencies are ignored.
 
     Example
     -------
@@ -95,9 +95,9 @@ class BandLSD(LSD):
 
 
 class ScoreCache:
-    """Scores of recordings against their clean ones, each computed once.
+    """Cache of the scores of recordings relative to clean recordings.
 
-    The key is the content of both files, the metric and its version.
+    The keys consist of the content of both files, the metric and its version.
 
     Arguments
     ---------
@@ -137,7 +137,7 @@ class ScoreCache:
         metrics : list of Metric
             The metrics.
         name : str
-            Name in the transcripts.
+            Name of the recording in the transcripts.
         recording, clean : str or Path
             The two files.
 
@@ -202,7 +202,7 @@ def table(heading, figures, systems):
     heading : str
         Name of the metric.
     figures : dict
-        Row -> what ``means`` returns.
+        Results of ``means`` by row.
     systems : dict
         Heading by system.
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 
 class Clock:
-    """Time spent in named parts of a model, nested parts not counted twice.
+    """Time of named parts of a model, excluding nested parts.
 
     Arguments
     ---------
     now : callable
-        Returns the time, or any other value that only grows.
+        Function that returns the time, or another increasing value.
 
     Example
     -------
@@ -56,7 +56,7 @@ class Clock:
         Arguments
         ---------
         parts : list of tuple
-            Name of the part, object, name of the object's method.
+            (name of the part, object, name of the method).
         """
         for name, owner, method in parts:
             setattr(owner, method, self._timed(name, getattr(owner, method)))
@@ -76,7 +76,7 @@ class Clock:
 
 
 def device_clock(device):
-    """Return a function that waits for the device and returns seconds."""
+    """Return a clock in seconds that synchronises with the device."""
     import torch
 
     def now():
@@ -88,7 +88,7 @@ def device_clock(device):
 
 
 def processor_seconds():
-    """Return CPU seconds of this process and of its finished children."""
+    """Return the CPU seconds of this process and its finished children."""
     used = map(
         resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
@@ -117,7 +117,7 @@ def limit_memory():
 
 
 def is_out_of_memory(error):
-    """Return whether an error means that memory ran out."""
+    """Return whether an error reports a lack of memory."""
     import torch
 
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
@@ -167,7 +167,7 @@ def describe_machine(device):
 
 
 def format_memory(peak):
-    """Format what ``peak_gib`` returns; None stays None."""
+    """Format a result of ``peak_gib``; return None for None."""
     if peak is None:
         return None
     return " + ".join(f"{value:.2f}" for value in peak.values())
@@ -183,7 +183,7 @@ def median_and_range(values):
 
 
 def format_range(figures):
-    """Format what ``median_and_range`` returns."""
+    """Format a result of ``median_and_range``."""
     return "{median:.3g} ({lowest:.3g} to {highest:.3g})".format(**figures)
 
 

@@ -1,12 +1,13 @@
-"""Measure the speed of training: a reference and the Brains of this package.
+"""Measure the training speed of a reference and of this package's Brains.
 
     python benchmarks/train.py --data SPEECH > tables.md
 
-Stages 1 and 2, by their YAML files, with HuBERT-large (random weights), a
+Both run stages 1 and 2 of the YAML files with HuBERT-large (random weights), a
 full-size HiFi-GAN and its discriminators, on the same batches and with the same
-losses. The reference runs the complete backbone in fp32 with all hidden states:
-in stage 1 twice, for degraded and for clean speech; in stage 2 once, with the
-discriminators as in the recipes of HiFi-GAN. Loading data is not counted.
+losses. The reference runs the complete backbone in fp32 with all hidden states,
+in stage 1 twice (for degraded and clean speech) and in stage 2 once, with the
+discriminators as in recipes of HiFi-GAN. The time of data loading is not
+included.
 
 Prints a Markdown table of steps per second and peak memory. Each row is
 measured in its own process. For a short run: ``--size hubert-tiny
@@ -32,8 +33,8 @@ from timing import markdown
 from train_systems import SYSTEMS, load_stage
 
 STAGES = {"1, adapters": "pa", "2, vocoder": "vocoder"}
-# Clips per batch. Both YAML files have 16, but 16 clips of 10 s need more
-# memory than many machines have.
+# Clips per batch. Both YAML files have 16, but 16 clips of 10 s exceed the
+# memory of many machines.
 BATCH_SIZES = {"pa": 4, "vocoder": 16}
 TARGET = 3  # speed-up on a CPU
 HEADER = (
@@ -55,7 +56,7 @@ HEADER = (
 def corpus(job):
     """Write a corpus and the backbone."""
     folder, chunks = Path(job["folder"]), reference.speech_chunks(job["data"])
-    clips = job["batch_size"]  # enough for one batch without repetition
+    clips = job["batch_size"]  # enough clips for one batch without repetition
     for split, speakers in (("train", clips), ("valid", 1), ("test", 1)):
         for speaker in range(speakers):
             path = folder / "speech" / split / f"{split}{speaker}" / "a.wav"
@@ -65,7 +66,7 @@ def corpus(job):
 
 
 def batches(job):
-    """Save the batches of a stage, and the weights that both systems need."""
+    """Save the batches of a stage, and the initial weights of both systems."""
     import torch
 
     folder, stage = Path(job["folder"]), job["stage"]
@@ -107,7 +108,7 @@ def batches(job):
 
 
 def measure(job):
-    """Time the steps of one system, after a first step."""
+    """Measure the step times of one system after a warm-up step."""
     import torch
 
     if job["device"] == "cpu" and job["system"] == "reference":
@@ -155,16 +156,16 @@ def run(arguments, folder):
     Arguments
     ---------
     arguments : argparse.Namespace
-        From the command line.
+        Parsed command line.
     folder : Path
         Folder for all outputs.
 
     Returns
     -------
     rows : list of list
-        The cells of ``HEADER``, for each stage and system.
+        Cells of ``HEADER`` for each stage and system.
     machine : str
-        Processor and versions.
+        Description of processor and versions.
     """
     do = jobs.runner(
         __file__,

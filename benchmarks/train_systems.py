@@ -1,6 +1,6 @@
 """The two systems that ``benchmarks/train.py`` compares.
 
-Each runs one training step on a batch (``step``) and returns the loss.
+``step`` runs one training step on a batch and returns the loss.
 
 Authors
  * The miipher2 authors 2026
@@ -11,8 +11,8 @@ from pathlib import Path
 import reference
 from reference import SIZES
 
-# The reference has its own backbone. The YAML gets one layer of the same width,
-# which is not used.
+# The reference has its own backbone. The backbone of the YAML is replaced by
+# one unused layer of the same width.
 UNUSED_BACKBONE = """
 source: !new:transformers.HubertConfig
     hidden_size: {width}
@@ -46,7 +46,7 @@ def load_stage(job, **overrides):
 
 
 def load_initial(hparams, folder):
-    """Load the weights that both systems of stage 2 start from."""
+    """Load the initial weights of both systems of stage 2."""
     import torch
 
     for name, tensors in torch.load(Path(folder, "initial.pt")).items():
@@ -59,7 +59,7 @@ class Recipe:
     Arguments
     ---------
     job : dict
-        Stage, size, device, precision, folder.
+        The job, with stage, size, device, precision and folder.
     """
 
     def __init__(self, job):
@@ -95,7 +95,7 @@ class Reference:
     Arguments
     ---------
     job : dict
-        Stage, size, device, folder.
+        The job, with stage, size, device and folder.
     """
 
     def __init__(self, job):
@@ -125,7 +125,7 @@ class Reference:
         ]
 
     def optimizer(self, parameters, betas):
-        """Return the optimizer of the YAML files."""
+        """Return the same optimizer as in the YAML files."""
         import torch
 
         return torch.optim.AdamW(
@@ -168,7 +168,7 @@ class ReferenceAdapters(Reference):
         return float(loss.detach())
 
     def enable_adapters(self, enabled):
-        """Turn the adapters on or off."""
+        """Enable or disable the adapters."""
         for adapter in self.backbone.adapters:
             adapter.enabled = enabled
 
@@ -218,7 +218,7 @@ class ReferenceVocoder(Reference):
         return float(loss.detach())
 
     def segments(self, items):
-        """Return features and target of the segments that are synthesised."""
+        """Return features and targets of random segments."""
         import torch
 
         with torch.no_grad():

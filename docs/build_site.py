@@ -2,9 +2,10 @@
 
     pip install -e '.[docs]' && python docs/build_site.py
 
-The pages are the Markdown files of the repository, where they are, so that their
-links work in a clone, too. Links to what is not a page or a picture become text.
-``docs/api.md`` is generated from docstrings. A link that leads nowhere is an error.
+The pages are the Markdown files of the repository at their places, so that
+their links also work in a clone. Links to other files than pages and pictures
+become text. ``docs/api.md`` is generated from docstrings. A broken link is an
+error.
 
 Authors
  * The miipher2 authors 2026
@@ -28,7 +29,7 @@ PAGES = (
 )
 PICTURES = (".png", ".svg")
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
-# Modules whose public classes and functions are on the API page
+# Modules with public classes and functions for the API page
 API = {
     "Restoring": ["miipher2.inference.restorer"],
     "Models": [
@@ -78,7 +79,7 @@ def copy_pages():
 
 
 def as_page(path):
-    """Return a page whose links to other files than pages are text."""
+    """Return a page in which links to other files than pages are text."""
 
     def replace(match):
         text, target, _ = match.groups()
@@ -106,7 +107,7 @@ def main():
     copy_pages()
     write_api()
     command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
-    # mkdocs advertises its successor otherwise
+    # hides an advertisement of mkdocs
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
 

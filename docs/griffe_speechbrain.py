@@ -1,6 +1,7 @@
 """Read docstrings in SpeechBrain's form, for docs/build_site.py.
 
-SpeechBrain names the sections of NumPy's form ``Arguments`` and ``Example``.
+SpeechBrain uses NumPy's form with the section names ``Arguments`` and
+``Example``.
 
 Authors
  * The miipher2 authors 2026
@@ -14,7 +15,7 @@ SECTIONS = {"Arguments": "Parameters", "Example": "Examples"}
 
 
 class SpeechBrainDocstrings(griffe.Extension):
-    """Rename the sections, and leave the authors out."""
+    """Rename the sections and remove the authors."""
 
     def on_object(self, *, obj, **kwargs):
         """Change one docstring before it is parsed."""

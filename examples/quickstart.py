@@ -1,9 +1,10 @@
 """Train stages 1 and 2 on the example speech and restore noisy recordings.
 
-Takes some minutes on two CPU cores. Adapters are trained from scratch on the
-backbone of the compact model (miipher2/pretrained/compact), whose vocoder is
-trained further, on a minute of speech. This shows how to train and restore, not
-the quality of the method: the mel errors at the end may be worse than before.
+Takes a few minutes on two CPU cores. Adapters are trained from scratch on the
+backbone of the compact model (miipher2/pretrained/compact), and its vocoder is
+fine-tuned, on one minute of speech. The example shows how to train and restore,
+not the quality of the method: the mel error may be higher after restoration
+than before.
 
     python examples/quickstart.py [OUTPUT_FOLDER]
 

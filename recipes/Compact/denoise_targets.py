@@ -3,12 +3,12 @@
 
     python recipes/Compact/denoise_targets.py train.csv OUT --data-root DATA
 
-Recordings of clean speech have some background noise, which a model learns to
-reproduce. OUT, a new folder, receives a copy of every recording with stationary
-noise reduced by up to 12 dB, and ``manifest.csv`` for ``--skip_prep=True
---train_csv``, with these copies in the column ``target_wav``. The original
-recording is still the one that is degraded, and the target where neither noise
-nor reverberation is added.
+Recordings of clean speech contain some background noise, which a model learns
+to reproduce. Writes to OUT, a new folder, a copy of every recording with
+stationary noise reduced by up to 12 dB, and ``manifest.csv`` for
+``--skip_prep=True --train_csv``, with these copies in the column
+``target_wav``. The original recordings are degraded. They are also the target
+if neither noise nor reverberation is added.
 
 Authors
  * The miipher2 authors 2026
@@ -28,9 +28,9 @@ from miipher2.dataio.manifests import COLUMNS, read_manifest, write_manifest
 from miipher2.errors import UserError, one_line_errors
 
 WINDOW_SECONDS = 0.032
-NOISE_PERCENTILE = 15  # of the power of a bin over time
-BIAS = 1.3  # ratio of the mean noise power to that percentile
-OVERSUBTRACTION = 2.0  # factor of the noise that is subtracted
+NOISE_PERCENTILE = 15  # percentile of the power of a bin over time
+BIAS = 1.3  # ratio of the mean noise power to this percentile
+OVERSUBTRACTION = 2.0  # factor of the subtracted noise
 MIN_GAIN = 10 ** (-12 / 10)  # smallest gain of a bin's power
 
 
@@ -44,12 +44,12 @@ def reduce_noise(samples, sample_rate):
     samples : numpy.ndarray
         ``(time,)``.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Returns
     -------
     numpy.ndarray
-        ``(time,)``.
+        Denoised samples ``(time,)``.
 
     Example
     -------
@@ -91,7 +91,7 @@ def main(argv=None):
         copies, denoised_rows = {}, []
         for row in tqdm(rows, unit="row", disable=None):
             wav = str(Path(row["wav"]).absolute())
-            if wav not in copies:  # rows may repeat a recording
+            if wav not in copies:  # a recording may have several rows
                 samples, rate = read_own_rate(wav)
                 copies[wav] = folder / f"{len(copies)}.flac"
                 denoised = torch.from_numpy(reduce_noise(samples, rate))

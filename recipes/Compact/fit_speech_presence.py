@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Fit the detection of speech of a restoration model.
+"""Fit the speech detector of a restoration model.
 
     python recipes/Compact/fit_speech_presence.py DATA MODEL
 
-DATA is the folder that ``pack.py`` reads: ``manifest.csv``, speech, noise and room
-impulse responses. MODEL, the folder of a model, receives
-``speech_presence.safetensors``: a logistic regression from the features that the
-model's cleaner predicts to whether a frame contains speech. It is fitted to degraded
-speech, whose active frames are known, and to noise, music and generated sounds of
-the split ``train``, and measured on the split ``valid``. Name it in the model's
-``hyperparams.yaml`` as ``miipher2/pretrained/compact`` does. With ``--measure`` the
-model's own weights are measured and nothing is written.
+DATA is the folder that ``pack.py`` reads: ``manifest.csv``, speech, noise and
+room impulse responses. Writes ``speech_presence.safetensors`` to the model
+folder MODEL: a logistic regression that detects frames with speech from the
+features that the model's cleaner predicts. It is fitted to degraded speech,
+whose active frames are known, and to noise, music and generated sounds of the
+split ``train``, and measured on the split ``valid``. Add it to the model's
+``hyperparams.yaml`` as in ``miipher2/pretrained/compact``. With ``--measure``,
+the model's existing detector is measured and nothing is written.
 
 Authors
  * The miipher2 authors 2026
@@ -39,15 +39,15 @@ from miipher2.models.speech_presence import SpeechPresence
 
 RATE = 16000
 SECONDS = 4
-# Share of active samples of a frame with speech, and of one without; frames in
-# between are not used.
+# Smallest fraction of active samples of a frame with speech, and largest
+# fraction of a frame without; other frames are not used.
 SPEECH, PAUSE = 0.8, 0.05
 WEIGHT_DECAY = 1e-4
 WEIGHTS = "speech_presence.safetensors"
 
 
 def degradations(data, selected, split, folder):
-    """Return the chain of training, without voices as noise.
+    """Return the degradation chain of training, without voices as noise.
 
     Arguments
     ---------
@@ -58,11 +58,12 @@ def degradations(data, selected, split, folder):
     split : str
         ``train`` or ``valid``.
     folder : str or Path
-        Gets the manifests.
+        Folder for the manifests.
 
     Returns
     -------
     miipher2.degrade.Chain
+        The chain.
     """
     overrides = {"sample_rate": RATE}
     for kind in ("noise", "rir"):
@@ -88,14 +89,14 @@ def generated_noise(rng, length):
     Arguments
     ---------
     rng : numpy.random.Generator
-        Of all draws.
+        Source of all draws.
     length : int
         Number of samples.
 
     Returns
     -------
     numpy.ndarray
-        ``(length,)``.
+        The samples ``(length,)``.
     """
     time = np.arange(length) / RATE
     kind = rng.choice(["noise", "tones", "hum", "chords"])
@@ -136,7 +137,7 @@ def read_segment(path, rng):
 
 
 def clip(data, rows, chain, rng):
-    """Draw a degraded clip and what its frames contain.
+    """Draw a degraded clip and the labels of its samples.
 
     Arguments
     ---------
@@ -147,14 +148,14 @@ def clip(data, rows, chain, rng):
     chain : miipher2.degrade.Chain
         Degradations.
     rng : numpy.random.Generator
-        Of all draws.
+        Source of all draws.
 
     Returns
     -------
     samples : torch.Tensor
         ``(time,)``.
     active : numpy.ndarray
-        Whether samples contain speech ``(time,)``.
+        ``(time,)`` bool, True for samples with speech.
     """
     row = rows[rng.integers(len(rows))]
     is_speech = row["path"].startswith("speech")
@@ -187,8 +188,8 @@ def collect(restorer, clips):
     Returns
     -------
     list of tuple
-        Features ``(frames, width)``; labels ``(frames,)``: 1 for speech, 0 for
-        none, -1 for frames that are neither.
+        Features ``(frames, width)`` and labels ``(frames,)`` of each clip: 1
+        for speech, 0 for no speech, -1 for unused frames.
     """
     collected, hop = [], restorer.mods.cleaner.hop_length
     for samples, active in clips:
@@ -205,7 +206,7 @@ def collect(restorer, clips):
 def fit(features, labels):
     """Fit a logistic regression to frames.
 
-    Both classes have the same weight.
+    Both classes have equal weights.
 
     Arguments
     ---------
@@ -251,7 +252,7 @@ def fit(features, labels):
 
 
 def report(presence, speech, noise):
-    """Print the shares of wrong frames, before and after smoothing."""
+    """Print the percentages of wrong frames before and after smoothing."""
     missed, gates = [], []
     for features, labels in speech:
         log_odds = presence(torch.from_numpy(features)).numpy()
@@ -267,7 +268,7 @@ def report(presence, speech, noise):
     )
     print(
         f"frames: {missed.mean():.1%} of speech missed, {alarms.mean():.1%} of "
-        "noise taken for speech\n"
+        "noise detected as speech\n"
         f"gate: {(gates < 1).mean():.1%} of speech attenuated, "
         f"{(gates == 0).mean():.2%} closed; {(open_gates == 0).mean():.1%} of "
         f"noise closed, {(open_gates == 1).mean():.1%} open"
@@ -275,7 +276,7 @@ def report(presence, speech, noise):
 
 
 def main(argv=None):
-    """Fit and save the detection of speech."""
+    """Fit and save the speech detector."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path, help="folder with manifest.csv")
     parser.add_argument("model", type=Path, help="folder of the model")
@@ -283,7 +284,7 @@ def main(argv=None):
         "--clips",
         type=int,
         default=400,
-        help="of speech, and as many of noise",
+        help="number of clips with speech, and also of clips with noise",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -298,8 +299,8 @@ def main(argv=None):
         )
         if options.measure and "speech_presence" not in restorer.mods:
             raise UserError(
-                f"{options.model}: does not detect speech; fit the detection "
-                "first, without --measure"
+                f"{options.model}: has no speech detector; fit one first, "
+                "without --measure"
             )
         counts = {"valid": options.clips // 4}
         if not options.measure:
@@ -326,18 +327,18 @@ def collect_splits(options, restorer, counts, folder):
     Arguments
     ---------
     options : argparse.Namespace
-        With ``data`` and ``seed``.
+        Options with ``data`` and ``seed``.
     restorer : miipher2.inference.restorer.Restorer
         The model.
     counts : dict
-        Split -> number of clips of speech, and of noise.
+        Number of clips with speech, and of clips with noise, by split.
     folder : str or Path
-        Gets the manifests of the degradations.
+        Folder for the manifests of the degradations.
 
     Returns
     -------
     dict
-        ``(split, "speech" or "noise")`` -> see ``collect``.
+        Results of ``collect`` by ``(split, "speech" or "noise")``.
     """
     selected = select(options.data)
     collected = {}
@@ -363,7 +364,7 @@ def collect_splits(options, restorer, counts, folder):
 
 
 def fit_presence(restorer, collected):
-    """Return a ``SpeechPresence`` that is fitted to the split ``train``."""
+    """Return a ``SpeechPresence`` fitted to the split ``train``."""
     train = collected["train", "speech"] + collected["train", "noise"]
     features = torch.from_numpy(np.concatenate([f for f, _ in train]))
     labels = torch.from_numpy(np.concatenate([y for _, y in train]))

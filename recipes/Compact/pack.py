@@ -5,9 +5,10 @@
 
 DATA has a ``manifest.csv`` (path, seconds, speaker, split, licence), clean
 speech in ``speech*``, noise in ``noise`` and room impulse responses in ``rir``.
-OUT receives ``piece_0.tar``, ``piece_1.tar``, ... Unpacked into one folder, they
-are the ``--data_folder``, ``--noise_folder`` and ``--rir_folder`` of training,
-with all manifests. The same data and libraries give the same bytes.
+Writes ``piece_0.tar``, ``piece_1.tar``, ... to OUT. If they are unpacked into
+one folder, it is the ``--data_folder``, ``--noise_folder`` and ``--rir_folder``
+of training, with all manifests. The same data and libraries give the same
+bytes.
 
 Speech and noise are encoded as mono Ogg Opus at 16 kHz; Opus files and impulse
 responses are copied.
@@ -37,9 +38,9 @@ from miipher2.dataio.wording import count, duration
 from miipher2.errors import UserError, one_line_errors
 
 RATE = 16000
-# Below 54 kbit/s libopus uses its speech mode, which attenuates high
-# frequencies: -1 dB at 4 kHz and -3 dB at 8 kHz (log-spectral distance 1.3 dB at
-# 40 kbit/s, 1.1 dB without that slope at 56)
+# Below 54 kbit/s, libopus uses its speech mode, which attenuates high
+# frequencies: -1 dB at 4 kHz and -3 dB at 8 kHz (log-spectral distance 1.3 dB
+# at 40 kbit/s, 1.1 dB without that slope at 56)
 KBPS = 56
 # Thresholds of ``repetitions``
 SEGMENT_SECONDS = 3.0
@@ -54,7 +55,7 @@ MANIFESTS = {
     ("rir", "train"): ["rir"],
     ("rir", "valid"): ["rir_valid"],
 }
-# Ogg's checksum is zlib's with the bits of every byte reversed
+# Ogg's checksum is that of zlib with reversed bits in every byte
 BIT_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -64,9 +65,10 @@ def is_allowed(licence, patterns=None):
     Arguments
     ---------
     licence : str
-        The licence column of the manifest.
+        Licence of the file, from the manifest.
     patterns : list of str
-        Permitted licences, ``*`` for any text; None: all except GPL only.
+        Permitted licences; ``*`` matches any text. None for all licences except
+        GPL only.
 
     Returns
     -------
@@ -99,7 +101,7 @@ def select(data, patterns=None):
     Returns
     -------
     dict
-        (kind, split) -> rows; kinds are speech, noise and rir.
+        Rows by (kind, split); kinds are speech, noise and rir.
     """
     selected, excluded = defaultdict(list), defaultdict(float)
     rows = [row for _, row in read_table(data / "manifest.csv", REQUIRED)]
@@ -124,12 +126,12 @@ def select(data, patterns=None):
 
 
 def packed_path(path):
-    """Return the path of a file of DATA in the pack."""
+    """Return the path in the pack of a file of DATA."""
     return path if path.startswith("rir") else path.rsplit(".", 1)[0] + ".ogg"
 
 
 def packed_bytes(data, path):
-    """Return the content of a file of DATA in the pack."""
+    """Return the content in the pack of a file of DATA."""
     content = (data / path).read_bytes()
     if path.startswith("rir"):
         return content
@@ -144,14 +146,14 @@ def packed_bytes(data, path):
 
 
 def with_serial(ogg, serial):
-    """Replace the stream serial number of an Ogg file; libsndfile's is random.
+    """Replace the stream serial number of an Ogg file, which is random.
 
     Arguments
     ---------
     ogg : bytes
         Content of the file.
     serial : int
-        From 0 to 2**32 - 1.
+        The new number, 0 to 2**32 - 1.
 
     Returns
     -------
@@ -173,10 +175,10 @@ def with_serial(ogg, serial):
 
 
 def repetitions(key, rows):
-    """Return how often each recording is listed in its manifest.
+    """Return the number of manifest rows of each recording.
 
-    An epoch uses one random segment per row, so training speech has a row for
-    each 3 s, and twice as many if there is little of its speaker, to balance
+    An epoch uses one random segment per row. Training speech has one row for
+    each 3 s, or two if there is little speech of the speaker, to balance
     speakers. Long noise has three rows, to balance it with short noises, which
     are more numerous.
 
@@ -190,7 +192,7 @@ def repetitions(key, rows):
     Returns
     -------
     list of int
-        Repetitions of each row.
+        Number of rows of each recording.
 
     Example
     -------
@@ -243,7 +245,7 @@ def manifests(selected):
 
 
 def member(name, content):
-    """Return the bytes of a file in a tar, without owner and time."""
+    """Return the bytes of a tar member, without owner and time."""
     info = tarfile.TarInfo(name)
     info.size = len(content)
     padding = bytes(-len(content) % tarfile.BLOCKSIZE)

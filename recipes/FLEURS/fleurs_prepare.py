@@ -36,7 +36,7 @@ def prepare_fleurs(
     skip_prep : bool
         Whether to skip preparation.
     languages : list of str
-        Languages to use, such as en_us; none: all in the folder.
+        Languages to use, such as en_us; default: all in the folder.
 
     Raises
     ------

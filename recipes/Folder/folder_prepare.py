@@ -1,8 +1,8 @@
 """Data preparation: any folder of audio files.
 
-The top folder names the speaker. If the top folders are called ``train``,
-``valid`` (``val``, ``dev``) and ``test``, they are the splits, and the folders
-in them name the speakers.
+The names of the top-level folders are the speakers. If these folders are
+``train``, ``valid`` (``val``, ``dev``) and ``test``, they are the splits, and
+the folders in them are the speakers.
 
     python folder_prepare.py DATA_FOLDER OUTPUT_FOLDER
 
@@ -43,12 +43,12 @@ def prepare_folder(
     skip_prep : bool
         Whether to skip preparation.
     split_by : str
-        Hold out whole speakers ("speaker"; files, if there are fewer than 3
-        speakers), or a share of all files ("share").
+        "speaker": hold out whole speakers, or files if there are fewer than 3
+        speakers; "share": hold out a fraction of all files.
     valid_share : float
-        Share of the validation split.
+        Fraction of the validation split.
     test_share : float
-        Share of the test split.
+        Fraction of the test split.
     min_seconds : float
         Minimum duration of a file in seconds.
 

@@ -51,7 +51,7 @@ def prepare_ljspeech(
         return
     root = corpus_root(data_folder, "LJSpeech-1.1")
     utterances = [
-        # Hold out whole chapters: consecutive sentences are alike.
+        # Hold out whole chapters, as consecutive sentences are similar.
         Utterance(file, spk_id="LJ", group=file.name.split("-")[0])
         for file in list_audio(data_folder, root / "wavs")
     ]

@@ -46,7 +46,7 @@ def prepare_libritts(
     skip_prep : bool
         Whether to skip preparation.
     subsets : list of str
-        Subsets to use; missing ones are skipped.
+        Subsets to use; missing subsets are skipped.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Data preparation: a clean multi-speaker corpus from a text-to-speech model.
+"""Data preparation: a clean multi-speaker corpus of a text-to-speech model.
 
-Kokoro-82M (Apache 2.0) synthesises sentences at 24 kHz in blended voices, for
-training without a corpus of clean speech.
+Kokoro-82M (Apache 2.0) synthesises sentences at 24 kHz with blended voices, for
+training without a recorded corpus of clean speech.
 
     python spoken_prepare.py DATA_FOLDER OUTPUT_FOLDER --texts TEXTS \
         --model kokoro-v1.0.onnx --voices voices-v1.0.bin --speakers 200
@@ -34,7 +34,7 @@ from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-LENGTHS = {"cmn": (10, 60), "ja": (10, 60)}  # characters of a sentence
+LENGTHS = {"cmn": (10, 60), "ja": (10, 60)}  # range of characters per sentence
 LENGTH = (25, 190)
 # The first letter of a voice's name is its language, the second its sex.
 LANGUAGES = {
@@ -53,8 +53,8 @@ HELD_OUT = {  # voices of the other splits
     "test": ("am_puck", "bf_lily"),
 }
 CHARACTERS = ("am_santa", "em_santa", "pm_santa", "af_nicole")  # not used
-BLENDED = 0.7  # share of speakers whose voice is a blend of two
-RESIZED = 0.5  # share of speakers whose size is changed
+BLENDED = 0.7  # fraction of speakers with a blend of two voices
+RESIZED = 0.5  # fraction of speakers with a changed size
 
 
 def prepare_spoken(
@@ -76,26 +76,27 @@ def prepare_spoken(
 ):
     """Synthesise a corpus, then prepare its manifests.
 
-    A run that was interrupted continues after its last complete speaker.
+    An interrupted run continues after its last complete speaker.
 
     Arguments
     ---------
     data_folder : str
-        Receives the corpus; $data_root of the manifests.
+        Output folder of the corpus; $data_root of the manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.
     skip_prep : bool
         Whether to skip preparation.
     texts : str
-        Folder with LANGUAGE.txt, one sentence a line: en-us.txt, fr-fr.txt.
+        Folder of LANGUAGE.txt (en-us.txt, fr-fr.txt, ...), with one sentence
+        per line.
     model : str
         ONNX file of Kokoro-82M.
     voices : str
-        File of its voices.
+        File of Kokoro's voices.
     speakers : int
         Number of training speakers.
     clips : int
-        Sentences of each speaker.
+        Number of sentences per speaker.
     seed : int
         Seed of all random choices.
     workers : int
@@ -106,13 +107,13 @@ def prepare_spoken(
     max_cer : float
         Largest character error rate in percent.
     min_ovrl : float
-        Lowest DNSMOS OVRL of a clip; 0: not measured.
+        Lowest DNSMOS OVRL of a clip; 0 to skip the check.
 
     Raises
     ------
     UserError
         If a file is missing, there are no sentences or voices, or the folder
-        has a corpus of other settings.
+        contains a corpus with other settings.
     """
     if skip_prep:
         return
@@ -140,7 +141,12 @@ def prepare_spoken(
     check_settings(data_folder / "settings.json", settings)
     people = draw_speakers(voice_names(voices), sentences, speakers, seed)
     jobs = [
-        (data_folder / speaker["split"] / speaker["speaker"], speaker, clips, seed)
+        (
+            data_folder / speaker["split"] / speaker["speaker"],
+            speaker,
+            clips,
+            seed,
+        )
         for speaker in people
     ]
     synthesise(jobs, workers, (source, sentences, checks))
@@ -163,19 +169,19 @@ def read_sentences(folder):
     Arguments
     ---------
     folder : str or Path
-        Has ``LANGUAGE.txt``, UTF-8, one sentence a line. British English takes
-        the sentences of ``en-us.txt`` if there is no ``en-gb.txt``.
+        Folder of ``LANGUAGE.txt``, in UTF-8, with one sentence per line.
+        British English uses ``en-us.txt`` if there is no ``en-gb.txt``.
 
     Returns
     -------
     dict
-        Sentences by language, without those that are too short or long, or
-        have long numbers or markup.
+        Sentences by language. Sentences that are too short or too long, or
+        contain long numbers or markup, are left out.
 
     Raises
     ------
     UserError
-        If there are none.
+        If there are no sentences.
     """
     sentences = {}
     for path in sorted(Path(folder).glob("*.txt")):
@@ -210,7 +216,7 @@ def voice_names(voices):
 
 
 def check_settings(path, settings):
-    """Raise a ``UserError`` for a folder with a corpus of other settings."""
+    """Raise a ``UserError`` if a folder has a corpus with other settings."""
     text = json.dumps(settings, indent=1)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,25 +239,25 @@ def draw_speakers(names, sentences, count, seed):
     Arguments
     ---------
     names : list of str
-        The voices.
+        Names of the voices.
     sentences : dict
         Sentences by language.
     count : int
-        Number of training speakers. They are blends of voices that are not
-        held out; the first ones are the same for any count.
+        Number of training speakers, which use the voices that are not held out.
+        The first speakers are the same for any count.
     seed : int
         Seed of all draws.
 
     Returns
     -------
     list of dict
-        ``speaker``, ``split``, ``language``, ``voices`` (weight by name),
-        ``size`` and ``pace``.
+        One dict per speaker with ``speaker``, ``split``, ``language``,
+        ``voices`` (weight by name), ``size`` and ``pace``.
 
     Raises
     ------
     UserError
-        If no voice speaks one of the languages.
+        If there is no voice for the languages.
     """
     native = {n: LANGUAGES.get(n[0]) for n in names}
     held_out = {name for group in HELD_OUT.values() for name in group}

@@ -33,7 +33,7 @@ def prepare_vctk(
         Whether to skip preparation.
     mic : str
         Microphone of version 0.92, mic1 or mic2. The other one is used for
-        files that lack it (mic2 of p280 and p315).
+        missing files (mic2 of p280 and p315).
 
     Raises
     ------

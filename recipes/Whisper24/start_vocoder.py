@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Initialise the 24 kHz vocoder from that of the compact model.
+"""Initialise the 24 kHz vocoder from the vocoder of the compact model.
 
     python recipes/Whisper24/start_vocoder.py hparams/whisper24/vocoder.yaml \
         --data_folder=DATA --noise_folder=DATA --rir_folder=DATA \
         --train_csv=... --skip_prep=True --ssl_source=ENCODER \
         --output_folder=START
 
-START/model is a model that restores speech before any training, and the
+START/model is a model that restores speech without any training. Use it as
 ``--start_folder`` and ``--cleaner_folder`` of the same YAML.
 
-Both vocoders are ``HarmonicVocoder`` with the same distance of bins in Hz. Two
-maps of the compact vocoder depend on its encoder: the first convolution and the
-direct filters. Their outputs for clean speech are predicted from the new
-encoder's features of degraded and clean speech by ridge regression. All other
-weights are copied, bin by bin. Above ``HANDOVER_HZ`` the direct filters are
-fitted to the levels of clean speech of full bandwidth.
+Both vocoders are ``HarmonicVocoder`` with the same bin spacing in Hz. Two
+linear maps of the compact vocoder depend on its encoder: the first convolution
+and the direct filters. Ridge regression predicts their outputs for clean speech
+from the new encoder's features of degraded and clean speech. All other weights
+are copied, bin by bin. Above ``HANDOVER_HZ``, the direct filters are fitted to
+the levels of clean speech with full bandwidth.
 
 Authors
  * The miipher2 authors 2026
@@ -35,18 +35,20 @@ from miipher2.inference.restorer import Restorer
 from miipher2.training.experiment import load_hparams
 
 ROOT = Path(__file__).resolve().parents[2]
-# The YAML names a prepare script
+# The YAML refers to a prepare script
 sys.path += map(str, ROOT.glob("recipes/*"))
 COMPACT = ROOT / "miipher2" / "pretrained" / "compact"
 MINUTES, CLIPS, SECONDS = 20.0, 16, 3.0
-STATISTICS_BATCHES = 4  # to normalise the features
-CLEAN_EVERY = 3  # batches; such a batch is used with its clean side as well
-HELD_OUT_EVERY = 8  # batches; such a batch selects the strength of the ridge
+STATISTICS_BATCHES = 4  # number of batches for the statistics of the features
+CLEAN_EVERY = 3  # every third batch is also used with its clean side
+# Every eighth batch is used to select the strength of the ridge
+HELD_OUT_EVERY = 8
 STRENGTHS = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 HANDOVER_HZ = 7250.0
 FULL_BAND_HZ = 11000.0
-VOICED_GAIN = -2.0  # pulses relative to noise above, natural logarithm
-UPPER_GATE_BIN = 300  # compact's bin that initialises the gate of those above
+VOICED_GAIN = -2.0  # gain of pulses relative to noise above, natural logarithm
+# Bin of the compact model that initialises the gate of higher bins
+UPPER_GATE_BIN = 300
 
 
 class Ridge:
@@ -55,7 +57,7 @@ class Ridge:
     Arguments
     ---------
     inputs, outputs : int
-        Sizes.
+        Sizes of the input and output vectors.
 
     Example
     -------
@@ -79,7 +81,7 @@ class Ridge:
         self.cross += (x.T @ y).double()
 
     def solve(self, strength):
-        """Return weight ``(outputs, inputs)`` and bias, which is not shrunk."""
+        """Return weight ``(outputs, inputs)`` and bias; the bias is not penalised."""
         shrinkage = strength * self.gram.diagonal().clone()
         shrinkage[-1] = 0.0
         gram = self.gram + torch.diag(shrinkage + 1e-9)
@@ -88,7 +90,7 @@ class Ridge:
 
 
 def best_map(ridge, held_out):
-    """Return the map of the strength with the least error on held-out rows."""
+    """Return the map with the lowest error on held-out rows."""
     maps = []
     for strength in STRENGTHS:
         weight, bias = ridge.solve(strength)
@@ -113,7 +115,7 @@ def batches(dataset, count):
 
 
 class Start:
-    """The regressions, and the new vocoder that they initialise.
+    """Regressions that initialise the new vocoder.
 
     Arguments
     ---------
@@ -150,7 +152,7 @@ class Start:
         return self.new.norm(self.backbone(wavs))
 
     def with_context(self, features):
-        """Return each frame with its neighbours, as a convolution reads them.
+        """Return each frame with its neighbours, in the order of a convolution.
 
         Arguments
         ---------
@@ -172,7 +174,7 @@ class Start:
         Arguments
         ---------
         batch : speechbrain.dataio.batch.PaddedBatch
-            With ``clean`` and ``target``.
+            A batch with ``clean`` and ``target``.
 
         Returns
         -------
@@ -261,9 +263,9 @@ class Start:
         for name, value in self.old.state_dict().items():
             if name in state and state[name].shape == value.shape:
                 state[name].copy_(value)
-        # A level is relative to white noise of power 1, which has more bins at
-        # a higher rate, and less power in each: the same sound has higher
-        # levels.
+        # Levels are relative to white noise of power 1. At a higher rate, this
+        # noise has more bins with less power in each, so the same sound has
+        # higher levels.
         rise = math.log(self.new.sample_rate / self.old.sample_rate) / 2
         self._fill_filters(direct, upper, rise)
         self._fill_gate()

@@ -1,13 +1,14 @@
-"""Write the manifests of the 24 kHz model, with the bandwidth of all speech.
+"""Write the manifests of the 24 kHz model, with the bandwidth of speech.
 
     python recipes/Whisper24/whisper24_prepare.py DATA OUT
 
 DATA has a ``manifest.csv`` (path, seconds, speaker, split, licence), clean
 speech in ``speech*``, noise in ``noise`` and room impulse responses in ``rir``.
-OUT receives ``train.csv``, ``valid.csv``, ``test.csv``, ``noise.csv``,
-``noise_valid.csv``, ``rir.csv`` and ``rir_valid.csv``. Files under the GPL only
-are excluded. Recordings are repeated as in ``recipes/Compact/pack.py``.
-Measuring the bandwidth takes about 20 s per hour of speech.
+Writes ``train.csv``, ``valid.csv``, ``test.csv``, ``noise.csv``,
+``noise_valid.csv``, ``rir.csv`` and ``rir_valid.csv`` to OUT. Files under the
+GPL only are excluded. Recordings are repeated as in
+``recipes/Compact/pack.py``. Measuring the bandwidth takes about 20 s per hour
+of speech.
 
 Authors
  * The miipher2 authors 2026
@@ -44,14 +45,14 @@ def manifest_rows(key, selected, data):
     key : tuple of str
         Kind and split, a key of ``pack.MANIFESTS``.
     selected : list of dict
-        Their rows of ``manifest.csv``.
+        Rows of ``manifest.csv``.
     data : Path
         Folder of the recordings.
 
     Returns
     -------
     list of dict
-        For ``write_manifest``.
+        Rows for ``write_manifest``.
     """
     rows = []
     pairs = list(zip(selected, repetitions(key, selected), strict=True))
