@@ -66,7 +66,7 @@ def lines(path):
 
 
 def watch(process, journal, marks):
-    """Return (files, seconds, MiB) whenever the given numbers of files are done."""
+    """Return (files, seconds, MiB) at the given numbers of files."""
     found = []
     for mark in marks:
         while process.poll() is None:

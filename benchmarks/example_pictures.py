@@ -38,7 +38,7 @@ DEGRADATIONS = {
 
 
 def restore():
-    """Write ``examples/restored`` with the default model; return the exit code."""
+    """Write ``examples/restored``; return the exit code."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["restore", str(EXAMPLES / "noisy"), folder]
         code = miipher2([*command, "--format", "flac", "--precision", "fp32"])
@@ -51,7 +51,7 @@ def restore():
 
 
 def draw_examples():
-    """Write ``docs/examples.png``, one row per recording, one column per side."""
+    """Write ``docs/examples.png``: rows of recordings, columns of sides."""
     figure, grid = plt.subplots(
         len(DEGRADATIONS),
         len(SIDES),

@@ -238,7 +238,7 @@ def describe_metrics(metrics):
 
 
 def summarise(rows, column, systems):
-    """Return means by condition, of all degraded conditions, and of clean input."""
+    """Return the means of conditions, degraded clips and clean input."""
     groups = defaultdict(list)
     for row in rows:
         groups[row["condition"]].append(row)

@@ -117,7 +117,7 @@ def randomise(hparams):
 
 
 def measure(job):
-    """Measure the time of one system on the clips, of its parts, and on the long file."""
+    """Time one system on the clips, its parts, and the long file."""
     folder, output = Path(job["folder"]), Path(job["output"])
     device, seconds = job["device"], job["seconds"]
     start = time.perf_counter()
@@ -176,9 +176,7 @@ def count_gflop(system):
     wavs = 0.1 * torch.randn(1, round(COUNTED_SECONDS * reference.RATE))
     with (
         torch.no_grad(),
-        sdpa_kernel(
-            SDPBackend.MATH
-        ),  # the counter does not support all fused kernels
+        sdpa_kernel(SDPBackend.MATH),  # fused kernels are not counted
         FlopCounterMode(display=False) as counter,
         timing.Clock(counter.get_total_flops).timing(system.parts()) as clock,
     ):

@@ -81,7 +81,7 @@ class Ridge:
         self.cross += (x.T @ y).double()
 
     def solve(self, strength):
-        """Return weight ``(outputs, inputs)`` and bias; the bias is not penalised."""
+        """Return weight ``(outputs, inputs)`` and bias, not penalised."""
         shrinkage = strength * self.gram.diagonal().clone()
         shrinkage[-1] = 0.0
         gram = self.gram + torch.diag(shrinkage + 1e-9)
