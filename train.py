@@ -49,8 +49,7 @@ from miipher2.training.settings import (
     run_settings,
 )
 
-# YAMLs refer to prepare functions by module, such as
-# folder_prepare.prepare_folder
+# YAMLs refer to prepare functions as folder_prepare.prepare_folder
 sys.path += map(str, Path(__file__).resolve().parent.glob("recipes/*"))
 
 

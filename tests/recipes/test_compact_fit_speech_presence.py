@@ -39,5 +39,5 @@ def test_measuring_needs_a_model_that_detects_speech(script, tmp_path, capsys):
     model = save_tiny_restorer(tmp_path)
     with pytest.raises(SystemExit):
         script.main([str(tmp_path), str(model), "--measure"])
-    assert "does not detect speech; fit" in capsys.readouterr().err
+    assert "has no speech detector; fit" in capsys.readouterr().err
     assert not (model / script.WEIGHTS).exists()

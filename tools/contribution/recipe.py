@@ -45,7 +45,7 @@ TRAINING = (
 )
 # The key ``prepare`` in the YAMLs of this repository
 OUR_PREPARE = """\
-# Function that writes the speech manifests. Another corpus:
+# Function that writes the speech manifests. For another corpus:
 #   --prepare='!name:vctk_prepare.prepare_vctk'
 prepare: !name:folder_prepare.prepare_folder
 """
@@ -113,7 +113,7 @@ def train_script():
     """Return ``train.py`` without the search path of prepare functions."""
     path = ROOT / "train.py"
     text, count = re.subn(
-        r"# YAMLs name prepare functions.*\nsys\.path \+= .*\n\n*",
+        r"# YAMLs refer to prepare functions.*\nsys\.path \+= .*\n\n*",
         "",
         path.read_text("utf-8"),
     )

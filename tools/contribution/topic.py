@@ -64,8 +64,7 @@ def replace_once(text, old, new, path):
     >>> replace_once("b b", "b", "c", "file")
     Traceback (most recent call last):
     ...
-    contribution.topic.ContributionError: file: expected 'b' once, found it 2
-    times
+    contribution.topic.ContributionError: file: expected 'b' once, found it 2 times
     """
     count = text.count(old)
     if count != 1:
