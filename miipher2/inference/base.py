@@ -69,9 +69,10 @@ class BaseRestorer:
         wavs : torch.Tensor or numpy.ndarray
             ``(batch, time)``: floating point with full scale at 1, or int16.
         lengths : torch.Tensor or numpy.ndarray
-            Relative lengths ``(batch,)`` in (0, 1]. None: no padding.
+            Relative lengths ``(batch,)`` in (0, 1]. None if there is no
+            padding.
         sample_rate : int
-            Hz of ``wavs``. None: ``input_rate``.
+            Sample rate of ``wavs`` in Hz. None for ``input_rate``.
 
         Returns
         -------
@@ -110,7 +111,7 @@ class BaseRestorer:
             ``(time,)`` or ``(1, time)``: floating point with full scale at 1,
             or int16.
         sample_rate : int
-            Hz of ``wav``. None: ``input_rate``.
+            Sample rate of ``wav`` in Hz. None for ``input_rate``.
 
         Returns
         -------
@@ -137,24 +138,27 @@ class BaseRestorer:
         Arguments
         ---------
         path : str or Path
-            Any format of soundfile and, with PyAV, m4a, aac, webm and videos.
+            The file, in any format of soundfile or, with PyAV, m4a, aac, webm
+            or video.
         output : str or Path
             The file to write: wav, flac or ogg. It is written atomically.
         sample_rate : int
-            Hz of the output. None: that of the model.
+            Sample rate of the output in Hz. None for the rate of the model.
         channels : str
             ``each``: restore every channel; ``mono``: restore their mean.
         loudness : str or float
-            ``input``: that of the input; a number: LUFS; ``off``: that of the
-            model's output. The true peak is always below -1 dB.
+            ``input``: the loudness of the input; a number: loudness in LUFS;
+            ``off``: the loudness of the model's output. The true peak is always
+            below -1 dB.
         batch_seconds : float
-            Seconds of audio per batch. None: the default of the device.
+            Seconds of audio per batch. None for the default of the device.
         progress : callable
-            Called with the seconds of audio of each restored window, and with
-            their share of the recording.
+            Called for each restored window with its seconds of audio and its
+            fraction of the recording.
         subtype : str
-            ``PCM_16``, ``PCM_24`` or, in wav only, ``FLOAT``. None: that of
-            the input where the format allows it, at least ``PCM_16``.
+            ``PCM_16``, ``PCM_24`` or, in wav only, ``FLOAT``. None for the
+            sample format of the input if the output format allows it, at least
+            ``PCM_16``.
 
         Returns
         -------

@@ -313,7 +313,7 @@ def export_cleaner(hparams, hparams_file, overrides):
     shared = {key: hparams[key] for key in CLEANER_KEYS if key in hparams}
     source = shared.get("ssl_source")
     keys = ()
-    if not isinstance(source, str):  # a config, which stage 2 must be given
+    if not isinstance(source, str):  # a config, which must be passed to stage 2
         shared.pop("ssl_source", None)
         keys = ("ssl", "ssl_source")
     elif Path(source).is_dir():

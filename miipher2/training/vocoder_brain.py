@@ -127,7 +127,7 @@ class VocoderBrain(StepBrain):
 
     @property
     def exported_checkpoint(self):
-        """Which checkpoint is exported, for the log."""
+        """Description of the exported checkpoint, for the log."""
         if not self.mel_steps:
             return "the last checkpoint"
         return (
