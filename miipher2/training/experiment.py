@@ -56,9 +56,8 @@ def load_hparams(hparams_file, overrides=""):
     Raises
     ------
     UserError
-        If an override has an unknown key, for which the message names the
-        closest key, or is given twice; see also
-        ``miipher2.dataio.hparams.yaml_errors``.
+        If a key is unknown or given twice; the message names the closest key.
+        See also ``miipher2.dataio.hparams.yaml_errors``.
 
     Example
     -------
@@ -69,8 +68,7 @@ def load_hparams(hparams_file, overrides=""):
     >>> load_hparams(str(path), "batchsize: 8")
     Traceback (most recent call last):
     ...
-    miipher2.errors.UserError: --batchsize: no such key in ...a.yaml; did you
-    mean --batch_size?
+    miipher2.errors.UserError: --batchsize: no such key in ...a.yaml; did you mean --batch_size?
     """
     if isinstance(overrides, str):
         overrides = parse_overrides(overrides)
@@ -187,14 +185,12 @@ def stage_one_overrides(hparams_file, overrides):
         own = resolved[key]
         folder = _is_folder(key, trained) or _is_folder(key, own)
         if key in given or ("ssl" in given and key in SSL_KEYS):
-            if own != trained and not folder:
-                # A folder may be a copy of another
+            if own != trained and not folder:  # folders may be copies
                 raise UserError(
                     f"--{key}={own}: the adapters in {path.parent} were "
                     f"trained with {trained}; leave it out"
                 )
         elif not _is_folder(key, trained) or Path(trained).is_dir():
-            # The folder still exists
             lines.append(f"{key}: {json.dumps(trained)}")
     return "\n".join(lines)
 
@@ -299,7 +295,7 @@ def export_cleaner(hparams, hparams_file, overrides):
     hparams : dict
         The experiment of stage 1, after training.
     hparams_file : str
-        YAML of the experiment. The YAML of stage 2 is in the same folder.
+        YAML of the experiment, in the same folder as the YAML of stage 2.
     overrides : str or dict
         The overrides with which it was loaded.
 
@@ -343,13 +339,12 @@ def export_restorer(hparams, hparams_file, overrides, half=False):
     hparams : dict
         The experiment of stage 2, after training.
     hparams_file : str
-        YAML of the experiment. ``models/restore.yaml`` in its folder or in a
-        folder above it is appended to ``hyperparams.yaml``.
+        YAML of the experiment. ``models/restore.yaml`` in a folder above it is
+        appended to ``hyperparams.yaml``.
     overrides : str or dict
         The overrides with which it was loaded.
     half : bool
-        Whether to write weights in float16, and also the discriminator, with
-        which a later run can be initialised.
+        Whether to write float16, and the discriminator for later runs.
 
     Returns
     -------

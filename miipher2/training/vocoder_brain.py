@@ -53,8 +53,7 @@ class VocoderBrain(StepBrain):
     mel_steps : int
         Number of steps without the discriminator.
     ssl_loss : callable
-        If given, an additional loss between predicted and target waveforms
-        ``(batch, time)``, such as ``SSLLoss``.
+        Additional loss of predicted and target waveforms, such as ``SSLLoss``.
     train_adapters : bool
         Whether to train the cleaner's adapters on restored features.
     average_decay : float
@@ -241,7 +240,7 @@ class VocoderBrain(StepBrain):
         Arguments
         ---------
         batch : speechbrain.dataio.batch.PaddedBatch
-            The batch, with the random numbers ``cut``.
+            The batch, with random numbers ``cut``.
         inputs : dict
             ``features``, ``pitch`` and ``recording`` of full clips.
         target : torch.Tensor
@@ -306,7 +305,7 @@ class VocoderBrain(StepBrain):
     def fit_batch(self, batch):
         """Update both networks with one batch.
 
-        Both losses use the same forward pass of the discriminator.
+        Both losses use one forward pass of the discriminator.
         """
         should_step = (self.step % self.grad_accumulation_factor) == 0
         self.on_fit_batch_start(batch, should_step)
