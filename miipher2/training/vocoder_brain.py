@@ -130,7 +130,7 @@ class VocoderBrain(StepBrain):
         if not self.mel_steps:
             return "the last checkpoint"
         return (
-            "the last checkpoint, or the one with the lowest valid mel error if "
+            "the last checkpoint, or that with the lowest valid mel error if "
             f"there are no more than mel_steps={self.mel_steps} steps"
         )
 
