@@ -74,13 +74,23 @@ def prepare(hparams):
                 hparams[f"valid_{name}_csv"],
                 skip_prep=skip_prep,
             )
-        for key in (f"{name}_csv", f"valid_{name}_csv"):
-            if hparams[key] is not None and not Path(hparams[key]).exists():
-                raise UserError(
-                    f"{hparams[key]}: no such manifest; give "
-                    f"--{name}_folder=FOLDER, or train without it: "
-                    f"--{name}_csv=null --valid_{name}_csv=null"
-                )
+
+
+def check_data(hparams):
+    """Check that folders, and manifests that are not written, exist."""
+    for name in ("data", "noise", "rir"):
+        folder = hparams[f"{name}_folder"]
+        if folder is not None and not hparams["skip_prep"]:
+            if not Path(folder).is_dir():
+                raise UserError(f"--{name}_folder={folder}: no such folder")
+        elif name != "data":
+            for key in (f"{name}_csv", f"valid_{name}_csv"):
+                if hparams[key] is not None and not Path(hparams[key]).exists():
+                    raise UserError(
+                        f"{hparams[key]}: no such manifest; give "
+                        f"--{name}_folder=FOLDER, or train without it: "
+                        f"--{name}_csv=null --valid_{name}_csv=null"
+                    )
 
 
 def dataio_prepare(hparams):
@@ -122,6 +132,7 @@ def check_experiment(hparams_file, overrides):
         settings,
         resolved["resume_with_other_data"],
     )
+    check_data(resolved)
     return overrides, settings
 
 

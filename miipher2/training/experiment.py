@@ -177,9 +177,8 @@ def stage_one_overrides(hparams_file, overrides):
     from_config = "ssl_source" not in shared and "ssl_source" in resolved
     if from_config and isinstance(resolved["ssl_source"], str):
         raise UserError(
-            f"--ssl_source={resolved['ssl_source']}: the backbone of the "
-            f"adapters in {path.parent} was built from a config; give the "
-            "--ssl of stage 1"
+            f"{path}: the backbone was built from a config and has no name; "
+            "give the --ssl of stage 1"
         )
     for key, trained in shared.items():
         own = resolved[key]

@@ -220,6 +220,33 @@ def test_a_contradiction_to_stage_one_is_refused_before_loading(
         train_script.main([yaml, *options, f"--{key}={value}"])
 
 
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--data_folder=x"], "^--data_folder=x: no such folder"),
+        (["--data_folder={0}"], "noise.csv: no such manifest; give --noise_f"),
+        (
+            ["--data_folder={0}", "--noise_folder={0}/x"],
+            "^--noise_folder=.*x: no such folder",
+        ),
+        (["--data_folder=x", "--skip_prep=True"], "noise.csv: no such manif"),
+    ],
+)
+def test_a_missing_folder_is_refused_before_loading(
+    options, words, request, train_script, tmp_path, monkeypatch
+):
+    def load(*arguments):
+        raise AssertionError("the model is loaded first")
+
+    monkeypatch.setattr(train_script, "load_hparams", load)
+    yaml = str(request.config.rootpath / "hparams/pa.yaml")
+    options = [option.format(tmp_path) for option in options]
+    options += [f"--output_folder={tmp_path / 'out'}"]
+    with pytest.raises(UserError, match=words):
+        train_script.main([yaml, *options])
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_gpu_that_is_not_there_is_refused(yaml, train_script):
     for device in ("cuda:99", "gpu"):
         with pytest.raises(UserError, match=f"--device {device}: not avail"):
@@ -244,7 +271,9 @@ def test_backbone_from_a_config_is_not_in_the_yaml_of_the_cleaner(
     assert "ssl_layer: 3" in text and "ssl_source" not in text
     yaml = str(request.config.rootpath / "hparams/vocoder.yaml")
     given = f"data_folder: x\ncleaner_folder: {tmp_path}"
-    with pytest.raises(UserError, match="built from a config; give the --ssl"):
+    with pytest.raises(
+        UserError, match="built from a config .*; give the --ssl"
+    ):
         stage_one_overrides(yaml, given)
     lines = stage_one_overrides(yaml, f"{given}\nssl: {tiny}")
     assert "ssl_source" not in lines
