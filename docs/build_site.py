@@ -31,7 +31,11 @@ PICTURES = (".png", ".svg")
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 # Modules with public classes and functions for the API page
 API = {
-    "Restoring": ["miipher2.inference.restorer"],
+    "Restoring": [
+        "miipher2.inference.restorer",
+        "miipher2.inference.base",
+        "miipher2.inference.onnx.restorer",
+    ],
     "Models": [
         "miipher2.models.backbone",
         "miipher2.models.adapters",

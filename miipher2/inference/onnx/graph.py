@@ -4,7 +4,9 @@ Authors
  * The miipher2 authors 2026
 """
 
+import contextlib
 import copy
+import logging
 import warnings
 
 import torch
@@ -44,7 +46,8 @@ class Graph(nn.Module):
         rates = restorer.input_rate, modules.cleaner.sample_rate
         self.resample = Resampler(*rates) if rates[0] != rates[1] else None
         self.prepare = encoder_input(self.backbone.front_end)
-        samples = TRACED_FRAMES * restorer.input_hop
+        frames = min(TRACED_FRAMES, restorer.plan.window)
+        samples = frames * restorer.input_hop
         self.inputs = {"waveform": 0.1 * torch.randn(1, samples)}
         self.outputs = ["restored"]
         if isinstance(self.vocoder, RealHarmonic):
@@ -95,8 +98,7 @@ def to_onnx(restorer):
     shapes = [{1: restorer.input_hop * frames}]
     shapes += [None] * (len(graph.inputs) - 1)
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with torch.no_grad(), _no_warnings():
             program = torch.onnx.export(
                 graph,
                 tuple(graph.inputs.values()),
@@ -115,3 +117,16 @@ def to_onnx(restorer):
             f"converted to ONNX ({reason})"
         ) from None
     return program.model_proto
+
+
+@contextlib.contextmanager
+def _no_warnings():
+    """Suppress warnings of the exporter, which users cannot act on."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -19,7 +19,6 @@ from miipher2.errors import UserError
 from miipher2.inference.base import BaseRestorer
 from miipher2.inference.windows import Window, WindowPlan
 
-INSTALL = "pip install -e '.[onnx]' in the clone"
 # Prefix of the keys of the metadata
 PREFIX = "miipher2."
 
@@ -65,7 +64,7 @@ class OnnxRestorer(BaseRestorer):
             import onnxruntime
         except ImportError:
             raise UserError(
-                f"an ONNX model needs onnxruntime: {INSTALL}"
+                "an ONNX model needs onnxruntime: pip install onnxruntime"
             ) from None
         name = "the model" if isinstance(source, bytes) else str(source)
         content = source

@@ -1,0 +1,125 @@
+"""Measure speed and size of ONNX files beside PyTorch's models.
+
+    python benchmarks/onnx_speed.py --folder FOLDER > table.md
+
+Restores one window of speech, again and again, with PyTorch in fp32 and in the
+fastest precision of the CPU and with onnxruntime, in turn and on one thread.
+Seconds are those of the processor, which other programs hardly change. The
+files are exported to the folder, if it does not have them.
+
+Prints a Markdown table.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import soundfile
+import timing
+import torch
+
+from miipher2.dataio.decoding import resampler
+from miipher2.inference.model_folder import find_model, pretrained_models
+from miipher2.inference.onnx.export import export_onnx
+from miipher2.inference.onnx.restorer import OnnxRestorer
+from miipher2.inference.precision import best_precision
+from miipher2.inference.restorer import Restorer
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEECH = ROOT / "examples" / "noisy" / "valid_001.flac"
+WEIGHTS = "fp32", "int8"
+
+
+def systems(model, folder):
+    """Return the systems of a model.
+
+    Arguments
+    ---------
+    model : str
+        Name of a model of this package.
+    folder : Path
+        Of the ONNX files.
+
+    Returns
+    -------
+    dict
+        Name -> restorer, MB of its files.
+    """
+    files = [
+        path
+        for path in find_model(model).rglob("*.safetensors")
+        if path.name != "discriminator.safetensors"
+    ]
+    size = sum(path.stat().st_size for path in files) / 1e6
+    found = {}
+    for precision in dict.fromkeys(["fp32", best_precision("cpu")]):
+        options = {"device": "cpu", "precision": precision}
+        restorer = Restorer.from_hparams(model, run_opts=options)
+        found[f"PyTorch, {precision}"] = restorer, size
+    for weights in WEIGHTS:
+        path = folder / f"{model}-{weights}.onnx"
+        if not path.exists():
+            export_onnx(model, path, weights)
+        size = path.stat().st_size / 1e6
+        found[f"ONNX, {weights} weights"] = OnnxRestorer(path, 1), size
+    return found
+
+
+def speech(restorer, seconds):
+    """Return speech ``(1, time)`` at a model's rate, repeated to a duration."""
+    wav, rate = soundfile.read(SPEECH, dtype="float32")
+    wav = resampler(rate, restorer.input_rate)(wav, last=True)
+    frames = round(seconds * restorer.input_rate / restorer.input_hop)
+    samples = frames * restorer.input_hop
+    return torch.from_numpy(wav).repeat(1 + samples // len(wav))[None, :samples]
+
+
+def measure(model, folder, seconds, repeats):
+    """Return the rows of a model."""
+    found = systems(model, folder)
+    spent = {name: [] for name in found}
+    for repeat in range(repeats + 1):
+        for name, (restorer, _) in found.items():
+            wavs = speech(restorer, seconds)
+            start = time.process_time()
+            restorer.restore_windows(wavs)
+            if repeat:  # the first one warms up
+                spent[name].append(time.process_time() - start)
+    first = statistics.median(next(iter(spent.values())))
+    return [
+        [
+            model,
+            name,
+            found[name][1],
+            seconds / statistics.median(times),
+            first / statistics.median(times),
+        ]
+        for name, times in spent.items()
+    ]
+
+
+def main():
+    """Measure all models of this package."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--models", nargs="+", default=pretrained_models())
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for model in arguments.models:
+        rows += measure(
+            model, arguments.folder, arguments.seconds, arguments.repeats
+        )
+    print(timing.describe_machine("cpu"), end="\n\n")
+    header = ["model", "system", "MB", "x real time", "ratio"]
+    print(timing.markdown(header, rows))
+
+
+if __name__ == "__main__":
+    main()
