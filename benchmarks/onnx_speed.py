@@ -4,8 +4,9 @@
 
 Restores one window of speech, again and again, with PyTorch in fp32 and in the
 fastest precision of the CPU and with onnxruntime, in turn and on one thread.
-Seconds are those of the processor, which other programs hardly change. The
-files are exported to the folder, if it does not have them.
+Seconds are those of the processor, which other programs change little. The
+difference is that of the mel spectra, from the first system's. The files are
+exported to the folder, if it does not have them.
 
 Prints a Markdown table.
 
@@ -24,7 +25,7 @@ import torch
 
 from miipher2.dataio.decoding import resampler
 from miipher2.inference.model_folder import find_model, pretrained_models
-from miipher2.inference.onnx.export import export_onnx
+from miipher2.inference.onnx.export import export_onnx, mel_difference
 from miipher2.inference.onnx.restorer import OnnxRestorer
 from miipher2.inference.precision import best_precision
 from miipher2.inference.restorer import Restorer
@@ -81,25 +82,26 @@ def speech(restorer, seconds):
 def measure(model, folder, seconds, repeats):
     """Return the rows of a model."""
     found = systems(model, folder)
-    spent = {name: [] for name in found}
+    spent, outputs = {name: [] for name in found}, {}
     for repeat in range(repeats + 1):
         for name, (restorer, _) in found.items():
             wavs = speech(restorer, seconds)
             start = time.process_time()
-            restorer.restore_windows(wavs)
+            outputs[name] = restorer.restore_windows(wavs)[0][0]
             if repeat:  # the first one warms up
                 spent[name].append(time.process_time() - start)
-    first = statistics.median(next(iter(spent.values())))
-    return [
-        [
-            model,
-            name,
-            found[name][1],
-            seconds / statistics.median(times),
-            first / statistics.median(times),
-        ]
-        for name, times in spent.items()
-    ]
+    reference = next(iter(found))
+    rows = []
+    for name, (restorer, size) in found.items():
+        spent_seconds = statistics.median(spent[name])
+        ratio = statistics.median(spent[reference]) / spent_seconds
+        difference = mel_difference(
+            outputs[reference], outputs[name], restorer.sample_rate
+        )
+        rows.append(
+            [model, name, size, seconds / spent_seconds, ratio, difference]
+        )
+    return rows
 
 
 def main():
@@ -117,7 +119,7 @@ def main():
             model, arguments.folder, arguments.seconds, arguments.repeats
         )
     print(timing.describe_machine("cpu"), end="\n\n")
-    header = ["model", "system", "MB", "x real time", "ratio"]
+    header = ["model", "system", "MB", "x real time", "ratio", "difference, dB"]
     print(timing.markdown(header, rows))
 
 

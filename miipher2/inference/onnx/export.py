@@ -81,7 +81,10 @@ def export_onnx(source, output, weights="fp32", trust_model=False):
             "at most 2.1 GB; give --weights int8, or choose a smaller encoder"
         )
     content = model.SerializeToString()
-    difference = mel_difference(restorer, OnnxRestorer(content))
+    difference = mel_difference(
+        *map(check_output, (restorer, OnnxRestorer(content))),
+        restorer.sample_rate,
+    )
     if not difference <= MAX_DIFFERENCE_DB[weights]:
         raise UserError(
             f"{source}: with {weights} weights, onnxruntime's output differs "
@@ -97,40 +100,59 @@ def export_onnx(source, output, weights="fp32", trust_model=False):
     )
 
 
-def mel_difference(restorer, other):
-    """Return the mean difference of two models' mel spectra.
-
-    Both restore two windows in succession. Differences more than 60 dB below
-    the loudest band do not count.
+def check_output(restorer):
+    """Return the output of a model for two windows in succession.
 
     Arguments
     ---------
-    restorer, other : miipher2.inference.base.BaseRestorer
-        Of the same model.
+    restorer : miipher2.inference.base.BaseRestorer
+        The model.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(time,)``.
+    """
+    wav = _test_signal(sum(CHECK_FRAMES) * restorer.input_hop, restorer)
+    channel, states, outputs = Channel(gain=1.0), {}, []
+    starts = 0, CHECK_FRAMES[0], None
+    for index, frames in enumerate(CHECK_FRAMES):
+        start, next_start = starts[index : index + 2]
+        part = wav[start * restorer.input_hop :][: frames * restorer.input_hop]
+        window = Window(None, channel, part, start, next_start)
+        output, _, states = restorer.restore_windows(
+            torch.from_numpy(part)[None], None, [window], states
+        )
+        outputs.append(output[0])
+    return torch.cat(outputs)
+
+
+def mel_difference(expected, found, sample_rate):
+    """Return the mean difference of the mel spectra of two waveforms.
+
+    What is more than 60 dB below the loudest band does not count.
+
+    Arguments
+    ---------
+    expected, found : torch.Tensor
+        ``(time,)``.
+    sample_rate : int
+        Hz.
 
     Returns
     -------
     float
         dB; infinite for samples that are not finite.
+
+    Example
+    -------
+    >>> wav = torch.rand(16000)
+    >>> round(mel_difference(wav, 2 * wav, 16000), 2)
+    6.02
     """
-    channel, outputs = Channel(gain=1.0), []
-    wav = _test_signal(sum(CHECK_FRAMES) * restorer.input_hop, restorer)
-    for one in (restorer, other):
-        states, start, restored = {}, 0, []
-        for frames, next_start in zip(
-            CHECK_FRAMES, (CHECK_FRAMES[0], None), strict=True
-        ):
-            part = wav[start * one.input_hop :][: frames * one.input_hop]
-            window = Window(None, channel, part, start, next_start)
-            results = one.restore_windows(
-                torch.from_numpy(part)[None], None, [window], states
-            )
-            restored.append(results[0][0])
-            states, start = results[-1], next_start
-        outputs.append(torch.cat(restored))
     mel = MelSpectrogram(
-        one.sample_rate, N_FFT, f_max=one.sample_rate / 2, n_mels=N_MELS
-    )(torch.stack(outputs))
+        sample_rate, N_FFT, f_max=sample_rate / 2, n_mels=N_MELS
+    )(torch.stack([expected, found]))
     first, second = 10 * mel.clamp(min=1e-6 * float(mel[0].max())).log10()
     difference = float((first - second).abs().mean())
     return difference if math.isfinite(difference) else math.inf
