@@ -178,7 +178,7 @@ def test_unusable_files_are_noted_and_not_averaged(folders, toy_metrics):
     assert "6 without input: " in summary
     assert "4 without clean: " in summary
     assert "extra.wav, " in summary
-    assert "LSD dB: over 4 of 10 files" in summary
+    assert "LSD dB: means over the 4 of 10 files" in summary
 
 
 def test_input_is_the_reference_without_a_clean_side(folders, toy_metrics):
