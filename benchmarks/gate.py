@@ -70,10 +70,8 @@ def rejected_files(thresholds, rows):
 
 
 def mean(truth, files, column):
-    """Return a mean over files, errors with at most 100 % per file."""
+    """Return a mean over files."""
     values = np.array([truth[file].get(column, np.nan) for file in files])
-    if not column.endswith("ovrl"):
-        values = np.minimum(values, 100.0)
     return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
 
 
@@ -115,7 +113,7 @@ def remarks(rows, truth):
         f"- The defaults reject {len(rejected)} of {len(truth)} files: "
         f"{', '.join(parts)}; none in {others or 'no other'}."
     ]
-    true = {f: min(100.0, row["restored_wer"]) for f, row in truth.items()}
+    true = {file: row["restored_wer"] for file, row in truth.items()}
     ranks = []
     for name, column in RANKED.items():
         pairs = [(row.get(column, np.nan), true[row["file"]]) for row in rows]

@@ -56,10 +56,6 @@ SYSTEMS = {
     "restored": "restored",
     "clean": "clean",
 }
-# If Whisper repeats a phrase, one file can have an error rate of hundreds of
-# percent, which dominates the mean. Therefore the mean of capped rates is shown
-# as well.
-CAPPED = "CER %, at most 100 per file"
 
 
 def read_set(root):
@@ -182,14 +178,10 @@ def score_files(rows, metrics, systems, path, cache):
         band = [BandLSD(float(cutoff))] if cutoff else []
         for metric in metrics + band:
             columns.update(metric.columns)
-        if "cer" in columns:
-            columns["cer_capped"] = CAPPED
         file = f"{row['condition']}/{row['clip']}"
         for system in systems:
             recording, clean = path(system, row), path("clean", row)
             scores = cache.scores(metrics + band, file, recording, clean)
-            if "cer" in scores:
-                scores["cer_capped"] = min(scores["cer"], 100.0)
             row.update({f"{system}_{c}": v for c, v in scores.items()})
         cache.write()  # after each file, as the run may be stopped
     return columns

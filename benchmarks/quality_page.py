@@ -37,18 +37,8 @@ COLUMNS = {
     "p808": ("P.808", 2),
     "pesq_wb": ("PESQ-WB", 2),
 }
-CAPPED = ("wer", "cer")  # at most 100 per file, as one loop is hundreds
 CLEAN = "clean"
 NAMES = {"rnnoise": "RNNoise"}
-
-
-def read_report(folder):
-    """Return the scores of a report, words with at most 100 % per file."""
-    scores = Scores(Path(folder, "files.csv"))
-    for column, values in scores.columns.items():
-        if column.endswith(CAPPED):
-            scores.columns[column] = np.minimum(values, 100.0)
-    return scores
 
 
 def means_table(reports):
@@ -177,7 +167,7 @@ def main(arguments=None):
     reports = {}
     for folder in arguments.reports:
         name = Path(folder).resolve().name
-        reports[NAMES.get(name, name)] = read_report(folder)
+        reports[NAMES.get(name, name)] = Scores(Path(folder, "files.csv"))
     inputs = next(iter(reports))
     draw({n: of for n, of in reports.items() if n != inputs}, arguments.picture)
     picture = os.path.relpath(arguments.picture, Path(arguments.page).parent)

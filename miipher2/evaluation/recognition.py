@@ -112,8 +112,9 @@ class WordErrors(Metric):
         return (
             f"WER %, CER %: word and character errors of {self.recogniser}, "
             "lower is better; WER is the sum of substitutions (sub.), "
-            "insertions (ins.) and deletions (del.); a phrase that is repeated "
-            f"to the end is counted once, as a loop; reference: {truth}"
+            "insertions (ins.) and deletions (del.), at most 100 % per file; a "
+            "phrase that is repeated to the end is counted once, as a loop; "
+            f"reference: {truth}"
         )
 
     def given(self, file: str) -> str:

@@ -25,7 +25,8 @@ class Errors(NamedTuple):
     Arguments
     ---------
     total : float
-        The sum of the three kinds; above 100 if there are many insertions.
+        The sum of the three kinds, at most 100. Further insertions are not
+        counted: one file with invented text would dominate the mean.
     substitutions, insertions, deletions : float
         The errors of each kind.
     """
@@ -90,7 +91,8 @@ def character_errors(truth: str, text: str) -> Errors:
 
 def _errors(found) -> Errors:
     length = found.hits + found.substitutions + found.deletions
-    kinds = found.substitutions, found.insertions, found.deletions
+    insertions = min(found.insertions, found.hits)
+    kinds = found.substitutions, insertions, found.deletions
     return Errors(*(100 * count / length for count in (sum(kinds), *kinds)))
 
 

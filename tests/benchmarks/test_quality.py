@@ -258,20 +258,6 @@ def test_scores_are_cached_by_content(scored, tmp_path, capsys):
         scored()
 
 
-def test_character_errors_are_shown_with_and_without_cap(scored, monkeypatch):
-    class Repeats(Peak):
-        columns = {"cer": "CER %"}
-
-        def score(self, wav, target=None):
-            return [1000.0]
-
-    monkeypatch.setattr(quality, "load_metrics", lambda _: ([Repeats()], []))
-    text = (scored() / "report/quality.md").read_text("utf-8")
-    assert "| mean | 1000.00 | 1000.00 | 1000.00 |" in text
-    assert f"| {quality.CAPPED} | input | RNNoise | clean |" in text
-    assert "| mean | 100.00 | 100.00 | 100.00 |" in text
-
-
 def test_missing_restored_files_are_refused(scored, tmp_path):
     with pytest.raises(UserError, match="restore every input"):
         scored("--restored", tmp_path)

@@ -50,7 +50,7 @@ class Errors(Metric):
 
     def score(self, value, reference=None):
         error = 1000 * float(numpy.std(value - reference))
-        return [10 * error, error, min(100.0, error), 1 - error / 100]
+        return [*(min(100.0, n * error) for n in (10, 1, 1)), 1 - error / 100]
 
 
 @pytest.fixture

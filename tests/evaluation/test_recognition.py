@@ -151,3 +151,9 @@ def test_kinds_of_errors_add_up():
     errors = word_errors("a b c d e", "a x c e f g")
     assert errors.total == sum(errors[1:]) == 80
     assert all(map(math.isnan, word_errors("", "a")))
+
+
+def test_invented_text_is_at_most_100_percent():
+    errors = word_errors("a b c d", "a b " + "and so on " * 9)
+    assert errors.total == sum(errors[1:]) == 100
+    assert errors.insertions == 50
