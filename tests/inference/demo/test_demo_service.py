@@ -132,6 +132,5 @@ def test_without_gradio_one_line_says_what_to_install(monkeypatch, capsys):
         main(["demo", "--port", str(port)])
     assert exit_.value.code == 2
     assert capsys.readouterr().err == (
-        "error: miipher2 demo needs Gradio: pip install -e '.[demo]' in the "
-        "clone\n"
+        "error: miipher2 demo needs Gradio: pip install 'gradio<7'\n"
     )
