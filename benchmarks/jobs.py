@@ -30,8 +30,8 @@ def run_in_process(script, job, limit=None):
     Returns
     -------
     dict
-        All measurements that the job printed. ``failed`` is the reason if the
-        job did not finish.
+        All measurements that the job printed. If the job failed, the key
+        ``failed`` has the reason.
     """
     command = [sys.executable, script, "--job", json.dumps(job)]
     # SIGTERM becomes KeyboardInterrupt, so that ``finally`` kills the job
@@ -47,13 +47,13 @@ def run_in_process(script, job, limit=None):
             process.kill()
             process.wait()
         output.seek(0)
-        figures = {}
+        measurements = {}
         for line in output:
             with contextlib.suppress(ValueError):
-                figures.update(json.loads(line))
+                measurements.update(json.loads(line))
     if failed:
-        figures.setdefault("failed", failed)
-    return figures
+        measurements.setdefault("failed", failed)
+    return measurements
 
 
 def runner(script, optional=(), **common):
@@ -64,7 +64,7 @@ def runner(script, optional=(), **common):
     script : str
         Path of the benchmark.
     optional : tuple of str
-        Jobs that may fail. The program ends if another job fails.
+        Jobs that may fail. If any other job fails, the program exits.
     **common : dict
         Arguments of every job.
 
@@ -77,31 +77,32 @@ def runner(script, optional=(), **common):
 
     def run(name, limit=None, **arguments):
         job = {"job": name, **common, **arguments}
-        figures = run_in_process(script, job, limit)
-        if "failed" in figures and name not in optional:
-            raise SystemExit(f"{name}: {figures['failed']}")
-        return figures
+        measurements = run_in_process(script, job, limit)
+        if "failed" in measurements and name not in optional:
+            raise SystemExit(f"{name}: {measurements['failed']}")
+        return measurements
 
     return run
 
 
-def run_job(jobs, text):
+def run_job(jobs, job_json):
     """Run a job in this process and print its measurements.
 
     Arguments
     ---------
     jobs : dict
-        Generator functions by name, which take the job and yield dicts.
-    text : str
+        Generator function by job name. It takes the job and yields dicts of
+        measurements.
+    job_json : str
         The job as JSON.
     """
-    job = json.loads(text)
-    for figures in jobs[job["job"]](job):
-        print(json.dumps(figures), flush=True)
+    job = json.loads(job_json)
+    for measurements in jobs[job["job"]](job):
+        print(json.dumps(measurements), flush=True)
 
 
 def add_options(parser):
-    """Add the options of both speed benchmarks."""
+    """Add the options that ``restore.py`` and ``train.py`` share."""
     parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument(
         "--data",
@@ -113,7 +114,7 @@ def add_options(parser):
         "--repeats",
         type=int,
         default=3,
-        help="number of runs, of which the median is shown",
+        help="number of runs; the median is reported",
     )
     parser.add_argument(
         "--limit",

@@ -69,7 +69,8 @@ def degrade(arguments):
         chain = load_chain(arguments.degrade, arguments, folder)
         chain = _chosen(chain, arguments.only)
         print(
-            f"{count(len(names), 'recording')} through {', '.join(chain.names)}"
+            f"degrading {count(len(names), 'recording')} with: "
+            f"{', '.join(chain.names)}"
         )
         rows, failed = [], 0
         for source, name in tqdm(names.items(), unit="file", disable=None):
@@ -87,7 +88,7 @@ def degrade(arguments):
 
 
 def _chosen(chain, only):
-    """Return the chain or a single step; print the steps without a corpus."""
+    """Return the chain, or its step ``only``; print the steps left out."""
     if only in chain.left_out and only in OPTIONS:
         raise UserError(
             f"--only {only}: {chain.left_out[only]}; give "
@@ -100,7 +101,7 @@ def _chosen(chain, only):
             f"{name} ({OPTIONS.get(name, reason)})"
             for name, reason in chain.left_out.items()
         ]
-        print(f"left out for lack of a corpus: {', '.join(lines)}")
+        print(f"left out (missing option or reason): {', '.join(lines)}")
     return chain
 
 
@@ -187,7 +188,7 @@ def load_chain(path, arguments, folder):
             )
         if manifest.is_dir():
             manifest, root = Path(folder, f"{key}.csv"), manifest
-            _list_folder(root, manifest)
+            _write_manifest(root, manifest)
         # Report an unusable manifest now, not at its first use.
         read_manifest(manifest, root)
         overrides[f"{key}_csv"] = str(manifest)
@@ -195,7 +196,7 @@ def load_chain(path, arguments, folder):
     return _load(path, "chain", overrides)
 
 
-def _list_folder(root, manifest):
+def _write_manifest(root, manifest):
     """Write a manifest of all recordings in a folder."""
     headers, _ = read_headers(root, list_audio(root))
     if not headers:
@@ -225,7 +226,7 @@ def _degrade_file(chain, source, name, arguments):
     wav = read_audio(source, chain.sample_rate)
     if not len(wav):
         raise UserError(f"{source}: contains no samples; remove it")
-    # Use the name as a seed, so that draws do not depend on other files.
+    # Seed with the name, so the parameters do not depend on the other files.
     rng = generator(arguments.seed, name)
     target, noisy, metadata = chain.pair(wav, rng)
     output = Path(arguments.noisy)

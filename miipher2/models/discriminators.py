@@ -65,13 +65,14 @@ class FrameDiscriminator(SavedModule):
     """Discriminates folded waveforms and spectra by 1-D convolutions.
 
     Waveforms are folded by a period, as in HiFi-GAN's multi-period
-    discriminator (arXiv 2010.05646); the frequencies of spectra are channels.
+    discriminator (arXiv 2010.05646). The frequency bins of spectra are the input
+    channels.
 
     Arguments
     ---------
     channels : int
-        Number of channels of the first layer on waveforms; on spectra, 4 times
-        as many.
+        Number of channels of the first layer for waveforms. The layers for
+        spectra have 4 times as many.
     periods : list of int
         Periods by which the waveform is folded.
     n_ffts : list of int
@@ -129,7 +130,10 @@ class FrameDiscriminator(SavedModule):
 
     @staticmethod
     def _fold(stack, wav, period):
-        """Discriminate all phases of a period; return one row per clip."""
+        """Apply ``stack`` to each of the ``period`` subsampled waveforms.
+
+        The outputs of a clip are joined.
+        """
         batch, _, time = wav.shape
         folded = pad(wav, (0, -time % period)).view(batch, -1, period)
         folded = folded.transpose(1, 2).reshape(batch * period, 1, -1)
@@ -149,15 +153,16 @@ class FrameDiscriminator(SavedModule):
                 return_complex=True,
             )
             power = torch.view_as_real(spectrum).square().sum(dim=-1)
-            return (power + 1e-6).log()  # limits the gradient
+            return (power + 1e-6).log()  # 1e-6 limits the gradient
 
 
 class ResampledDiscriminator(FrameDiscriminator):
     """A ``FrameDiscriminator`` of resampled waveforms.
 
-    Many recordings have no content above 8 kHz. At 16 kHz, they can be compared
-    with the output of a vocoder at 24 kHz, and weights trained at 16 kHz can be
-    loaded. Higher frequencies are trained by the spectral losses only.
+    Many recordings have no content above 8 kHz. After resampling to 16 kHz, they
+    can serve as real examples for a vocoder at 24 kHz, and weights of a
+    discriminator at 16 kHz can be loaded. Above 8 kHz the vocoder is trained by
+    the spectral losses only.
 
     Arguments
     ---------
@@ -165,7 +170,7 @@ class ResampledDiscriminator(FrameDiscriminator):
         Sample rate of the waveforms in Hz.
     new_rate : int
         Sample rate of the discriminator in Hz.
-    **discriminator : dict
+    **discriminator_options : dict
         Arguments of ``FrameDiscriminator``.
 
     Example
@@ -176,8 +181,8 @@ class ResampledDiscriminator(FrameDiscriminator):
     (8, 2)
     """
 
-    def __init__(self, sample_rate, new_rate, **discriminator):
-        super().__init__(**discriminator)
+    def __init__(self, sample_rate, new_rate, **discriminator_options):
+        super().__init__(**discriminator_options)
         self.sample_rate = sample_rate
         self.new_rate = new_rate
 

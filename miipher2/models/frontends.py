@@ -1,6 +1,6 @@
-"""The parts of a speech encoder that depend on its family, one class each.
+"""Front ends of speech encoders, one class for each model family.
 
-Families differ in their inputs (waveform, Kaldi filter banks, log-mel), in the
+Families differ in their inputs (waveform, Kaldi fbank, log-mel), in the
 alignment of frames and samples, and in the names of layers. In all families,
 ``n`` samples give ``ceil(n / hop_length)`` frames.
 
@@ -26,22 +26,23 @@ from miipher2.models.channels_last import ChannelsLastCNN
 
 
 class FrontEnd:
-    """Base class; converts waveforms to hidden states and features.
+    """Base class; computes hidden states from waveforms, and features from them.
 
     Arguments
     ---------
     config : transformers.PretrainedConfig
         The model's config.
     extractor : transformers.FeatureExtractionMixin
-        The model's feature extractor, from which the sample rate and tables are
-        used.
+        The model's feature extractor. Its sample rate, window and mel filters
+        are used.
 
     Attributes
     ----------
     model_class : class
         Class that loads or builds the model.
     key_mapping : dict
-        New names of tensors of a checkpoint, see ``from_pretrained``.
+        Regular expressions that rename the tensors of a checkpoint, see
+        ``from_pretrained``.
     layers_key : str
         Key of the number of layers in the config.
     layers_name : str
@@ -53,7 +54,7 @@ class FrontEnd:
     max_seconds : float
         Longest clip in seconds. None if there is no limit.
     max_frames : int
-        Number of absolute positions. None if the model has none.
+        Number of absolute position embeddings. None if the model has none.
     """
 
     model_class = AutoModel
@@ -79,13 +80,13 @@ class FrontEnd:
         return None
 
     def adopt(self, model):
-        """Modify a loaded model so that adapters can be added."""
+        """Modify a loaded model for ``SSLBackbone``: adapters, padded batches."""
 
     def prepare_inference(self, model):
         """Optimise a model for inference, see ``SSLBackbone``."""
 
     def prepare(self, wavs):
-        """Waveforms (batch, time) of one length -> inputs of the model."""
+        """Waveforms (batch, time) of equal length -> inputs of the model."""
         raise NotImplementedError
 
     def stem(self, model, inputs, start):
@@ -97,14 +98,18 @@ class FrontEnd:
         return _hidden_states(model.feature_projection(inputs))
 
     def encode(self, model, hidden, mask):
-        """Hidden states -> features, both (batch, frames, width)."""
+        """Hidden states -> features, both (batch, frames, width).
+
+        ``mask`` is ``(batch, frames)`` bool, True for valid frames; None if
+        there is no padding.
+        """
         if mask is not None:
-            # Encoders of transformers zero the padding in place.
+            # The encoders of Hugging Face set the padding to zero in place.
             hidden = hidden.clone()
         return model.encoder(hidden, attention_mask=mask).last_hidden_state
 
     def original_name(self, name):
-        """Return the name of a tensor before ``adopt``."""
+        """Return the name in the checkpoint of a tensor renamed by ``adopt``."""
         return name
 
 
@@ -187,8 +192,7 @@ class PositionsInStem(nn.Module):
 
     The stem adds the positions to each clip before padding. Otherwise, with
     data2vec's stacked convolutions or with a batch norm, the padding would
-    change the last frames of a clip. The convolution also runs only once for
-    two passes over the same hidden states.
+    change the last frames of a clip.
 
     Arguments
     ---------
@@ -206,11 +210,11 @@ class PositionsInStem(nn.Module):
 
 
 class KaldiFbank(FrontEnd):
-    """w2v-BERT 2.0: pairs of Kaldi's filter banks, normalised per clip.
+    """w2v-BERT 2.0: Kaldi fbank, normalised per clip, two windows per frame.
 
     Windows have a length of 25 ms and a hop of 10 ms. Frame i consists of the
-    windows 2i and 2i + 1. With 120 samples before the clip, it is centred on
-    the samples [320 i, 320 i + 320). The edges are mirrored, as in Kaldi
+    windows 2i and 2i + 1. The clip is extended by 120 samples on the left, so
+    frame i is centred on the samples [320 i, 320 i + 320). The edges are mirrored, as in Kaldi
     without ``snip_edges``, because windows of zeros would bias mean and
     variance of the clip.
 
@@ -230,8 +234,8 @@ class KaldiFbank(FrontEnd):
         super().__init__(config, extractor)
         self.stack = extractor.stride
         self.hop_length = self.stack * self.window_shift
-        self.window = _table(extractor.window)
-        self.mel_filters = _table(extractor.mel_filters)
+        self.window = _float_tensor(extractor.window)
+        self.mel_filters = _float_tensor(extractor.mel_filters)
 
     @staticmethod
     def default_extractor(config):
@@ -269,8 +273,8 @@ class KaldiFbank(FrontEnd):
 class LogMel(FrontEnd):
     """Whisper's encoder on log-mel, for clips of up to 30 s.
 
-    The encoder of transformers accepts exactly 30 s only, so this class runs
-    its stem, positions and layers. Frame i is centred on sample 320 i, 10 ms
+    ``WhisperEncoder`` accepts only inputs of exactly 30 s, so this class calls
+    its stem, position embeddings and layers itself. Frame i is centred on sample 320 i, 10 ms
     before the middle of the samples that a vocoder synthesises from it.
 
     Example
@@ -278,12 +282,12 @@ class LogMel(FrontEnd):
     >>> from transformers import WhisperConfig
     >>> config = WhisperConfig()
     >>> front_end = LogMel(config, LogMel.default_extractor(config))
-    >>> front_end.prepare(torch.randn(1, 641)).shape  # stride 2 follows
+    >>> front_end.prepare(torch.randn(1, 641)).shape  # 3 frames after the stem
     torch.Size([1, 80, 6])
     """
 
     model_class = WhisperEncoder
-    # Selects the encoder of a complete Whisper model.
+    # Removes the prefix of the encoder in the checkpoint of a complete Whisper.
     key_mapping = {r"^(model\.)?encoder\.": ""}
     layers_key = "encoder_layers"
     layers_name = "layers"
@@ -292,11 +296,13 @@ class LogMel(FrontEnd):
     def __init__(self, config, extractor):
         super().__init__(config, extractor)
         self.n_fft, self.shift = extractor.n_fft, extractor.hop_length
-        self.hop_length = 2 * self.shift  # the stem's second stride
+        self.hop_length = (
+            2 * self.shift
+        )  # 2: stride of the stem's second convolution
         self.max_frames = config.max_source_positions
         self.max_seconds = self.max_frames * self.hop_length / self.sample_rate
         self.window = torch.hann_window(self.n_fft)
-        self.mel_filters = _table(extractor.mel_filters)
+        self.mel_filters = _float_tensor(extractor.mel_filters)
 
     @staticmethod
     def default_extractor(config):
@@ -325,7 +331,7 @@ class LogMel(FrontEnd):
         seconds = wavs.shape[-1] / self.sample_rate
         if seconds > self.max_seconds:
             raise UserError(
-                f"a clip of {seconds:.1f} s: Whisper takes at most "
+                f"the clip has {seconds:.1f} s, but Whisper accepts at most "
                 f"{self.max_seconds:g} s; lower segment_seconds (training) "
                 "or window_seconds (restoring)"
             )
@@ -375,6 +381,6 @@ def _hidden_states(output):
     return output[0] if isinstance(output, tuple) else output
 
 
-def _table(values):
-    """Return a table of the extractor in fp32, also for a bf16 model."""
+def _float_tensor(values):
+    """Return values of the extractor in fp32, also for a bf16 model."""
     return torch.as_tensor(values, dtype=torch.float32)

@@ -18,21 +18,22 @@ FRONT_END_WARMUP = 50  # steps
 class PretrainingBrain(StepBrain):
     """Stage 0: pretrain a backbone to predict frames of clean speech.
 
-    All random choices are seeded with the batch and the step, so a resumed run
-    gives the same result as an uninterrupted run.
+    Masks are seeded with clip ID and crop offset, dropout with the optimizer
+    step, so a resumed run gives the same result as an uninterrupted run.
 
     Arguments
     ---------
     visible_weight : float
-        Weight of the loss of visible frames. They are easier to predict and
-        train the convolutions from the first step on.
+        Weight of the loss of visible frames. These frames are easier to
+        predict. Their loss trains the convolutions from the first step on.
     front_end_steps : int
-        Number of steps in which only the convolutions are trained, on the
-        spectra of their input, with a learning rate that decays to zero.
-        Afterwards they are frozen. 0 to freeze them from the start. None to
-        train them with the other layers in all steps.
+        Number of initial steps in which only the convolutions are trained, to
+        predict the spectra of their own input, without masks. Afterwards they
+        are frozen. 0 to freeze them from the start. None to train them with
+        the other layers in all steps.
     front_end_lr : float
-        Initial learning rate of these steps.
+        Peak learning rate of the front-end steps. It is reached after a warm-up
+        of 50 steps and decays to zero.
     **step_brain : dict
         Arguments of ``StepBrain``. ``modules`` contains ``pretraining``.
     """
@@ -64,7 +65,7 @@ class PretrainingBrain(StepBrain):
             super().on_fit_batch_start(batch, should_step)
             return
         torch.manual_seed(self.optimizer_step)
-        self.length.start()  # ``minutes`` start after these steps
+        self.length.start()  # ``minutes`` count from the end of these steps
         remaining = 1 - self.optimizer_step / self.front_end_steps
         warmup = min(1.0, (self.optimizer_step + 1) / FRONT_END_WARMUP)
         for optimizer in self.optimizers_dict.values():
@@ -77,9 +78,9 @@ class PretrainingBrain(StepBrain):
         Returns
         -------
         tuple
-            Outputs, targets, masked frames and visible frames, each ``(batch,
-            frames, ...)``. In front-end steps, the batch consists of the
-            degraded clips followed by the clean clips.
+            Outputs, targets, mask of the masked frames and mask of the visible
+            frames, each ``(batch, frames, ...)``. In front-end steps, the batch
+            consists of the degraded clips followed by the clean clips.
         """
         (noisy, lengths), (clean, _) = batch.noisy, batch.clean
         masks = self.masks(batch)
@@ -93,14 +94,14 @@ class PretrainingBrain(StepBrain):
             lengths, masks, visible = (
                 torch.cat([x, x]) for x in (lengths, masks, visible)
             )
-            hidden = None
+            model_masks = None
         else:
-            hidden = masks.to(self.device)
+            model_masks = masks.to(self.device)
         predicted = self.modules.pretraining(
             noisy.to(self.device),
             clean.to(self.device),
             lengths.to(self.device),
-            hidden,
+            model_masks,
         )
         return *predicted, masks.to(self.device), visible.to(self.device)
 
@@ -142,8 +143,8 @@ class PretrainingBrain(StepBrain):
     def compute_objectives(self, predictions, batch, stage):
         """Return the loss.
 
-        Validation records the loss of masked frames, and of visible frames as
-        ``visible``.
+        In validation, ``loss`` is the loss of masked frames and ``visible``
+        that of visible frames.
         """
         outputs, target, masked, visible = predictions
         targets = self.unwrap(self.modules.pretraining).targets

@@ -157,9 +157,9 @@ def test_steps_without_a_corpus_are_named(clean, tmp_path, capsys):
     out = tmp_path / "out"
     main(["degrade", str(clean), str(out), "--speech", str(clean)])
     printed = capsys.readouterr().out
-    assert "3 recordings through babble, coloured" in printed
+    assert "degrading 3 recordings with: babble, coloured" in printed
     assert (
-        "left out for lack of a corpus: reverb (--rirs), noise (--noise), "
+        "left out (missing option or reason): reverb (--rirs), noise (--noise), "
         "music "
         "(--music)\n"
     ) in printed

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchaudio.transforms import Resample
 
 from miipher2.errors import UserError
-from miipher2.inference.onnx.stft import dft
+from miipher2.inference.onnx.stft import dft_kernel
 from miipher2.models.frontends import KaldiFbank, LogMel, RawWave
 
 
@@ -83,7 +83,7 @@ class LogMelInput(nn.Module):
     def __init__(self, front_end):
         super().__init__()
         self.edge, self.shift = front_end.n_fft // 2, front_end.shift
-        kernel = dft(front_end.window)[:, None]
+        kernel = dft_kernel(front_end.window)[:, None]
         self.register_buffer("analysis", kernel.float())
         self.register_buffer("mel_filters", front_end.mel_filters.T)
 
@@ -117,7 +117,11 @@ class KaldiFbankInput(nn.Module):
         previous = identity.roll(1, dims=0)
         previous[0] = identity[0]
         emphasis = identity - 0.97 * previous
-        kernel = dft(front_end.window, 512) @ emphasis @ (identity - 1 / length)
+        kernel = (
+            dft_kernel(front_end.window, 512)
+            @ emphasis
+            @ (identity - 1 / length)
+        )
         self.register_buffer("analysis", kernel.float()[:, None])
         self.register_buffer("mel_filters", front_end.mel_filters.T)
 

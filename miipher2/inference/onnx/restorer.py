@@ -34,22 +34,22 @@ class OnnxRestorer(BaseRestorer):
     source : str, Path or bytes
         A file written by ``miipher2 export-onnx``, or its content.
     threads : int
-        Threads of onnxruntime. None: those of PyTorch.
+        Number of threads of onnxruntime. None: as many as PyTorch uses.
 
     Attributes
     ----------
     device : str
         ``cpu``.
     precision : str
-        That of the weights, ``fp32`` or ``int8``.
+        Precision of the weights, ``fp32`` or ``int8``.
     window, overlap : int
         Frames per window, and frames shared by neighbouring windows.
 
     Raises
     ------
     UserError
-        If there is no such file, it is not such a model, or onnxruntime is not
-        installed.
+        If the file does not exist or was not written by ``miipher2
+        export-onnx``, or if onnxruntime is not installed.
 
     Example
     -------
@@ -80,11 +80,11 @@ class OnnxRestorer(BaseRestorer):
             self.session = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # its classes are private
+        except Exception as error:  # onnxruntime's exceptions are private
             reason = str(error).strip().partition("\n")[0]
             raise UserError(
                 f"{name}: cannot be loaded by onnxruntime ({reason}); expected "
-                "a file of miipher2 export-onnx"
+                "a file written by miipher2 export-onnx"
             ) from None
         self.identity = hashlib.sha256(content).hexdigest()[:12]
         self._read_metadata(name)
@@ -92,7 +92,7 @@ class OnnxRestorer(BaseRestorer):
         self.has_state = "next_phase" in self.outputs
 
     def _read_metadata(self, name: str) -> None:
-        """Set the attributes that the file's metadata has."""
+        """Set attributes from the metadata of the file."""
         metadata = self.session.get_modelmeta().custom_metadata_map
         try:
             values: dict[str, Any] = {
@@ -109,9 +109,12 @@ class OnnxRestorer(BaseRestorer):
             self.precision = values["weights"]
             self.input_level = json.loads(values["input_level"])
         except (KeyError, ValueError) as error:
+            reason = f"lacks {PREFIX}{error.args[0]}"
+            if isinstance(error, ValueError):
+                reason = f"is invalid ({error})"
             raise UserError(
-                f"{name}: its metadata lacks {PREFIX}{error.args[0]}; expected a "
-                "file of miipher2 export-onnx"
+                f"{name}: its metadata {reason}; expected a file written by "
+                "miipher2 export-onnx"
             ) from None
 
     @property
@@ -131,7 +134,8 @@ class OnnxRestorer(BaseRestorer):
         Arguments
         ---------
         wavs, lengths, windows, states
-            See ``Restorer.restore_windows``. A state is a phase in cycles.
+            See ``Restorer.restore_windows``. The state of a channel is the phase
+            of the vocoder's pulses at the start of the next window, in cycles.
 
         Returns
         -------

@@ -1,6 +1,6 @@
-"""Spectra as pairs of real tensors, because ONNX has no complex ones.
+"""Spectra as pairs of real tensors, because ONNX operators are.
 
-A spectrum is a real and an imaginary part, in the first dimension.
+The first dimension of a spectrum, of size 2, has its real and imaginary part.
 
 Authors
  * The miipher2 authors 2026
@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 
-def dft(window, n_fft=None):
+def dft_kernel(window, n_fft=None):
     """Return the kernel of a convolution that computes windowed spectra.
 
     Arguments
@@ -21,7 +21,7 @@ def dft(window, n_fft=None):
     window : torch.Tensor
         ``(samples,)``.
     n_fft : int
-        Points of the transform; None: those of the window.
+        Number of points of the DFT. None: the length of the window.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def dft(window, n_fft=None):
     Example
     -------
     >>> window, wav = torch.hann_window(8), torch.rand(8)
-    >>> real, imaginary = (dft(window).float() @ wav).chunk(2)
+    >>> real, imaginary = (dft_kernel(window).float() @ wav).chunk(2)
     >>> expected = torch.fft.rfft(window * wav)
     >>> bool(torch.allclose(torch.complex(real, imaginary), expected, atol=1e-6))
     True
@@ -44,12 +44,12 @@ def dft(window, n_fft=None):
 
 
 class RealSTFT(nn.Module):
-    """``FrameSTFT`` as convolutions.
+    """Computes ``FrameSTFT`` with convolutions, for the export.
 
     Arguments
     ---------
     stft : miipher2.models.vocoders.stft.FrameSTFT
-        The one to replace.
+        The transform that is replaced.
 
     Example
     -------
@@ -66,29 +66,29 @@ class RealSTFT(nn.Module):
         super().__init__()
         self.hop_length = stft.hop_length
         overlap = stft.n_fft - stft.hop_length
-        self.edges = overlap // 2, overlap - overlap // 2
-        # All bins but the first and the last stand for two of the full DFT.
-        share = torch.full((stft.n_fft // 2 + 1,), 2.0 / stft.n_fft)
-        share[0] = share[-1] = 1.0 / stft.n_fft
-        kernel = dft(stft.window)[:, None].float()
+        self.padding = overlap // 2, overlap - overlap // 2
+        # Each bin but the first and the last represents two bins of the full DFT
+        bin_scale = torch.full((stft.n_fft // 2 + 1,), 2.0 / stft.n_fft)
+        bin_scale[0] = bin_scale[-1] = 1.0 / stft.n_fft
+        kernel = dft_kernel(stft.window)[:, None].float()
         self.register_buffer("analysis", kernel)
-        self.register_buffer("share", share)
-        self.register_buffer("power", stft.window.square()[None, None])
+        self.register_buffer("bin_scale", bin_scale)
+        self.register_buffer("squared_window", stft.window.square()[None, None])
 
     def analyse(self, wav):
         """``(batch, time)`` -> ``(2, batch, frames, bins)``."""
-        wav = F.pad(wav[:, None], self.edges)
+        wav = F.pad(wav[:, None], self.padding)
         spectra = F.conv1d(wav, self.analysis, stride=self.hop_length)
         return torch.stack(spectra.mT.chunk(2, dim=-1))
 
     def synthesise(self, spectra):
         """``(2, batch, frames, bins)`` -> ``(batch, time)``."""
-        spectra = spectra * self.share
+        spectra = spectra * self.bin_scale
         parts = torch.cat([spectra[0], spectra[1]], dim=-1).mT
         wav = self._overlap_add(parts, self.analysis)
         ones = torch.ones_like(parts[:1, :1])
-        return wav / self._overlap_add(ones, self.power)
+        return wav / self._overlap_add(ones, self.squared_window)
 
     def _overlap_add(self, frames, kernel):
         wav = F.conv_transpose1d(frames, kernel, stride=self.hop_length)[:, 0]
-        return wav[:, self.edges[0] : wav.shape[1] - self.edges[1]]
+        return wav[:, self.padding[0] : wav.shape[1] - self.padding[1]]
