@@ -210,6 +210,6 @@ def test_a_duration_beyond_the_end_is_named(tmp_path):
     text = manifest.read_text().replace("0.00625", "60")
     manifest.write_text(text)
     recordings = Recordings(manifest, tmp_path)
-    message = "a.flac: no samples; .* shorter than the 60 s of its row"
+    message = "a.flac: no samples; .* shorter than the 60 s in its row"
     with pytest.raises(UserError, match=message):
         recordings.crop(recordings.rows[0], 100, generator(0))

@@ -476,7 +476,7 @@ def test_full_disk_fails_the_tar(restore, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["OUT"], "tars need webdataset: pip install -e '.[webdataset]'"),
+        (["OUT"], "tars need webdataset: pip install webdataset"),
         (["OUT.tar"], "OUT.tar: expected a folder, as the input is not"),
     ],
 )
