@@ -183,9 +183,8 @@ def mel_cepstral_distortion(
     filters = torchaudio.functional.melscale_fbanks(
         N_FFT // 2 + 1, 0.0, sample_rate / 2, N_MELS, sample_rate
     ).numpy()
-    filters = filters[
-        :, filters.any(axis=0)
-    ]  # remove bands that are too narrow to contain a bin
+    # Remove bands that are too narrow to contain a bin
+    filters = filters[:, filters.any(axis=0)]
     target, cepstra = (
         dct(0.5 * np.log(filters.T @ power), axis=0) / filters.shape[1]
         for power in powers

@@ -161,7 +161,7 @@ class WordErrors(Metric):
         segments, info = self.model.transcribe(
             wav,
             language=language,
-            temperature=0.0,  # greedy decoding, which is deterministic
+            temperature=0.0,  # beam search; higher temperatures draw at random
             condition_on_previous_text=False,
         )
         windows = [

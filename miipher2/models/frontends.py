@@ -296,9 +296,8 @@ class LogMel(FrontEnd):
     def __init__(self, config, extractor):
         super().__init__(config, extractor)
         self.n_fft, self.shift = extractor.n_fft, extractor.hop_length
-        self.hop_length = (
-            2 * self.shift
-        )  # 2: stride of the stem's second convolution
+        # The stride of the stem's second convolution is 2
+        self.hop_length = 2 * self.shift
         self.max_frames = config.max_source_positions
         self.max_seconds = self.max_frames * self.hop_length / self.sample_rate
         self.window = torch.hann_window(self.n_fft)

@@ -81,10 +81,7 @@ class AtomicCheckpointer(Checkpointer):
             ddp_barrier()
             if if_main_process():
                 _complete(checkpoint)
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # torch.save raises RuntimeError
+        except (OSError, RuntimeError) as error:  # RuntimeError by torch.save
             if self._writing != self.checkpoints_dir:
                 shutil.rmtree(self._writing, ignore_errors=True)
             raise UserError(
