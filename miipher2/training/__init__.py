@@ -6,7 +6,8 @@ Authors
 
 import logging
 
-# Hide SpeechBrain's warning that it cannot save figures, as none are saved
+# Hide SpeechBrain's warning that it cannot save figures without torchvision:
+# training does not save figures with SpeechBrain
 logging.getLogger("speechbrain.utils.train_logger").addFilter(
     lambda record: "torchvision" not in record.getMessage()
 )

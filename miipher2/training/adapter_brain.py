@@ -12,16 +12,17 @@ import speechbrain as sb
 from miipher2.training.shown_clips import ShownClip, valid_part
 from miipher2.training.step_brain import StepBrain
 
-# A mean loss of the frozen backbone up to this one is rounding: the clips were
-# not degraded, such as by babble where no other speaker is available.
-ROUNDING = 1e-4
+# A smaller loss without adapters is a rounding error: the clips were not
+# degraded, for example because babble needs other speakers.
+ROUNDING_ERROR = 1e-4
 
 
 class AdapterBrain(StepBrain):
-    """Stage 1: train adapters to predict clean features of degraded speech.
+    """Brain of stage 1, which trains the adapters.
 
-    The main statistic is ``ratio``, the loss divided by the loss of the frozen
-    backbone without adapters.
+    The adapters map features of degraded speech to features of clean speech.
+    The main statistic is ``ratio``, the loss divided by the loss without
+    adapters.
 
     Arguments
     ---------
@@ -30,7 +31,7 @@ class AdapterBrain(StepBrain):
     valid_samples : int
         Number of clips to log at every validation.
     **step_brain : dict
-        Arguments of ``StepBrain``. ``modules`` contains ``cleaner``.
+        Arguments of ``StepBrain``. ``modules`` must contain ``cleaner``.
     """
 
     def __init__(self, *, feature_loss, valid_samples=4, **step_brain):
@@ -40,7 +41,7 @@ class AdapterBrain(StepBrain):
 
     @property
     def watched_key(self):
-        """Key of the loss relative to the loss without adapters."""
+        """Key of the main statistic, ``ratio``."""
         return "ratio"
 
     def compute_forward(self, batch, stage):
@@ -54,7 +55,7 @@ class AdapterBrain(StepBrain):
         )
 
     def compute_objectives(self, predictions, batch, stage):
-        """Return the loss; in validation, record it and the baseline."""
+        """Return the loss; in validation and test, record the statistics."""
         predicted, target = predictions
         noisy, lengths = batch.noisy
         lengths = lengths.to(self.device)
@@ -68,22 +69,22 @@ class AdapterBrain(StepBrain):
         return terms["loss"].mean()
 
     def show(self, batch, unmapped, predicted, target):
-        """Store the first clips and their features, for the loggers."""
+        """Store the first clips and their features for the loggers."""
         rate = self.unwrap(self.modules.cleaner).sample_rate
         wavs = {"input": batch.noisy.data, "target": batch.clean.data}
         features = {"input": unmapped, "predicted": predicted, "target": target}
         for index in range(
             min(len(batch), self.valid_samples - len(self.shown))
         ):
-            share = float(batch.noisy.lengths[index])
+            length = float(batch.noisy.lengths[index])
             self.shown[batch.id[index]] = ShownClip(
-                valid_part(wavs, index, share),
+                valid_part(wavs, index, length),
                 rate,
-                valid_part(features, index, share),
+                valid_part(features, index, length),
             )
 
     def stage_stats(self):
-        """Return the means of all terms, and ``ratio`` overall and by kind."""
+        """Return the mean loss terms and ``ratio``, overall and by kind."""
         stats = super().stage_stats()
         stats["ratio"] = self.ratio(stats["loss"], stats.pop("baseline"))
         loss, baseline = map(self.means_by_kind, ("loss", "baseline"))
@@ -93,7 +94,7 @@ class AdapterBrain(StepBrain):
         return stats
 
     def means_by_kind(self, name):
-        """Return the mean of a statistic over the clips of each kind."""
+        """Return the mean of a statistic for each kind of degradation."""
         values = defaultdict(list)
         stats = self.clip_stats[name]
         for kind, value in zip(stats.ids, stats.scores, strict=True):
@@ -102,5 +103,5 @@ class AdapterBrain(StepBrain):
 
     @staticmethod
     def ratio(loss, baseline):
-        """Return their ratio; NaN if no clip was degraded."""
-        return loss / baseline if baseline > ROUNDING else float("nan")
+        """Return ``loss / baseline``, or NaN if no clip was degraded."""
+        return loss / baseline if baseline > ROUNDING_ERROR else float("nan")

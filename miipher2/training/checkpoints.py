@@ -19,16 +19,16 @@ from miipher2.training.settings import RUN
 
 logger = get_logger(__name__)
 
-SIZES = "sizes"  # entry of the meta file with the size of every file in bytes
+SIZES = "sizes"  # key in the meta file for the size of each file in bytes
 
 
 class AtomicCheckpointer(Checkpointer):
-    """SpeechBrain's checkpointer, safe if the process is killed while saving.
+    """A checkpointer that is safe if the process is killed while saving.
 
     SpeechBrain recognises a checkpoint by its meta file, which it writes first.
-    A run that was killed while saving is therefore resumed from an incomplete
+    If a run is killed while saving, SpeechBrain resumes it from an incomplete
     checkpoint. This class writes the meta file last, with the sizes of all
-    files. When a run is resumed, a checkpoint with files of other sizes is
+    files. When a run is resumed, a checkpoint whose files have other sizes is
     renamed, and the previous checkpoint is loaded.
 
     Arguments
@@ -41,8 +41,9 @@ class AtomicCheckpointer(Checkpointer):
     Attributes
     ----------
     run : dict
-        Settings and data of the run, which are written to the meta file of
-        every checkpoint as ``run``; see ``miipher2.training.settings``.
+        Settings of the run and hashes of its data, which are written to the
+        meta file of every checkpoint under the key ``run``; see
+        ``miipher2.training.settings``.
 
     Example
     -------
@@ -72,8 +73,8 @@ class AtomicCheckpointer(Checkpointer):
         Raises
         ------
         UserError
-            If it cannot be written, for example to a full disk. Earlier
-            checkpoints are kept.
+            If the checkpoint cannot be written, for example because the disk is
+            full. Earlier checkpoints are kept.
         """
         self._writing = self.checkpoints_dir
         try:
@@ -81,25 +82,25 @@ class AtomicCheckpointer(Checkpointer):
             ddp_barrier()
             if if_main_process():
                 _complete(checkpoint)
-        except (OSError, RuntimeError) as error:  # RuntimeError by torch.save
+        except (OSError, RuntimeError) as error:  # torch.save: RuntimeError
             if self._writing != self.checkpoints_dir:
                 shutil.rmtree(self._writing, ignore_errors=True)
             raise UserError(
                 f"{self._writing}: this checkpoint cannot be written: "
                 f"{one_line(error)}; free some space and run the same command "
-                "again, which resumes from the previous checkpoint"
+                "again to resume from the previous checkpoint"
             ) from error
         ddp_barrier()
         return checkpoint
 
     def save_and_keep_only(self, *args, **kwargs):
-        """Save and clean up; see ``Checkpointer.save_and_keep_only``."""
+        """Save a checkpoint and delete others, as in ``Checkpointer``."""
         # SpeechBrain's default is a mutable list shared by all calls
         kwargs.setdefault("importance_keys", [])
         super().save_and_keep_only(*args, **kwargs)
 
     def recover_if_possible(self, *args, **kwargs):
-        """Recover like ``Checkpointer``, after renaming damaged checkpoints.
+        """Rename damaged checkpoints, then recover as in ``Checkpointer``.
 
         Raises
         ------
@@ -111,11 +112,11 @@ class AtomicCheckpointer(Checkpointer):
                 if not (folder / METAFNAME).exists():
                     shutil.rmtree(folder, ignore_errors=True)
                 elif reason := _damage(folder):
-                    aside = folder.with_name(f"damaged-{folder.name}")
-                    folder.rename(aside)
+                    renamed = folder.with_name(f"damaged-{folder.name}")
+                    folder.rename(renamed)
                     logger.warning(
                         f"{folder}: damaged checkpoint ({reason}), renamed to "
-                        f"{aside.name}; the previous checkpoint is used"
+                        f"{renamed.name}; the previous checkpoint is used"
                     )
         ddp_barrier()
         return super().recover_if_possible(*args, **kwargs)
@@ -147,7 +148,7 @@ def _complete(checkpoint):
 
 
 def _damage(folder):
-    """Return a description of the damage of a checkpoint, or None."""
+    """Return a description of the damage, or None for a valid checkpoint."""
     try:
         meta = yaml.safe_load((folder / METAFNAME).read_text("utf-8"))
         sizes = meta.get(SIZES, {})

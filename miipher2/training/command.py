@@ -8,12 +8,12 @@ import argparse
 
 
 def add_parser(subparsers):
-    """Add the commands to the command line.
+    """Add ``train`` and ``export-model`` to the command line.
 
     Arguments
     ---------
     subparsers : argparse._SubParsersAction
-        The subparsers to which the commands are added.
+        Subparsers to which the commands are added.
 
     Example
     -------
@@ -36,15 +36,15 @@ def _add_train(subparsers):
     parser.add_argument(
         "experiment",
         metavar="EXPERIMENT",
-        help="a YAML file, or the name of an experiment of this package: pa, "
-        "vocoder, ssl, compact/vocoder, ...; miipher2 train pa --help lists the keys of "
-        "pa and SpeechBrain's run options",
+        help="a YAML file, or the name of an experiment in this package: pa, "
+        "vocoder, ssl, compact/vocoder, ...; 'miipher2 train pa --help' lists "
+        "the keys of pa and SpeechBrain's run options",
     )
     parser.add_argument(
         "options",
         nargs=argparse.REMAINDER,
         metavar="--KEY=VALUE",
-        help="new values of keys of the YAML, and run options of SpeechBrain",
+        help="new values for keys of the YAML, and run options of SpeechBrain",
     )
     parser.set_defaults(run=_train)
 
@@ -52,18 +52,21 @@ def _add_train(subparsers):
 def _add_export(subparsers):
     """Add ``miipher2 export-model``."""
     parser = subparsers.add_parser(
-        "export-model", help="write a trained model and its card, to share them"
+        "export-model", help="export a trained model with a card, for sharing"
     )
     parser.add_argument(
         "results", metavar="RESULTS", help="the output_folder of stage 2"
     )
     parser.add_argument(
-        "output", metavar="OUT", help="folder to write; it must not exist"
+        "output",
+        metavar="OUT",
+        help="output folder, which must be missing or empty",
     )
     parser.add_argument(
         "--report",
         metavar="DIR",
-        help="the --output folder of miipher2 evaluate, for the model card",
+        help="the --output folder of miipher2 evaluate, whose scores are added "
+        "to the card",
     )
     parser.add_argument(
         "--weights-licence",
@@ -78,21 +81,21 @@ def _add_export(subparsers):
     parser.add_argument(
         "--push",
         metavar="USER/NAME",
-        help="upload the folder to this repository on the Hugging Face hub; a "
-        "new repository is created if needed and is public",
+        help="upload the folder to this repository on the Hugging Face hub; if "
+        "it does not exist, a public repository is created",
     )
     parser.set_defaults(run=_export)
 
 
 def _train(arguments):
-    """Import and run the command; the command line starts without torch."""
+    """Run ``miipher2 train``; other commands start without this import."""
     from miipher2.training.recipe import train
 
     train(arguments.experiment, arguments.options)
 
 
 def _export(arguments):
-    """Import and run the command."""
+    """Run ``miipher2 export-model``."""
     from miipher2.training.export_model import export_model
 
     line = export_model(

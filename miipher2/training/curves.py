@@ -1,4 +1,4 @@
-"""Draw ``train_log.txt`` as ``curves.png``.
+"""Training curves: plots of the statistics in ``train_log.txt``.
 
 Authors
  * The miipher2 authors 2026
@@ -17,10 +17,11 @@ from miipher2.training.train_log import read_train_log
 
 logger = get_logger(__name__)
 
-# Title -> first words of the statistics. All other statistics are loss terms.
+# Title of each panel, and first words of the names of its statistics. All other
+# statistics are loss terms.
 PANELS = {
     "Loss": ("loss",),
-    "Ratio: valid loss relative to that without adapters": ("ratio",),
+    "Ratio: valid loss relative to the loss without adapters": ("ratio",),
     "Mel error": ("mel",),
     "Loss terms": (),
     "Learning rate": ("lr",),
@@ -28,13 +29,13 @@ PANELS = {
 SPLITS = ("train", "valid", "test")
 COLUMNS = 2
 PANEL_INCHES = (8.5, 3.4)
-FEW_POINTS = 50  # up to this number of points, every point has a marker
-# Ratio of largest to smallest value above which an axis is logarithmic
+FEW_POINTS = 50  # curves with more points have no markers
+# Ratio of largest to smallest value above which the y axis is logarithmic
 WIDE_RANGE = 8
 
 
 class CurvesLogger(RunLogger):
-    """Draws ``train_log.txt`` as ``curves.png`` in the same folder.
+    """A logger that plots ``train_log.txt`` as ``curves.png`` beside it.
 
     If matplotlib is missing or the file cannot be written, one warning is
     logged and training continues.
@@ -42,7 +43,7 @@ class CurvesLogger(RunLogger):
     Arguments
     ---------
     train_log : str
-        Path of the log, which must be written before this logger is called.
+        Path of the log. It must be written before this logger is called.
     """
 
     def __init__(self, train_log):
@@ -51,7 +52,7 @@ class CurvesLogger(RunLogger):
 
     @main_process_only
     def log_stats(self, stats_meta, **stats):
-        """Draw the complete log."""
+        """Plot the complete log."""
         try:
             write_curves(self.train_log)
         except ImportError:
@@ -66,7 +67,7 @@ class CurvesLogger(RunLogger):
 
 
 def write_curves(train_log):
-    """Draw a log as ``curves.png`` in the same folder.
+    """Plot a log as ``curves.png`` in the same folder.
 
     Arguments
     ---------
@@ -89,7 +90,7 @@ def write_curves(train_log):
 
 
 def draw_curves(curves, title):
-    """Draw the statistics of a run over its steps.
+    """Plot the statistics of a run against the optimizer steps.
 
     Arguments
     ---------
@@ -101,7 +102,7 @@ def draw_curves(curves, title):
     Returns
     -------
     matplotlib.figure.Figure
-        A figure with one panel for each kind of statistic.
+        A figure with the panels of ``group_by_panel``.
     """
     from matplotlib.figure import Figure
 
@@ -121,7 +122,7 @@ def draw_curves(curves, title):
 
 
 def group_by_panel(curves):
-    """Return the names of the statistics of each panel, in their order.
+    """Return the names of the statistics in each panel.
 
     Example
     -------
@@ -139,7 +140,7 @@ def group_by_panel(curves):
 
 
 def _draw_panel(axes, curves, last):
-    """Draw lines; sort the legend by the last values, highest first."""
+    """Plot curves; sort the legend by the last value, highest first."""
     from matplotlib.ticker import LogLocator
 
     lines = [name for name in curves if not name.startswith("test ")]
@@ -179,7 +180,7 @@ def _draw_panel(axes, curves, last):
 
 
 def _colours(lines):
-    """Return the colour of every line; the mean of all kinds is black."""
+    """Return the colour of each curve; the mean of all ratios is black."""
     from matplotlib import colormaps
 
     palette = colormaps["tab10" if len(lines) <= 10 else "tab20"].colors
@@ -190,7 +191,7 @@ def _colours(lines):
 
 
 def _label(name, values, test):
-    """Return the legend of a line, with its last and other values."""
+    """Return the legend of a curve, with its last, lowest and test values."""
     notes = []
     if name.startswith("valid"):
         if min(values) < values[-1]:

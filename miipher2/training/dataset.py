@@ -1,8 +1,8 @@
 """Datasets of clean, degraded and target speech.
 
-All random choices for an item (crop, degradation) are seeded with the run's
-seed, the epoch and the item's ID. The audio therefore does not depend on the
-number of workers or on interruptions of the run.
+All random choices for an item, such as its crop and degradation, are seeded
+with the run's seed, the epoch and the item's ID. The audio therefore does not
+depend on the number of workers or on interruptions of the run.
 
 Authors
  * The miipher2 authors 2026
@@ -23,7 +23,7 @@ from miipher2.errors import UserError
 from miipher2.training.epoch_dataset import EpochDataset, UnusableClip
 
 SSL_RATE = 16000  # Hz, sample rate of all backbones
-MIN_SECONDS = 0.02  # one frame
+MIN_SECONDS = 0.02  # one frame of a backbone
 
 
 def speech_dataset(
@@ -46,14 +46,14 @@ def speech_dataset(
     Arguments
     ---------
     csv : str
-        Manifest with ``ID, duration, wav`` and optionally ``noisy_wav``
-        (a recorded degraded version), ``target_wav`` (a denoised version) and
-        ``bandwidth`` in Hz.
+        Manifest with the columns ``ID``, ``duration`` and ``wav``. Optional
+        columns are ``noisy_wav`` (a degraded recording of the same speech),
+        ``target_wav`` (a denoised version of ``wav``) and ``bandwidth`` in Hz.
     data_root : str
         Folder that replaces ``$data_root`` in the manifest.
     degrade : miipher2.degrade.Chain
-        Degradations, at 16 kHz or at ``sample_rate``, for clips without
-        ``noisy_wav``.
+        Degradations for clips without ``noisy_wav``. The sample rate of the
+        chain is 16 kHz or ``sample_rate``.
     segment_seconds : float
         Length of the random crops in seconds; shorter clips are not cropped.
     sample_rate : int
@@ -61,24 +61,26 @@ def speech_dataset(
     seed : int
         The run's seed.
     kinds : list of str
-        Degradations, each of which is applied alone to every clip; ``all`` is
-        the complete chain. Kinds without noise or room responses are skipped.
+        Kinds of degradation: names of single degradations in the chain, or
+        ``all`` for the complete chain. The dataset contains every clip once for
+        each kind. Kinds that need missing manifests of noise or room impulse
+        responses are skipped.
     max_clips : int
-        Largest number of clips, evenly spaced in the manifest. None for all
+        Maximum number of clips, at even intervals in the manifest. None for all
         clips.
     pitch : miipher2.dataio.pitch.PitchTracks
-        If given, items also have ``pitch``.
+        If given, items also contain the ``pitch`` of the clean speech.
     input_level : dict
         Arguments of ``SpeechLevel.gain`` for the speech and the degraded input.
         None for the default values.
     narrow_share : float
-        Fraction of clips whose ``recording`` is limited to 8 kHz, if the chain
-        has a sample rate above 16 kHz.
+        Fraction of clips whose ``recording`` has no content above 8 kHz. Used
+        if the sample rate of the chain is above 16 kHz.
     no_speech : miipher2.degrade.NoSpeech
-        If given, a fraction of the clips is replaced by noise, with silence as
-        the target.
+        If given, a fraction of the clips is replaced by noise. Their target is
+        silence.
     skip_bad_clips : bool
-        Whether to replace a clip that cannot be read by the next one.
+        Whether to replace a clip that cannot be read by the next clip.
 
     Returns
     -------
@@ -86,7 +88,7 @@ def speech_dataset(
         Dataset of items with ``id``, ``kind``, ``clean``, ``noisy``,
         ``target``, ``bandwidth`` in Hz, and ``cut``, a random number in [0, 1)
         for cropping features. If ``sample_rate`` is not 16 kHz, items also have
-        ``recording``, the degraded side at that rate.
+        ``recording``, the degraded speech at ``sample_rate``.
     """
     rows = read_manifest(csv, data_root)
     chains = _chains_by_kind(degrade, kinds, "noisy_wav" in rows[0])
@@ -121,7 +123,7 @@ def speech_dataset(
 
 
 def _chains_by_kind(degrade, kinds, paired):
-    """Return a degradation chain for each of ``kinds``.
+    """Return the degradation chain of each kind of degradation.
 
     Recorded pairs have only the kind ``all``, because their degradation is
     fixed.
@@ -141,19 +143,19 @@ def _chains_by_kind(degrade, kinds, paired):
     }
     if not chains:
         raise UserError(
-            f"valid_kinds: {', '.join(kinds)} not available without noise or "
-            "rooms; add all"
+            f"valid_kinds: {', '.join(kinds)}: not available without noise or "
+            "room impulse responses; add all"
         )
     return chains
 
 
 class SpeechClips:
-    """Load the clips of a dataset: crop, normalise the level and degrade.
+    """Pipeline that loads, crops, normalises and degrades the clips.
 
     Arguments
     ---------
     chains : dict
-        ``miipher2.degrade.Chain`` by kind.
+        ``miipher2.degrade.Chain`` by kind of degradation.
     segment_seconds : float
         Length of the crops in seconds.
     sample_rate : int
@@ -172,7 +174,7 @@ class SpeechClips:
     Raises
     ------
     UserError
-        If the chains have another sample rate.
+        If the sample rate of the chains is neither 16 kHz nor ``sample_rate``.
     """
 
     def __init__(
@@ -189,9 +191,8 @@ class SpeechClips:
         self.chain_rate = next(iter(chains.values())).sample_rate
         if self.chain_rate not in (SSL_RATE, sample_rate):
             raise UserError(
-                f"degrade: sample_rate {self.chain_rate} Hz; expected that of "
-                f"the backbone, {SSL_RATE} Hz, or of the vocoder, "
-                f"{sample_rate} Hz"
+                f"degrade: sample_rate {self.chain_rate} Hz; expected "
+                f"{SSL_RATE} Hz (backbone) or {sample_rate} Hz (vocoder)"
             )
         self.chains = chains
         self.segment_seconds = segment_seconds
@@ -210,7 +211,7 @@ class SpeechClips:
         return takes("ID", "kind", "epoch", *columns)(load)
 
     def load(self, name, kind, epoch, wav, noisy_wav, target_wav, duration):
-        """Yield the outputs of ``pipeline``."""
+        """Yield clean, noisy, target, cut, recording and, if used, pitch."""
         rng = generator(self.seed, epoch, name)
         latest = max(0.0, duration - self.segment_seconds)
         crop = {
@@ -236,7 +237,7 @@ class SpeechClips:
             clean = change_rate(target, self.sample_rate, self.chain_rate)
             noisy = self.read(noisy_wav, self.chain_rate, **crop) * gain
             noisy = match_length(noisy, clean, self.chain_rate, noisy_wav, wav)
-        # the input has a fixed speech level, as in restoration
+        # as in restoration, normalise the speech level of the input
         level = SpeechLevel.of(noisy, self.chain_rate)
         noisy = noisy * level.gain(**self.input_level)
         narrow = change_rate(noisy, self.chain_rate, SSL_RATE)
@@ -253,7 +254,7 @@ class SpeechClips:
             yield self.load_pitch(wav, crop["start"], target)
 
     def load_pitch(self, wav, start, target):
-        """Return the pitch of a crop, unvoiced if the target is silent."""
+        """Return the pitch of a crop; frames of silence are unvoiced."""
         seconds = len(target) / self.sample_rate
         frames = math.ceil(seconds / self.pitch.frame_seconds)
         pitch = self.pitch(wav, start, frames)
@@ -262,14 +263,14 @@ class SpeechClips:
         return pitch
 
     def replace(self, source, rng):
-        """Replace a clip by noise, and its target by silence.
+        """Replace a clip by noise and its target by silence.
 
         Arguments
         ---------
         source : torch.Tensor
             The recording ``(time,)`` at ``sample_rate``.
         rng : numpy.random.Generator
-            Source of all draws.
+            Random number generator.
 
         Returns
         -------
@@ -287,7 +288,7 @@ class SpeechClips:
         Raises
         ------
         UnusableClip
-            If the file cannot be read or has no audio in this segment.
+            If the file cannot be read or has no audio in this crop.
         """
         try:
             wav = read_audio(path, sample_rate, start, seconds)
@@ -312,14 +313,14 @@ class SpeechClips:
         target : torch.Tensor
             The recording, or its denoised version.
         rng : numpy.random.Generator
-            Source of all draws.
+            Random number generator.
 
         Returns
         -------
         clean, noisy : torch.Tensor
-            ``(time,)`` at the chain's sample rate.
+            Waveforms ``(time,)`` at the chain's sample rate.
         target : torch.Tensor
-            ``(time,)`` at ``sample_rate``.
+            Waveform ``(time,)`` at ``sample_rate``.
         """
         rates = self.sample_rate, self.chain_rate
         observed = clean = change_rate(source, *rates)
@@ -327,8 +328,8 @@ class SpeechClips:
         if denoised:
             clean = change_rate(target, *rates)
         clean, noisy, drawn = chain.pair(observed, rng, target=clean)
-        # Use the denoised target only if noise or reverberation was added:
-        # other degradations do not mask the noise of the recording itself
+        # Use the denoised target only if noise or reverberation was added.
+        # Other degradations do not mask the background noise of the recording.
         if denoised and not chain.added_sound(drawn):
             clean, target = observed, source
         if self.sample_rate == self.chain_rate:
@@ -344,8 +345,8 @@ def change_rate(wav, sample_rate, new_rate):
 def fit_length(wav, time):
     """Trim a waveform ``(time,)``, or extend it by reflection.
 
-    As in restoration, it is not extended by zeros, which would lower the level
-    at the end.
+    As in restoration, zeros are not used, because they would lower the level at
+    the end.
 
     Example
     -------
@@ -357,7 +358,7 @@ def fit_length(wav, time):
 
 
 def match_length(wav, reference, sample_rate, path, reference_path):
-    """Trim or extend a waveform ``(time,)`` to the length of another one.
+    """Trim or extend a waveform ``(time,)`` to the length of a reference.
 
     Raises
     ------
@@ -367,8 +368,8 @@ def match_length(wav, reference, sample_rate, path, reference_path):
     missing = len(reference) - len(wav)
     if abs(missing) > PAIR_TOLERANCE * sample_rate:
         raise UnusableClip(
-            f"{path}: expected the length of {reference_path}, found "
+            f"{path}: expected the length of {reference_path}; this file is "
             f"{abs(missing) / sample_rate:.3f} s "
-            f"{'less' if missing > 0 else 'more'}"
+            f"{'shorter' if missing > 0 else 'longer'}"
         )
     return fit_length(wav, len(reference))

@@ -1,4 +1,4 @@
-"""A dataset whose items depend on the epoch, with handling of unusable clips.
+"""A dataset whose items depend on the epoch and which can skip unusable clips.
 
 Authors
  * The miipher2 authors 2026
@@ -18,24 +18,24 @@ MAX_BAD_SHARE = 0.01  # largest fraction of skipped clips
 
 
 class UnusableClip(UserError):
-    """A clip of the manifest cannot be read or is too short."""
+    """Error for a clip that cannot be read or is too short."""
 
 
 class EpochDataset(DynamicItemDataset):
     """A dataset that is indexed by ``(epoch, index)``.
 
-    The epoch is part of the index, because every worker has its own copy of the
-    dataset, in which the main process cannot set an attribute.
+    The index includes the epoch because every worker process has a copy of the
+    dataset, and the main process cannot set attributes of these copies.
 
     Arguments
     ---------
     data, dynamic_items
         See ``DynamicItemDataset``.
     csv : str
-        Path of the manifest, for messages.
+        Path of the manifest, for error messages.
     skip_bad_clips : bool
-        Whether to replace unusable clips by the next clip, for up to 1 % of the
-        clips. The clips of all workers are counted together.
+        Whether to replace an unusable clip by the next clip, for up to 1 % of
+        the clips. Unusable clips are counted over all worker processes.
     """
 
     def __init__(self, data, dynamic_items=(), csv="", skip_bad_clips=False):
@@ -53,12 +53,12 @@ class EpochDataset(DynamicItemDataset):
                 return self.pipeline.compute_outputs(data_point)
             except UnusableClip as error:
                 for item in self.pipeline.dynamic_items:
-                    item.reset()  # the error has ended their generators
+                    item.reset()  # the error has ended its generator
                 self._skip(index, f"{self._location(data_id)}: {error}")
             index = (index + 1) % len(self)
 
     def _location(self, data_id):
-        """Return the manifest and the line of a clip."""
+        """Return the manifest and the line number of a clip, as text."""
         name = self.data[data_id]["ID"]
         for line, row in read_table(self.csv, ("ID",), skipinitialspace=True):
             if row["ID"] == name:
@@ -68,7 +68,7 @@ class EpochDataset(DynamicItemDataset):
     def _skip(self, index, reason):
         if not self.skip_bad_clips:
             raise UnusableClip(
-                f"{reason}; repair the file or its line, or skip "
+                f"{reason}; repair the file or the manifest, or skip "
                 "such clips with --skip_bad_clips=True"
             )
         if self.bad[index]:

@@ -1,4 +1,4 @@
-"""Load an experiment's YAML, initialise its modules and export the result.
+"""Experiments: loading the YAML, initialising modules and exporting models.
 
 Authors
  * The miipher2 authors 2026
@@ -33,7 +33,7 @@ CLEANER_YAML = "cleaner.yaml"
 # Keys whose values must be equal in stages 1 and 2
 SSL_KEYS = ("ssl_source", "ssl_layer")
 CLEANER_KEYS = (*SSL_KEYS, "adapter_placement", "adapter_bottleneck")
-# Keys of all stages; included in the printed command of the next stage
+# Keys that are copied to the printed command of the next stage
 DATA_KEYS = ("prepare", "data_folder", "noise_folder", "rir_folder")
 
 
@@ -51,13 +51,13 @@ def load_hparams(hparams_file, overrides=""):
     Returns
     -------
     dict
-        The experiment.
+        Values and objects of the experiment by key.
 
     Raises
     ------
     UserError
-        If a key is unknown or given twice; the message names the closest key.
-        See also ``miipher2.dataio.hparams.yaml_errors``.
+        If a key is given twice or unknown. For an unknown key, the message
+        names the closest key. See also ``miipher2.dataio.hparams.yaml_errors``.
 
     Example
     -------
@@ -82,12 +82,12 @@ def check_segments(hparams):
     Arguments
     ---------
     hparams : dict
-        The experiment of any stage.
+        Experiment of any stage.
 
     Raises
     ------
     UserError
-        If ``vocoder_frames`` is longer than ``segment_seconds``.
+        If ``vocoder_frames`` frames are longer than ``segment_seconds``.
     """
     if "vocoder_frames" not in hparams:
         return
@@ -96,13 +96,14 @@ def check_segments(hparams):
     if frames > crop * rate:
         raise UserError(
             f"--vocoder_frames={frames}: {frames / rate:g} s, longer than "
-            f"--segment_seconds={crop:g}; give at most {int(crop * rate)} "
-            f"frames, or at least {frames / rate:g} seconds"
+            f"--segment_seconds={crop:g}; reduce --vocoder_frames to "
+            f"{int(crop * rate)}, or increase --segment_seconds to "
+            f"{frames / rate:g}"
         )
 
 
 def find_cleaner(cleaner_folder):
-    """Return the path of the adapters of stage 1.
+    """Return the path of the adapters trained in stage 1.
 
     Arguments
     ---------
@@ -112,20 +113,20 @@ def find_cleaner(cleaner_folder):
     Raises
     ------
     UserError
-        If there are no adapters.
+        If the folder contains no adapters.
     """
     for folder in (Path(cleaner_folder), Path(cleaner_folder, "model")):
         if (folder / CLEANER).exists():
             return folder / CLEANER
     raise UserError(
-        f"--cleaner_folder={cleaner_folder}: no {CLEANER} there or in its "
-        "folder 'model'; give the output_folder of a finished stage 1 "
+        f"--cleaner_folder={cleaner_folder}: no {CLEANER} in this folder or "
+        "its folder 'model'; give the output_folder of a finished stage 1 "
         "(miipher2 train pa ...)"
     )
 
 
 def load_cleaner(cleaner, cleaner_folder):
-    """Load the adapters of stage 1 into a cleaner.
+    """Load the adapters trained in stage 1 into a cleaner.
 
     Arguments
     ---------
@@ -137,32 +138,32 @@ def load_cleaner(cleaner, cleaner_folder):
     Raises
     ------
     UserError
-        If there are no adapters, or if they belong to another backbone.
+        If the folder contains no adapters, or if they do not fit the backbone.
     """
     path = find_cleaner(cleaner_folder)
     cleaner.loader(path)
 
 
 def stage_one_overrides(hparams_file, overrides):
-    """Return overrides that give stage 2 the backbone of its adapters.
+    """Add the backbone and adapter settings of stage 1 to the overrides.
 
     Arguments
     ---------
     hparams_file : str
-        The YAML of the experiment of any stage.
+        The YAML of an experiment of any stage.
     overrides : str
         Overrides of the command line.
 
     Returns
     -------
     str
-        The overrides. For an experiment with a ``cleaner_folder``, also the
-        backbone, layer and adapters in its ``cleaner.yaml``.
+        The overrides. If the experiment has a ``cleaner_folder``, they include
+        the settings in the ``cleaner.yaml`` of this folder.
 
     Raises
     ------
     UserError
-        If the command line gives other values.
+        If the command line contradicts these settings.
     """
     given = parse_overrides(overrides)
     resolved = resolved_yaml(hparams_file, given)
@@ -170,7 +171,7 @@ def stage_one_overrides(hparams_file, overrides):
     if folder is None:
         return overrides
     path = find_cleaner(folder).with_name(CLEANER_YAML)
-    if not path.exists():  # written by an older version, or by stage 2
+    if not path.exists():  # the folder is of an older version or of stage 2
         return overrides
     lines = [overrides] if overrides else []
     shared = read_yaml(path)
@@ -178,16 +179,16 @@ def stage_one_overrides(hparams_file, overrides):
     if from_config and isinstance(resolved["ssl_source"], str):
         raise UserError(
             f"{path}: the backbone was built from a config and has no name; "
-            "give the --ssl of stage 1"
+            "give the same --ssl as in stage 1"
         )
     for key, trained in shared.items():
-        own = resolved[key]
-        folder = _is_folder(key, trained) or _is_folder(key, own)
+        value = resolved[key]
+        folder = _is_folder(key, trained) or _is_folder(key, value)
         if key in given or ("ssl" in given and key in SSL_KEYS):
-            if own != trained and not folder:  # folders may be copies
+            if value != trained and not folder:  # folders may be copies
                 raise UserError(
-                    f"--{key}={own}: the adapters in {path.parent} were "
-                    f"trained with {trained}; leave it out"
+                    f"--{key}={value}: the adapters in {path.parent} were "
+                    f"trained with {trained}; omit this option"
                 )
         elif not _is_folder(key, trained) or Path(trained).is_dir():
             lines.append(f"{key}: {json.dumps(trained)}")
@@ -201,15 +202,15 @@ def _is_folder(key, value):
 
 
 def start_from(hparams, folder):
-    """Initialise the trained modules from the model folder of another run.
+    """Initialise the modules to train from the model folder of another run.
 
     Arguments
     ---------
     hparams : dict
-        The experiment of any stage.
+        Experiment of any stage.
     folder : str
-        A ``model`` folder. Stage 0 loads the backbone, stage 1 the adapters,
-        stage 2 the vocoder and, if present, the discriminator.
+        A ``model`` folder. Stage 0 loads the backbone from it, stage 1 the
+        adapters, and stage 2 the vocoder and, if present, the discriminator.
 
     Raises
     ------
@@ -228,12 +229,12 @@ def start_from(hparams, folder):
     if hparams["warm_start"] is not None:
         raise UserError(
             f"--warm_start={hparams['warm_start']}: the vocoder is initialised "
-            f"from --start_folder={folder}; give one of the two"
+            f"from --start_folder={folder}; give only one of the two options"
         )
     if not (folder / VOCODER).exists():
         raise UserError(
-            f"--start_folder={folder}: no {VOCODER} there; give the folder "
-            "'model' of an earlier stage 2"
+            f"--start_folder={folder}: no {VOCODER} in this folder; give the "
+            "folder 'model' of an earlier stage 2"
         )
     hparams["generator"].load(folder / VOCODER)
     if (folder / DISCRIMINATOR).exists():
@@ -268,7 +269,7 @@ def export_backbone(hparams, hparams_file, overrides):
         ssl_layer=-(-layers * 2 // 3),
     )
     return (
-        f"The backbone is in {folder}, with layers 1 to {layers}. Train "
+        f"The backbone is in {folder} and has {layers} layers. Train "
         f"adapters on it with: {command}"
     )
 
@@ -308,14 +309,14 @@ def export_cleaner(hparams, hparams_file, overrides):
     shared = {key: hparams[key] for key in CLEANER_KEYS if key in hparams}
     source = shared.get("ssl_source")
     keys = ()
-    if not isinstance(source, str):  # a config, which must be passed to stage 2
+    if not isinstance(source, str):  # a config, which stage 2 needs as well
         shared.pop("ssl_source", None)
         keys = ("ssl", "ssl_source")
     elif Path(source).is_dir():
         shared["ssl_source"] = str(Path(source).absolute())
     write_text(
         folder / CLEANER_YAML,
-        "# Read by stage 2 (cleaner_folder)\n"
+        "# Settings of stage 1, read by stage 2\n"
         + "".join(f"{k}: {json.dumps(v)}\n" for k, v in shared.items()),
     )
     command = _next_command(
@@ -331,19 +332,19 @@ def export_restorer(hparams, hparams_file, overrides, half=False):
     """Write the ``model`` folder of stage 2, for ``Restorer.from_hparams``.
 
     It contains everything that restoration needs: ``hyperparams.yaml``, the
-    adapters, the vocoder and the used layers of the backbone.
+    adapters, the vocoder, and the layers of the backbone up to ``ssl_layer``.
 
     Arguments
     ---------
     hparams : dict
         The experiment of stage 2, after training.
     hparams_file : str
-        YAML of the experiment. ``models/restore.yaml`` in a folder above it is
-        appended to ``hyperparams.yaml``.
+        YAML of the experiment. The nearest ``models/restore.yaml``, in the same
+        folder or a parent folder, is appended to ``hyperparams.yaml``.
     overrides : str or dict
         The overrides with which it was loaded.
     half : bool
-        Whether to write float16, and the discriminator for later runs.
+        Whether to write float16 weights, and the discriminator for later runs.
 
     Returns
     -------
@@ -380,14 +381,14 @@ def export_restorer(hparams, hparams_file, overrides, half=False):
 
 
 def _restore_yaml(hparams_file):
-    """Return the nearest ``models/restore.yaml`` above an experiment."""
+    """Return the ``models/restore.yaml`` nearest to an experiment's YAML."""
     for folder in Path(hparams_file).absolute().parents:
         path = folder / "models" / "restore.yaml"
         if path.is_file():
             return path
     raise UserError(
-        f"{hparams_file}: expected models/restore.yaml next to it or in a "
-        "folder above it; copy it from hparams/models"
+        f"{hparams_file}: expected models/restore.yaml in the folder of this "
+        "file or in a parent folder; copy it from hparams/models"
     )
 
 

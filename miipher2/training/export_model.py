@@ -1,4 +1,4 @@
-"""Export a trained model to a folder that restores on any machine.
+"""Export of a trained model to a folder that can be used on any machine.
 
 Authors
  * The miipher2 authors 2026
@@ -23,40 +23,40 @@ from miipher2.training.model_card import model_card, read_run
 
 CARD = "README.md"
 # Files that restoration does not need
-LEFT_OUT = ("discriminator.safetensors", "head.safetensors")
+NOT_EXPORTED = ("discriminator.safetensors", "head.safetensors")
 
 
 def export_model(
     results, output, report=None, licences=(None, None), push=None
 ):
-    """Write a model folder with a card, and upload it.
+    """Export a model with a model card, and optionally upload it.
 
     Arguments
     ---------
     results : str or Path
         The ``output_folder`` of stage 2.
     output : str or Path
-        The folder to write, which must be missing or empty. It appears when it
-        is complete.
+        Output folder, which must be missing or empty. It is created when its
+        contents are complete.
     report : str or Path
-        Output folder of ``miipher2 evaluate``, for the card. None for no
-        evaluation.
+        Output folder of ``miipher2 evaluate``, whose summary is added to the
+        card. None for a card without evaluation.
     licences : tuple of str
         Licences of the weights and of the training data. None for "not stated".
     push : str
-        Repository on the Hugging Face hub for the upload, ``USER/NAME``. None
-        for no upload.
+        Repository on the Hugging Face hub to upload to, ``USER/NAME``. None for
+        no upload.
 
     Returns
     -------
     str
-        One line with the written folder and the command that uses the model.
+        One line with the output folder and a command that uses the model.
 
     Raises
     ------
     UserError
-        If there is no finished run, the folder has files, the model needs
-        code that other machines do not have, or the upload fails.
+        If there is no finished run, if the output folder contains files, if the
+        model needs code that is not in this package, or if the upload fails.
     """
     results, output = Path(results), Path(output)
     if push is not None:
@@ -70,17 +70,17 @@ def export_model(
     with tempfile.TemporaryDirectory(
         dir=output.absolute().parent, prefix=f".{output.name}-"
     ) as folder:
-        part = Path(folder, "model")
-        copy_model(model, part)
-        restorer = Restorer.from_hparams(part, run_opts={"device": "cpu"})
+        copy = Path(folder, "model")
+        copy_model(model, copy)
+        restorer = Restorer.from_hparams(copy, run_opts={"device": "cpu"})
         run_once(restorer)
         name = push or output.name
-        card = model_card(results, part, restorer, name, report, licences)
-        write_text(part / CARD, card)
+        card = model_card(results, copy, restorer, name, report, licences)
+        write_text(copy / CARD, card)
         del restorer  # Windows cannot rename a folder with open files
         if output.exists():
             output.rmdir()
-        part.rename(output)
+        copy.rename(output)
     line = f"The model and its card are in {output}."
     use = str(output)
     if push is not None:
@@ -99,19 +99,19 @@ def copy_model(model, output):
     model : Path
         Model folder written by stage 2.
     output : Path
-        The folder to write. Its YAML has current class names.
+        Output folder. In its YAML, old class names are updated.
     """
     text = update_names((model / HYPERPARAMS).read_text("utf-8"))
-    write_text(output / HYPERPARAMS, _without_leftovers(text))
+    write_text(output / HYPERPARAMS, _without_warm_start(text))
     for path in sorted(model.rglob("*")):
         if path.suffix in (".safetensors", ".json"):
-            if path.name not in LEFT_OUT:
+            if path.name not in NOT_EXPORTED:
                 copy = output / path.relative_to(model)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
 
 
-def _without_leftovers(text):
+def _without_warm_start(text):
     """Return a model's YAML without the argument ``warm_start``."""
     lines = text.splitlines(keepends=True)
     unset = ("warm_start:", "warm_start: null")
@@ -121,4 +121,6 @@ def _without_leftovers(text):
 def _check_output(output):
     """Raise a UserError if writing a folder would replace files."""
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
-        raise UserError(f"{output}: exists; give another folder, or remove it")
+        raise UserError(
+            f"{output}: exists; give another folder, or remove this folder"
+        )

@@ -1,4 +1,4 @@
-"""Data loaders for training by steps and for validation.
+"""Data loaders for step-based training and for validation.
 
 Authors
  * The miipher2 authors 2026
@@ -21,34 +21,34 @@ from miipher2.errors import UserError
 
 
 class EndlessBatches:
-    """Endless and reproducible batches of ``(epoch, index)``.
+    """Endless and reproducible batches of dataset indices ``(epoch, index)``.
 
     Arguments
     ---------
     dataset : miipher2.training.epoch_dataset.EpochDataset
-        The clips, with their ``duration``.
+        The clips. Each clip must have a ``duration``.
     seed : int
-        Seed of the order.
+        Seed for the order of the clips.
     batch_size : int
         Number of clips per batch.
     segment_seconds : float
-        Largest length of a clip in seconds.
+        Length in seconds to which longer clips are cropped.
     batch_seconds : float
-        If given, a batch has clips of similar length with at most this total
-        duration, and ``batch_size`` is not used.
+        If given, batches consist of clips of similar length with at most this
+        total duration in seconds, and ``batch_size`` is not used.
     rank, world_size : int
-        Index and number of the processes. Process ``rank`` takes every
+        Index of this process and number of processes. Each process takes every
         ``world_size``-th batch.
 
     Attributes
     ----------
     start : int
-        Number of clips to skip because they were consumed by all processes
-        before an interruption. Clips are counted instead of batches, so that
-        batch size and number of processes may change.
+        Number of clips to skip when a run is resumed: the clips that all
+        processes together consumed before. Clips are counted instead of
+        batches, because batch size and number of processes may change.
     ends : collections.deque
-        Number of clips that all processes have consumed after each batch. An
-        entry is added for each yielded batch and removed by the loader.
+        For each yielded batch, the number of clips that all processes together
+        have consumed after it. The loader removes the entries.
 
     Example
     -------
@@ -113,11 +113,11 @@ class EndlessBatches:
 
 
 class EndlessLoader(LoopedLoader):
-    """Endless loader of training batches; the Brain ends the epoch.
+    """Endless loader of training batches; the Brain ends each epoch.
 
-    A resumed run continues after the last clip before its checkpoint. The
-    checkpoint stores the number of clips consumed by all processes as
-    ``total_samples``.
+    A checkpoint stores ``total_samples``, the number of clips that all
+    processes together have consumed. A resumed run continues with the next
+    clip.
 
     Arguments
     ---------
@@ -126,7 +126,7 @@ class EndlessLoader(LoopedLoader):
     batches : EndlessBatches
         Batches of the clips.
     num_workers : int
-        Number of loading processes.
+        Number of worker processes.
     """
 
     def __init__(self, dataset, batches, num_workers=0):
@@ -170,9 +170,9 @@ def training_loader(
     segment_seconds : float
         The ``segment_seconds`` of the dataset.
     batch_seconds : float
-        Duration of a batch in seconds, instead of ``batch_size``.
+        Total duration of a batch in seconds, used instead of ``batch_size``.
     num_workers : int
-        Number of loading processes, limited to the number of CPU cores.
+        Number of worker processes, limited to the number of CPU cores.
 
     Returns
     -------
@@ -196,29 +196,29 @@ def check_counts(**counts):
     Raises
     ------
     UserError
-        If a value is below 1. The message names the key and its value.
+        If a value is below 1. The message names the key and the value.
 
     Example
     -------
     >>> check_counts(batch_size=0)
     Traceback (most recent call last):
     ...
-    miipher2.errors.UserError: --batch_size=0: has to be at least 1
+    miipher2.errors.UserError: --batch_size=0: must be at least 1
     """
     for name, value in counts.items():
         if value < 1:
-            raise UserError(f"--{name}={value}: has to be at least 1")
+            raise UserError(f"--{name}={value}: must be at least 1")
 
 
 def available_workers(num_workers):
-    """Limit a number of loading processes to the CPU cores of this process."""
+    """Limit the number of worker processes to the available CPU cores."""
     if hasattr(os, "sched_getaffinity"):
         return min(num_workers, len(os.sched_getaffinity(0)))
     return min(num_workers, os.cpu_count() or 1)
 
 
 def validation_loader(dataset, batch_size, num_workers=0):
-    """Create a loader that yields epoch 0 in order, on every pass.
+    """Create a loader that yields the same batches in the same order each time.
 
     Arguments
     ---------
@@ -227,7 +227,7 @@ def validation_loader(dataset, batch_size, num_workers=0):
     batch_size : int
         Number of clips per batch.
     num_workers : int
-        Number of loading processes, limited to the number of CPU cores.
+        Number of worker processes, limited to the number of CPU cores.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Loggers of a run besides the text log: TensorBoard and Weights & Biases.
+"""Loggers in addition to the text log: TensorBoard and Weights & Biases.
 
 Authors
  * The miipher2 authors 2026
@@ -24,9 +24,9 @@ PACKAGES = {
 
 
 class RunLogger(train_logger.TrainLogger):
-    """Base class of loggers of statistics and clips at every validation.
+    """Base class of loggers, whose methods are called at every validation.
 
-    This class itself logs nothing.
+    The base class logs nothing.
     """
 
     def log_stats(self, stats_meta, **stats):
@@ -55,7 +55,7 @@ class RunLogger(train_logger.TrainLogger):
 class TensorBoardLogger(train_logger.TensorboardLogger):
     """SpeechBrain's TensorBoard logger, with clips and optimizer steps.
 
-    It has the methods of ``RunLogger``.
+    The class has the methods of ``RunLogger``.
 
     Arguments
     ---------
@@ -79,9 +79,9 @@ class TensorBoardLogger(train_logger.TensorboardLogger):
         """See ``RunLogger``."""
         self.global_step["meta"] = step
         for name, clip in clips.items():
-            for side, wav in clip.wavs.items():
+            for version, wav in clip.wavs.items():
                 wav = wav.clamp(-1, 1)
-                self.log_audio(f"{name}/{side}", wav, clip.sample_rate)
+                self.log_audio(f"{name}/{version}", wav, clip.sample_rate)
             tag = f"{name}/picture"
             self.writer.add_image(tag, clip.picture(), step, dataformats="HWC")
         self.writer.flush()
@@ -90,13 +90,14 @@ class TensorBoardLogger(train_logger.TensorboardLogger):
 class WandBLogger(train_logger.WandBLogger):
     """SpeechBrain's Weights & Biases logger, with clips and optimizer steps.
 
-    It has the methods of ``RunLogger``. A resumed run is continued. Environment
-    variables of wandb are used, for example ``WANDB_MODE=offline``.
+    The class has the methods of ``RunLogger``. If training is resumed, the same
+    wandb run is continued. The environment variables of wandb apply, for
+    example ``WANDB_MODE=offline``.
 
     Arguments
     ---------
     output_folder : str
-        Folder of the run, which is also the name of the run.
+        Folder of the run. Its path is the name of the wandb run.
     """
 
     def __init__(self, output_folder):
@@ -111,26 +112,26 @@ class WandBLogger(train_logger.WandBLogger):
         logs = {"step": step}
         for name, clip in clips.items():
             logs[f"{name}/picture"] = wandb.Image(clip.picture())
-            for side, wav in clip.wavs.items():
-                logs[f"{name}/{side}"] = wandb.Audio(
+            for version, wav in clip.wavs.items():
+                logs[f"{name}/{version}"] = wandb.Audio(
                     wav.numpy(), sample_rate=clip.sample_rate
                 )
         self.run.log(logs)
 
 
 def start_wandb(output_folder):
-    """Start a run of Weights & Biases, or continue the run of a folder.
+    """Start a wandb run, or continue the wandb run of a folder.
 
     Arguments
     ---------
     output_folder : str
-        Folder of the run. The ID of the run is stored in ``wandb/run_id``. The
-        values of ``hyperparams.yaml`` are its configuration.
+        Folder of the training run. The ID of the wandb run is stored in
+        ``wandb/run_id``. Its configuration is read from ``hyperparams.yaml``.
 
     Returns
     -------
     wandb.Run
-        The run, whose charts have ``step`` as the x axis.
+        The wandb run, whose charts have ``step`` as the x axis.
 
     Raises
     ------
@@ -165,7 +166,7 @@ def start_wandb(output_folder):
 
 
 def scalars(hyperparams):
-    """Return the values of a YAML that are numbers, strings or booleans.
+    """Return the values of a YAML file that are numbers, strings or booleans.
 
     Example
     -------
@@ -177,14 +178,14 @@ def scalars(hyperparams):
     values = {}
     for key, value in read_yaml(hyperparams).items():
         for kind in (bool, int, float, str):
-            if isinstance(value, kind):  # or a subclass with a format
+            if isinstance(value, kind):  # or a subclass of the YAML parser
                 values[key] = kind(value)
                 break
     return values
 
 
 def choose_logger(name, **loggers):
-    """Return the logger that ``--logger`` names.
+    """Return the logger selected by ``--logger``.
 
     Arguments
     ---------

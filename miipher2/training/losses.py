@@ -10,11 +10,11 @@ from torch import nn
 
 
 class FeatureLoss(nn.Module):
-    """L1 + squared L2 + spectral convergence between features.
+    """Sum of L1, squared L2 and spectral convergence losses between features.
 
-    Miipher-2, section 2: ``||S-S'||_1 + ||S-S'||_2^2 + ||S-S'||^2 / ||S||^2``
-    on the chosen layer. The first two terms are averaged over the valid frames,
-    so they do not depend on the length of a clip.
+    The loss of Miipher-2, section 2, is ``||S-S'||_1 + ||S-S'||_2^2 +
+    ||S-S'||^2 / ||S||^2``. Here, the first two terms are averaged over the
+    frames without padding, so they do not depend on the length of a clip.
 
     Arguments
     ---------
@@ -79,18 +79,20 @@ class FeatureLoss(nn.Module):
 class MultiScaleSTFTLoss(nn.Module):
     """Loss between STFT magnitudes at several resolutions.
 
-    The terms are the mean absolute error of compressed magnitudes (raised to
-    ``power``, which approximates loudness) and the spectral convergence of
-    Parallel WaveGAN, section 2.2 (arXiv 1910.11480). The log magnitudes of that
-    paper are not used, because they weight quiet bins as much as loud ones.
-    Pass an instance as ``stft_loss`` of ``GeneratorLoss``. SpeechBrain's own
-    class does not run with torch 2, where ``torch.stft`` returns complex
-    spectra.
+    The first term is the mean absolute error of the magnitudes raised to
+    ``power``, which approximates loudness. The second term is the spectral
+    convergence of Parallel WaveGAN (arXiv 1910.11480, section 2.2). The log
+    magnitudes of that paper are not used, because they weight quiet bins as
+    much as loud bins.
+
+    Pass an instance as ``stft_loss`` of SpeechBrain's ``GeneratorLoss``.
+    SpeechBrain's STFT loss does not run with torch 2, where ``torch.stft``
+    returns complex spectra.
 
     Arguments
     ---------
     n_ffts : list of int
-        FFT sizes in samples; hop lengths are a quarter of them.
+        FFT sizes in samples. Each hop length is a quarter of the FFT size.
     sc_weight : float
         Weight of the spectral convergence.
     power : float
@@ -142,7 +144,7 @@ class MultiScaleSTFTLoss(nn.Module):
             window=torch.hann_window(n_fft, device=wav.device),
             return_complex=True,
         )
-        # a floor 60 dB below the level of speech keeps the gradient of the root
-        # finite and limits the effect of silence
+        # a floor 60 dB below the level of speech keeps the gradient of the
+        # square root finite and limits the effect of silence
         power = torch.view_as_real(spectrum).square().sum(dim=-1)
         return (power + (n_fft * 1e-5) ** 2).sqrt()

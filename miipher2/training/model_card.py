@@ -1,4 +1,4 @@
-"""The model card of a trained model, with data of its run.
+"""The model card of a trained model, written from the files of its run.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ from miipher2.training.overrides import read_yaml, yaml_tag
 
 TRAIN_LOG = "train_log.txt"
 SUMMARY = "summary.md"  # file written by miipher2 evaluate
-LOG_ROWS = 8  # rows of the table of losses
+LOG_ROWS = 8  # largest number of validations in the table of losses
 NOT_STATED = "not stated: ask the author before you use them"
 MANIFESTS = {
     "train_csv": "speech, training",
@@ -38,8 +38,8 @@ CARD = """\
 A model that restores noisy, reverberant, band-limited, clipped or coded speech to
 clean speech at {sample_rate:,} Hz. It is an open
 [Miipher-2](https://arxiv.org/abs/2505.04457): adapters clean the features of a frozen
-speech encoder, and a vocoder synthesises speech from them. Trained with miipher2
-{version}; identity of the files: `{identity}`.
+speech encoder, and a vocoder synthesises speech from the cleaned features. It was
+trained with miipher2 {version}. Hash of the model files: `{identity}`.
 
 ## Use
 
@@ -103,11 +103,11 @@ def model_card(
     results : Path
         The ``output_folder`` of stage 2.
     model : Path
-        The exported folder.
+        The exported model folder.
     restorer : miipher2.inference.restorer.Restorer
-        The model, loaded.
+        The loaded model.
     name : str
-        The value of ``--model``: a repository or a folder.
+        The value for ``--model``: a repository or a folder.
     report : Path
         Output folder of ``miipher2 evaluate``. None for no evaluation.
     licences : tuple of str
@@ -121,7 +121,7 @@ def model_card(
     Raises
     ------
     UserError
-        If the folder contains no run, or the report has no summary.
+        If ``results`` contains no run, or ``report`` contains no summary.
     """
     run = read_run(results)
     weights, data = licences
@@ -153,7 +153,7 @@ def read_run(results):
     Returns
     -------
     dict
-        Values of ``hyperparams.yaml`` with resolved references; tags are kept.
+        Values in ``hyperparams.yaml``. YAML tags are kept.
     """
     for name in ("hyperparams.yaml", TRAIN_LOG):
         if not (results / name).is_file():
@@ -172,7 +172,7 @@ def _metadata(licence):
         "tags: [speech-restoration, speech-enhancement, speechbrain]",
     ]
     if licence and re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence.lower()):
-        # A licence name of the hub
+        # the form of the licence names on the hub
         lines.insert(0, f"license: {licence.lower()}")
     elif licence:
         lines.insert(0, "license: other")
@@ -208,7 +208,7 @@ def _parts(model, run, restorer):
 
 
 def _parameters(paths):
-    """Return the number of values in weights files, in millions, as text."""
+    """Return the number of parameters in weight files, in millions, as text."""
     count = 0
     for path in paths:
         with safe_open(str(path), "pt") as file:
@@ -218,7 +218,7 @@ def _parameters(paths):
 
 
 def _data_table(results, run):
-    """Return a table of the manifests: files, hours and speakers."""
+    """Return a table with recordings, hours and speakers of each manifest."""
     rows = []
     for key, what in MANIFESTS.items():
         path = run.get(key)
@@ -238,7 +238,7 @@ def _data_table(results, run):
 
 
 def _find(results, path):
-    """Return a file of a run, which may have been moved, or None."""
+    """Return the path of a file, also if its run was moved; None if missing."""
     for candidate in (Path(path), results / Path(path).name):
         if candidate.is_file():
             return candidate
@@ -246,12 +246,12 @@ def _find(results, path):
 
 
 def _training(results, run):
-    """Return steps, settings and losses of stage 2 and any stage 1."""
+    """Return steps, settings and losses of stage 2 and, if found, stage 1."""
     text = [_stage("Stage 2, vocoder", results, run)]
     cleaner = run.get("cleaner_folder")
     start = run.get("start_folder")
     if start is not None:
-        text.append(f"Initialised with the model `{Path(start).name}`.")
+        text.append(f"Initialised from the model `{Path(start).name}`.")
     if cleaner is not None:
         for folder in (Path(cleaner), Path(cleaner).parent):
             if (folder / TRAIN_LOG).is_file() and folder != results:
@@ -262,7 +262,7 @@ def _training(results, run):
 
 
 def _stage(title, folder, run):
-    """Return a stage's settings and its log as a table."""
+    """Return the settings of a stage and a table of its log."""
     keys = ("batch_size", "batch_seconds", "segment_seconds", "lr", "seed")
     settings = ", ".join(
         f"{key} {run[key]}" for key in keys if run.get(key) is not None
@@ -282,16 +282,16 @@ def _stage(title, folder, run):
 
 
 def _evaluation(report):
-    """Return the summary of a report, with its headings one level lower."""
+    """Return the summary of a report, with headings two levels lower."""
     if report is None:
         return (
             "Not measured. `miipher2 evaluate` computes objective metrics; "
-            "`miipher2 export-model --report` adds them."
+            "`miipher2 export-model --report` adds them to this card."
         )
     path = Path(report, SUMMARY)
     if not path.is_file():
         raise UserError(
-            f"--report {report}: no {SUMMARY}; expected the --output of "
+            f"--report {report}: no {SUMMARY}; expected the --output folder of "
             "miipher2 evaluate"
         )
     text = path.read_text("utf-8").strip()

@@ -12,7 +12,7 @@ from miipher2.dataio.output_names import portable_name
 from miipher2.evaluation.evaluate import evaluate
 from miipher2.inference.restorer import Restorer
 
-PEAK = 0.99  # of the clips that would be clipped
+PEAK = 0.99  # clips with a higher peak are scaled to this peak
 
 
 def write_report(output_folder, test_set, device="cpu", **options):
@@ -21,12 +21,12 @@ def write_report(output_folder, test_set, device="cpu", **options):
     Arguments
     ---------
     output_folder : str or Path
-        Of the run; its folder ``model`` has the model. The clips and the report
-        are written to its folder ``evaluation``.
+        Folder of the run, with the exported model in ``model``. The clips and
+        the report are written to ``evaluation`` in this folder.
     test_set : miipher2.training.epoch_dataset.EpochDataset
-        The clips. Their kinds of degradation are the conditions of the report.
+        The test clips. The report groups them by kind of degradation.
     device : str
-        Where to restore.
+        Device on which the clips are restored.
     **options : dict
         Arguments of ``miipher2.evaluation.evaluate.evaluate``, such as
         ``metrics`` and ``recogniser``.
@@ -34,7 +34,7 @@ def write_report(output_folder, test_set, device="cpu", **options):
     Returns
     -------
     str
-        Where the report is, in one line.
+        One line with the path of the report.
 
     Example
     -------
@@ -42,29 +42,24 @@ def write_report(output_folder, test_set, device="cpu", **options):
     'Scores of the test clips: results/vocoder/1234/evaluation/report.html'
     """
     folder = Path(output_folder, "evaluation")
-    sides = {side: folder / side for side in ("input", "restored", "clean")}
-    for path in sides.values():
-        shutil.rmtree(path, ignore_errors=True)  # of an earlier run
+    names = ("input", "restored", "clean")
+    inputs, restored, clean = folders = [folder / name for name in names]
+    for path in folders:
+        shutil.rmtree(path, ignore_errors=True)  # left by an earlier run
     restorer = Restorer.from_hparams(
         Path(output_folder, "model"), run_opts={"device": device}
     )
     for index in range(len(test_set)):
         name, *wavs = _clip(test_set[0, index], restorer.sample_rate)
-        for side, (wav, rate) in zip(("input", "clean"), wavs, strict=True):
-            write_audio(sides[side] / name, wav, rate)
-        restorer.restore_file(sides["input"] / name, sides["restored"] / name)
-    evaluate(
-        sides["restored"],
-        folder,
-        reference=sides["clean"],
-        source=sides["input"],
-        **options,
-    )
+        for path, (wav, rate) in zip((inputs, clean), wavs, strict=True):
+            write_audio(path / name, wav, rate)
+        restorer.restore_file(inputs / name, restored / name)
+    evaluate(restored, folder, reference=clean, source=inputs, **options)
     return f"Scores of the test clips: {folder / 'report.html'}"
 
 
 def _clip(item, sample_rate):
-    """Return the file name of a test clip, its input and its clean side."""
+    """Return the file name, the input and the clean speech of a test clip."""
     kind, _, name = item["id"].partition("/")
     source, rate = item["noisy"], 16000
     if "recording" in item:

@@ -1,4 +1,4 @@
-"""Help texts of the keys of an experiment's YAML, and checks of overrides.
+"""Overrides of the keys of an experiment: parsing, checks and help texts.
 
 Authors
  * The miipher2 authors 2026
@@ -16,12 +16,17 @@ from miipher2.training.yaml_keys import yaml_keys
 
 
 def parse_overrides(overrides):
-    """Return the overrides of a command line as a dict.
+    """Parse the overrides of a command line.
 
     Arguments
     ---------
     overrides : str
         YAML, as returned by SpeechBrain's ``parse_arguments``.
+
+    Returns
+    -------
+    dict
+        New values by key.
 
     Raises
     ------
@@ -61,7 +66,7 @@ def resolved_yaml(hparams_file, overrides=None):
     Returns
     -------
     dict
-        Value by key. An object that would be built keeps its YAML tag.
+        Values by key. YAML tags, such as ``!new:``, are kept.
     """
     with yaml_errors(hparams_file), open(hparams_file, encoding="utf-8") as f:
         return ruamel.yaml.YAML().load(resolve_references(f, overrides))
@@ -80,9 +85,9 @@ def check_overrides(hparams_file, overrides):
     Raises
     ------
     UserError
-        If a key is unknown, also inside a mapping; the message names the
-        closest key. If a value has another type than in the YAML. If a key of
-        an older version of this package was replaced.
+        If a key at the top level or in a mapping is unknown; the message names
+        the closest key. Also if a value has another type than in the YAML, or
+        if a key of an older version of this package is used.
 
     Example
     -------
@@ -97,11 +102,11 @@ def check_overrides(hparams_file, overrides):
     if "tensorboard" in tree:
         raise UserError(
             f"{hparams_file}: the key tensorboard was replaced; remove it, and "
-            "copy from hparams/pa.yaml the keys logger and loggers, and the "
-            "argument logger of brain"
+            "copy the keys logger and loggers and the argument logger of brain "
+            "from hparams/pa.yaml"
         )
     if "tensorboard" in overrides:
-        raise UserError("--tensorboard: replaced by --logger=tensorboard")
+        raise UserError("--tensorboard: was replaced by --logger=tensorboard")
     _check_names("--", overrides, tree, hparams_file)
     placeholders = {
         key: ""
@@ -116,14 +121,14 @@ def check_overrides(hparams_file, overrides):
 
 
 def _check_names(prefix, overrides, node, path):
-    """Check the names of a mapping, and of mappings inside it."""
+    """Check the keys of a mapping and of the mappings in it."""
     known = dict(node)
     tag = yaml_tag(node)
     if tag.startswith("!include:"):
         path = Path(path).absolute().parent / tag.removeprefix("!include:")
         known = {**read_yaml(path), **known}
     elif tag:
-        return  # arguments of a class, which checks them itself
+        return  # the class of this tag checks its arguments
     for name, value in overrides.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0.5)
@@ -160,7 +165,7 @@ def yaml_tag(node):
 
 
 def describe_keys(hparams_file):
-    """Return the help text of an experiment, its keys with their comments.
+    """Return the help text of an experiment: its keys with their comments.
 
     Arguments
     ---------
@@ -170,7 +175,7 @@ def describe_keys(hparams_file):
     Returns
     -------
     str
-        For each key, one line with its default and one with its comment.
+        For each key, a line with its default and a line with its comment.
 
     Example
     -------

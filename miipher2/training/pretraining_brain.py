@@ -16,26 +16,28 @@ FRONT_END_WARMUP = 50  # steps
 
 
 class PretrainingBrain(StepBrain):
-    """Stage 0: pretrain a backbone to predict frames of clean speech.
+    """Brain of stage 0, which pretrains a backbone.
 
-    Masks are seeded with clip ID and crop offset, dropout with the optimizer
-    step, so a resumed run gives the same result as an uninterrupted run.
+    The backbone is trained to predict frames of clean speech from degraded and
+    partly masked speech. Masks are seeded with the clip's ID and crop offset,
+    and dropout is seeded with the optimizer step. A resumed run therefore gives
+    the same result as an uninterrupted run.
 
     Arguments
     ---------
     visible_weight : float
-        Weight of the loss of visible frames. These frames are easier to
-        predict. Their loss trains the convolutions from the first step on.
+        Weight of the loss on visible frames, which are not masked. They are
+        easier to predict and train the convolutions from the first step.
     front_end_steps : int
-        Number of initial steps in which only the convolutions are trained, to
-        predict the spectra of their own input, without masks. Afterwards they
-        are frozen. 0 to freeze them from the start. None to train them with
-        the other layers in all steps.
+        Number of initial steps that train only the convolutions. In these
+        steps, the convolutions predict the spectra of their input, without
+        masks. Afterwards, they are frozen. 0 to freeze them from the start.
+        None to train them with the other layers in all steps.
     front_end_lr : float
-        Peak learning rate of the front-end steps. It is reached after a warm-up
-        of 50 steps and decays to zero.
+        Peak learning rate of the first ``front_end_steps``. It is reached after
+        a warm-up of 50 steps and then decays to zero.
     **step_brain : dict
-        Arguments of ``StepBrain``. ``modules`` contains ``pretraining``.
+        Arguments of ``StepBrain``. ``modules`` must contain ``pretraining``.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class PretrainingBrain(StepBrain):
         return self.optimizer_step < (self.front_end_steps or 0)
 
     def on_fit_batch_start(self, batch, should_step):
-        """Seed dropout, freeze the convolutions, set the learning rate."""
+        """Seed dropout, set the learning rate, freeze convolutions if due."""
         self.batch_ids = batch.id
         frozen = self.front_end_steps is not None and not self.front_end_alone
         self.unwrap(self.modules.pretraining).freeze_front_end(frozen)
@@ -65,7 +67,7 @@ class PretrainingBrain(StepBrain):
             super().on_fit_batch_start(batch, should_step)
             return
         torch.manual_seed(self.optimizer_step)
-        self.length.start()  # ``minutes`` count from the end of these steps
+        self.length.start()  # ``minutes`` are counted after these steps
         remaining = 1 - self.optimizer_step / self.front_end_steps
         warmup = min(1.0, (self.optimizer_step + 1) / FRONT_END_WARMUP)
         for optimizer in self.optimizers_dict.values():
@@ -73,14 +75,15 @@ class PretrainingBrain(StepBrain):
                 group["lr"] = self.front_end_lr * warmup * remaining
 
     def compute_forward(self, batch, stage):
-        """Predict the frames.
+        """Predict the frames of clean speech.
 
         Returns
         -------
-        tuple
-            Outputs, targets, mask of the masked frames and mask of the visible
-            frames, each ``(batch, frames, ...)``. In front-end steps, the batch
-            consists of the degraded clips followed by the clean clips.
+        tuple of torch.Tensor
+            Outputs, targets, a mask of the masked frames and a mask of the
+            visible frames, each ``(batch, frames, ...)``. In the first
+            ``front_end_steps``, the batch consists of the degraded clips
+            followed by the clean clips.
         """
         (noisy, lengths), (clean, _) = batch.noisy, batch.clean
         masks = self.masks(batch)
@@ -143,8 +146,8 @@ class PretrainingBrain(StepBrain):
     def compute_objectives(self, predictions, batch, stage):
         """Return the loss.
 
-        In validation, ``loss`` is the loss of masked frames and ``visible``
-        that of visible frames.
+        In validation, the statistic ``loss`` is the loss on masked frames, and
+        ``visible`` is the loss on visible frames.
         """
         outputs, target, masked, visible = predictions
         targets = self.unwrap(self.modules.pretraining).targets
@@ -164,7 +167,7 @@ def clip_means(values, mask):
     values : torch.Tensor
         ``(batch, frames)``.
     mask : torch.Tensor
-        True for the selected frames, ``(batch, frames)``.
+        ``(batch, frames)``, True for the selected frames.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Location of the recipe: ``train.py``, ``hparams`` and prepare functions.
 
-In a wheel, they are in the folder ``recipe`` of this package; in a clone, next
-to the package.
+In a wheel, they are in the folder ``recipe`` of the package. In a clone, they
+are next to the package.
 
 Authors
  * The miipher2 authors 2026
@@ -29,7 +29,7 @@ def recipe_folder():
         if (folder / "train.py").is_file() and (folder / "hparams").is_dir():
             return folder
     raise UserError(
-        f"{PACKAGE}: no train.py and hparams in its folder 'recipe' or beside "
+        f"{PACKAGE}: no train.py and hparams in its folder 'recipe' or next to "
         "it; install the wheel, or run pip install -e . in a clone"
     )
 
@@ -56,12 +56,12 @@ def experiment_names():
 
 
 def find_experiment(name):
-    """Return the YAML of an experiment.
+    """Return the path of an experiment's YAML.
 
     Arguments
     ---------
     name : str
-        A YAML file, or a name of ``experiment_names``.
+        A YAML file, or a name returned by ``experiment_names``.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def train_command(hparams_file):
     Arguments
     ---------
     hparams_file : str or Path
-        The YAML.
+        The YAML file.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def train(experiment, options):
     Arguments
     ---------
     experiment : str
-        A YAML file, or a name of ``experiment_names``.
+        A YAML file, or a name returned by ``experiment_names``.
     options : list of str
         Overrides of the YAML's keys, and SpeechBrain's run options.
 

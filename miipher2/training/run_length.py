@@ -12,7 +12,7 @@ from miipher2.training.loaders import check_counts
 
 
 class RunLength:
-    """Determines the end of a run and its position in the schedule.
+    """Length of a run, and its progress through the learning rate schedule.
 
     Arguments
     ---------
@@ -23,7 +23,8 @@ class RunLength:
         If given, the run ends after this time, and the schedule is compressed
         into it.
     step_limit : int or str
-        Largest number of optimizer steps in any case. None for no limit.
+        Largest number of optimizer steps, also of a run of ``minutes``. None
+        for no limit.
 
     Attributes
     ----------
@@ -62,22 +63,22 @@ class RunLength:
         return f"in a run of {self.minutes:g} minutes"
 
     def start(self):
-        """Start to measure the minutes."""
+        """Start measuring the time."""
         self.started = time.monotonic()
 
-    def share(self):
-        """Return the elapsed fraction of the minutes, at most 1."""
-        passed = (time.monotonic() - self.started) / 60
-        return 1.0 if passed >= self.minutes else passed / self.minutes
+    def elapsed_fraction(self):
+        """Return the elapsed fraction of ``minutes``, at most 1."""
+        elapsed = (time.monotonic() - self.started) / 60
+        return 1.0 if elapsed >= self.minutes else elapsed / self.minutes
 
     def schedule_step(self, step):
-        """Return the step of the schedule for an optimizer step, from 1.
+        """Return the position in the schedule of an optimizer step, from 1.
 
         With ``minutes``, the first step after this time is the last step.
         """
         if self.minutes is None:
             return step
-        share = self.share()
-        if share == 1:
+        fraction = self.elapsed_fraction()
+        if fraction == 1:
             self.steps = min(self.steps, step)
-        return max(1, int(share * self.max_steps))
+        return max(1, int(fraction * self.max_steps))

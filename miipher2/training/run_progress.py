@@ -1,4 +1,4 @@
-"""The progress bar of a run, and a warning if it will take weeks.
+"""The progress bar of a run, and a warning if the run will take very long.
 
 Authors
  * The miipher2 authors 2026
@@ -13,21 +13,21 @@ from tqdm import tqdm
 logger = get_logger(__name__)
 
 WARN_DAYS = 7  # a warning is logged for longer runs
-SMALLEST_SHARE = 1e-6  # smallest elapsed fraction of the minutes
+MIN_FRACTION = 1e-6  # of the minutes, to avoid a division by zero
 LINE_SECONDS = 60.0  # between two lines if stderr is not a terminal
 
 
 class RunProgress:
     """Progress bar of the optimizer steps of a run, with loss and time left.
 
-    With ``minutes``, the bar shows the elapsed fraction of this time.
+    In a run of ``minutes``, the bar shows the elapsed fraction of this time.
 
     Arguments
     ---------
     step : int
         Number of completed optimizer steps.
     length : miipher2.training.run_length.RunLength
-        The length of the run.
+        Length of the run.
     **bar : dict
         Arguments of ``tqdm``.
 
@@ -46,8 +46,7 @@ class RunProgress:
         self.times = []
         # print fewer lines if stderr is a file
         pause = 0.1 if sys.stderr.isatty() else LINE_SECONDS
-        # use the mean rate of the run, so that the time left agrees with the
-        # minutes
+        # with the mean rate of the run, the time left agrees with the minutes
         rate = {"smoothing": 0} if self.timed else {}
         self.bar = tqdm(
             initial=step,
@@ -63,8 +62,8 @@ class RunProgress:
         """Count a step; after the second step, warn if the run is slow."""
         self.step += 1
         if self.timed:
-            share = max(self.length.share(), SMALLEST_SHARE)
-            steps = self.start + round((self.step - self.start) / share)
+            fraction = max(self.length.elapsed_fraction(), MIN_FRACTION)
+            steps = self.start + round((self.step - self.start) / fraction)
             self.bar.total = min(self.length.steps, steps)
         self.bar.set_postfix(train_loss=float(loss), refresh=False)
         self.bar.update()
@@ -78,11 +77,11 @@ class RunProgress:
         days = remaining * seconds / 86400
         if days > WARN_DAYS:
             logger.warning(
-                f"{seconds:.2g} s a step: the remaining {remaining:,} "
-                f"steps take about {days:,.0f} days; give fewer --max_steps, "
-                "--minutes=..., a smaller model or a GPU"
+                f"{seconds:.2g} s per step: the remaining {remaining:,} "
+                f"steps take about {days:,.0f} days; reduce --max_steps, set "
+                "--minutes, or use a smaller model or a GPU"
             )
 
     def close(self):
-        """End the bar."""
+        """Close the bar."""
         self.bar.close()

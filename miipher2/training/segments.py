@@ -17,9 +17,10 @@ def segment_starts(cuts, frames, size):
     cuts : iterable of float
         Random numbers in [0, 1), one per clip.
     frames : torch.Tensor
-        Number of frames of each clip without padding ``(batch,)``.
+        Number of frames of each clip ``(batch,)``, without padding.
     size : int
-        Number of frames per segment. The segment of a shorter clip starts at 0.
+        Number of frames per segment. In a shorter clip, the segment starts at
+        the first frame.
 
     Returns
     -------
@@ -38,7 +39,7 @@ def segment_starts(cuts, frames, size):
 
 
 def clip_mask(lengths, wavs):
-    """Return a mask of waveforms without their padding.
+    """Return a mask that excludes the padding of waveforms.
 
     Arguments
     ---------
@@ -50,7 +51,7 @@ def clip_mask(lengths, wavs):
     Returns
     -------
     torch.Tensor
-        Mask of the same shape and dtype: 0 beyond the end of a clip, else 1.
+        Mask with the shape and dtype of ``wavs``: 1 in a clip, 0 after its end.
 
     Example
     -------
@@ -63,7 +64,7 @@ def clip_mask(lengths, wavs):
 
 
 def crop_segments(clips, starts, size, step=1):
-    """Crop clips to segments, zero-padded beyond their end.
+    """Crop segments of clips, which are zero-padded after the end of a clip.
 
     Arguments
     ---------

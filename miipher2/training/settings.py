@@ -1,7 +1,7 @@
-"""The settings and data that identify a run.
+"""Checks that a run is resumed with the same settings and data.
 
-Every checkpoint stores them. A run is continued with other settings or data
-only if the user requests it.
+Every checkpoint stores the settings and hashes of the data. A run is resumed
+with other settings or data only if the user requests it.
 
 Authors
  * The miipher2 authors 2026
@@ -22,10 +22,10 @@ from miipher2.training.overrides import read_yaml, yaml_tag
 
 logger = get_logger(__name__)
 
-RUN = "run"  # entry of the meta file of a checkpoint
+RUN = "run"  # key in the meta file of a checkpoint
 
-# Keys that may change: the length of a run, paths, and reports. Of manifests,
-# the contents are compared, not the paths.
+# Keys that may change when a run is resumed: its length, paths and reports. The
+# contents of manifests are compared, not their paths.
 FREE = {
     "cleaner_folder",
     "ckpt_interval_minutes",
@@ -57,7 +57,7 @@ FREE = {
 
 
 def run_settings(hparams_file, overrides):
-    """Return the settings that a resumed run must share.
+    """Return the settings that must not change when a run is resumed.
 
     Arguments
     ---------
@@ -69,9 +69,9 @@ def run_settings(hparams_file, overrides):
     Returns
     -------
     dict
-        Value as text, by key. References are not resolved, so a warm-up of
+        Values as text, by key. References are not resolved, so a warm-up of
         ``<max_steps> // 100`` is equal for any ``max_steps``. For a class
-        without overridden arguments, the value is its name only.
+        without overridden arguments, only its name is included.
 
     Example
     -------
@@ -112,17 +112,19 @@ def _content(node, folder):
 
 
 def data_digests(hparams):
-    """Return a hash of every manifest.
+    """Return hashes of the manifests and the adapters of an experiment.
 
     Arguments
     ---------
     hparams : dict
-        The experiment; its keys that end in ``_csv`` are manifests.
+        The experiment. Keys that end in ``_csv`` are paths of manifests; the
+        test manifest is not included.
 
     Returns
     -------
     dict
-        SHA-256 by key; with a ``cleaner_folder``, also that of the adapters.
+        SHA-256 by key. The value of ``cleaner_folder`` is the hash of the
+        adapters.
     """
     files = {
         key: path
@@ -135,7 +137,7 @@ def data_digests(hparams):
 
 
 def check_resumed(save_folder, name, current, allowed):
-    """Compare settings or data with those of the latest checkpoint.
+    """Compare the settings or the data with the latest checkpoint.
 
     Arguments
     ---------
@@ -146,12 +148,13 @@ def check_resumed(save_folder, name, current, allowed):
     current : dict
         Result of ``run_settings`` or ``data_digests``.
     allowed : bool
-        Whether the run may continue if they differ. Differences are logged.
+        Whether the run may continue with differences, which are logged.
 
     Raises
     ------
     UserError
-        If they differ and this is not allowed. The message names the keys.
+        If there are differences and ``allowed`` is False. The message names the
+        keys.
     """
     saved = _latest(save_folder).get(name, {})
     differing = [
@@ -164,8 +167,8 @@ def check_resumed(save_folder, name, current, allowed):
     found = f"{save_folder}: a run with other {name}: {', '.join(differing)}"
     if not allowed:
         raise UserError(
-            f"{found}; give --output_folder=FOLDER for a new run, or continue "
-            "this run with the new values with --resume_with_other_data=True"
+            f"{found}; give --output_folder=FOLDER to start a new run, or "
+            "--resume_with_other_data=True to continue with the new values"
         )
     logger.warning(f"{found}; continued with the new values")
 
@@ -176,7 +179,7 @@ def _difference(key, saved, current):
 
 
 def _latest(save_folder):
-    """Return the entry ``run`` of the latest checkpoint; empty without one."""
+    """Return ``run`` of the latest checkpoint; empty without a checkpoint."""
     runs = [(0.0, {})]
     for path in Path(save_folder).glob(f"CKPT+*/{METAFNAME}"):
         try:
@@ -189,5 +192,5 @@ def _latest(save_folder):
             KeyError,
             TypeError,
         ):
-            continue  # damaged; it is renamed when the run is resumed
+            continue  # a damaged checkpoint is renamed when the run is resumed
     return max(runs, key=lambda run: run[0])[1]

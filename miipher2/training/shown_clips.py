@@ -12,7 +12,7 @@ import torch
 from miipher2.dataio.audio import write_audio
 from miipher2.dataio.output_names import portable_name
 
-WINDOW_SECONDS = 0.04
+WINDOW_SECONDS = 0.04  # length of the STFT window
 RANGE_DB = 80.0  # range of spectrograms below the loudest bin
 DEVIATIONS = 3.0  # range of features, in standard deviations
 
@@ -23,12 +23,12 @@ class ShownClip(NamedTuple):
     Arguments
     ---------
     wavs : dict
-        Waveform ``(time,)`` in [-1, 1] by side: any of ``input``, ``predicted``
-        and ``target``.
+        Waveforms ``(time,)`` in [-1, 1] by version of the clip: any of
+        ``input``, ``predicted`` and ``target``.
     sample_rate : int
         Sample rate of the waveforms in Hz.
     features : dict
-        Features ``(frames, width)`` by side, for a stage that predicts
+        Features ``(frames, width)`` by version, for a stage that predicts
         features. If None, the picture shows spectrograms.
     """
 
@@ -37,7 +37,7 @@ class ShownClip(NamedTuple):
     features: dict | None = None
 
     def picture(self):
-        """Draw all sides below each other with the same scale.
+        """Draw all versions below each other with the same scale.
 
         Returns
         -------
@@ -49,7 +49,8 @@ class ShownClip(NamedTuple):
             top, label, unit = self.sample_rate / 2000, "kHz", "dB"
         else:
             maps, limits = normalised(self.features)
-            top, label, unit = len(maps["target"]), "feature", "deviations"
+            top, label = len(maps["target"]), "feature"
+            unit = "standard deviations"
         seconds = len(self.wavs["target"]) / self.sample_rate
         return draw(maps, limits, (0, seconds, 0, top), label, unit)
 
@@ -60,14 +61,14 @@ def spectrograms(wavs, sample_rate):
     Arguments
     ---------
     wavs : dict
-        Waveform ``(time,)`` by name.
+        Waveforms ``(time,)`` by name.
     sample_rate : int
         Sample rate in Hz.
 
     Returns
     -------
     maps : dict
-        Array ``(bins, frames)`` by name.
+        Arrays ``(bins, frames)`` by name.
     limits : tuple
         Lowest and highest value to show, for all arrays.
     """
@@ -88,28 +89,28 @@ def spectrograms(wavs, sample_rate):
 
 
 def normalised(features):
-    """Return features relative to mean and deviation of the target.
+    """Normalise features by the mean and standard deviation of the target.
 
     Every dimension is normalised separately, because a few dimensions of an
-    encoder may be much larger than the others.
+    encoder may have much larger values than the others.
 
     Arguments
     ---------
     features : dict
-        Features ``(frames, width)`` by side; one side is ``target``.
+        Features ``(frames, width)`` by version, including ``target``.
 
     Returns
     -------
     maps : dict
-        Array ``(width, frames)`` by side.
+        Arrays ``(width, frames)`` by version.
     limits : tuple
         Lowest and highest value to show.
     """
     mean = features["target"].mean(dim=0)
     deviation = features["target"].std(dim=0, correction=0).clamp(min=1e-5)
     maps = {
-        side: ((values - mean) / deviation).T.numpy()
-        for side, values in features.items()
+        version: ((values - mean) / deviation).T.numpy()
+        for version, values in features.items()
     }
     return maps, (-DEVIATIONS, DEVIATIONS)
 
@@ -120,7 +121,7 @@ def draw(maps, limits, extent, label, unit):
     Arguments
     ---------
     maps : dict
-        Array ``(height, width)`` by title.
+        Arrays ``(height, width)`` by title.
     limits : tuple
         Lowest and highest value of the colour bar.
     extent : tuple
@@ -157,22 +158,22 @@ def draw(maps, limits, extent, label, unit):
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def valid_part(sides, index, share):
-    """Return one item of padded batches, on the CPU.
+def valid_part(batches, index, length):
+    """Return one clip of padded batches without its padding, on the CPU.
 
     Arguments
     ---------
-    sides : dict
-        Tensor ``(batch, time, ...)`` by side.
+    batches : dict
+        Tensors ``(batch, time, ...)`` by name.
     index : int
-        Index of the item.
-    share : float
-        Relative length of the item.
+        Index of the clip in the batch.
+    length : float
+        Relative length of the clip.
 
     Returns
     -------
     dict
-        Tensor ``(time, ...)`` without padding by side, float32.
+        Tensors ``(time, ...)`` in float32, by name.
 
     Example
     -------
@@ -180,13 +181,13 @@ def valid_part(sides, index, share):
     {'input': tensor([3.])}
     """
     return {
-        side: batch[index, : round(share * batch.shape[1])].float().cpu()
-        for side, batch in sides.items()
+        name: batch[index, : round(length * batch.shape[1])].float().cpu()
+        for name, batch in batches.items()
     }
 
 
 def write_clips(folder, clips):
-    """Write ``<clip>_<side>.wav`` for all sides of all clips.
+    """Write all versions of all clips as ``<clip>_<version>.wav``.
 
     Arguments
     ---------
@@ -197,5 +198,5 @@ def write_clips(folder, clips):
     """
     for name, clip in clips.items():
         stem = portable_name(name)
-        for side, wav in clip.wavs.items():
-            write_audio(folder / f"{stem}_{side}.wav", wav, clip.sample_rate)
+        for version, wav in clip.wavs.items():
+            write_audio(folder / f"{stem}_{version}.wav", wav, clip.sample_rate)

@@ -10,18 +10,17 @@ from torchaudio.functional import resample
 
 
 class SSLLoss(nn.Module):
-    """Distance between a frozen encoder's features of two waveforms.
+    """Distance between the features of two waveforms in a frozen encoder.
 
-    The loss is the mean absolute difference of the features without adapters.
-    Each dimension is divided by its standard deviation in the target. These
-    features differ between phonemes, even if spectral losses are nearly equal.
-    Clips with a silent target are ignored.
+    The loss is the mean absolute difference between the features, which are
+    computed without adapters. Each dimension is divided by its standard
+    deviation in the target. The features distinguish phonemes whose spectra are
+    nearly equal. Clips with a silent target are ignored.
 
     Arguments
     ---------
     cleaner : miipher2.models.cleaner.FeatureCleaner
-        The cleaner, whose backbone is the encoder. It is not trained by this
-        loss.
+        The cleaner whose backbone is the encoder. This loss does not train it.
     sample_rate : int
         Sample rate of the waveforms in Hz.
     weight : float
@@ -49,25 +48,25 @@ class SSLLoss(nn.Module):
         self.weight = weight
 
     def forward(self, predicted, target):
-        """Compare waveforms.
+        """Compute the loss between waveforms.
 
         Arguments
         ---------
         predicted, target : torch.Tensor
-            ``(batch, time)``.
+            Waveforms ``(batch, time)``.
 
         Returns
         -------
         torch.Tensor
-            Scalar.
+            The loss, a scalar.
         """
         (cleaner,) = self._cleaner
         with cleaner.adapters_off():
             with torch.no_grad():
                 expected = self._features(cleaner, target)
-            found = self._features(cleaner, predicted)
+            features = self._features(cleaner, predicted)
         deviation = expected.std(dim=(0, 1)).clamp(min=1e-2)
-        error = ((found - expected) / deviation).abs().mean(dim=(1, 2))
+        error = ((features - expected) / deviation).abs().mean(dim=(1, 2))
         speech = (target.abs().amax(dim=1) > 0).float()
         return self.weight * (error * speech).sum() / speech.sum().clamp(min=1)
 

@@ -23,35 +23,35 @@ class TermMeans:
     def __init__(self):
         self.sums = {}
 
-    def add(self, terms, left_out=()):
+    def add(self, terms, excluded=()):
         """Add the terms of a batch.
 
         Arguments
         ---------
         terms : dict
-            Tensor with one value by name.
-        left_out : collection of str
+            Scalar tensors by name.
+        excluded : collection of str
             Names that are not recorded, such as sums of other terms.
         """
-        for name in (n for n in terms if n not in left_out):
+        for name in (n for n in terms if n not in excluded):
             value = terms[name]
             total, count = self.sums.get(name, (0.0, 0))
             self.sums[name] = (total + value.detach().float(), count + 1)
 
     def means(self):
-        """Return the mean of every term over the batches with this term.
+        """Return the mean of each term over the batches that contain it.
 
-        A term that is always 0, such as an unused loss of a vocoder, is left
-        out.
+        A term that is always 0, such as an unused loss of a vocoder, is
+        omitted.
         """
         return {k: total / n for k, (total, n) in self.state().items() if total}
 
     def state(self):
-        """Return the state for a checkpoint, as plain numbers."""
+        """Return the sums and counts for a checkpoint, as plain numbers."""
         return {k: [float(total), n] for k, (total, n) in self.sums.items()}
 
     def load(self, state):
-        """Load a state returned by ``state``."""
+        """Load the sums and counts returned by ``state``."""
         self.sums = {name: tuple(pair) for name, pair in state.items()}
 
 

@@ -1,4 +1,4 @@
-"""Base class of the Brains: step-based training, schedule, logs.
+"""Base class of the Brains: training by steps, schedule and logs.
 
 Authors
  * The miipher2 authors 2026
@@ -35,27 +35,29 @@ FEW_STEPS = 0.1  # fraction of the default number of steps
 
 @register_checkpoint_hooks
 class StepBrain(sb.Brain):
-    """Base class of all stages; training is counted in optimizer steps.
+    """Base class of the Brains, which count training in optimizer steps.
 
-    An epoch is the training between two validations. Checkpoints count
-    optimizer steps, so that batch size, accumulation, validation interval and
-    number of processes may change when a run is resumed.
+    An epoch is the training between two validations. Checkpoints store the
+    number of optimizer steps, so that batch size, gradient accumulation,
+    validation interval and number of processes may change when a run is
+    resumed.
 
     Arguments
     ---------
     max_steps : int
-        Number of optimizer steps of the run, or of its schedule with
-        ``minutes``.
+        Number of optimizer steps of the run. With ``minutes``, it is only the
+        length of the schedule.
     valid_interval : int
         Number of optimizer steps between two validations.
     lr_schedule : callable
-        Called with an optimizer and the number of the next step, from 1.
+        Called with an optimizer and the number of the next step, counted from
+        1.
     output_folder : str
         Folder for logs and audio samples.
     train_logger : speechbrain.utils.train_logger.TrainLogger
         Text logger of the statistics of every validation.
     logger : callable
-        Creates a ``RunLogger``, which logs the statistics and clips.
+        Function or class that creates a ``RunLogger``.
     minutes : float
         If given, the run ends after this time instead, and the schedule is
         compressed into it. Such a run is not reproducible.
@@ -77,12 +79,12 @@ class StepBrain(sb.Brain):
     ):
         check_counts(valid_interval=valid_interval)
         super().__init__(**brain)
-        # The run option may be a string.
+        # the limit is a run option and may be a string
         self.length = RunLength(max_steps, minutes, self.optimizer_step_limit)
         self.optimizer_step_limit = self.length.steps
         self.valid_interval = valid_interval
         self.validated_step = 0  # optimizer step of the last validation
-        self.train_stats = None  # set until the next validation
+        self.train_stats = None  # set after training, until validation ends
         self.train_terms = TermMeans()
         self.progress = None
         self.signals = StopSignals()
@@ -108,7 +110,7 @@ class StepBrain(sb.Brain):
         return False
 
     def fit(self, epoch_counter, *args, **kwargs):
-        """Train to the end of the run; no-op if the run is complete.
+        """Train to the end of the run; do nothing if the run is complete.
 
         Raises
         ------
@@ -136,12 +138,12 @@ class StepBrain(sb.Brain):
         super().on_fit_start()
         logger.info(
             f"{type(self).__name__} on {self.device} in {self.precision}, "
-            f"{'resumed' if self.optimizer_step else 'starts'} at step "
+            f"{'resumed' if self.optimizer_step else 'started'} at step "
             f"{self.optimizer_step} {self.length}"
         )
         logger.info(
             f"exported at the end: {self.exported_checkpoint}; Ctrl-C and "
-            f"SIGTERM save a checkpoint, a crash loses {self._crash_loses()}"
+            f"SIGTERM save a checkpoint; a crash loses {self._crash_loses()}"
         )
         self.progress = RunProgress(
             self.optimizer_step,
@@ -168,7 +170,7 @@ class StepBrain(sb.Brain):
     def optimizers_step(self):
         """Update the parameters and the progress bar."""
         super().optimizers_step()
-        if self.progress is not None:  # called outside of fit
+        if self.progress is not None:  # it is None outside of fit
             self.progress.update(self.avg_train_loss)
 
     def outcome(self, default_steps):
@@ -192,7 +194,7 @@ class StepBrain(sb.Brain):
         )
         if self.optimizer_step < FEW_STEPS * default_steps:
             line += (
-                " That is too few for good results, unless the weights came "
+                " Good results need more steps, unless the run was initialised "
                 "from --start_folder."
             )
         return line
@@ -203,7 +205,7 @@ class StepBrain(sb.Brain):
         return self.best_key
 
     def evaluate(self, *args, **kwargs):
-        """Evaluate; see ``speechbrain.Brain.evaluate`` and ``fit``."""
+        """Evaluate like ``speechbrain.Brain``; stop on signals like ``fit``."""
         with self.signals:
             return super().evaluate(*args, **kwargs)
 
@@ -236,7 +238,7 @@ class StepBrain(sb.Brain):
     def check_loss_isfinite(self, loss):
         """Raise an error if the loss is not finite, before the optimizer step.
 
-        With fp16 and ``--skip_nonfinite_grads``, such a step is skipped with a
+        With fp16 or ``--skip_nonfinite_grads``, such a step is skipped with a
         warning, up to ``--nonfinite_patience`` times between validations.
 
         Returns
@@ -260,16 +262,16 @@ class StepBrain(sb.Brain):
         skipped = self.scaler.is_enabled() or self.skip_nonfinite_grads
         if not skipped or self.nonfinite_count > self.nonfinite_patience:
             raise UserError(
-                f"{found}; listen to them, or lower --lr; the same command "
-                "resumes from the last checkpoint"
+                f"{found}; listen to these clips, or lower --lr; the same "
+                "command resumes from the last checkpoint"
             )
         logger.warning(f"{found}; skipped")
         return False
 
     def on_fit_batch_start(self, batch, should_step):
-        """Seed the random draws of the models; set the learning rate."""
+        """Seed the random numbers of the models; set the learning rate."""
         self.batch_ids = batch.id
-        # a resumed run draws the same numbers
+        # a resumed run uses the same random numbers
         torch.manual_seed(self.optimizer_step)
         if should_step:
             step = self.length.schedule_step(self.optimizer_step + 1)
@@ -283,9 +285,9 @@ class StepBrain(sb.Brain):
         Arguments
         ---------
         values : dict
-            Tensor ``(batch,)`` by name.
+            Tensors ``(batch,)`` by name.
         batch : speechbrain.dataio.batch.PaddedBatch
-            The batch, with the ``kind`` of every clip.
+            The batch, with the ``kind`` of degradation of each clip.
         """
         for name, tensor in values.items():
             self.clip_stats[name].append(batch.kind, tensor)
@@ -305,7 +307,7 @@ class StepBrain(sb.Brain):
         if not if_main_process():
             return
         loss = self.avg_train_loss
-        if self.train_stats is not None:  # the next validation needs it
+        if self.train_stats is not None:  # the next validation logs it
             loss = self.train_stats["loss"]
         state = {
             "optimizer_step": self.optimizer_step,
@@ -317,7 +319,7 @@ class StepBrain(sb.Brain):
 
     @mark_as_loader
     def _recover(self, path, end_of_epoch):
-        """Load a file of ``_save`` or of ``speechbrain.Brain``."""
+        """Load a file written by ``_save`` or by ``speechbrain.Brain``."""
         state = yaml.safe_load(Path(path).read_text("utf-8"))
         self.optimizer_step = state["optimizer_step"]
         self.avg_train_loss = state["avg_train_loss"]
@@ -325,7 +327,7 @@ class StepBrain(sb.Brain):
         self.train_terms.load(state.get("train_terms", {}))
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
-        """Log and, after validation, save a checkpoint."""
+        """Log the statistics; after validation, save a checkpoint."""
         if stage == sb.Stage.TRAIN:
             self.train_stats = {"loss": stage_loss} | self.train_terms.means()
             return
@@ -348,7 +350,7 @@ class StepBrain(sb.Brain):
         )
 
     def stage_stats(self):
-        """Return the statistics to log, means over the clips by name."""
+        """Return the mean of each statistic over the clips, for the logs."""
         return {
             name: stats.summarize("average")
             for name, stats in self.clip_stats.items()

@@ -1,4 +1,4 @@
-"""Stopping a run by Ctrl-C or SIGTERM without losing progress.
+"""Handling of Ctrl-C and SIGTERM without loss of progress.
 
 Authors
  * The miipher2 authors 2026
@@ -13,15 +13,17 @@ from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
 
-SAME_SIGNAL_SECONDS = 2.0  # torchrun repeats signals of the terminal
+# A repetition within this time is ignored: torchrun repeats the terminal's
+# signals
+SAME_SIGNAL_SECONDS = 2.0
 
 
 class StopSignals:
-    """Context in which SIGINT and SIGTERM request a stop after the step.
+    """Context manager in which SIGINT and SIGTERM do not interrupt a step.
 
-    The first signal is stored in ``received``. A second signal ends the run
-    immediately. Loading processes inherit the handlers and ignore both signals;
-    they end with the run.
+    The first signal is stored in ``received``, and the caller stops after the
+    step. A second signal ends the run immediately. Worker processes inherit the
+    handlers but ignore both signals, because they end with the run.
 
     Attributes
     ----------

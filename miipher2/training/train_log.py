@@ -1,4 +1,4 @@
-"""Read ``train_log.txt``.
+"""Reader of ``train_log.txt``.
 
 Authors
  * The miipher2 authors 2026
@@ -23,9 +23,10 @@ def read_train_log(path):
     Returns
     -------
     dict
-        Two lists (steps, values) by name. A name starts with ``train``,
-        ``valid`` or ``test``, or is ``lr``. If a resumed run repeats steps, the
-        later lines are used. Non-finite values and damaged lines are left out.
+        Two lists, steps and values, by name of the statistic. A name starts
+        with ``train``, ``valid`` or ``test``, or is ``lr``. If a resumed run
+        repeats steps, the later lines are used. Non-finite values and damaged
+        lines are omitted.
 
     Example
     -------
@@ -47,7 +48,8 @@ def read_train_log(path):
         step = int(values.pop("step", -1))
         if step < 0 or not values:
             continue
-        # the test uses the exported checkpoint, which may be of an earlier step
+        # test statistics have the step of the exported checkpoint, which may be
+        # an earlier step
         if not any(name.startswith("test ") for name in values):
             if step <= latest:
                 rows = [row for row in rows if row[0] < step]

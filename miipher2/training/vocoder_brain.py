@@ -22,47 +22,47 @@ logger = get_logger(__name__)
 
 MIN_SAMPLES = 1024  # the spectral loss needs at least one window
 SUMS = {"G_loss", "G_gen_loss", "G_adv_loss"}  # sums of other terms
-LARGE = 10e6  # number of parameters above which a vocoder is too slow for a CPU
+LARGE = 10e6  # with more parameters, training on a CPU is too slow
 
 
 class VocoderBrain(StepBrain):
-    """Stage 2: train a vocoder to synthesise speech from features.
+    """Brain of stage 2, which trains a vocoder to synthesise speech.
 
-    In the first ``pretrain_steps``, the features are those of clean speech.
-    Afterwards, the cleaner predicts them from degraded speech, with frozen
-    adapters (Miipher-2, section 3) or, with ``train_adapters``, with adapters
-    that are trained with the vocoder. The first ``mel_steps``, which are much
-    faster, use the spectral loss only. Prediction and target are compared up to
-    the bandwidth of the recording.
+    The first ``pretrain_steps`` use features of clean speech. Later steps use
+    features that the cleaner predicts from degraded speech. The adapters are
+    frozen (Miipher-2, section 3) or, with ``train_adapters``, trained with the
+    vocoder. The first ``mel_steps`` use only the spectral loss and are much
+    faster. Losses are computed up to the bandwidth of the recording.
 
-    A vocoder with ``needs_pitch`` is given the pitch of the clean speech, one
-    with ``needs_recording`` the degraded speech with the restored features.
+    A vocoder with ``needs_pitch`` also gets the pitch of the clean speech. A
+    vocoder with ``needs_recording`` also gets the degraded speech if its
+    features are restored.
 
     Arguments
     ---------
     spectral_loss : callable
-        Loss between predicted and target waveforms, logged as mel error.
+        Loss between predicted and target waveforms, logged as the mel error.
     generator_loss : speechbrain.lobes.models.HifiGAN.GeneratorLoss
         Loss of the generator.
     discriminator_loss : speechbrain.lobes.models.HifiGAN.DiscriminatorLoss
-        Loss of the discriminator, from ``mel_steps`` on.
+        Loss of the discriminator, used after ``mel_steps``.
     vocoder_frames : int
         Number of frames per training segment.
     pretrain_steps : int
-        Number of steps on features of clean speech.
+        Number of initial steps on features of clean speech.
     mel_steps : int
-        Number of steps without the discriminator.
+        Number of initial steps without the discriminator.
     ssl_loss : callable
-        Additional loss of predicted and target waveforms, such as ``SSLLoss``.
+        Additional loss between predicted and target waveforms.
     train_adapters : bool
-        Whether to train the cleaner's adapters on restored features.
+        Whether to train the adapters together with the vocoder.
     average_decay : float
-        If above 0, validate and export an exponential moving average of the
-        generator's weights; 0.999 averages about 1,000 steps.
+        Decay of an exponential moving average of the generator's weights, which
+        is validated and exported. 0.999 averages about 1,000 steps; 0 for none.
     valid_samples : int
         Number of clips to write and to log at every validation.
     **step_brain : dict
-        Arguments of ``StepBrain``. ``modules`` contains ``cleaner``,
+        Arguments of ``StepBrain``. ``modules`` must contain ``cleaner``,
         ``generator`` and ``discriminator``.
     """
 
@@ -81,7 +81,7 @@ class VocoderBrain(StepBrain):
         valid_samples=4,
         **step_brain,
     ):
-        if not train_adapters:  # sb.Brain logs the number of parameters
+        if not train_adapters:  # sb.Brain counts the trainable parameters
             step_brain["modules"]["cleaner"].requires_grad_(False)
         super().__init__(**step_brain)
         self.spectral_loss = spectral_loss
@@ -130,8 +130,8 @@ class VocoderBrain(StepBrain):
         if not self.mel_steps:
             return "the last checkpoint"
         return (
-            "the last checkpoint, or that with the lowest valid mel error if "
-            f"there are no more than mel_steps={self.mel_steps} steps"
+            "the last checkpoint, or the checkpoint with the lowest valid mel "
+            f"error if the run has at most mel_steps={self.mel_steps} steps"
         )
 
     @property
@@ -165,8 +165,8 @@ class VocoderBrain(StepBrain):
         count = sum(p.numel() for p in generator.parameters())
         if self.device == "cpu" and count > LARGE:
             logger.warning(
-                f"{type(generator).__name__} of {count / 1e6:.0f} M parameters "
-                "on a CPU: a step takes about a minute. Small vocoders: "
+                f"{type(generator).__name__} has {count / 1e6:.0f} M "
+                "parameters; on a CPU, a step takes about a minute. Smaller: "
                 "--vocoder='!include:models/vocoder/hifigan_small.yaml' "
                 "(or istft, harmonic) with --discriminator="
                 "'!new:miipher2.models.discriminators.FrameDiscriminator'"
@@ -177,14 +177,14 @@ class VocoderBrain(StepBrain):
         """Reset statistics and clips; log the phase."""
         super().on_stage_start(stage, epoch)
         if stage == sb.Stage.TRAIN:
-            logger.info(f"vocoder: features of {self.phase} speech")
+            logger.info(f"vocoder input: features of {self.phase} speech")
 
     def input_speech(self, batch):
-        """Return the phase's input ``(batch, time)`` and its lengths."""
+        """Return the input ``(batch, time)`` of the phase and its lengths."""
         return batch.clean if self.phase == "clean" else batch.noisy
 
     def compute_features(self, batch):
-        """Return the phase's features ``(batch, frames, width)``."""
+        """Return the features ``(batch, frames, width)`` of the phase."""
         encode = self.modules.cleaner
         if self.phase == "clean":
             encode = self.unwrap(encode).target
@@ -203,7 +203,7 @@ class VocoderBrain(StepBrain):
         predicted, target : torch.Tensor
             Waveforms ``(batch, 1, time)``.
         own_loss : torch.Tensor
-            The vocoder's own loss.
+            Loss that the vocoder returns, plus ``ssl_loss``.
         """
         inputs = {"features": self.compute_features(batch)}
         target = batch.target.data.to(self.device)
@@ -253,7 +253,7 @@ class VocoderBrain(StepBrain):
         target : torch.Tensor
             Waveforms of the same segments.
         mask : torch.Tensor
-            Mask of the same shape: 0 beyond the end of a clip, else 1.
+            Mask with the shape of ``target``: 1 in a clip, 0 after its end.
         """
         generator = self.unwrap(self.modules.generator)
         hop_length = generator.hop_length
@@ -305,7 +305,7 @@ class VocoderBrain(StepBrain):
     def fit_batch(self, batch):
         """Update both networks with one batch.
 
-        Both losses use one forward pass of the discriminator.
+        Both losses share one forward pass of the discriminator.
         """
         should_step = (self.step % self.grad_accumulation_factor) == 0
         self.on_fit_batch_start(batch, should_step)
@@ -335,7 +335,7 @@ class VocoderBrain(StepBrain):
         return loss.detach().cpu()
 
     def adversarial_losses(self, predicted, target):
-        """Return ``D_loss``, ``G_loss`` and its terms, in float32."""
+        """Return ``D_loss``, ``G_loss`` and the terms of ``G_loss``."""
         discriminator = self.modules.discriminator
         with self.training_ctx:
             real_scores, real_features = discriminator(target)
@@ -354,7 +354,7 @@ class VocoderBrain(StepBrain):
         return {"D_loss": d_loss, **g_losses}
 
     def backward(self, loss, optimizer, retain_graph=False):
-        """Add a loss to the gradients of one optimizer's parameters only.
+        """Add the gradients of a loss to the parameters of one optimizer only.
 
         Arguments
         ---------

@@ -13,7 +13,7 @@ KEY = re.compile(r"([A-Za-z]\w*):(?: (.*?))?(?:\s+# (.*))?")
 
 
 class Key(NamedTuple):
-    """A key at the top level of a YAML."""
+    """A key at the top level of a YAML file, as text."""
 
     section: str
     name: str
@@ -22,20 +22,20 @@ class Key(NamedTuple):
 
 
 def yaml_keys(path):
-    """Return the keys at the top level of a YAML, in the order of the file.
+    """Return the keys at the top level of a YAML file, in their order.
 
     Arguments
     ---------
     path : str or Path
-        The YAML.
+        The YAML file.
 
     Returns
     -------
     list of Key
-        Key, value and comment. The value is the text on the key's line; for a
-        nested value, its tag. The comment is on the key's line or above it. A
-        comment above a key also applies to following keys without a comment, up
-        to the next blank line.
+        The keys with their values and comments. The value is the text on the
+        key's line, which is the tag of a nested value. The comment is on the
+        key's line or above it. A comment above a key also applies to the
+        following keys without a comment, up to the next blank line.
     """
     keys, section, above, in_comment = [], "", [], False
     for line in Path(path).read_text("utf-8").splitlines():

@@ -272,7 +272,7 @@ def test_backbone_from_a_config_is_not_in_the_yaml_of_the_cleaner(
     yaml = str(request.config.rootpath / "hparams/vocoder.yaml")
     given = f"data_folder: x\ncleaner_folder: {tmp_path}"
     with pytest.raises(
-        UserError, match="built from a config .*; give the --ssl"
+        UserError, match="built from a config .*; give the same --ssl"
     ):
         stage_one_overrides(yaml, given)
     lines = stage_one_overrides(yaml, f"{given}\nssl: {tiny}")

@@ -26,12 +26,12 @@ def test_loss_and_steps_are_shown():
 
 
 class Timed(RunLength):
-    """Minutes of which a share is over."""
+    """Run length with a settable elapsed fraction of its minutes."""
 
-    over = 0.0
+    fraction = 0.0
 
-    def share(self):
-        return self.over
+    def elapsed_fraction(self):
+        return self.fraction
 
 
 def test_time_left_follows_the_minutes():
@@ -39,19 +39,19 @@ def test_time_left_follows_the_minutes():
     progress = bar(100, Timed(12, minutes=60))
     progress.update(0.5)  # at a share of 0
     for step in range(2, 11):
-        progress.length.over = step / 40
+        progress.length.fraction = step / 40
         progress.update(0.5)
     shown = progress.bar.format_dict
     left = (shown["total"] - shown["n"]) / (shown["n"] - shown["initial"])
     assert left == pytest.approx(3)
     assert progress.bar.smoothing == 0
-    progress.length.over = 1.0
+    progress.length.fraction = 1.0
     progress.update(0.5)
     assert progress.bar.total == progress.bar.n == 111
 
 
 def test_a_step_limit_ends_a_run_of_minutes_before_its_time():
     progress = bar(0, Timed(5, minutes=60, step_limit=12))
-    progress.length.over = 0.001
+    progress.length.fraction = 0.001
     progress.update(0.5)
     assert progress.bar.total == 12

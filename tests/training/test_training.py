@@ -373,7 +373,7 @@ def test_the_compact_experiments_train_in_bf16(
         pytest.importorskip("swift_f0")
         options |= {"cleaner_folder": trained / "pa", "vocoder_frames": 12}
     train(f"compact/{stage}", tmp_path, **options)
-    assert " in bf16, starts" in (tmp_path / "log.txt").read_text()
+    assert " in bf16, started" in (tmp_path / "log.txt").read_text()
     assert (tmp_path / "model").is_dir()
 
 
@@ -556,7 +556,7 @@ def test_minutes_end_a_run_and_compress_the_schedule(
     steps = int(re.search(r"step: (\d+)", line)[1])
     assert 0 < steps < 100000
     log = (tmp_path / "log.txt").read_text()
-    assert "starts at step 0 in a run of 0.05 minutes" in log
+    assert "started at step 0 in a run of 0.05 minutes" in log
     # the learning rate has cooled down
     assert float(re.search(r"lr: ([\d.e+-]+)", line)[1]) < 0.0002 / 5
     assert (tmp_path / "model/cleaner.safetensors").exists()
@@ -578,8 +578,8 @@ def test_segments_longer_than_the_crops_are_refused(
     with pytest.raises(UserError) as error:
         train("vocoder", tmp_path, **options)
     assert str(error.value) == (
-        "--vocoder_frames=31: 0.62 s, longer than --segment_seconds=0.6; give "
-        "at most 30 frames, or at least 0.62 seconds"
+        "--vocoder_frames=31: 0.62 s, longer than --segment_seconds=0.6; "
+        "reduce --vocoder_frames to 30, or increase --segment_seconds to 0.62"
     )
     assert not (tmp_path / "log.txt").exists()
 
@@ -629,7 +629,7 @@ def test_start_folder_initialises_a_run(
     for name in ("vocoder", "discriminator", "cleaner"):
         file = f"{name}.safetensors"
         assert_same_weights(half / file, tmp_path / "next/model" / file)
-    with pytest.raises(UserError, match="no vocoder.safetensors there"):
+    with pytest.raises(UserError, match="no vocoder.safetensors in this"):
         train(
             "vocoder",
             tmp_path / "no",
@@ -683,7 +683,7 @@ def test_the_last_line_says_what_to_expect_and_what_to_run(
     train("pa", tmp_path / "pa", **options)
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("Trained for 2 steps (default: 800,000), test ratio")
-    assert "too few" in line
+    assert "Good results need more steps" in line
     command = shlex.split(line.partition("Train the vocoder with: ")[2])
     assert command[1] == "train.py" and command[2].endswith("vocoder.yaml")
     for key in ("data_folder", "noise_folder", "rir_folder"):
@@ -764,7 +764,7 @@ def test_the_step_limit_has_to_be_a_number(
 @pytest.mark.parametrize("key", ["max_steps", "valid_interval"])
 def test_counts_are_at_least_one(key, train, tiny_backbone, tmp_path):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2, key: 0}
-    with pytest.raises(UserError, match=f"--{key}=0: has to be at least 1"):
+    with pytest.raises(UserError, match=f"--{key}=0: must be at least 1"):
         train("pa", tmp_path, **options)
 
 
