@@ -1,4 +1,4 @@
-"""Draw the spectrograms of one utterance under each degradation.
+"""Draw spectrograms of one utterance with each degradation.
 
     python benchmarks/degradation_pictures.py CLEAN.flac docs/degradations.png \\
         --noise DIR --music DIR --rirs DIR --speech DIR
@@ -30,7 +30,7 @@ RANGE_DB = 80.0
 
 
 def caption(drawn):
-    """Format the drawn parameters in one line, without file names."""
+    """Format the random parameters as one line, without file names."""
     parts = []
     for key, value in drawn.items():
         if key in ("name", "noise", "rir", "target", "threshold", "gains_db"):
@@ -44,7 +44,7 @@ def caption(drawn):
 
 
 def spectrogram(wav, rate):
-    """Return levels in dB ``(frequency, time)``."""
+    """Return the power spectrogram ``(frequency, time)`` in dB."""
     window = round(0.025 * rate)
     _, _, power = signal.spectrogram(
         wav.numpy(),
@@ -58,7 +58,7 @@ def spectrogram(wav, rate):
 
 
 def draw(axes, wav, rate, loudest, title, text):
-    """Draw a spectrogram, from ``loudest`` to 80 dB below it."""
+    """Draw a spectrogram; the colours range over 80 dB up to ``loudest``."""
     axes.imshow(
         spectrogram(wav, rate),
         origin="lower",
@@ -73,14 +73,14 @@ def draw(axes, wav, rate, loudest, title, text):
 
 
 def main():
-    """Parse the command line and write the picture."""
+    """Parse the command line and write the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clean", help="a recording of clean speech")
-    parser.add_argument("picture", help="the .png file to write")
+    parser.add_argument("clean", help="recording of clean speech")
+    parser.add_argument("picture", help="PNG file to write")
     parser.add_argument(
-        "--seconds", type=float, default=3.5, help="duration shown"
+        "--seconds", type=float, default=3.5, help="duration to show"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="random seed")
     add_corpora(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +107,7 @@ def main():
     for axes in grid[:, 0]:
         axes.set_ylabel("kHz")
     figure.tight_layout()
-    # 128 colours make the PNG a third as large.
+    # With 128 colours, the PNG file is a third as large.
     file = io.BytesIO()
     figure.savefig(file, dpi=80)
     Image.open(file).convert("RGB").quantize(128).save(arguments.picture)

@@ -1,9 +1,9 @@
-"""Measure the speed of each degradation and of the chain on one core.
+"""Measure the speed of each degradation and of the entire chain on one core.
 
     python benchmarks/degrade.py CLEAN --noise DIR --music DIR --rirs DIR \\
         --speech DIR > table.md
 
-Prints a Markdown table of seconds of audio per second of CPU time, for clips of
+Prints a Markdown table of seconds of audio per second of CPU time for clips of
 3.5 s. The time includes reading noise, impulse responses and voices from disk,
 but not reading the clean clips.
 
@@ -42,12 +42,12 @@ def throughput(degradation, clips, rate, budget):
     rate : int
         Sample rate in Hz.
     budget : float
-        CPU seconds to measure.
+        Duration of the measurement in CPU seconds.
 
     Returns
     -------
     float
-        Seconds of audio per second; 1 is real time.
+        The speed; 1 is real time.
     """
     for index in range(5):  # warm-up, which reads manifests and fills caches
         degradation(clips[index % len(clips)], generator("warm", index))
@@ -64,10 +64,12 @@ def throughput(degradation, clips, rate, budget):
 def main():
     """Parse the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clean", help="a folder of clean speech")
-    parser.add_argument("--degrade", metavar="YAML", default=DEFAULT_CHAIN)
+    parser.add_argument("clean", help="folder of clean speech")
     parser.add_argument(
-        "--budget", type=float, default=3.0, help="CPU seconds per row"
+        "--degrade", metavar="YAML", default=DEFAULT_CHAIN, help="chain"
+    )
+    parser.add_argument(
+        "--budget", type=float, default=3.0, help="CPU seconds per degradation"
     )
     add_corpora(parser)
     arguments = parser.parse_args()
@@ -96,7 +98,7 @@ def main():
                 for codec, values in settings.items():
                     rows[f"codec: {codec}"] = Codec({codec: values}, rate)
         for name, degradation in rows.items():
-            # The draws of the chain vary, so it is measured for longer.
+            # The cost of the chain varies randomly; measure it for longer.
             budget = arguments.budget * (5 if degradation is chain else 1)
             times = throughput(degradation, clips, rate, budget)
             print(f"| {name} | {times:.0f} |", flush=True)

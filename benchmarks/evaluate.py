@@ -1,11 +1,13 @@
-"""Evaluate many short clips, without and with two kills of the process.
+"""Measure the evaluation of many clips, without and with two kills.
 
     python benchmarks/evaluate.py FOLDER --clips 5000 --workers 2
 
-Prints files per second and memory, and compares the rows of both runs. Writes
-to FOLDER three sides of clips, noise of 1 s at 16 kHz with the envelope of
-speech, and two reports. Only metrics without packages are computed, so that the
-rate is that of reading, alignment, journal and processes. Linux only.
+Prints the memory of the main process and the files per second of an
+uninterrupted run. A second run is killed twice; its scores are compared with
+the first run. The clips (input, restored and clean) are written to FOLDER: 1 s
+of noise at 16 kHz with the envelope of speech. Only metrics without additional
+packages are computed, so the rate depends on reading, alignment, the journal
+and the processes. Linux only.
 
 Authors
  * The miipher2 authors 2026
@@ -28,17 +30,17 @@ CONDITIONS = 10
 NOISE = {"input": 0.02, "restored": 0.005, "clean": 0.0}
 
 
-def make(folder, clips):
-    """Write the missing clips."""
+def write_clips(folder, clips):
+    """Write the clips that do not exist yet."""
     seconds = np.arange(RATE) / RATE
     envelope = np.clip(np.sin(2 * np.pi * 3 * seconds), 0, None)
     for index in range(clips):
         rng = np.random.default_rng(index)
         clean = 0.1 * envelope * rng.standard_normal(RATE) + 1e-4
         noise = rng.standard_normal(RATE)
-        for side, gain in NOISE.items():
+        for version, gain in NOISE.items():
             name = f"{index % CONDITIONS}/{index:06d}.wav"
-            path = folder / side / name
+            path = folder / version / name
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 soundfile.write(path, clean + gain * noise, RATE)
@@ -48,29 +50,29 @@ def start(folder, report, workers):
     """Start ``miipher2 evaluate``."""
     options = {"restored": "restored", "input": "input", "reference": "clean"}
     command = [sys.executable, "-m", "miipher2", "evaluate"]
-    command += [f"--{name}={folder / side}" for name, side in options.items()]
+    command += [f"--{name}={folder / value}" for name, value in options.items()]
     command += ["--metrics=sisdr,lsd,mcd", f"--workers={workers}", "--quiet"]
     return subprocess.Popen([*command, f"--output={folder / report}"])
 
 
 def memory(process):
-    """Return the memory of a process in MiB."""
+    """Return the resident memory of a process in MiB."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     lines = [line for line in status.splitlines() if "VmRSS" in line]
     return int(lines[0].split()[1]) / 1024 if lines else 0.0
 
 
-def lines(path):
-    """Return the number of lines of a file, 0 if there is none."""
+def count_lines(path):
+    """Return the number of lines of a file, or 0 if it does not exist."""
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def watch(process, journal, marks):
-    """Return (files, seconds, MiB) at the given numbers of files."""
+    """Return (files, time, MiB) as each number of files is reached."""
     found = []
     for mark in marks:
         while process.poll() is None:
-            done = lines(journal)
+            done = count_lines(journal)
             if done >= mark:
                 found.append((done, time.monotonic(), memory(process)))
                 break
@@ -79,7 +81,7 @@ def watch(process, journal, marks):
 
 
 def main():
-    """Run the benchmark."""
+    """Parse the command line, run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "folder", type=Path, help="folder for clips and reports"
@@ -88,36 +90,36 @@ def main():
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     folder, clips = arguments.folder, arguments.clips
-    for name in ("whole", "killed"):
+    for name in ("complete", "killed"):
         if (folder / name).exists():
             raise UserError(f"{folder / name}: exists; give another folder")
-    make(folder, clips)
-    parts = [clips * part // 20 for part in (1, 5, 10, 15, 19)]
-    process = start(folder, "whole", arguments.workers)
-    journal = folder / "whole" / "files.0-of-1.jsonl"
-    found = watch(process, journal, parts)
+    write_clips(folder, clips)
+    marks = [clips * part // 20 for part in (1, 5, 10, 15, 19)]
+    process = start(folder, "complete", arguments.workers)
+    journal = folder / "complete" / "files.0-of-1.jsonl"
+    found = watch(process, journal, marks)
     print("| files done | MiB of the main process |\n|---|---|")
     for done, _, size in found:
         print(f"| {done} | {size:.0f} |")
     if process.wait() or len(found) < 2:
         raise UserError(
-            "the evaluation failed, or ended before it was measured"
+            "the evaluation failed or ended before it could be measured"
         )
     (first, began, _), (last, ended, _) = found[0], found[-1]
-    print(f"\n{(last - first) / (ended - began):.0f} files a second")
+    print(f"\n{(last - first) / (ended - began):.0f} files per second")
     journal = folder / "killed" / "files.0-of-1.jsonl"
     for mark in (clips // 3, 2 * clips // 3):
         process = start(folder, "killed", arguments.workers)
         watch(process, journal, [mark])
         process.send_signal(signal.SIGKILL)
         process.wait()
-        print(f"killed after {lines(journal)} files")
+        print(f"killed after {count_lines(journal)} files")
     start(folder, "killed", arguments.workers).wait()
-    whole, killed = (
+    complete, killed = (
         (folder / name / "files.csv").read_bytes()
-        for name in ("whole", "killed")
+        for name in ("complete", "killed")
     )
-    print("the same files.csv" if whole == killed else "ANOTHER files.csv")
+    print(f"files.csv is {'the same' if complete == killed else 'DIFFERENT'}")
 
 
 if __name__ == "__main__":

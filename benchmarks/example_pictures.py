@@ -1,7 +1,7 @@
-"""Restore ``examples/noisy`` and draw the spectrograms of all sides.
+"""Restore ``examples/noisy`` and draw spectrograms of the examples.
 
-Writes ``examples/restored/*.flac`` and ``docs/examples.png``. Run it again
-after a change of the default model.
+Writes ``examples/restored/*.flac`` and ``docs/examples.png``. Run this script
+again when the default model changes.
 
     python benchmarks/example_pictures.py
 
@@ -28,7 +28,7 @@ from miipher2.dataio.audio import read_audio
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 PICTURE = ROOT / "docs" / "examples.png"
-SIDES = ("noisy", "restored", "clean")
+VERSIONS = ("noisy", "restored", "clean")
 RATE = 24000
 DEGRADATIONS = {
     "valid_001": "reverberation, babble",
@@ -51,10 +51,10 @@ def restore():
 
 
 def draw_examples():
-    """Write ``docs/examples.png``: rows of recordings, columns of sides."""
+    """Write ``docs/examples.png``, with one row per recording."""
     figure, grid = plt.subplots(
         len(DEGRADATIONS),
-        len(SIDES),
+        len(VERSIONS),
         figsize=(11, 2.3 * len(DEGRADATIONS)),
         sharex=True,
         sharey=True,
@@ -62,25 +62,26 @@ def draw_examples():
     )
     for row, (name, text) in zip(grid, DEGRADATIONS.items(), strict=True):
         wavs = {
-            side: read_audio(EXAMPLES / side / f"{name}.flac", RATE)
-            for side in SIDES
+            version: read_audio(EXAMPLES / version / f"{name}.flac", RATE)
+            for version in VERSIONS
         }
         loudest = spectrogram(wavs["clean"], RATE).max()
-        for axes, side in zip(row, SIDES, strict=True):
-            detail = text if side == "noisy" else ""
-            draw(axes, wavs[side], RATE, loudest, f"{name}, {side}", detail)
+        for axes, version in zip(row, VERSIONS, strict=True):
+            detail = text if version == "noisy" else ""
+            title = f"{name}, {version}"
+            draw(axes, wavs[version], RATE, loudest, title, detail)
         row[0].set_ylabel("kHz")
     for axes in grid[-1]:
         axes.set_xlabel("s")
     figure.tight_layout()
-    # 128 colours make the PNG a third as large.
+    # With 128 colours, the PNG file is a third as large.
     file = io.BytesIO()
     figure.savefig(file, dpi=80)
     Image.open(file).convert("RGB").quantize(128).save(PICTURE)
 
 
 def main():
-    """Restore, draw and return the exit code."""
+    """Restore and draw the examples; return the exit code."""
     code = restore()
     if not code:
         draw_examples()

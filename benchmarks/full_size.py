@@ -1,9 +1,9 @@
-"""Measure the cost of one 10 s clip at full size, with random weights.
+"""Measure the cost of a 10 s clip with full-size models and random weights.
 
-Measures trainable parameters, seconds and peak memory of a training step of
-each stage, and of restoring. The models are HuBERT-large up to layer 13,
-adapters with a bottleneck of 1024, and HiFi-GAN with its own discriminators.
-Each row is measured in its own process.
+Measures the duration and the peak memory of one training step of each stage and
+of restoration, and counts trainable parameters. The models are HuBERT-large up
+to layer 13, adapters with a bottleneck of 1024, and HiFi-GAN with its
+discriminators. Each row of the table is measured in a separate process.
 
     python benchmarks/full_size.py
 
@@ -35,7 +35,7 @@ layer: 13
 
 
 def experiment(stage, folder):
-    """Load the YAML of a stage, with HuBERT-large built from its config."""
+    """Load the YAML file of a stage with an untrained HuBERT-large."""
     from miipher2.training.experiment import load_hparams
 
     sys.path += map(str, ROOT.glob("recipes/*"))
@@ -52,7 +52,7 @@ def experiment(stage, folder):
 
 
 def batch():
-    """Return a batch of one clip of noise."""
+    """Return a batch that contains one clip of noise."""
     import torch
     from speechbrain.dataio.batch import PaddedBatch
 
@@ -132,7 +132,7 @@ def build_restore(hparams, precision):
 
 
 def main():
-    """Measure every stage in its own process and print a table."""
+    """Measure every stage in a separate process and print a table."""
     print("| stage | precision | trainable parameters | s | peak GiB |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,12 +1,12 @@
-"""Measure what thresholds of the gate keep and reject on the fixed test set.
+"""Measure the effect of gate thresholds on the fixed test set.
 
     python benchmarks/gate.py SET REPORT --recogniser WHISPER \\
         --page docs/gate.md
 
-REPORT is that of ``benchmarks/quality.py report SET --model MODEL``, whose
-errors are relative to the clean recordings. The gate sees scores relative to the
-inputs, as in ``miipher2 restore --evaluate``: they are measured into
-``REPORT/gate`` first. The part "gates" of the page is replaced.
+REPORT is written by ``benchmarks/quality.py report SET --model MODEL``; its
+error rates are relative to the clean recordings. The gate uses scores relative
+to the inputs, as ``miipher2 restore --evaluate`` does. These scores are written
+to ``REPORT/gate``. The section "gates" of the page is replaced.
 
 Authors
  * The miipher2 authors 2026
@@ -40,16 +40,16 @@ SINGLE = (
     ("min_dnsmos_gain", 0),
     ("min_dnsmos_gain", 0.1),
 )
-# Against Whisper's errors relative to the clean recordings
+# Scores whose rank correlation with the word error rate is computed
 RANKED = {
     "phoneme errors": "restored_per",
     "character errors": "restored_cer",
-    "DNSMOS of the output, lowest first": "restored_ovrl",
+    "DNSMOS of the output": "restored_ovrl",
 }
 
 
 def gates():
-    """Return thresholds by label."""
+    """Return the thresholds of each gate by its label."""
     defaults = load_yaml(DEFAULT)
     strict = {"min_speaker_similarity": 0.75, "max_per": 30}
     return {
@@ -62,7 +62,7 @@ def gates():
 
 
 def rejected_files(thresholds, rows):
-    """Return the files that a gate rejects."""
+    """Return the set of files that a gate rejects."""
     if not thresholds:
         return set()
     gate = Gate(thresholds)
@@ -70,17 +70,17 @@ def rejected_files(thresholds, rows):
 
 
 def mean(truth, files, column):
-    """Return a mean over files."""
+    """Return the mean of a column over files."""
     values = np.array([truth[file].get(column, np.nan) for file in files])
     return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
 
 
 def gates_table(rows, truth):
-    """Return what each gate keeps and rejects."""
+    """Return a table of the scores of kept and rejected files by gate."""
     pairs = (("WER %", "wer", 1), ("PER %", "per", 1), ("OVRL", "ovrl", 2))
     lines = [["gate", "rejected"]]
-    lines[0] += [f"{head} kept, before and after" for head, _, _ in pairs]
-    lines[0].append("WER %, PER % of the rejected")
+    lines[0] += [f"{head} of kept, before and after" for head, _, _ in pairs]
+    lines[0].append("WER %, PER % of rejected")
     for label, thresholds in gates().items():
         rejected = rejected_files(thresholds, rows)
         kept = truth.keys() - rejected
@@ -103,15 +103,16 @@ def _join(values, digits):
 
 
 def remarks(rows, truth):
-    """Return whom the defaults reject, and how scores rank the true errors."""
+    """Return remarks on the defaults and on correlations with the errors."""
     rejected = rejected_files(load_yaml(DEFAULT), rows)
     found = Counter(file.partition("/")[0] for file in rejected)
     parts = [f"{count} in {name}" for name, count in found.most_common()]
     conditions = {file.partition("/")[0] for file in truth}
     others = ", ".join(sorted(conditions - found.keys()))
+    none = f"; none in {others}" if others else ""
     lines = [
         f"- The defaults reject {len(rejected)} of {len(truth)} files: "
-        f"{', '.join(parts)}; none in {others or 'no other'}."
+        f"{', '.join(parts)}{none}."
     ]
     true = {file: row["restored_wer"] for file, row in truth.items()}
     ranks = []
@@ -120,17 +121,19 @@ def remarks(rows, truth):
         rank = spearmanr(*zip(*pairs, strict=True), nan_policy="omit")
         ranks.append(f"{name} {abs(rank.statistic):.2f}")
     lines.append(
-        "- How well scores that the gate sees rank the files by their true word "
-        f"errors (Spearman): {', '.join(ranks)}."
+        "- Absolute rank correlation (Spearman) of the gate's scores with the "
+        f"word error rate relative to the clean recordings: {', '.join(ranks)}."
     )
     return "\n".join(lines)
 
 
 def main(arguments=None):
-    """Measure and write the page."""
+    """Parse the command line, measure the gates and update the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("set", metavar="SET", help="made by quality.py make")
-    parser.add_argument("report", metavar="REPORT", help="of a model")
+    parser.add_argument(
+        "set", metavar="SET", help="test set of quality.py make"
+    )
+    parser.add_argument("report", metavar="REPORT", help="report on a model")
     parser.add_argument("--recogniser", required=True, metavar="WHISPER")
     parser.add_argument("--page", required=True, metavar="MD")
     parser.add_argument("--workers", type=int, default=1, metavar="N")

@@ -2,11 +2,11 @@
 
     python benchmarks/host.py --data SPEECH > tables.md
 
-Restores a folder with a model that returns its input, once with threads for
-reading and writing and once with worker processes, as on a GPU. For every batch
-of 640 s, Python launches as many small operations as a real network has
-kernels. If the launches take longer than on an idle machine, a GPU would wait
-for the difference. Prints a Markdown table.
+Restores a folder with a model that returns its input, first with threads that
+read and write, and then with worker processes, as on a GPU. For every batch of
+640 s, Python launches as many small operations as a real network has kernels.
+If the launches take longer than on an idle machine, a GPU would have to wait.
+Prints a Markdown table.
 
 Authors
  * The miipher2 authors 2026
@@ -24,7 +24,7 @@ LAUNCHES = 1500  # about the number of kernels of HuBERT-large and HiFi-GAN
 
 
 class Echo:
-    """A replacement of the Restorer that returns its input."""
+    """Stand-in for ``Restorer`` that returns its input."""
 
     device, identity = "cpu", "echo"
     input_rate = sample_rate = 16000
@@ -38,17 +38,17 @@ class Echo:
         self.launch_seconds = []
 
     def restore_windows(self, wavs, lengths=None, windows=(), states=None):
-        """Return the batch after launching operations."""
+        """Launch operations and return the batch unchanged."""
         self.launch_seconds.append(launch())
         return wavs, None, {}
 
     def output_samples(self, samples):
-        """Return the number of output samples, equal to that of the input."""
+        """Return the number of output samples, which equals ``samples``."""
         return samples
 
 
 def launch():
-    """Return the duration of a sequence of small operations in seconds."""
+    """Launch small operations; return the duration in seconds."""
     import torch
 
     start, x = time.perf_counter(), torch.zeros(4)
@@ -58,7 +58,7 @@ def launch():
 
 
 def measure(kind, items, workers):
-    """Restore items; return a row of the table."""
+    """Restore items and return a row of the table."""
     from miipher2.inference.batching import Engine
     from miipher2.inference.corpus import local
     from miipher2.inference.job import Settings
@@ -99,7 +99,7 @@ def measure(kind, items, workers):
 def main():
     """Parse the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="a folder of recordings")
+    parser.add_argument("--data", required=True, help="folder of recordings")
     parser.add_argument(
         "--workers",
         type=int,
@@ -126,7 +126,9 @@ def main():
     ]
     alone = statistics.median(launch() for _ in range(20))
     print(
-        f"{describe_machine('cpu')}. {LAUNCHES} operations alone: {1e3 * alone:.1f} ms"
+        f"{describe_machine('cpu')}. "
+        f"{LAUNCHES} operations on the idle machine: "
+        f"{1e3 * alone:.1f} ms"
     )
     print()
     table = [

@@ -1,6 +1,6 @@
-"""Run the parts of a benchmark as jobs, each in its own process.
+"""Benchmark jobs that run in separate processes.
 
-Peak memory is therefore measured for each job.
+Separate processes allow the peak memory of each job to be measured.
 
 Authors
  * The miipher2 authors 2026
@@ -25,16 +25,17 @@ def run_in_process(script, job, limit=None):
     job : dict
         Name (``job``) and arguments of the job.
     limit : float
-        Seconds after which the process is killed.
+        Time limit in seconds, after which the process is killed. None for no
+        limit.
 
     Returns
     -------
     dict
-        All measurements that the job printed. If the job failed, the key
-        ``failed`` has the reason.
+        All measurements that the job printed. If the job failed, ``failed`` is
+        the reason.
     """
     command = [sys.executable, script, "--job", json.dumps(job)]
-    # SIGTERM becomes KeyboardInterrupt, so that ``finally`` kills the job
+    # SIGTERM raises KeyboardInterrupt, so that ``finally`` kills the job
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output)
@@ -57,7 +58,7 @@ def run_in_process(script, job, limit=None):
 
 
 def runner(script, optional=(), **common):
-    """Return a function that runs jobs of a benchmark.
+    """Return a function that runs the jobs of a benchmark.
 
     Arguments
     ---------
@@ -91,8 +92,8 @@ def run_job(jobs, job_json):
     Arguments
     ---------
     jobs : dict
-        Generator function by job name. It takes the job and yields dicts of
-        measurements.
+        Generator functions by job name. Each takes a job and yields
+        dictionaries of measurements.
     job_json : str
         The job as JSON.
     """
@@ -107,7 +108,7 @@ def add_options(parser):
     parser.add_argument(
         "--data",
         metavar="FOLDER",
-        help="speech recordings; default: synthetic signals",
+        help="folder of speech recordings; default: synthetic signals",
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(
@@ -121,5 +122,5 @@ def add_options(parser):
         type=float,
         default=3600.0,
         metavar="S",
-        help="stop a measurement after this many seconds",
+        help="time limit of a measurement in seconds",
     )

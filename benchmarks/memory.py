@@ -1,10 +1,10 @@
-"""Compute the GPU memory and operations of training, without a GPU.
+"""Compute the GPU memory and the FLOPs of training without a GPU.
 
 Runs single training steps of the YAML files on the CPU, with random weights,
 and counts the bytes of all allocated tensors: weights, gradients, optimizer
 states, activations and temporary results. The peak is a linear function of the
 batch size, so it is extrapolated from batches of one and two clips. The CUDA
-context and the fragmentation of its allocator are not included.
+context and memory fragmentation are not included.
 
     python benchmarks/memory.py > tables.md
 
@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 RATE = 16000
 GIB = 2**30
-# Stage, vocoder, precision, seconds of a clip
+# Stage, vocoder, precision, duration of a clip in seconds
 CASES = [
     ("pa", None, "bf16", 10.0),
     ("vocoder", "hifigan", "bf16", 4.0),
@@ -39,12 +39,12 @@ BATCHES = (1, 4, 16, 32)
 
 
 class LiveBytes(TorchDispatchMode):
-    """Count the bytes of all allocated tensors.
+    """Counter of the bytes of all allocated tensors.
 
     Arguments
     ---------
     tensors : iterable
-        Tensors that are already allocated.
+        Tensors that were allocated earlier.
     """
 
     def __init__(self, tensors):
@@ -56,7 +56,7 @@ class LiveBytes(TorchDispatchMode):
         self.now = self.start
 
     def add(self, tensor):
-        """Count a tensor until its storage is freed; return its new bytes."""
+        """Count a tensor until its storage is freed; return the added bytes."""
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self.sizes:
@@ -66,7 +66,7 @@ class LiveBytes(TorchDispatchMode):
         return self.sizes[key]
 
     def remove(self, key):
-        """Subtract a storage that was freed."""
+        """Subtract the bytes of a freed storage."""
         self.now -= self.sizes.pop(key)
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -111,7 +111,7 @@ def step(brain, clips, seconds):
     brain.fit_batch(PaddedBatch([dict(item) for _ in range(clips)]))
 
 
-def held(brain):
+def persistent_tensors(brain):
     """Yield weights, gradients and optimizer states."""
     for parameter in brain.modules.parameters():
         yield parameter
@@ -124,14 +124,14 @@ def held(brain):
 
 
 def measure(stage, vocoder, precision, seconds, clips, size):
-    """Return the parameters and the peak bytes of a step, as a dict."""
+    """Return the parameters, the memory and the FLOPs of a training step."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         reference.save_backbone(size, folder / "backbone")
         brain = build(stage, vocoder, precision, size, folder)
     step(brain, 1, 0.7)  # creates the optimizer states
     with (
-        LiveBytes(held(brain)) as live,
+        LiveBytes(persistent_tensors(brain)) as live,
         FlopCounterMode(display=False) as count,
     ):
         step(brain, clips, seconds)
@@ -146,7 +146,7 @@ def measure(stage, vocoder, precision, seconds, clips, size):
 
 
 def main(size):
-    """Measure every case in separate processes and print a table."""
+    """Measure every case in separate processes and print the table."""
     columns = [f"GiB, batch of {batch}" for batch in BATCHES]
     print(
         "| stage | vocoder | precision | clip | trained | TFLOP per clip |",

@@ -1,12 +1,13 @@
-"""Measure speed and size of ONNX files beside PyTorch's models.
+"""Compare the speed and size of ONNX files with PyTorch models.
 
     python benchmarks/onnx_speed.py --folder FOLDER > table.md
 
-Restores one window of speech, again and again, with PyTorch in fp32 and in the
-fastest precision of the CPU and with onnxruntime, in turn and on one thread.
-Seconds are those of the processor, which other programs change little. The
-difference is that of the mel spectra, from the first system's. The files are
-exported to the folder, if it does not have them.
+Restores one window of speech repeatedly on one thread, alternating between
+PyTorch in fp32, PyTorch in the fastest precision of the CPU, and ONNX Runtime.
+The speed is measured in CPU time, on which other programs have little effect.
+The difference is the distance between the mel spectrum of a system and the mel
+spectrum of the first system. ONNX files that do not exist in the folder are
+exported first.
 
 Prints a Markdown table.
 
@@ -36,19 +37,19 @@ WEIGHTS = "fp32", "int8"
 
 
 def systems(model, folder):
-    """Return the systems of a model.
+    """Load the systems that run a model.
 
     Arguments
     ---------
     model : str
-        Name of a model of this package.
+        Name of a bundled model.
     folder : Path
-        Of the ONNX files.
+        Folder of the ONNX files.
 
     Returns
     -------
     dict
-        Name -> restorer, MB of its files.
+        (restorer, size of its files in MB), by name of the system.
     """
     files = [
         path
@@ -71,7 +72,7 @@ def systems(model, folder):
 
 
 def speech(restorer, seconds):
-    """Return speech ``(1, time)`` at a model's rate, repeated to a duration."""
+    """Return repeated speech ``(1, time)`` at the input rate of a model."""
     wav, rate = soundfile.read(SPEECH, dtype="float32")
     wav = resampler(rate, restorer.input_rate)(wav, last=True)
     frames = round(seconds * restorer.input_rate / restorer.input_hop)
@@ -80,7 +81,7 @@ def speech(restorer, seconds):
 
 
 def measure(model, folder, seconds, repeats):
-    """Return the rows of a model."""
+    """Measure the systems of a model; return rows of the table."""
     found = systems(model, folder)
     spent, outputs = {name: [] for name in found}, {}
     for repeat in range(repeats + 1):
@@ -88,7 +89,7 @@ def measure(model, folder, seconds, repeats):
             wavs = speech(restorer, seconds)
             start = time.process_time()
             outputs[name] = restorer.restore_windows(wavs)[0][0]
-            if repeat:  # the first one warms up
+            if repeat:  # the first run is a warm-up
                 spent[name].append(time.process_time() - start)
     reference = next(iter(found))
     rows = []
@@ -105,7 +106,7 @@ def measure(model, folder, seconds, repeats):
 
 
 def main():
-    """Measure all models of this package."""
+    """Parse the command line, measure the models and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--models", nargs="+", default=pretrained_models())

@@ -1,4 +1,4 @@
-"""Replace the measured parts of a page of the documentation.
+"""Replacement of generated sections in documentation pages.
 
 Authors
  * The miipher2 authors 2026
@@ -11,21 +11,21 @@ from miipher2.errors import UserError
 
 
 def fill(page, name, text):
-    """Replace what is between ``<!-- name -->`` and ``<!-- end of name -->``.
+    """Replace the text between ``<!-- name -->`` and ``<!-- end of name -->``.
 
     Arguments
     ---------
     page : str or Path
-        A Markdown file with both lines.
+        Markdown file that contains both comments.
     name : str
-        Of the part.
+        Name of the section.
     text : str
-        Its new content.
+        New text of the section.
 
     Raises
     ------
     UserError
-        If the page cannot be read or lacks one of the lines.
+        If the page cannot be read or does not contain both comments.
 
     Example
     -------
@@ -48,7 +48,7 @@ def fill(page, name, text):
 
 
 def markdown_table(lines):
-    """Return a Markdown table; the first line is the head.
+    """Return a Markdown table; the first row is the header.
 
     Example
     -------

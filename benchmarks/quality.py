@@ -5,18 +5,18 @@
     python benchmarks/quality.py report SET --model MODEL --recogniser WHISPER \
         --output REPORT
 
-DATA is a folder with a ``manifest.csv`` (path, seconds, speaker, split): clean
-speech below ``speech``, ``speech16`` and ``speech24``, noise below ``noise``
-(music in files named ``music_*``), impulse responses below ``rir``. Only the
-split ``valid`` is used, and the clips are from speakers without any recording
-in training. The same data and seed give the same bytes.
+DATA is a folder with a ``manifest.csv`` (columns path, seconds, speaker and
+split). Clean speech is in ``speech``, ``speech16`` and ``speech24``, noise in
+``noise`` (music in files named ``music_*``), and impulse responses in ``rir``.
+Only the split ``valid`` is used; the clips are from speakers who have no
+recordings in training. The same data and seed give identical files.
 
 ``make`` writes ``SET/{input,clean}/<condition>/<clip>.wav`` and
 ``SET/set.csv``; the conditions of ``quality_extra`` are in ``SET/extra``.
-``score`` compares input, RNNoise, restored and clean recordings with metrics
-and checks the targets. The output of RNNoise is cached in ``SET/rnnoise``, all
-scores in ``SET/scores.json``. ``report`` writes the report of ``miipher2
-evaluate`` for one system, without the conditions in ``SET/extra``.
+``score`` scores the input, RNNoise, restored and clean recordings and checks
+the targets. The output of RNNoise is cached in ``SET/rnnoise``, and all scores
+in ``SET/scores.json``. ``report`` writes the report of ``miipher2 evaluate``
+for one system, without the conditions in ``SET/extra``.
 
 Authors
  * The miipher2 authors 2026
@@ -68,7 +68,7 @@ def read_set(root):
 
 
 def clip_path(root, side, row):
-    """Return the recording of a clip on a side."""
+    """Return the path of a clip below the folder ``side``."""
     if row["condition"] in EXTRA:
         root = root / "extra"
     return root / side / row["condition"] / f"{row['clip']}.wav"
@@ -104,7 +104,7 @@ def report(arguments):
 
 
 def score(arguments):
-    """Score all systems and write the report."""
+    """Score all systems; write the scores and a summary."""
     root = Path(arguments.set)
     report = Path(arguments.output or root / "report")
     rows = read_set(root)
@@ -152,13 +152,13 @@ def score_files(rows, metrics, systems, path, cache):
     rows : list of dict
         Rows of ``set.csv``, to which ``<system>_<column>`` is added.
     metrics : list of Metric
-        Metrics of every file.
+        Metrics that are computed for every file.
     systems : dict
         Heading by system.
     path : callable
         ``path(system, row)`` returns the recording of a system.
     cache : ScoreCache
-        Known scores.
+        Scores of earlier runs.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def score_files(rows, metrics, systems, path, cache):
             recording, clean = path(system, row), path("clean", row)
             scores = cache.scores(metrics + band, file, recording, clean)
             row.update({f"{system}_{c}": v for c, v in scores.items()})
-        cache.write()  # after each file, as the run may be stopped
+        cache.write()  # after each file, in case the run is stopped
     return columns
 
 
@@ -212,7 +212,7 @@ def restore(model, rows, path):
 
 
 def describe(rows, columns, systems, speed):
-    """Format a table for each metric and, with a model, the targets."""
+    """Format a table for each metric and, for restored speech, the targets."""
     figures = {c: summarise(rows, c, systems) for c in columns}
     tables = [table(columns[c], figures[c], systems) for c in columns]
     if "restored" in systems:
@@ -226,11 +226,11 @@ def describe_metrics(metrics):
     packages = {v: 0 for metric in metrics for v in metric.versions()}
     if packages:
         lines.append(f"Measured with {', '.join(packages)}")
-    return [f"mean: without clean input, {', '.join(EXTRA)}", *lines]
+    return [f"The mean excludes clean input, {', '.join(EXTRA)}", *lines]
 
 
 def summarise(rows, column, systems):
-    """Return the means of conditions, degraded clips and clean input."""
+    """Return the means of each condition and of all degraded clips."""
     groups = defaultdict(list)
     for row in rows:
         groups[row["condition"]].append(row)
@@ -256,12 +256,12 @@ def main(arguments=None):
     """Parse the command line and run the subcommand."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("make", help="make the set")
+    command = commands.add_parser("make", help="write the test set")
     command.add_argument(
         "--data",
         required=True,
         metavar="DATA",
-        help="folder with a manifest.csv",
+        help="folder that contains a manifest.csv",
     )
     command.add_argument(
         "--output", required=True, metavar="SET", help="a new folder"
@@ -277,40 +277,42 @@ def main(arguments=None):
         "--seed", type=int, default=1, help="seed of all random draws"
     )
     command.set_defaults(run=make)
-    command = commands.add_parser("score", help="score a model on the set")
-    command.add_argument("set", metavar="SET", help="made by make")
+    command = commands.add_parser("score", help="score a model on the test set")
+    command.add_argument("set", metavar="SET", help="test set of make")
     side = command.add_mutually_exclusive_group()
     side.add_argument(
-        "--restored", metavar="DIR", help="folder of <condition>/<clip>.wav"
+        "--restored", metavar="DIR", help="folder of restored files"
     )
     side.add_argument(
-        "--model", metavar="FOLDER", help="restores the inputs first"
+        "--model", metavar="FOLDER", help="restore the inputs with this model"
     )
     command.add_argument(
-        "--output", metavar="REPORT", help="default: SET/report"
+        "--output",
+        metavar="REPORT",
+        help="folder of the report; default: SET/report",
     )
     command.add_argument(
         "--recogniser",
         metavar="FOLDER_OR_NAME",
-        help="faster-whisper model for the character error rate",
+        help="faster-whisper model for error rates",
     )
     command.set_defaults(run=score)
     command = commands.add_parser(
-        "report", help="report of a model, of RNNoise or of the inputs"
+        "report", help="write a report on a model, RNNoise or the inputs"
     )
-    command.add_argument("set", metavar="SET", help="made by make")
+    command.add_argument("set", metavar="SET", help="test set of make")
     side = command.add_mutually_exclusive_group()
     side.add_argument(
-        "--model", metavar="FOLDER", help="restores the inputs first"
+        "--model", metavar="FOLDER", help="restore the inputs with this model"
     )
     side.add_argument(
-        "--rnnoise", action="store_true", help="denoises the inputs first"
+        "--rnnoise", action="store_true", help="denoise the inputs with RNNoise"
     )
     command.add_argument("--output", metavar="REPORT", required=True)
     command.add_argument(
         "--recogniser",
         metavar="FOLDER_OR_NAME",
-        help="faster-whisper model for the word errors",
+        help="faster-whisper model for error rates",
     )
     command.add_argument("--workers", type=int, default=1, metavar="N")
     command.set_defaults(run=report)

@@ -1,4 +1,4 @@
-"""Choose, load, degrade and save the clips of the fixed test set.
+"""Functions that choose, degrade and save clips of the fixed test set.
 
 Authors
  * The miipher2 authors 2026
@@ -18,15 +18,15 @@ from miipher2.errors import UserError
 RATE = 16000
 LEVEL = 10 ** (-26 / 20)
 # DNSMOS repeats clips that are shorter than 9.01 s and scores one window for
-# each additional second. A clip of this length has one window, a clip of 4.4 s
-# would have nine.
+# each additional second. A clip of this duration has one window, but a clip of
+# 4.4 s would have nine.
 SECONDS = (4.6, 5.4)
 SPEECH = ("speech", "speech16", "speech24")
-LOSS = (0.05, 0.2)  # fraction of lost packets
+LOSS = (0.05, 0.2)  # range of the fraction of lost packets
 
 
 def load_clip(path, rate=RATE):
-    """Read the start of a recording and set its level."""
+    """Read the beginning of a recording and normalise its level."""
     clean = shorten(read_audio(path, rate), rate)
     if not clean.any():
         raise UserError(f"{path}: silence; remove its row from manifest.csv")
@@ -35,17 +35,17 @@ def load_clip(path, rate=RATE):
 
 
 def level(wav, rate=RATE):
-    """Return the root mean square of the active samples, without offset.
+    """Return the RMS level of active speech after removal of the DC offset.
 
-    Training and restoring use ``SpeechLevel``, but with another measure the set
-    would change.
+    Training and restoration use ``SpeechLevel``. The test set does not, because
+    it would change.
     """
     samples = wav.numpy() - wav.numpy().mean()
     return mean_power(samples[active_samples(samples, rate)]) ** 0.5
 
 
 def shorten(wav, rate=RATE):
-    """Return the start of a recording, cut at its quietest position."""
+    """Cut a recording at its quietest position in the range ``SECONDS``."""
     shortest, longest = (round(seconds * rate) for seconds in SECONDS)
     if len(wav) <= longest:
         return wav
@@ -55,7 +55,11 @@ def shorten(wav, rate=RATE):
 
 
 def degrade_clip(chains, clean, keys, rate=RATE):
-    """Return the target, the degraded clip at its level, and the parameters."""
+    """Degrade a clip.
+
+    Returns the target, the degraded clip at the level of the target, and the
+    random parameters.
+    """
     _, condition, _ = keys
     for attempt in range(1000):
         rng = generator(*keys, attempt)
@@ -63,14 +67,16 @@ def degrade_clip(chains, clean, keys, rate=RATE):
         if is_valid(condition, drawn["steps"]):
             break
     else:
-        raise UserError(f"{condition}: too few voices or too short a clip")
+        raise UserError(
+            f"{condition}: too few voices, or a clip that is too short"
+        )
     gain = level(target, rate) / level(noisy, rate)
     gain = min(gain, 0.99 / float(noisy.abs().max()))
     return target, gain * noisy, {**drawn, "gain": drawn["gain"] * gain}
 
 
 def is_valid(condition, steps):
-    """Return whether drawn parameters fit the condition."""
+    """Return whether the random parameters suit the condition."""
     if condition == "mixed":
         return len(steps) > 1
     if condition == "babble":
@@ -81,7 +87,7 @@ def is_valid(condition, steps):
 
 
 def held_out_queues(files):
-    """Return the long recordings of each held-out speaker."""
+    """Return the recordings of each held-out speaker that are long enough."""
     speech = [row for row in files if row["path"].split("/")[0] in SPEECH]
     trained = {row["speaker"] for row in speech if row["split"] != "valid"}
     queues = defaultdict(list)
@@ -98,22 +104,25 @@ def choose(files, count, seed, data):
     found = sum(map(len, queues.values()))
     if not 0 < count <= found:
         raise UserError(
-            f"{data}: --clips {count}, but there are {found} of at least "
-            f"{SECONDS[0]:g} s by speakers who are only in valid"
+            f"{data}: --clips {count}, but there are {found} recordings of at "
+            f"least {SECONDS[0]:g} s by speakers who are only in valid"
         )
     queues = {s: rng.permutation(queue).tolist() for s, queue in queues.items()}
     chosen = []
     while len(chosen) < count:
-        left = sorted(speaker for speaker, queue in queues.items() if queue)
-        for speaker in rng.permutation(left)[: count - len(chosen)]:
+        remaining = sorted(
+            speaker for speaker, queue in queues.items() if queue
+        )
+        for speaker in rng.permutation(remaining)[: count - len(chosen)]:
             chosen.append(queues[speaker].pop())
     return sorted(chosen, key=operator.itemgetter("path"))
 
 
 def sources(data, held_out, speaker, folder):
-    """Write manifests of noise, music, rooms and speech; return their paths.
+    """Write manifests of noise, music, impulse responses and speech.
 
-    Speech of ``speaker`` is left out.
+    Speech of ``speaker`` is left out. The paths of the manifests are returned
+    by name.
     """
     found = {"noise": [], "music": [], "rirs": [], "speech": []}
     for row in held_out:
@@ -149,7 +158,7 @@ def clip_name(file):
 
 
 def save_row(output, condition, file, sides, drawn=None, cutoff_hz=""):
-    """Write all sides (wav, rate) of a clip; return its row."""
+    """Write the input and the clean clip (wav, rate); return the row."""
     clip = clip_name(file)
     for side, (wav, rate) in sides.items():
         write_audio(output / side / condition / f"{clip}.wav", wav, rate)

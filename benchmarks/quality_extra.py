@@ -1,12 +1,12 @@
 """Additional conditions of ``benchmarks/quality.py``.
 
-- ``wideband``: speech at 24 kHz in noise, half of it in rooms. It is scored like the
-  other conditions, and also in the band above 8 kHz.
-- ``upper-band``: the same speech, clean, as a 16 kHz recording. The band above
-  8 kHz has to be synthesised.
+- ``wideband``: noisy speech at 24 kHz, half of it with reverberation. It is
+  scored like the other conditions, and also in the band above 8 kHz.
+- ``upper-band``: the same clean speech at 16 kHz. The band above 8 kHz must be
+  synthesised.
 - ``no-speech``: noise, music, coloured noise, hum and tones at -60 to -20 dB.
 
-They are not part of the mean of all conditions.
+These conditions are not included in the mean.
 
 Authors
  * The miipher2 authors 2026
@@ -36,7 +36,7 @@ from miipher2.degrade import (
 from miipher2.evaluation.compare import find_delay, remove_delay
 
 WIDE_RATE = 24000
-FULL_BAND_HZ = 11000  # the narrowest recording of the upper band
+FULL_BAND_HZ = 11000  # minimum bandwidth of recordings at 24 kHz
 UPPER_BAND_HZ = (8200, 11000)
 N_FFT = 768
 SILENT_DB = -120.0
@@ -45,10 +45,10 @@ NO_SPEECH_DB = (-60.0, -20.0)
 NO_SPEECH = ("noise", "music", "coloured", "hum", "tone")
 EXTRA = ("wideband", "upper-band", "no-speech")
 EXTRA_COLUMNS = {
-    "upper_level": "dB of the band above 8 kHz, relative to clean",
+    "upper_level": "level above 8 kHz, dB relative to clean",
     "upper_lsd": "LSD dB above 8 kHz",
-    "speech_share": "% of the time in which Silero finds speech",
-    "level_change": "dB relative to the input",
+    "speech_share": "% of the time with speech (Silero VAD)",
+    "level_change": "level, dB relative to the input",
 }
 
 
@@ -59,7 +59,7 @@ def has_full_band(path):
 
 
 def write_wide_clip(output, file, data, held_out, folder, seed):
-    """Write a clip of 24 kHz for ``wideband`` and ``upper-band``."""
+    """Write a 24 kHz clip for ``wideband`` and ``upper-band``; return rows."""
     path = data / file["path"]
     clean = load_clip(path, WIDE_RATE)
     listed = sources(data, held_out, file["speaker"], folder)
@@ -88,7 +88,7 @@ def write_wide_clip(output, file, data, held_out, folder, seed):
 
 
 def write_no_speech(output, data, held_out, folder, count, seed):
-    """Write clips without speech, whose clean side is the input."""
+    """Write clips without speech, whose clean version equals the input."""
     listed = sources(data, held_out, "", folder)
     noises = {
         "noise": Noise(listed["noise"]),
@@ -118,7 +118,7 @@ def write_no_speech(output, data, held_out, folder, count, seed):
 
 
 def extra_scores(condition, recording, source, clean):
-    """Return the additional scores of these conditions."""
+    """Return the additional scores of a condition, which may be none."""
     if condition == "no-speech":
         return no_speech(recording, source)
     if condition in EXTRA:
@@ -127,7 +127,7 @@ def extra_scores(condition, recording, source, clean):
 
 
 def upper_band(recording, clean):
-    """Compare the band above 8 kHz with that of the clean recording.
+    """Compare a recording with the clean recording in the band above 8 kHz.
 
     Arguments
     ---------
@@ -155,7 +155,7 @@ def upper_band(recording, clean):
 
 
 def _spectrum(wav):
-    """Return the power of the bins above 8 kHz ``(frames, bins)``."""
+    """Return the power ``(frames, bins)`` of the bins above 8 kHz."""
     frames = np.lib.stride_tricks.sliding_window_view(wav, N_FFT)
     frames = frames[:: N_FFT // 2]
     power = np.abs(np.fft.rfft(frames * np.hanning(N_FFT))) ** 2
@@ -184,13 +184,13 @@ def no_speech(recording, source):
 
 
 def speech_share(wav):
-    """Return the percentage of speech in a 16 kHz waveform, found by Silero."""
+    """Return the percentage of speech in a 16 kHz waveform (Silero VAD)."""
     try:
         from faster_whisper.vad import get_speech_timestamps
     except ImportError:
         return float("nan")
     found = get_speech_timestamps(wav)
-    return 100 * sum(part["end"] - part["start"] for part in found) / len(wav)
+    return 100 * sum(span["end"] - span["start"] for span in found) / len(wav)
 
 
 def _level_db(wav):

@@ -1,11 +1,11 @@
-"""Write the reports of several systems on one page, with a picture.
+"""Summarise the reports of several systems on one page with a figure.
 
     python benchmarks/quality_page.py REPORTS/input REPORTS/rnnoise \\
         REPORTS/whisper24 --page docs/results.md --picture docs/fixed_set.png
 
-The reports are those of ``benchmarks/quality.py report``: that of the inputs
-comes first. Each is named by its folder. The part "fixed set" of the page is
-replaced.
+The reports are written by ``benchmarks/quality.py report``. The report on the
+inputs comes first. Each system has the name of its report folder. The section
+"fixed set" of the page is replaced.
 
 Authors
  * The miipher2 authors 2026
@@ -27,7 +27,7 @@ from miipher2.errors import UserError, one_line_errors
 from miipher2.evaluation.group_statistics import GroupStatistics
 from miipher2.evaluation.scores import Scores
 
-# Heading and digits by column. Words and voice stand beside the quality
+# Heading and number of decimals by column
 COLUMNS = {
     "ovrl": ("OVRL", 2),
     "wer": ("WER %", 1),
@@ -42,8 +42,10 @@ NAMES = {"rnnoise": "RNNoise"}
 
 
 def means_table(reports):
-    """Return the means by condition, with the systems in each cell."""
-    systems = {name: GroupStatistics(of) for name, of in reports.items()}
+    """Return a table of means by condition, with all systems in each cell."""
+    systems = {
+        name: GroupStatistics(scores) for name, scores in reports.items()
+    }
     groups = [g for g in next(iter(systems.values())).groups if g != "all"]
     degraded = [group for group in groups if group != CLEAN]
     lines = [[", ".join(systems), *(head for head, _ in COLUMNS.values())]]
@@ -55,8 +57,13 @@ def means_table(reports):
         cells = []
         for metric, (_, digits) in COLUMNS.items():
             values = [
-                np.mean([of.of(g, metric, "restored").mean for g in members])
-                for of in systems.values()
+                np.mean(
+                    [
+                        statistics.of(group, metric, "restored").mean
+                        for group in members
+                    ]
+                )
+                for statistics in systems.values()
             ]
             cells.append(
                 ", ".join(
@@ -69,17 +76,17 @@ def means_table(reports):
 
 
 def changes_table(reports):
-    """Return the mean changes from input to output, with their intervals."""
-    lines = [["minus input", *(head for head, _ in COLUMNS.values())]]
+    """Return a table of mean changes with their confidence intervals."""
+    lines = [["change from input", *(head for head, _ in COLUMNS.values())]]
     for name, scores in reports.items():
         statistics = GroupStatistics(scores)
         cells = []
         for metric, (_, digits) in COLUMNS.items():
-            of = statistics.of("all", metric)
+            change = statistics.of("all", metric)
             cells.append(
-                f"{of.mean:+.{digits}f} ({of.low:+.{digits}f} to "
-                f"{of.high:+.{digits}f})"
-                if of.files
+                f"{change.mean:+.{digits}f} ({change.low:+.{digits}f} to "
+                f"{change.high:+.{digits}f})"
+                if change.files
                 else "-"
             )
         lines.append([name, *cells])
@@ -87,7 +94,7 @@ def changes_table(reports):
 
 
 def draw(reports, path):
-    """Draw the change of quality against that of words, a panel per system."""
+    """Plot the change in PER over the change in OVRL for each system."""
     figure, grid = plt.subplots(
         1,
         len(reports),
@@ -116,8 +123,8 @@ def draw(reports, path):
         axes.axhline(0, color="0.6", linewidth=0.8, zorder=0)
         axes.axvline(0, color="0.6", linewidth=0.8, zorder=0)
         axes.set_title(name)
-        axes.set_xlabel("change of OVRL (better to the right)")
-    grid[0][0].set_ylabel("change of PER, points (better below)")
+        axes.set_xlabel("change in OVRL (higher is better)")
+    grid[0][0].set_ylabel("change in PER, points (lower is better)")
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False)
     with atomic_write(Path(path)) as file:
@@ -125,9 +132,11 @@ def draw(reports, path):
 
 
 def page_text(reports, picture):
-    """Return the part of the page."""
+    """Return the new text of the section."""
     inputs, *_ = reports
-    others = {name: of for name, of in reports.items() if name != inputs}
+    others = {
+        name: scores for name, scores in reports.items() if name != inputs
+    }
     texts = []
     for name, scores in others.items():
         x, y = (
@@ -137,39 +146,46 @@ def page_text(reports, picture):
         known = np.isfinite(x) & np.isfinite(y)
         both = (x > 0)[known] & (y > 0)[known]
         texts.append(
-            f"With {name}, OVRL rises in {100 * np.mean(x[known] > 0):.0f} % of "
-            f"the files; in {100 * np.mean(both):.0f} %, the phoneme errors rise "
-            "with it."
+            f"With {name}, OVRL rises in {100 * np.mean(x[known] > 0):.0f} % "
+            "of the files; both OVRL and PER rise in "
+            f"{100 * np.mean(both):.0f} %."
         )
     return "\n\n".join(
         [
             means_table(reports),
-            f"Change from input to output of the same file, over all "
-            f"{len(next(iter(others.values())))} files, and its 95 % interval:",
+            "Mean change from input to output over all "
+            f"{len(next(iter(others.values())))} files, with the 95 % "
+            "confidence interval:",
             changes_table(others),
-            f"![Change of phoneme errors against change of OVRL]({picture})",
+            f"![Change in PER over change in OVRL]({picture})",
             " ".join(texts),
         ]
     )
 
 
 def main(arguments=None):
-    """Write the page and the picture."""
+    """Parse the command line; write the page and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "reports", nargs="+", metavar="REPORT", help="that of the inputs first"
+        "reports",
+        nargs="+",
+        metavar="REPORT",
+        help="report on the inputs first",
     )
     parser.add_argument("--page", required=True, metavar="MD")
     parser.add_argument("--picture", required=True, metavar="PNG")
     arguments = parser.parse_args(arguments)
     if len(arguments.reports) < 2:
-        raise UserError("expected the report of the inputs and another one")
+        raise UserError(
+            "expected the report on the inputs and at least one other"
+        )
     reports = {}
     for folder in arguments.reports:
         name = Path(folder).resolve().name
         reports[NAMES.get(name, name)] = Scores(Path(folder, "files.csv"))
     inputs = next(iter(reports))
-    draw({n: of for n, of in reports.items() if n != inputs}, arguments.picture)
+    others = {n: scores for n, scores in reports.items() if n != inputs}
+    draw(others, arguments.picture)
     picture = os.path.relpath(arguments.picture, Path(arguments.page).parent)
     text = page_text(reports, Path(picture).as_posix())
     fill(arguments.page, "fixed set", text)

@@ -1,4 +1,4 @@
-"""The fixed set of degraded speech for ``benchmarks/quality.py``.
+"""Fixed set of degraded speech for ``benchmarks/quality.py``.
 
 Authors
  * The miipher2 authors 2026
@@ -60,7 +60,7 @@ DEGRADED = (
     "packet-loss",
     "mixed",
 )
-# Without the step level, as ``degrade_clip`` restores the level
+# Without the step ``level``, because ``degrade_clip`` restores the level
 MIXED = (
     "reverb",
     "noise",
@@ -77,7 +77,7 @@ MIXED = (
     "codec",
     "network",
 )
-# Only filters without content above the cut-off, including aliases
+# Filters that leave no content above the cut-off, including aliases
 STEEP = ("butter", "cheby1", "cheby2", "ellip", "soxr")
 LOW_RATES = {
     "mp3": [8, 16],
@@ -89,10 +89,10 @@ LOW_RATES = {
 
 
 def make(arguments):
-    """Write the set."""
+    """Write the test set."""
     data, output = Path(arguments.data), Path(arguments.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"{output}: exists already; give a new folder")
+        raise UserError(f"{output}: already exists; give a new folder")
     needed = ("path", "seconds", "speaker", "split")
     files = [row for _, row in read_table(data / "manifest.csv", needed)]
     chosen = choose(files, arguments.clips, arguments.seed, data)
@@ -114,7 +114,7 @@ def make(arguments):
 
 
 def make_extra(arguments, output, files, held_out, folder):
-    """Write the conditions of ``quality_extra``."""
+    """Write the conditions of ``quality_extra`` and return their rows."""
     data, seed, count = Path(arguments.data), arguments.seed, arguments.clips
     wide = [
         row
@@ -128,12 +128,12 @@ def make_extra(arguments, output, files, held_out, folder):
     for file in choose(wide, min(count, found), seed, data) if found else []:
         rows += write_wide_clip(output, file, data, held_out, folder, seed)
     if not found:
-        print("no speech of 24 kHz by held-out speakers: no wideband")
+        print("no 24 kHz speech by held-out speakers; wideband is left out")
     return rows + write_no_speech(output, data, held_out, folder, count, seed)
 
 
 def write_clip(output, clean, file, chains, seed):
-    """Write one clip for all conditions and return its rows."""
+    """Write one clip under all conditions and return its rows."""
     clip, rows = clip_name(file), []
     for condition in (*DEGRADED, "clean"):
         target, noisy, drawn = clean, clean, {"steps": []}
@@ -149,7 +149,7 @@ def write_clip(output, clean, file, chains, seed):
 
 
 def conditions(data, held_out, speaker, folder):
-    """Build the chain of each condition, with babble without ``speaker``."""
+    """Build the chain of each condition; babble excludes ``speaker``."""
     listed = sources(data, held_out, speaker, folder)
     codec = Codec(LOW_RATES, RATE)
     if len(codec.codecs) < len(LOW_RATES):
@@ -166,7 +166,7 @@ def conditions(data, held_out, speaker, folder):
     single = Chain({n: (1.0, s) for n, s in steps.items()}, 1, 0.0, RATE)
     mixed = load_chain(DEFAULT_CHAIN, argparse.Namespace(**listed), folder)
     mixed.clean_share = 0.0
-    # Newer steps of the chain would change the set
+    # Steps that were added to the chain later would change the set
     mixed.steps = {name: mixed.steps[name] for name in MIXED}
     mixed.steps["noise"][1].speed = (1.0, 1.0)
     return {**{name: single.only(name) for name in steps}, "mixed": mixed}

@@ -1,4 +1,4 @@
-"""The targets that ``benchmarks/quality.py`` checks.
+"""Targets that ``benchmarks/quality.py`` checks.
 
 Authors
  * The miipher2 authors 2026
@@ -18,14 +18,14 @@ COMPARE = {
 
 
 class Differences:
-    """Scores of the restored speech relative to those of other systems.
+    """Scores of the restored speech relative to other systems.
 
-    A score that is missing is NaN.
+    Missing scores are NaN.
 
     Arguments
     ---------
     figures : dict
-        Column -> condition -> system -> mean score.
+        Mean scores, nested by column, condition and system.
     """
 
     def __init__(self, figures):
@@ -37,45 +37,46 @@ class Differences:
         return scores.get(system, math.nan)
 
     def above(self, column, condition, other):
-        """Return by how much the restored speech exceeds another system."""
+        """Return the restored score minus the score of another system."""
         return self.value(column, condition) - self.value(
             column, condition, other
         )
 
     def extreme(self, pick, column, conditions, other):
-        """Return the ``min`` or ``max`` of ``above``, and its condition."""
+        """Return the ``min`` or ``max`` of ``above`` and its condition."""
         found = [(self.above(column, c, other), c) for c in conditions]
         return pick([pair for pair in found if math.isnan(pair[0])] or found)
 
 
 def targets(figures, speed):
-    """Return the targets: name -> (bound, value, condition if any)."""
+    """Return (bound, value, condition if any) of each target by name."""
     scores = Differences(figures)
     value, above, extreme = scores.value, scores.above, scores.extreme
-    loud = ("noise", "babble", "reverb", "packet-loss", "mixed")
-    dull = ("noise", "babble", "band-limit", "codec", "mixed")
+    ovrl_conditions = ("noise", "babble", "reverb", "packet-loss", "mixed")
+    lsd_conditions = ("noise", "babble", "band-limit", "codec", "mixed")
     band = value("lsd_above", "band-limit")
     band /= value("lsd_above", "band-limit", "input") or math.nan
-    louds, dulls = ", ".join(loud), ", ".join(dull)
+    ovrl_names = ", ".join(ovrl_conditions)
+    lsd_names = ", ".join(lsd_conditions)
     return {
         "OVRL minus input, mean": (">= 0.45", above("ovrl", "mean", "input")),
         "OVRL minus RNNoise, mean": ("> 0", above("ovrl", "mean", "rnnoise")),
-        f"OVRL minus input, lowest of {louds}": (
+        f"OVRL minus input, lowest of {ovrl_names}": (
             "> 0",
-            *extreme(min, "ovrl", loud, "input"),
+            *extreme(min, "ovrl", ovrl_conditions, "input"),
         ),
-        f"OVRL minus RNNoise, lowest of {louds}": (
+        f"OVRL minus RNNoise, lowest of {ovrl_names}": (
             "> 0",
-            *extreme(min, "ovrl", loud, "rnnoise"),
+            *extreme(min, "ovrl", ovrl_conditions, "rnnoise"),
         ),
         "OVRL minus input, lowest of all": (
             ">= -0.1",
             *extreme(min, "ovrl", DEGRADED, "input"),
         ),
         "LSD minus input, mean": ("< 0", above("lsd", "mean", "input")),
-        f"LSD minus input, highest of {dulls}": (
+        f"LSD minus input, highest of {lsd_names}": (
             "< 0",
-            *extreme(max, "lsd", dull, "input"),
+            *extreme(max, "lsd", lsd_conditions, "input"),
         ),
         "LSD above the cut-off, relative to the input": ("<= 0.6", band),
         "speaker similarity, mean": (">= 0.8", value("speaker", "mean")),
@@ -93,7 +94,7 @@ def targets(figures, speed):
 
 
 def check_targets(figures, speed):
-    """Format the targets, what was found, and whether they are met."""
+    """Format a table of the targets, the results, and whether they are met."""
     lines = ["| | target | found | met |", "|---|---|---|---|"]
     for name, (target, found, *condition) in targets(figures, speed).items():
         cell, met = "-", "-"

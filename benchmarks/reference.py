@@ -1,6 +1,6 @@
-"""Reference implementation, models and data of both speed benchmarks.
+"""Reference implementation, models and data for both speed benchmarks.
 
-The reference calls transformers directly, in fp32 and with all layers.
+The reference runs all layers of the backbone with transformers in fp32.
 
 Authors
  * The miipher2 authors 2026
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RATE = 16000
 
-# Size -> config of the backbone, used layer, overrides of the YAML
+# Backbone config, layer, adapter bottleneck and YAML overrides by size
 SIZES = {
     "hubert-large": {
         "config": {
@@ -52,14 +52,14 @@ SIZES = {
 
 
 def speech_chunks(folder, seed=0):
-    """Yield an endless sequence of chunks of speech.
+    """Yield chunks of speech endlessly.
 
     Arguments
     ---------
     folder : str
-        Folder of recordings. None for synthetic signals.
+        Folder of recordings, or None for synthetic signals.
     seed : int
-        Seed of the order, or of the synthetic voices.
+        Seed of the order of files or of the synthetic signals.
 
     Yields
     ------
@@ -107,7 +107,7 @@ def write_recording(path, chunks, seconds):
 
 
 def load_experiment(stage, size, folder, **overrides):
-    """Load the YAML of a stage.
+    """Load the YAML file of a stage.
 
     Arguments
     ---------
@@ -116,16 +116,16 @@ def load_experiment(stage, size, folder, **overrides):
     size : str
         One of ``SIZES``.
     folder : Path
-        Folder of the backbone, in which the stage writes its output.
+        Folder of the backbone, the corpus and the outputs of the stages.
     **overrides : dict
-        More overrides of the YAML; None values are ignored.
+        Additional overrides. None removes an override.
 
     Returns
     -------
     hparams : dict
-        The experiment.
+        The loaded hyperparameters.
     text : str
-        Overrides of the experiment as YAML.
+        All overrides as YAML.
     """
     from miipher2.training.experiment import load_hparams
 
@@ -151,7 +151,7 @@ def load_experiment(stage, size, folder, **overrides):
 
 
 def save_backbone(size, folder):
-    """Save a backbone with random weights in the form of the hub."""
+    """Save a backbone with random weights in Hugging Face format."""
     import torch
     from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
@@ -167,7 +167,7 @@ def save_backbone(size, folder):
 
 
 class ReferenceAdapter:
-    """A parallel adapter as a forward hook, which is a common implementation.
+    """Parallel adapter as a forward hook, which is a common implementation.
 
     Arguments
     ---------
@@ -183,12 +183,12 @@ class ReferenceAdapter:
         return output + self.residual(inputs[0]) if self.enabled else output
 
     def residual(self, x):
-        """Return the adapter's residual."""
+        """Return the residual that the adapter adds to the layer output."""
         return self.up(self.down(x).relu())
 
 
 class ReferenceBackbone:
-    """The complete backbone in fp32, which returns all hidden states.
+    """Complete backbone in fp32 that computes all hidden states.
 
     Arguments
     ---------

@@ -1,18 +1,18 @@
-"""Measure the restoration speed of a reference and of this package's engine.
+"""Compare the restoration speed of this package with a reference.
 
     python benchmarks/restore.py --data SPEECH > tables.md
 
-Both restore the same files with the same weights: clips of 2 to 40 s and one
-recording of an hour. The reference processes one complete file at a time, in
-fp32: it runs all layers with transformers and then the vocoder. The engine is
-that of ``miipher2 restore``, in fp32 and in the fastest precision of the
-device. The models are compact and a model of HuBERT-large and a full-size
-HiFi-GAN with random weights.
+Both systems restore the same files with the same weights: clips of 2 to 40 s
+and one recording of an hour. The reference processes one complete file at a
+time in fp32; it runs all layers with transformers, followed by the vocoder. The
+engine of ``miipher2 restore`` runs in fp32 and in the fastest precision of the
+device. The models are the compact model, and HuBERT-large with a full-size
+HiFi-GAN and random weights.
 
-Prints Markdown tables: speed and peak memory, the time of each part compared
-with the limit of the device, and the difference of the outputs. Each row is
-measured in its own process. For a short run: ``--clips 4 --long-seconds 60
---repeats 1``.
+Prints Markdown tables of the speed and peak memory, of the time of each part of
+the model in relation to the limit of the device, and of the difference between
+the outputs. Each system is measured in a separate process. For a short run, use
+``--clips 4 --long-seconds 60 --repeats 1``.
 
 Authors
  * The miipher2 authors 2026
@@ -52,13 +52,13 @@ def inputs(job):
     write(folder / "warm-up" / "clip.wav", chunks, 3.0)
     write(folder / "long" / "a.wav", chunks, job["long_seconds"])
     chunks = reference.speech_chunks(str(folder / "long"))
-    short = folder / "long of the reference" / "a.wav"
+    short = folder / "long-reference" / "a.wav"
     write(short, chunks, job["reference_long_seconds"])
     yield {"clips": job["clips"], "seconds": sum(seconds)}
 
 
 def model(job):
-    """Build the model folder, and the modules of the reference from it."""
+    """Build the model folder and the modules of the reference."""
     import torch
 
     from miipher2.inference.model_folder import find_model
@@ -106,7 +106,7 @@ def model(job):
 
 
 def randomise(hparams):
-    """Scale initial weights so that adapters and input affect the output."""
+    """Change the weights so that adapters and input affect the output."""
     import torch
 
     torch.manual_seed(0)
@@ -117,7 +117,7 @@ def randomise(hparams):
 
 
 def measure(job):
-    """Time one system on the clips, its parts, and the long file."""
+    """Measure one system on the clips, its parts, and the long recording."""
     folder, output = Path(job["folder"]), Path(job["output"])
     device, seconds = job["device"], job["seconds"]
     start = time.perf_counter()
@@ -150,9 +150,9 @@ def measure(job):
 
 
 def measure_long(system, job):
-    """Measure the time of the long recording, which may exceed the memory."""
+    """Measure the long recording, for which the memory may not suffice."""
     short = job["system"] == "reference"
-    source = "long of the reference" if short else "long"
+    source = "long-reference" if short else "long"
     start = time.perf_counter()
     try:
         system(Path(job["folder"], source), Path(job["output"], "long"))
@@ -168,7 +168,7 @@ def measure_long(system, job):
 
 
 def count_gflop(system):
-    """Return the GFLOP of each part for one second of audio."""
+    """Return the GFLOP of each part per second of audio."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
@@ -188,7 +188,7 @@ def count_gflop(system):
 
 
 def compare(job):
-    """Measure the difference between the outputs of engine and reference."""
+    """Measure the difference between engine and reference outputs."""
     import numpy
     import soundfile
 
@@ -241,17 +241,18 @@ def run(arguments, folder):
     Returns
     -------
     dict
-        ``machine``, ``seconds`` of the clips, ``reference_seconds`` of the long
-        recording, and ``models``, the measurements by model and title.
+        ``machine``; ``seconds``, the duration of the clips;
+        ``reference_seconds``, the duration of the long recording; and
+        ``models``, the measurements by model, system and precision.
     """
-    do = jobs.runner(
+    execute = jobs.runner(
         __file__, ("measure",), folder=str(folder), device=arguments.device
     )
     long_seconds = {
         "engine": arguments.long_seconds,
         "reference": arguments.reference_long_seconds or arguments.long_seconds,
     }
-    written = do(
+    written = execute(
         "inputs",
         data=arguments.data,
         clips=arguments.clips,
@@ -261,7 +262,7 @@ def run(arguments, folder):
     models = {}
     for name in arguments.models:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        built = do("model", model=name)
+        built = execute("model", model=name)
         common = {
             "seconds": written["seconds"],
             "repeats": arguments.repeats,
@@ -269,7 +270,7 @@ def run(arguments, folder):
         }
         outputs = folder / "out" / name.replace("/", "_")
         models[name] = measure_model(
-            do, name, built, outputs, long_seconds, common
+            execute, name, built, outputs, long_seconds, common
         )
     return {
         "machine": built["machine"],
@@ -279,28 +280,28 @@ def run(arguments, folder):
     }
 
 
-def measure_model(do, name, built, outputs, long_seconds, common):
+def measure_model(execute, name, built, outputs, long_seconds, common):
     """Measure the reference and the engine with one model.
 
     Arguments
     ---------
-    do : callable
+    execute : callable
         Function that runs a job.
     name : str
         Name of the model.
     built : dict
-        Result of the job ``model``.
+        Measurements of the job ``model``.
     outputs : Path
         Folder for the restored recordings.
     long_seconds : dict
-        Duration of the long recording, by system.
+        Duration of the long recording in seconds, by system.
     common : dict
-        Arguments of all measurements.
+        Arguments of every measurement.
 
     Returns
     -------
     dict
-        Measurements by title.
+        Measurements by system and precision.
     """
     systems = [("reference", "fp32")]
     for precision in dict.fromkeys(("fp32", built["best"])):
@@ -308,7 +309,7 @@ def measure_model(do, name, built, outputs, long_seconds, common):
     results = {}
     for system, precision in systems:
         title = f"{system}, {precision}"
-        figures = do(
+        figures = execute(
             "measure",
             system=system,
             precision=precision,
@@ -321,7 +322,7 @@ def measure_model(do, name, built, outputs, long_seconds, common):
         if "clips" not in figures:
             raise SystemExit(f"{name}, {title}: {figures['failed']}")
         if system == "engine":
-            figures["difference"] = do(
+            figures["difference"] = execute(
                 "compare",
                 reference=str(outputs / "reference, fp32" / "clips"),
                 engine=str(outputs / title / "clips"),
@@ -342,7 +343,7 @@ def main(arguments=None):
         nargs="+",
         default=["compact", "hubert-large"],
         metavar="MODEL",
-        help=f"compact, a model folder, {', '.join(SIZES)}",
+        help=f"compact, a model folder, {' or '.join(SIZES)}",
     )
     parser.add_argument(
         "--clips", type=int, default=12, metavar="N", help="number of clips"
@@ -358,7 +359,7 @@ def main(arguments=None):
         "--reference-long-seconds",
         type=float,
         metavar="S",
-        help="the same for the reference; default: --long-seconds",
+        help="duration for the reference; default: --long-seconds",
     )
     arguments = parser.parse_args(arguments)
     if arguments.job:

@@ -1,4 +1,4 @@
-"""The tables of ``benchmarks/restore.py``.
+"""Tables of ``benchmarks/restore.py``.
 
 Authors
  * The miipher2 authors 2026
@@ -37,7 +37,7 @@ def report(results, arguments):
     Arguments
     ---------
     results : dict
-        Result of ``run`` of the benchmark.
+        Measurements that ``restore.run`` returns.
     arguments : argparse.Namespace
         Parsed command line.
 
@@ -62,18 +62,18 @@ def report(results, arguments):
         targets.append([name, f">= {target}", best, met])
     blocks = [
         f"{results['machine']}, {arguments.device}. {arguments.clips} clips of "
-        f"2 to 40 s ({results['seconds']:.0f} s), the median of "
+        f"2 to 40 s ({results['seconds']:.0f} s), median of "
         f"{arguments.repeats} passes; one recording of "
         f"{arguments.long_seconds:.0f} s (reference: "
         f"{results['reference_seconds']:.0f} s). Speed: seconds of audio per "
-        f"second. Memory: resident{', and of the GPU' if gpu else ''}.",
+        f"second. Memory: peak resident{' + GPU' if gpu else ''} memory.",
         markdown(SPEED_HEADER, speeds),
-        "Time of each part, per second of audio, on the clips. Limit: a large "
-        "matrix product in the same precision.",
+        "Time of each part of the model per second of audio, on the clips. The "
+        "limit is the speed of a large matrix product in the same precision.",
         markdown(PART_HEADER, parts),
-        "Difference of the engine's output from the reference's, at the same "
-        "level: signal-to-difference ratio, median of the clips, and PESQ, "
-        "mean (lowest).",
+        "Difference between the outputs of the engine and the reference at the "
+        "same level: median signal-to-difference ratio of the clips, and mean "
+        "(lowest) PESQ.",
         markdown(DIFFERENCE_HEADER, differences),
         markdown(TARGET_HEADER, targets),
     ]

@@ -1,7 +1,7 @@
-"""The two systems that ``benchmarks/restore.py`` compares.
+"""Systems that ``benchmarks/restore.py`` compares.
 
-A call restores all files of a folder. ``restore`` restores a batch, and
-``parts`` lists the methods to time.
+Calling a system restores all files of a folder. ``restore`` restores a batch,
+and ``parts`` lists the methods to time.
 
 Authors
  * The miipher2 authors 2026
@@ -16,13 +16,13 @@ import timing
 
 
 class Reference:
-    """Restores one complete file at a time, in fp32, with all layers.
+    """Reference that restores one complete file at a time with all layers.
 
     Arguments
     ---------
     job : dict
-        The job, with ``folder`` of ``reference.pt``, ``source`` of the
-        backbone, and ``device``.
+        The job: ``folder`` contains ``reference.pt``, ``source`` is the folder
+        of the backbone, and ``device`` is the device.
     """
 
     def __init__(self, job):
@@ -54,7 +54,7 @@ class Reference:
             soundfile.write(output / path.name, restored[0, : len(wav)], rate)
 
     def restore(self, wavs):
-        """Restore ``(batch, time)``."""
+        """Restore waveforms ``(batch, time)``."""
         features = self.backbone(wavs)
         if not hasattr(self.generator, "inference"):
             return self.generator(features, wavs)[0]
@@ -64,7 +64,7 @@ class Reference:
         return wav[:, padding:-padding]
 
     def parts(self):
-        """Return (part, object, method) of each timed call."""
+        """Return (part, object, method) of each method to time."""
         network = self.backbone.model
         front_end = (
             network.feature_extractor,
@@ -88,7 +88,7 @@ class Reference:
 
 
 class Engine:
-    """The engine of ``miipher2 restore``.
+    """Engine of ``miipher2 restore``.
 
     Arguments
     ---------
@@ -126,11 +126,11 @@ class Engine:
             raise RuntimeError(f"{failed[0].input}: {failed[0].reason}")
 
     def restore(self, wavs):
-        """Restore ``(batch, time)`` as one window."""
+        """Restore waveforms ``(batch, time)``, each as one window."""
         return self.restorer.restore_windows(wavs)[0]
 
     def parts(self):
-        """Return (part, object, method) of each timed call."""
+        """Return (part, object, method) of each method to time."""
         cleaner = self.restorer.mods.cleaner
         backbone, generator = (
             cleaner.adapted_model,

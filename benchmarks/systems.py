@@ -1,4 +1,4 @@
-"""RNNoise, cached scores, and tables that compare several systems.
+"""RNNoise, cached scores, and tables that compare systems.
 
 Authors
  * The miipher2 authors 2026
@@ -23,8 +23,8 @@ from miipher2.evaluation.compare import (
 from miipher2.evaluation.metrics import LSD
 
 RNNOISE_RATE = 48000
-RNNOISE_DELAY = 960  # measured, in samples
-HEADROOM = 0.7  # peak of the input, as the output is int16
+RNNOISE_DELAY = 960  # in samples, measured
+HEADROOM = 0.7  # maximum peak of the input; the output is int16
 
 
 def rnnoise(wav):
@@ -102,7 +102,7 @@ class ScoreCache:
     Arguments
     ---------
     path : str or Path
-        The JSON file with all scores.
+        JSON file of all scores.
 
     Example
     -------
@@ -126,7 +126,7 @@ class ScoreCache:
                 self.known = json.loads(self.path.read_text("utf-8"))
             except ValueError:
                 raise UserError(
-                    f"{path}: not valid JSON; remove it to score again"
+                    f"{path}: not valid JSON; remove the file to score again"
                 ) from None
 
     def scores(self, metrics, name, recording, clean):
@@ -184,7 +184,7 @@ def _clips(recording, clean):
     for path in (recording, clean):
         wav = read_audio(path, SAMPLE_RATE).clamp(-1, 1)
         if SpeechLevel.of(wav, SAMPLE_RATE).is_silence():
-            raise UserError(f"{path}: silent, so it has no scores")
+            raise UserError(f"{path}: a silent recording cannot be scored")
         wavs.append(wav.numpy())
     wav, target = wavs
     delay = find_delay(wav, target, SAMPLE_RATE) or 0
@@ -195,14 +195,14 @@ def _clips(recording, clean):
 
 
 def table(heading, figures, systems):
-    """Format the scores of one metric, one column per system.
+    """Format the scores of one metric as a table, one column per system.
 
     Arguments
     ---------
     heading : str
         Name of the metric.
     figures : dict
-        Results of ``means`` by row.
+        Results of ``means`` by name of the row.
     systems : dict
         Heading by system.
 

@@ -1,4 +1,4 @@
-"""Clocks, peak memory, the speed limit of a device, and tables.
+"""Clocks, peak memory, speed limits of devices, and tables.
 
 Authors
  * The miipher2 authors 2026
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 class Clock:
-    """Time of named parts of a model, excluding nested parts.
+    """Clock of named parts of a model that excludes nested parts.
 
     Arguments
     ---------
@@ -56,7 +56,7 @@ class Clock:
         Arguments
         ---------
         parts : list of tuple
-            (name of the part, object, name of the method).
+            (name of the part, object, name of the method) of each method.
         """
         for name, owner, method in parts:
             setattr(owner, method, self._timed(name, getattr(owner, method)))
@@ -92,7 +92,7 @@ def processor_seconds():
     used = map(
         resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    return [one.ru_utime + one.ru_stime for one in used]
+    return [usage.ru_utime + usage.ru_stime for usage in used]
 
 
 def peak_gib(device):
@@ -117,7 +117,7 @@ def limit_memory():
 
 
 def is_out_of_memory(error):
-    """Return whether an error reports a lack of memory."""
+    """Return whether an error is an out-of-memory error."""
     import torch
 
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
@@ -153,7 +153,7 @@ def processor_name():
 
 
 def describe_machine(device):
-    """Return processor, threads and versions, in one line."""
+    """Return the processor, the threads and the versions as one line."""
     import torch
     import transformers
 
@@ -203,7 +203,7 @@ def markdown(header, rows):
 
 
 def format_cell(value):
-    """Format a number with three digits, None as a dash."""
+    """Format a number with three significant digits, or None as a dash."""
     if value is None:
         return "-"
     if isinstance(value, float):

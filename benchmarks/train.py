@@ -1,16 +1,16 @@
-"""Measure the training speed of a reference and of this package's Brains.
+"""Compare the training speed of this package with a reference.
 
     python benchmarks/train.py --data SPEECH > tables.md
 
-Both run stages 1 and 2 of the YAML files with HuBERT-large (random weights), a
-full-size HiFi-GAN and its discriminators, on the same batches and with the same
-losses. The reference runs the complete backbone in fp32 with all hidden states,
-in stage 1 twice (for degraded and clean speech) and in stage 2 once, with the
-discriminators as in recipes of HiFi-GAN. The time of data loading is not
-included.
+Both systems run stages 1 and 2 of the YAML files with HuBERT-large (random
+weights), a full-size HiFi-GAN and its discriminators, on the same batches and
+with the same losses. The reference computes all hidden states of the complete
+backbone in fp32, twice per step in stage 1 (for degraded and clean speech) and
+once in stage 2. It runs the discriminators as other HiFi-GAN recipes do. The
+time of data loading is not included.
 
 Prints a Markdown table of steps per second and peak memory. Each row is
-measured in its own process. For a short run: ``--size hubert-tiny
+measured in a separate process. For a short run, use ``--size hubert-tiny
 --batch-size 2``.
 
 Authors
@@ -33,7 +33,7 @@ from timing import markdown
 from train_systems import SYSTEMS, load_stage
 
 STAGES = {"1, adapters": "pa", "2, vocoder": "vocoder"}
-# Clips per batch. Both YAML files have 16, but 16 clips of 10 s exceed the
+# Clips per batch. Both YAML files use 16, but 16 clips of 10 s exceed the
 # memory of many machines.
 BATCH_SIZES = {"pa": 4, "vocoder": 16}
 TARGET = 3  # speed-up on a CPU
@@ -165,9 +165,9 @@ def run(arguments, folder):
     rows : list of list
         Cells of ``HEADER`` for each stage and system.
     machine : str
-        Description of processor and versions.
+        Description of the machine.
     """
-    do = jobs.runner(
+    execute = jobs.runner(
         __file__,
         ("measure",),
         folder=str(folder),
@@ -178,13 +178,13 @@ def run(arguments, folder):
         stage: arguments.batch_size or default
         for stage, default in BATCH_SIZES.items()
     }
-    machine = do(
+    machine = execute(
         "corpus",
         data=arguments.data,
         seconds=arguments.segment_seconds,
         batch_size=max(sizes.values()),
     )["machine"]
-    precisions = dict.fromkeys(("fp32", do("best")["best"]))
+    precisions = dict.fromkeys(("fp32", execute("best")["best"]))
     systems = [("reference", "fp32"), *(("recipe", p) for p in precisions)]
     rows = []
     for title, stage in STAGES.items():
@@ -195,20 +195,22 @@ def run(arguments, folder):
             "seconds": min(longest, arguments.segment_seconds),
             "batch_size": sizes[stage],
         }
-        do("batches", steps=arguments.repeats, **common)
+        execute("batches", steps=arguments.repeats, **common)
         common["limit"] = arguments.limit
-        for name, cells in measure_stage(do, systems, common):
+        for name, cells in measure_stage(execute, systems, common):
             batch = f"{common['batch_size']} x {common['seconds']:g} s"
             rows.append([title, name, batch, *cells])
     return rows, machine
 
 
-def measure_stage(do, systems, common):
-    """Measure all systems in one stage; yield names and cells."""
+def measure_stage(execute, systems, common):
+    """Measure all systems in one stage; yield their names and cells."""
     baseline = None
     for system, precision in systems:
         name = f"{system}, {precision}"
-        figures = do("measure", system=system, precision=precision, **common)
+        figures = execute(
+            "measure", system=system, precision=precision, **common
+        )
         print(f"  {name}: {figures}", file=sys.stderr, flush=True)
         if system == "reference" and "seconds" in figures:
             baseline = figures["seconds"]["median"]
@@ -231,12 +233,12 @@ def format_cells(figures, baseline):
 
 
 def report(rows, machine, arguments):
-    """Format the rows as Markdown, with the target on a CPU."""
+    """Format the rows as Markdown; on a CPU, add the speed-up target."""
     gpu = arguments.device != "cpu"
     blocks = [
-        f"{machine}, {arguments.device}. {arguments.size}; the median of "
+        f"{machine}, {arguments.device}. {arguments.size}; median of "
         f"{arguments.repeats} steps. Memory: "
-        f"resident{', and of the GPU' if gpu else ''}.",
+        f"peak resident{' + GPU' if gpu else ''} memory.",
         markdown(HEADER, rows),
     ]
     if not gpu:
@@ -260,7 +262,7 @@ def main(arguments=None):
         "--size",
         choices=SIZES,
         default="hubert-large",
-        help="size of the models",
+        help="backbone; hubert-tiny is for short runs",
     )
     parser.add_argument(
         "--batch-size",
@@ -273,7 +275,7 @@ def main(arguments=None):
         type=float,
         default=10.0,
         metavar="S",
-        help="duration of a clip; in stage 2 at most 4",
+        help="duration of a clip; at most 4 s in stage 2",
     )
     arguments = parser.parse_args(arguments)
     if arguments.job:

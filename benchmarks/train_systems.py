@@ -1,4 +1,4 @@
-"""The two systems that ``benchmarks/train.py`` compares.
+"""Systems that ``benchmarks/train.py`` compares.
 
 ``step`` runs one training step on a batch and returns the loss.
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import reference
 from reference import SIZES
 
-# The reference has its own backbone. The backbone of the YAML is replaced by
-# one unused layer of the same width.
+# The reference loads its own backbone. Therefore, the backbone in the YAML file
+# is replaced with one unused layer of the same width.
 UNUSED_BACKBONE = """
 source: !new:transformers.HubertConfig
     hidden_size: {width}
@@ -27,7 +27,7 @@ layer: 1
 
 
 def load_stage(job, **overrides):
-    """Load the YAML of the job's stage, without noise and reverberation."""
+    """Load the YAML file of a stage without noise and reverberation."""
     values = {
         "batch_size": job["batch_size"],
         "segment_seconds": job["seconds"],
@@ -46,7 +46,7 @@ def load_stage(job, **overrides):
 
 
 def load_initial(hparams, folder):
-    """Load the initial weights of both systems of stage 2."""
+    """Load the initial weights that both systems use in stage 2."""
     import torch
 
     for name, tensors in torch.load(Path(folder, "initial.pt")).items():
@@ -54,7 +54,7 @@ def load_initial(hparams, folder):
 
 
 class Recipe:
-    """The Brain of the stage's YAML.
+    """Brain from the YAML file of a stage.
 
     Arguments
     ---------
@@ -90,7 +90,7 @@ class Recipe:
 
 
 class Reference:
-    """A complete backbone with adapters, called through transformers.
+    """Complete backbone with adapters, run with transformers.
 
     Arguments
     ---------
@@ -125,7 +125,7 @@ class Reference:
         ]
 
     def optimizer(self, parameters, betas):
-        """Return the same optimizer as in the YAML files."""
+        """Return an optimizer with the settings of the YAML files."""
         import torch
 
         return torch.optim.AdamW(
@@ -141,7 +141,7 @@ class Reference:
 
 
 class ReferenceAdapters(Reference):
-    """Stage 1: two passes through the complete backbone."""
+    """Reference of stage 1, with two passes through the complete backbone."""
 
     def __init__(self, job):
         from miipher2.training.losses import FeatureLoss
@@ -174,7 +174,7 @@ class ReferenceAdapters(Reference):
 
 
 class ReferenceVocoder(Reference):
-    """Stage 2: the complete backbone, then the training step of HiFi-GAN."""
+    """Reference of stage 2: complete backbone and HiFi-GAN training step."""
 
     def __init__(self, job):
         super().__init__(job)
@@ -218,7 +218,7 @@ class ReferenceVocoder(Reference):
         return float(loss.detach())
 
     def segments(self, items):
-        """Return features and targets of random segments."""
+        """Return the features and the targets of random segments."""
         import torch
 
         with torch.no_grad():
@@ -244,7 +244,7 @@ class ReferenceVocoder(Reference):
         return features, target[:, None]
 
     def adversarial_loss(self, fake, target):
-        """Return the loss of the generator."""
+        """Return the generator loss."""
         import speechbrain as sb
 
         fake_scores, fake_features = self.discriminator(fake)
@@ -255,7 +255,7 @@ class ReferenceVocoder(Reference):
             target,
             fake_scores,
             fake_features,
-            [[one.detach() for one in layer] for layer in real_features],
+            [[map_.detach() for map_ in layer] for layer in real_features],
         )
         return losses["G_loss"]
 

@@ -15,7 +15,7 @@ from miipher2.errors import one_line_errors
 # only if one of its commands is run, because importing torch takes seconds.
 COMMANDS = {
     "miipher2.evaluation.restore_command": {
-        "restore": "restore recordings, up to entire corpora",
+        "restore": "restore recordings or entire corpora",
     },
     "miipher2.inference.demo.command": {
         "demo": "serve a web page that restores recordings",

@@ -1,4 +1,4 @@
-"""The speed benchmarks with tiny models.
+"""Tests of the speed benchmarks with tiny models.
 
 Authors
  * The miipher2 authors 2026
@@ -17,7 +17,7 @@ from tiny_runs import ROOT
 
 @pytest.fixture
 def benchmark(monkeypatch):
-    """Load a benchmark whose jobs run in this process."""
+    """Function that loads a benchmark and runs its jobs in this process."""
 
     def load(name):
         path = ROOT / "benchmarks" / f"{name}.py"
@@ -27,8 +27,8 @@ def benchmark(monkeypatch):
 
         def run_here(script, job, limit=None):
             figures = {}
-            for some in module.JOBS[job["job"]](job):
-                figures |= json.loads(json.dumps(some))
+            for measurements in module.JOBS[job["job"]](job):
+                figures |= json.loads(json.dumps(measurements))
             return figures
 
         monkeypatch.setattr(jobs, "run_in_process", run_here)
@@ -40,7 +40,7 @@ def benchmark(monkeypatch):
 
 
 def tables(text):
-    """Return the rows of each table, without the header."""
+    """Return the rows of each table without the header."""
     found = []
     for block in text.split("\n\n"):
         if block.startswith("|"):
@@ -55,7 +55,7 @@ def number(cell):
     return float(cell.split(" ")[0])
 
 
-def test_restoring(benchmark, monkeypatch, capsys):
+def test_restoration_benchmark(benchmark, monkeypatch, capsys):
     restore = benchmark("restore")
     monkeypatch.setattr(restore, "SECONDS", (0.5, 1.5))
     monkeypatch.setattr(restore, "COUNTED_SECONDS", 1.0)
@@ -76,13 +76,13 @@ def test_restoring(benchmark, monkeypatch, capsys):
         assert expected < {part for system, part in named if system == row[1]}
     assert ("reference, fp32", "unused layers") in named
     assert ("engine, fp32", "unused layers") not in named
-    # The same weights give the same output, up to 16 bits and precision
+    # The same weights give the same output, up to rounding errors
     assert number(differences[0][2]) > 60 and number(differences[0][3]) > 40
     assert all(number(row[2]) > 25 for row in differences)
     assert targets[0][3] in ("yes", "**no**")
 
 
-def test_training(benchmark, capsys):
+def test_training_benchmark(benchmark, capsys):
     train = benchmark("train")
     train.main(
         "--size hubert-tiny --batch-size 1 --repeats 1 --segment-seconds 0.8".split()
@@ -92,7 +92,7 @@ def test_training(benchmark, capsys):
         reference, *recipe = [row for row in rows if row[0] == title]
         assert reference[1] == "reference, fp32"
         assert recipe[0][1] == "recipe, fp32"
-        # Both compute the same loss
+        # Both systems compute the same loss
         expected = pytest.approx(number(reference[8]), rel=0.05)
         assert number(recipe[0][8]) == expected
         for row in (reference, *recipe):
@@ -101,7 +101,7 @@ def test_training(benchmark, capsys):
     assert [row[0] for row in targets] == list(train.STAGES)
 
 
-def test_jobs_in_processes_and_their_time_limit(tmp_path):
+def test_jobs_run_in_processes_with_a_time_limit(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import time\nprint('{\"a\": 1}', flush=True)\nprint('other')\n"
@@ -123,7 +123,7 @@ def test_tables_and_clocks():
     assert clock.spent == {"adapters": 2, "layers": 8}
 
 
-def test_reading_and_writing(benchmark, monkeypatch, capsys):
+def test_host_benchmark(benchmark, monkeypatch, capsys):
     data = str(ROOT / "examples" / "noisy")
     options = ["--data", data, "--workers", "1", "--copies", "2"]
     monkeypatch.setattr(sys, "argv", ["host.py", *options])
@@ -133,5 +133,5 @@ def test_reading_and_writing(benchmark, monkeypatch, capsys):
     assert [row[0] for row in rows] == ["threads", "processes"]
     for row in rows:
         assert all(number(cell) > 0 for cell in row[1:])
-    # The time of workers counts, but not as time of the main process
+    # The CPU time of workers is not counted for the main process
     assert number(rows[1][4]) < number(rows[1][3])

@@ -1,4 +1,4 @@
-"""The count of bytes that are alive, in benchmarks/memory.py.
+"""Tests of ``benchmarks/memory.py``.
 
 Authors
  * The miipher2 authors 2026
@@ -8,7 +8,7 @@ import memory
 import torch
 
 
-def test_peak_of_tensors_that_are_alive():
+def test_live_bytes_and_their_peak():
     weight = torch.zeros(100, requires_grad=True)
     with memory.LiveBytes([weight]) as live:
         first = torch.ones(50) * 2  # two tensors, one of which is freed
@@ -21,7 +21,7 @@ def test_peak_of_tensors_that_are_alive():
     assert live.now == 400
 
 
-def test_step_of_a_tiny_model():
+def test_memory_and_flops_grow_with_the_batch():
     figures = [
         memory.measure("pa", None, "fp32", 1.0, clips, "hubert-tiny")
         for clips in (1, 2)

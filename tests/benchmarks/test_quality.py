@@ -1,4 +1,4 @@
-"""The fixed test set of ``benchmarks/quality.py`` and its scores.
+"""Tests of the fixed test set of ``benchmarks/quality.py`` and its scores.
 
 Authors
  * The miipher2 authors 2026
@@ -47,7 +47,7 @@ def files_of(folder):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Speakers a to f are only in valid, g is in both splits, h in train."""
+    """Corpus with speakers a to f in valid, h in train, and g in both."""
     root = tmp_path_factory.mktemp("data")
     rng = numpy.random.default_rng(0)
     rows = []
@@ -80,8 +80,9 @@ def data(tmp_path_factory):
 
 
 def make(data, output, clips=3, seed=1):
-    given = ["make", "--data", data, "--output", output]
-    quality.main([*map(str, given), f"--clips={clips}", f"--seed={seed}"])
+    arguments = ["make", "--data", data, "--output", output]
+    arguments += [f"--clips={clips}", f"--seed={seed}"]
+    quality.main(list(map(str, arguments)))
     return output
 
 
@@ -95,7 +96,7 @@ def test_set_is_reproducible(data, quality_folder, tmp_path):
     assert again == files_of(quality_folder)
     other = files_of(make(data, tmp_path / "other", seed=2))
     assert other != again
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         make(data, quality_folder)
 
 
@@ -124,7 +125,7 @@ def test_set_has_every_condition(quality_folder):
         steps = json.loads(row["drawn"])["steps"]
         if row["condition"] == "mixed":
             assert len(steps) > 1
-        # Newer steps of the chain would change the set
+        # Steps that were added to the chain later would change the set
         assert not {"calls", "knocks"} & {step["name"] for step in steps}
         assert not any("speed" in step for step in steps)
         if row["condition"] == "babble":
@@ -133,7 +134,7 @@ def test_set_has_every_condition(quality_folder):
         assert bool(row["cutoff_hz"]) == (row["condition"] == "band-limit")
 
 
-def test_degradations_match_what_was_drawn(quality_folder):
+def test_degradations_match_the_recorded_parameters(quality_folder):
     for row in rows_of(quality_folder / "set.csv")[:-3]:
         file = f"{row['condition']}/{row['clip']}.wav"
         clean, noisy = (
@@ -159,7 +160,7 @@ def test_degradations_match_what_was_drawn(quality_folder):
             assert powers[0] < 0.1 * powers[1]
 
 
-def test_clips_are_spread_over_speakers(data):
+def test_clips_are_distributed_over_speakers(data):
     files = rows_of(data / "manifest.csv")
     chosen = quality_clips.choose(files, 8, 1, data)
     speakers = [row["speaker"] for row in chosen]
@@ -179,7 +180,7 @@ def test_incomplete_data_is_refused(data, tmp_path):
 
 
 class Peak(base.Metric):
-    """A metric without a package, in the column of DNSMOS."""
+    """Metric without dependencies that replaces DNSMOS."""
 
     columns = {"ovrl": "OVRL"}
     meaning = "peak"
@@ -199,7 +200,7 @@ def test_silence_is_refused(data, tmp_path):
 
 @pytest.fixture
 def scored(quality_folder, tmp_path, monkeypatch):
-    """Return a function that scores on a copy of the set."""
+    """Function that scores a copy of the test set."""
     home = tmp_path / "set"
     shutil.copytree(quality_folder, home)
     monkeypatch.setattr(
@@ -207,8 +208,8 @@ def scored(quality_folder, tmp_path, monkeypatch):
     )
     monkeypatch.setattr(quality, "rnnoise", lambda wav: 0.5 * wav)
 
-    def run(*given):
-        quality.main(["score", str(home), *map(str, given)])
+    def run(*options):
+        quality.main(["score", str(home), *map(str, options)])
         return home
 
     return run
@@ -251,7 +252,7 @@ def test_scores_are_cached_by_content(scored, tmp_path, capsys):
     path = next((home / "input/noise").iterdir())
     soundfile.write(path, 0.7 * read(path), RATE)
     scored()
-    # Two metrics of the input and of the output of RNNoise
+    # Two metrics for the input and for the output of RNNoise
     assert " 4 new scores" in capsys.readouterr().out
     (home / "scores.json").write_text("{")
     with pytest.raises(UserError, match="not valid JSON"):
@@ -263,7 +264,9 @@ def test_missing_restored_files_are_refused(scored, tmp_path):
         scored("--restored", tmp_path)
 
 
-def test_without_rnnoise_there_is_no_column(scored, monkeypatch, capsys):
+def test_rnnoise_is_left_out_if_it_is_not_installed(
+    scored, monkeypatch, capsys
+):
     def absent(wav):
         raise ImportError("No module named 'pyrnnoise'")
 

@@ -1,4 +1,4 @@
-"""The conditions wideband, upper-band and no-speech of the fixed test set.
+"""Tests of the conditions wideband, upper-band and no-speech.
 
 Authors
  * The miipher2 authors 2026
@@ -19,7 +19,7 @@ RATE = 24000
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Reader a at 24 kHz, reader b with nothing above 8 kHz."""
+    """Corpus at 24 kHz; speaker b has no content above 8 kHz."""
     root = tmp_path_factory.mktemp("data")
     rng = numpy.random.default_rng(0)
     rows = []
@@ -51,7 +51,7 @@ def data(tmp_path_factory):
     return root, rows
 
 
-def test_only_recordings_of_full_band_are_wide(data):
+def test_full_band_recordings_are_detected(data):
     root, _ = data
     speech = root / "speech24/x/valid"
     assert quality_extra.has_full_band(speech / "a/1.flac")
@@ -87,7 +87,7 @@ def test_wide_clips_keep_their_band(data, tmp_path):
     assert same == {"upper_level": 0.0, "upper_lsd": 0.0}
 
 
-def test_upper_band_is_measured_above_8_khz_only(data, tmp_path):
+def test_upper_band_is_measured_only_above_8_khz(data, tmp_path):
     root, _ = data
     path = root / "speech24/x/valid/a/1.flac"
     wav, _ = soundfile.read(path)
@@ -101,7 +101,7 @@ def test_upper_band_is_measured_above_8_khz_only(data, tmp_path):
     assert scores["upper_lsd"] == pytest.approx(6, abs=0.2)
 
 
-def test_clips_without_speech_have_every_kind_and_level(data, tmp_path):
+def test_clips_without_speech_cover_all_signals_and_levels(data, tmp_path):
     root, files = data
     rows = quality_extra.write_no_speech(tmp_path, root, files, tmp_path, 10, 1)
     kinds = [row["source"].split("_")[0] for row in rows]
@@ -145,6 +145,6 @@ def test_extra_conditions_are_not_in_the_mean():
     assert found["mean"] == {"restored": 2.0}
 
 
-def test_levels_are_those_of_the_rate():
+def test_level_at_24_khz():
     wav = torch.from_numpy(numpy.random.default_rng(0).standard_normal(24000))
     assert quality_clips.level(wav, 24000) == pytest.approx(1, abs=0.05)

@@ -1,4 +1,4 @@
-"""Reports on the fixed test set, and the pages that are written from them.
+"""Tests of reports on the fixed test set and of the pages made from them.
 
 Authors
  * The miipher2 authors 2026
@@ -28,7 +28,7 @@ PAGE = "<!-- {0} -->\nold\n<!-- end of {0} -->\n"
 
 
 class Quality(Metric):
-    """In place of DNSMOS: falls with the level."""
+    """Replacement of DNSMOS that decreases with the level."""
 
     columns = {"ovrl": "OVRL"}
 
@@ -40,7 +40,7 @@ class Quality(Metric):
 
 
 class Errors(Metric):
-    """In place of words, phonemes and speaker: the distance to the reference."""
+    """Replacement of error rates and speaker similarity: waveform distance."""
 
     columns = {"wer": "WER %", "cer": "CER %", "per": "PER %", "speaker": "s"}
     reference_sides = ("clean", "input")
@@ -55,7 +55,7 @@ class Errors(Metric):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """Return a set of three conditions and one without speech."""
+    """Folder with a test set of three conditions and clips without speech."""
     rng = numpy.random.default_rng(0)
     rows = []
     for clip in "ab":
@@ -92,7 +92,7 @@ def report(home, name, *options):
     return output
 
 
-def test_a_report_of_inputs_and_of_rnnoise(home):
+def test_reports_on_inputs_and_rnnoise(home):
     scores = Scores(report(home, "input") / "files.csv")
     assert set(scores.conditions) == set(CONDITIONS)
     assert len(scores) == 6
@@ -106,14 +106,14 @@ def test_a_report_of_inputs_and_of_rnnoise(home):
     assert not (home / "set/extra/rnnoise").exists()
 
 
-def test_a_report_of_a_model(home, tmp_path_factory):
+def test_report_on_a_model(home, tmp_path_factory):
     tiny_model = save_tiny_restorer(tmp_path_factory.mktemp("model"))
     output = report(home, "tiny", "--model", tiny_model)
     assert len(list((output / "restored").rglob("*.wav"))) == 6
     assert Scores(output / "files.csv").status == ["done"] * 6
 
 
-def test_the_page_has_all_systems(home):
+def test_page_contains_all_systems(home):
     folders = report(home, "input"), report(home, "rnnoise", "--rnnoise")
     page, picture = home / "page.md", home / "pictures/set.png"
     page.write_text(f"Before\n{PAGE.format('fixed set')}After\n")
@@ -125,24 +125,24 @@ def test_the_page_has_all_systems(home):
     rows = {line.split(" | ")[0]: line for line in text.splitlines()}
     assert rows["| input, RNNoise"].split(" | ")[1] == "OVRL"
     before, after = rows["| noise"].split(" | ")[1].split(", ")
-    assert float(after) > float(before)  # half the level
+    assert float(after) > float(before)  # the level is halved
     wer = rows["| noise"].split(" | ")[2].split(", ")[0]
-    assert float(wer) == pytest.approx(100)  # 10 * 20, at most 100
+    assert float(wer) == pytest.approx(100)  # 10 * 20, limited to 100
     assert rows["| clean input"].split(" | ")[3].startswith("0.0, ")
     assert "PESQ-WB |" in rows["| input, RNNoise"]
-    assert "| - |" in rows["| RNNoise"]  # not measured
+    assert "| - |" in rows["| RNNoise"]  # PESQ is not measured
     assert "With RNNoise, OVRL rises in 100 % of the files" in text
     assert "](pictures/set.png)" in text
     assert picture.read_bytes()[1:4] == b"PNG"
-    with pytest.raises(UserError, match="and another one"):
+    with pytest.raises(UserError, match="at least one other"):
         quality_page.main([*map(str, (folders[0], *options))])
     page.write_text("nothing to replace")
     with pytest.raises(UserError, match="page.md: expected the lines"):
         pages.fill(page, "gates", "")
 
 
-def test_gates_are_measured_against_the_clean_side(home):
-    """a is unchanged, which is no error for the gate; b is much quieter."""
+def test_gates_are_measured_against_clean_recordings(home):
+    """The gate finds no errors in the unchanged clip a, but many in clip b."""
     output = home / "reports/model"
     shutil.copytree(home / "set/input", output / "restored")
     for path in output.rglob("b.wav"):

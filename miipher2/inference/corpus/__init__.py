@@ -1,4 +1,4 @@
-"""Restoration of whole corpora: inputs, shards, workers, journal, manifest.
+"""Restoration of corpora: inputs, shards, workers, journals and manifests.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""The options of ``miipher2 restore``, without those of evaluation.
+"""Command-line options of ``miipher2 restore``, except for evaluation.
 
 Authors
  * The miipher2 authors 2026
@@ -38,25 +38,26 @@ def add_parser(subparsers):
     ['a', 'b']
     """
     parser = subparsers.add_parser(
-        "restore", help="restore recordings, up to entire corpora"
+        "restore", help="restore recordings or entire corpora"
     )
     parser.add_argument(
         "input",
         nargs="+",
-        help="recordings, WebDataset tars, folders of them, or CSV manifests "
-        "with a column wav",
+        help="recordings, WebDataset tars, folders, or CSV manifests with a "
+        "column wav",
     )
     parser.add_argument(
         "output",
-        help="a file for a single recording; else a folder, in which the "
-        "restored files have the same relative paths as the inputs, with a "
-        "manifest.csv. Run the same command again to resume",
+        help="output file for a single recording; otherwise an output folder, "
+        "which has the same relative paths as the inputs and a manifest.csv. "
+        "To resume a run, enter the same command again",
     )
     parser.add_argument(
         "--model",
         help="a model folder written by training, the name of a bundled model "
-        "(whisper24, compact), a repository on the Hugging Face hub, USER/NAME "
-        "or USER/NAME@REVISION, or a file of export-onnx; default: whisper24",
+        "(whisper24 or compact), a repository on the Hugging Face Hub "
+        "(USER/NAME or USER/NAME@REVISION), or an ONNX file written by "
+        "export-onnx; default: whisper24",
     )
     parser.add_argument(
         "--trust-model",
@@ -76,7 +77,7 @@ def add_parser(subparsers):
 
 
 def _add_outputs(group):
-    """Add the options that change the outputs."""
+    """Add the options that affect the outputs."""
     group.add_argument(
         "--format",
         choices=OUTPUT_FORMATS,
@@ -86,20 +87,23 @@ def _add_outputs(group):
     group.add_argument(
         "--subtype",
         choices=SUBTYPES,
-        help="sample format of wav and flac; flac has no FLOAT; default: "
-        "PCM_24 or FLOAT for inputs that have it, else PCM_16",
+        help="sample format of wav and flac files (flac does not support "
+        "FLOAT); default: PCM_24 or FLOAT if the input has this format, else "
+        "PCM_16",
     )
     group.add_argument(
         "--sample-rate",
         type=_number(int, *OUTPUT_RATES, "Hz, for example 16000 or 48000"),
         metavar="HZ",
-        help=f"{OUTPUT_RATES[0]} to {OUTPUT_RATES[1]}; default: the model's",
+        help="sample rate of the outputs, "
+        f"{OUTPUT_RATES[0]} to {OUTPUT_RATES[1]}; default: that of the model",
     )
     group.add_argument(
         "--channels",
         choices=CHANNELS,
         default="each",
-        help="restore each channel (default), or the mean of the channels",
+        help="each: restore every channel (default); mono: restore the mean "
+        "of the channels",
     )
     group.add_argument(
         "--loudness",
@@ -107,19 +111,20 @@ def _add_outputs(group):
         default="input",
         metavar="input|LUFS|off",
         help="input: match the loudness of the input (default); a number: "
-        "loudness in LUFS, such as -23; off: keep the level of the model",
+        "loudness in LUFS, such as -23; off: do not change the loudness of "
+        "the model's output",
     )
     group.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace an existing output file; in a folder, restore every "
-        "recording again",
+        help="replace an existing output file; with an output folder, restore "
+        "every recording again",
     )
     group.add_argument(
         "--check-content",
         action="store_true",
-        help="detect changed inputs by a hash of their content instead of size "
-        "and time; each input is then read once more",
+        help="detect changed inputs by a hash of their content instead of by "
+        "size and modification time; this reads each input one more time",
     )
     group.add_argument(
         "--parquet",
@@ -129,7 +134,7 @@ def _add_outputs(group):
 
 
 def _add_engine(group):
-    """Add the options of device, batches and processes."""
+    """Add the options for the device, batches and processes."""
     group.add_argument(
         "--device",
         default="auto",
@@ -139,13 +144,14 @@ def _add_engine(group):
     group.add_argument(
         "--precision",
         choices=["fp32", "bf16", "fp16"],
-        help="default: the fastest that the device supports in hardware",
+        help="numerical precision; default: the fastest precision that the "
+        "device supports in hardware",
     )
     group.add_argument(
         "--batch-seconds",
         type=_number(float, MIN_BATCH_SECONDS),
         metavar="S",
-        help="seconds of audio in a batch; default: depends on the device",
+        help="seconds of audio per batch; the default depends on the device",
     )
     group.add_argument(
         "--workers",
@@ -160,34 +166,35 @@ def _add_engine(group):
         type=_number(int, 1),
         default=1,
         metavar="N",
-        help="number of shards, e.g. one for each machine",
+        help="number of shards, for example one per machine",
     )
     group.add_argument(
         "--shard-index",
         type=int,
         default=0,
         metavar="I",
-        help="index of the shard to restore, from 0",
+        help="index of the shard to restore, starting at 0",
     )
     group.add_argument(
         "--engine",
         choices=["local", "ray"],
         default="local",
-        help="ray: use actors on the Ray cluster of RAY_ADDRESS, or on this "
-        "machine; every node needs the inputs, the model and the output "
-        "folder at the same paths; default: local",
+        help="local (default): restore on this machine; ray: use actors on the "
+        "Ray cluster at RAY_ADDRESS, or on this machine if RAY_ADDRESS is not "
+        "set. Every node needs the inputs, the model and the output folder at "
+        "the same paths",
     )
     group.add_argument(
         "--actors",
         type=_number(int, 1),
         metavar="N",
-        help="number of Ray actors; default: one for each GPU or, without "
-        "GPUs, for every two CPUs",
+        help="number of Ray actors; default: one per GPU or, without GPUs, one "
+        "per two CPUs",
     )
 
 
 def _number(kind, lowest, highest=math.inf, unit=""):
-    """Return an argparse type for numbers in a range."""
+    """Return an argparse type that accepts numbers in a range."""
     expected = f"{lowest:g} or more"
     if highest < math.inf:
         expected = f"{lowest:.0f} to {highest:.0f} {unit}".rstrip()

@@ -1,4 +1,4 @@
-"""The inputs of a run, the names of their outputs, and their shards.
+"""Listing the inputs of a run and naming their outputs.
 
 Authors
  * The miipher2 authors 2026
@@ -24,7 +24,7 @@ from miipher2.inference.items import Item
 
 
 def is_tar(name):
-    """Return whether a file name has the suffix of a tar.
+    """Return whether a file name has a tar suffix.
 
     Arguments
     ---------
@@ -47,14 +47,14 @@ def is_tar(name):
 def list_items(inputs, output, suffix):
     """List the recordings and tars of a run.
 
-    Tars are not opened. An output folder inside an input folder is left out.
-    With several input folders, the output has one subfolder for each, with the
-    same name, as with ``cp -r``.
+    Tars are not opened. If the output folder is inside an input folder, its
+    files are not listed. With several input folders, the output folder has one
+    subfolder of the same name for each input folder, as with ``cp -r``.
 
     Arguments
     ---------
     inputs : list of str or Path
-        Recordings, tars, folders of them and CSV manifests.
+        Paths of recordings, tars, folders and CSV manifests.
     output : str or Path
         The output folder.
     suffix : str
@@ -70,8 +70,8 @@ def list_items(inputs, output, suffix):
     Raises
     ------
     UserError
-        If there is nothing to restore, two outputs would have the same name,
-        or an output would overwrite an input.
+        If there is nothing to restore, if two outputs would have the same
+        name, or if an output would overwrite an input.
 
     Example
     -------
@@ -100,7 +100,7 @@ def list_items(inputs, output, suffix):
 
 
 def _find(inputs, output):
-    """Return all recordings and tars by ID, without names of outputs."""
+    """Return all recordings and tars by ID; their outputs are not named."""
     folders = [Path(path).is_dir() for path in inputs]
     found = {}
     for path, is_folder in zip(inputs, folders, strict=True):
@@ -126,7 +126,7 @@ def _find(inputs, output):
     if not found:
         raise UserError(
             f"{', '.join(map(str, inputs))}: no recordings found; expected "
-            "audio files, tars, folders of them or CSV manifests"
+            "audio files, tars, folders or CSV manifests"
         )
     return found
 
@@ -182,11 +182,11 @@ def _list_folder(folder, output, keep_name):
 def _list_manifest(path):
     """Return the recordings of a CSV manifest.
 
-    Relative paths and ``$data_root`` refer to the manifest's folder. For
-    recordings outside of that folder, the column ID names the output.
+    Relative paths and ``$data_root`` refer to the manifest's folder. The
+    column ID names the outputs of recordings outside this folder.
     """
     listed = []
-    # surrogateescape, as file names may not be valid UTF-8.
+    # File names may not be valid UTF-8, hence surrogateescape.
     for line, row in read_table(path, ("wav",), errors="surrogateescape"):
         wav = re.sub(r"^\$\w+/", "", row["wav"] or "")
         where = f"{path}, line {line}"
@@ -213,7 +213,7 @@ def _item(name, path):
     """Return the item of a file."""
     try:
         status = path.stat()
-    except OSError:  # reported when it is read
+    except OSError:  # reported when the file is read
         return Item(name, path, "", 0)
     item = Item(name, path, "", status.st_size, status.st_mtime_ns)
     kind = irregular(status)
@@ -236,8 +236,8 @@ def with_hashes(items, workers):
     Returns
     -------
     list of Item
-        The items with ``sha256``. The hash is empty if an input cannot be read;
-        the error is reported when it is restored.
+        The items with ``sha256``. If an input cannot be read, its hash is
+        empty; the error is reported when the input is restored.
     """
 
     def with_hash(item):

@@ -1,4 +1,4 @@
-"""The journals of a restoration run, from which the manifest is written.
+"""Journals of a restoration run, from which its manifest is written.
 
 Authors
  * The miipher2 authors 2026
@@ -24,12 +24,12 @@ def was_used(folder):
     Arguments
     ---------
     folder : Path
-        The output folder, which may be missing.
+        The output folder, which may not exist.
 
     Returns
     -------
     bool
-        Whether it contains a manifest or a journal.
+        Whether the folder contains a manifest or a journal.
     """
     return bool(find_journals(folder, "manifest")) or any(
         (folder / name).exists() for name in MANIFESTS
@@ -37,12 +37,12 @@ def was_used(folder):
 
 
 class Journal(LineJournal):
-    """The rows of one shard of a run.
+    """Journal of the manifest rows of one shard of a run.
 
     Arguments
     ---------
     folder : str or Path
-        The output folder; created if needed.
+        The output folder, which is created if needed.
     shard : int
         Index of the shard.
     num_shards : int
@@ -53,8 +53,8 @@ class Journal(LineJournal):
     Attributes
     ----------
     known : dict
-        Rows by ID of the items that an earlier run or another shard has
-        finished.
+        Rows of the items that an earlier run or another shard has finished,
+        by item ID.
 
     Example
     -------
@@ -99,9 +99,9 @@ class Journal(LineJournal):
         Returns
         -------
         bool
-            True only if the input is unchanged and the output exists with the
-            size in the journal. The row is then updated with the input's
-            current version.
+            True only if the input is unchanged and the output has the size
+            recorded in the journal. If True, the current modification time
+            and hash of the input are recorded.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Journal(LineJournal):
         try:
             size = (self.folder / row.output).stat().st_size
         except OSError:
-            size = 0  # a rejected output without a fallback has none
+            size = 0  # as for a rejected recording without a fallback
         if size and _are_different(row.input, item.input):
             raise UserError(
                 f"{item.input}: its output {self.folder / row.output} exists "
@@ -136,12 +136,12 @@ class Journal(LineJournal):
         return True
 
     def start(self, items):
-        """Record the earlier outputs of items, and clear ``known``.
+        """Record which outputs of earlier runs exist, and clear ``known``.
 
         Arguments
         ---------
         items : list of miipher2.inference.items.Item
-            The items that are restored now.
+            The items to be restored in this run.
         """
         rows = ((item, self.known.get(item.ID)) for item in items)
         self.earlier = {
@@ -156,8 +156,8 @@ class Journal(LineJournal):
     def append(self, row):
         """Append the row of an item.
 
-        An item that fails may have an output of an earlier run. The output is
-        removed if the input has changed; otherwise a note is added to the row.
+        If the item failed but has an output from an earlier run, the output is
+        removed if the input has changed. Otherwise, a note is added to the row.
 
         Arguments
         ---------
@@ -175,15 +175,15 @@ class Journal(LineJournal):
         super().append(dataclasses.asdict(row))
 
     def _check_earlier(self, output, changed):
-        """Remove the earlier output of a changed input; return a note."""
+        """Remove the earlier output if the input has changed; return a note."""
         path = self.folder / output
         if not path.is_file():
             return ""
         if changed:
             with contextlib.suppress(OSError):
                 path.unlink()
-                return "the output of the earlier input was removed"
-        return "the output is that of an earlier run"
+                return "the outdated output of an earlier run was removed"
+        return "the output is from an earlier run"
 
     def finish(self):
         """Finish this shard; the last shard to finish writes the manifest.
@@ -191,7 +191,7 @@ class Journal(LineJournal):
         Returns
         -------
         list of Row
-            The rows of the manifest; None while other shards are running.
+            The rows of the manifest; None if other shards are still running.
         """
         rows = []
 
@@ -203,7 +203,7 @@ class Journal(LineJournal):
         return rows if super().finish(self._read, write) else None
 
     def _read(self):
-        """Return the latest row of each item, by ID, sorted."""
+        """Return the latest row of each item, by ID and sorted by ID."""
         rows = read_rows(self.manifest) + read_rows(self.other_manifest)
         for line in self.lines():
             with contextlib.suppress(TypeError):  # not a row
@@ -219,20 +219,20 @@ class Journal(LineJournal):
 
 
 def _without_old_members(rows, replaced):
-    """Leave out the rows of recordings in an earlier version of a tar.
+    """Leave out rows of recordings from an earlier version of a tar.
 
     Arguments
     ---------
     rows : dict
-        Row by ID.
+        Rows by ID.
     replaced : dict
-        Time of the previous restoration, by ID of each tar that was restored
-        more than once.
+        Tars that were restored more than once: the time of the previous
+        restoration by ID.
 
     Returns
     -------
     dict
-        The other rows by ID.
+        The remaining rows by ID.
     """
 
     def is_old(row):
@@ -242,11 +242,11 @@ def _without_old_members(rows, replaced):
     return {ID: row for ID, row in rows.items() if not is_old(row)}
 
 
-def _are_different(one, other):
+def _are_different(first, second):
     """Return whether two paths refer to different existing files."""
-    if not os.path.isabs(one) or one == os.path.abspath(other):
+    if not os.path.isabs(first) or first == os.path.abspath(second):
         return False
     try:
-        return not os.path.samefile(one, other)
+        return not os.path.samefile(first, second)
     except (OSError, ValueError):
         return False

@@ -16,14 +16,14 @@ def run(items, settings, report, progress, arguments, restorer):
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
-        The items to restore. An item that fails is reported by its row.
+        The items to restore. The row of an item reports its failure.
     settings : miipher2.inference.job.Settings
         Settings of the outputs.
     report : callable
         Called with the row of every recording and every tar.
     progress : callable
-        Called with the bytes of input and the seconds of audio of each
-        restored window.
+        Called for each restored window with its size in bytes of input and its
+        duration in seconds.
     arguments : argparse.Namespace
         Arguments of ``miipher2 restore``.
     restorer : miipher2.inference.restorer.Restorer
@@ -57,13 +57,13 @@ def pipeline_for(device):
     Arguments
     ---------
     device : str or torch.device
-        Device of the model.
+        The device of the model.
 
     Returns
     -------
     class
-        ``Pipeline`` (threads) for a CPU, ``WorkerPool`` (processes) for a
-        GPU.
+        ``Pipeline`` (threads) for the CPU, or ``WorkerPool`` (processes) for
+        an accelerator.
 
     Example
     -------

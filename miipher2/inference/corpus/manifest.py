@@ -1,4 +1,4 @@
-"""The output manifest: one row for every recording of a run.
+"""Output manifest with one row for every recording of a run.
 
 Authors
  * The miipher2 authors 2026
@@ -14,7 +14,7 @@ from miipher2.errors import UserError
 from miipher2.inference.items import Row
 
 TYPES = {column.name: column.type for column in dataclasses.fields(Row)}
-# Columns that are missing in manifests of version 0.1.0.
+# Columns that are missing from manifests of version 0.1.0.
 ADDED = ("input_bytes", "input_mtime_ns", "input_sha256", "scores")
 
 
@@ -24,11 +24,12 @@ def write_rows(path, rows, writer=""):
     Arguments
     ---------
     path : Path
-        ``.csv`` or ``.parquet``.
+        The manifest, a ``.csv`` or ``.parquet`` file.
     rows : list of Row
         The rows.
     writer : str
-        Name that is unique among processes that may write at the same time.
+        Name of the writer, unique among all processes that may write at the
+        same time.
 
     Example
     -------
@@ -42,12 +43,12 @@ def write_rows(path, rows, writer=""):
         if path.suffix == ".parquet":
             pyarrow = _import_pyarrow(path)
             columns = {
-                name: [_valid(getattr(row, name)) for row in rows]
+                name: [_escaped(getattr(row, name)) for row in rows]
                 for name in TYPES
             }
             pyarrow.parquet.write_table(pyarrow.table(columns), file)
             return
-        # surrogateescape, as file names may not be valid UTF-8.
+        # File names may not be valid UTF-8, hence surrogateescape.
         text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
         table = csv.DictWriter(text, TYPES, lineterminator="\n")
         table.writeheader()
@@ -62,13 +63,13 @@ def read_rows(path):
     Arguments
     ---------
     path : Path
-        ``.csv`` or ``.parquet``.
+        The manifest, a ``.csv`` or ``.parquet`` file.
 
     Returns
     -------
     list of Row
-        The rows in the order of the file. The list is empty if there is no
-        file. Columns that version 0.1.0 did not write are empty.
+        The rows in the order of the file; an empty list if the file does not
+        exist. Columns that version 0.1.0 did not write are empty.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def read_rows(path):
 
 
 def _import_pyarrow(path):
-    """Import pyarrow, which is an optional dependency."""
+    """Import and return pyarrow, an optional dependency."""
     try:
         import pyarrow.parquet
     except ImportError:
@@ -111,7 +112,7 @@ def _import_pyarrow(path):
     return pyarrow
 
 
-def _valid(value):
+def _escaped(value):
     """Escape invalid UTF-8, which Parquet does not accept."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")

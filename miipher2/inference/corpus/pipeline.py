@@ -1,9 +1,9 @@
-"""Reading, inference and writing in parallel threads.
+"""Pipeline that reads, restores and writes in parallel threads.
 
-Reader threads measure recordings, cut them into windows and put these into a
-queue. The calling thread runs the model. Writer threads join the restored
-windows, set the level and write the outputs. Every queue is bounded, so that
-memory use does not depend on the length of a recording.
+Reader threads measure recordings, cut them into windows and put the windows
+into a queue. The calling thread runs the model. Writer threads join the
+restored windows, adjust the loudness and write the outputs. Every queue is
+bounded, so memory use does not depend on the length of a recording.
 
 Authors
  * The miipher2 authors 2026
@@ -22,7 +22,7 @@ _END = object()  # put into the queue by a reader when it has finished
 
 
 class Pipeline:
-    """Restore items with reader and writer threads.
+    """Pipeline with reader threads and writer threads.
 
     Arguments
     ---------
@@ -33,12 +33,12 @@ class Pipeline:
     settings : miipher2.inference.job.Settings
         Settings of the outputs.
     report : callable
-        Called with the row of every item, from several threads.
+        Called with the row of every item. The calls come from several threads.
     progress : callable
-        Called with the bytes of input and the seconds of audio of each
-        restored window.
+        Called for each restored window with its size in bytes of input and its
+        duration in seconds.
     workers : int
-        Number of reader threads, and of writer threads.
+        Number of reader threads and number of writer threads.
     """
 
     def __init__(self, engine, folder, settings, report, progress, workers=2):
@@ -62,8 +62,8 @@ class Pipeline:
         Arguments
         ---------
         items : iterable of miipher2.inference.items.Item
-            The items. The iterable is consumed as readers become free. An item
-            that fails is reported by its row.
+            The items. The iterable is consumed as readers become free. The row
+            of an item reports its failure.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class Pipeline:
         """
         items = iter(items)
         readers = [
-            # Daemons, so that a second Ctrl-C ends the process.
+            # Daemon threads, so that a second Ctrl-C ends the process.
             threading.Thread(target=self._read, args=(items,), daemon=True)
             for _ in range(self.workers)
         ]
@@ -98,7 +98,7 @@ class Pipeline:
             raise self.failure
 
     def _read(self, items):
-        """Read items until there are none left (a reader thread)."""
+        """Read items until none are left; runs in a reader thread."""
         try:
             while item := self._next(items):
                 job = Job(
@@ -139,7 +139,7 @@ class Pipeline:
             raise self.failure
 
     def _submit(self, job, chunk):
-        """Pass a restored window, or an error, of a job to the writers."""
+        """Pass a restored window or an error of a job to the writers."""
         self.slots.acquire()
         with self.lock:
             job.chunks.append(chunk)
@@ -149,7 +149,7 @@ class Pipeline:
         self.writers.submit(self._write, job)
 
     def _write(self, job):
-        """Write the chunks of a job until there are none left."""
+        """Write the chunks of a job until none are left."""
         while True:
             with self.lock:
                 if not job.chunks:

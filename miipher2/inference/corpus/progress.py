@@ -17,11 +17,11 @@ from miipher2.dataio.wording import duration
 
 logger = logging.getLogger("miipher2.inference")
 
-LINE_SECONDS = 60.0  # between two log lines if stdout is not a terminal
+LINE_SECONDS = 60.0  # between two log lines if stderr is not a terminal
 
 
 class Progress:
-    """Show a progress bar, or log one line per minute without a terminal.
+    """Progress bar on a terminal, or one log line per minute elsewhere.
 
     Progress is measured in bytes of input, because sizes are known before the
     files are opened.
@@ -84,14 +84,14 @@ class Progress:
         Arguments
         ---------
         size : float
-            Bytes of input that belong to this audio.
+            Size of the input that was restored, in bytes.
         seconds : float
-            Duration of the audio.
+            Duration of the restored audio.
         """
         with self.lock:
             self.seconds += seconds
-            # Rounding may make the sum exceed the total, which tqdm does not
-            # accept.
+            # tqdm does not accept values above the total, but rounding errors
+            # can make the sum exceed it.
             self.size = min(self.total, self.size + size)
             status = f"{self.speed()}, {self.counts['failed']} failed"
             self.bar.set_description_str(status, refresh=False)
@@ -103,7 +103,7 @@ class Progress:
                 logger.info("%d %%, %s", 100 * self.size // self.total, status)
 
     def end(self, row):
-        """Count a recording; log its error and the first loss of bandwidth.
+        """Count a recording; log its failure and the first loss of bandwidth.
 
         Arguments
         ---------
@@ -119,7 +119,7 @@ class Progress:
             logger.error("failed: %s: %s", row.input, row.reason)
 
     def _note_band(self, row):
-        """Log once that recordings have more bandwidth than the model."""
+        """Log once that an input has more bandwidth than the model."""
         if self.band_noted or not row.output_rate:
             return
         if row.input_rate > self.sample_rate:
@@ -138,7 +138,7 @@ class Progress:
         Returns
         -------
         str
-            Duration, and seconds of audio per second of time.
+            For example ``12.00 s at 3.0 x real time``.
         """
         elapsed = max(1e-3, time.monotonic() - self.started)
         return (
@@ -148,16 +148,16 @@ class Progress:
 
 
 class _Console(logging.StreamHandler):
-    """Write to a stream; raise an error if a pipe was closed by its reader."""
+    """Stream handler that raises write errors, such as a closed pipe."""
 
     def handleError(self, record):
         raise
 
 
 class _OneLine(logging.Formatter):
-    """Format a record as one line that the stream can encode.
+    """Formatter of records as single lines that the stream can encode.
 
-    File names may contain line breaks and need not be valid text.
+    File names can contain line breaks and characters that cannot be encoded.
     """
 
     def __init__(self, stream):
@@ -171,15 +171,15 @@ class _OneLine(logging.Formatter):
 
 
 def _console():
-    """Return handlers that write errors to stderr and the rest to stdout."""
-    errors, rest = (_Console(stream) for stream in (sys.stderr, sys.stdout))
-    errors.setLevel(logging.WARNING)
-    rest.addFilter(lambda record: record.levelno < logging.WARNING)
-    for handler in (errors, rest):
+    """Return handlers for warnings (stderr) and information (stdout)."""
+    warnings, infos = (_Console(stream) for stream in (sys.stderr, sys.stdout))
+    warnings.setLevel(logging.WARNING)
+    infos.addFilter(lambda record: record.levelno < logging.WARNING)
+    for handler in (warnings, infos):
         handler.setFormatter(_OneLine(handler.stream))
     # stderr first: while the bar is shown, logging_redirect_tqdm writes all
     # lines to the stream of the first handler, above the bar.
-    return [errors, rest]
+    return [warnings, infos]
 
 
 @contextlib.contextmanager
@@ -189,7 +189,8 @@ def logging_to(log_file=None, quiet=False):
     Arguments
     ---------
     log_file : str or Path
-        File to which all lines are also appended, with their times.
+        File to which all lines are also appended, with a time stamp. None for
+        no log file.
     quiet : bool
         Whether to show warnings and errors only.
     """

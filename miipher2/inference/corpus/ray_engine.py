@@ -1,9 +1,9 @@
-"""The Ray engine: actors on a cluster restore blocks of items in parallel.
+"""Ray engine, whose actors restore blocks of items in parallel.
 
-Items are sent to actors in blocks, and the actors return rows. If an actor
-dies, its whole block is retried on another actor. This is safe, because outputs
-are written atomically. If a block fails three times, its items are retried one
-by one, so that only an item that kills its actors fails.
+Items are sent to the actors of a cluster in blocks, and the actors return rows.
+If an actor dies, its entire block is retried on another actor, which is safe
+because outputs are written atomically. If a block fails three times, its items
+are retried one by one, so that only the items that kill their actors fail.
 
 Authors
  * The miipher2 authors 2026
@@ -29,12 +29,12 @@ from miipher2.inference.items import Row, now
 
 logger = logging.getLogger("miipher2.inference")
 
-# Largest size of a block in bytes of input. A block has hours of audio on a
-# GPU, because its last batches are not full, and minutes on CPUs, which are
-# slower.
+# Maximum size of a block in bytes of input. The last batches of a block are not
+# full; therefore, a block contains hours of audio on GPUs. CPUs are slower, and
+# minutes of audio are enough.
 BLOCK_BYTES = {"GPU": 2**30, "CPU": 2**26}
-BLOCKS_PER_ACTOR = 4  # at least, so that actors finish together
-TRIES = 3  # of a block, and then of each of its items
+BLOCKS_PER_ACTOR = 4  # minimum; actors then finish at similar times
+TRIES = 3  # attempts per block, and then per item of a failed block
 DATA_CONTEXT = {
     "enable_progress_bars": False,
     "print_on_execution_start": False,
@@ -45,7 +45,7 @@ DATA_CONTEXT = {
 
 
 class Actor:
-    """A Ray actor, which loads the model once and restores blocks.
+    """Ray actor that loads the model once and restores blocks.
 
     Arguments
     ---------
@@ -61,7 +61,7 @@ class Actor:
 
     @functools.cached_property
     def restorer(self):
-        """The model; loaded with the first block, which returns the errors."""
+        """The model, loaded on first use, when errors can be returned."""
         return load_restorer(self.arguments)
 
     def __call__(self, batch):
@@ -70,14 +70,14 @@ class Actor:
         Arguments
         ---------
         batch : dict
-            ``block``: one block, pickled, because file names may not be valid
-            UTF-8, which Arrow requires.
+            ``block``: one block, pickled because Arrow requires valid UTF-8,
+            which file names may not be.
 
         Returns
         -------
         dict
-            ``rows``: the rows of the block, pickled, or an exception that ends
-            the run. Raising it here would make Ray retry the block.
+            ``rows``: the pickled rows of the block, or a pickled exception that
+            ends the run. If it were raised here, Ray would retry the block.
         """
         (block,), rows = batch["block"], []
         try:
@@ -91,7 +91,7 @@ class Actor:
             )
         except UserError as error:
             rows = error
-        except Exception:  # a bug: retrying does not help
+        except Exception:  # a bug; retrying would not help
             rows = RuntimeError(traceback.format_exc())
         return {"rows": [pickle.dumps(rows)]}
 
@@ -131,7 +131,7 @@ def check_ray(arguments):
 
 
 def load_on_cpu(arguments):
-    """Load the model on the CPU, as the actors use the GPUs.
+    """Load the model on the CPU, because the actors use the GPUs.
 
     Arguments
     ---------
@@ -154,19 +154,19 @@ def run(items, settings, report, progress, arguments, restorer):
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
-        The items to restore. An item that fails is reported by its row.
+        The items to restore. The row of an item reports its failure.
     settings : miipher2.inference.job.Settings
         Settings of the outputs.
     report : callable
-        Called with the row of every recording and every tar, when its block
-        has finished.
+        Called with the row of every recording and every tar when its block has
+        finished.
     progress : callable
-        Called with the bytes of input and the seconds of audio of each
-        finished block.
+        Called for each finished block with its size in bytes of input and its
+        duration in seconds.
     arguments : argparse.Namespace
         Arguments of ``miipher2 restore``.
     restorer : miipher2.inference.restorer.Restorer
-        The model; each actor loads its own.
+        The model. Each actor loads its own copy.
 
     Raises
     ------
@@ -187,8 +187,8 @@ def run(items, settings, report, progress, arguments, restorer):
                 return
             if retrying:
                 logger.warning(
-                    "actors died %d times in some blocks: retrying %d "
-                    "recordings one by one",
+                    "some blocks failed %d times because their actors died; "
+                    "retrying their %d recordings one by one",
                     TRIES,
                     len(blocks),
                 )
@@ -209,7 +209,7 @@ def run(items, settings, report, progress, arguments, restorer):
 
 
 def _failed_row(item, settings, arguments, model):
-    """Clean up an item that has killed its actors; return its row."""
+    """Clean up after an item that killed its actors; return its row."""
     path, suffix = Path(arguments.output, item.output), f".{arguments.format}"
     partial_path(path).unlink(missing_ok=True)
     used = str(settings)
@@ -227,7 +227,7 @@ def _failed_row(item, settings, arguments, model):
 
 
 def _restore(ray, blocks, constructor, plan):
-    """Yield the rows of each block when it has finished."""
+    """Yield the rows of each block as soon as it has finished."""
     unit, actors, resources = plan
     logger.info(
         "%d actors with %d %s each, %d blocks",
@@ -242,8 +242,8 @@ def _restore(ray, blocks, constructor, plan):
     ).map_batches(
         Actor,
         batch_size=1,
-        # At most one, so that no block waits for a busy actor while others are
-        # idle.
+        # With one task in flight per actor, no block waits for a busy actor
+        # while another actor is idle.
         compute=ray.data.ActorPoolStrategy(
             size=actors, max_tasks_in_flight_per_actor=1
         ),
@@ -276,7 +276,7 @@ def _connect():
 
 
 def _start(ray):
-    """Start Ray without its own output."""
+    """Start Ray without its log output."""
     try:
         return ray.init(
             include_dashboard=False,
@@ -289,7 +289,7 @@ def _start(ray):
 
 
 def _plan(cluster, arguments):
-    """Return the unit of resources, the number of actors, and their options."""
+    """Return the resource type, the number of actors and their options."""
     gpus = int(cluster.get("GPU", 0))
     if gpus and not (arguments.device or "").startswith("cpu"):
         return "GPU", arguments.actors or gpus, {"num_gpus": 1}
@@ -330,12 +330,12 @@ def group(items, size):
 
 
 def _absolute_inputs(items):
-    """Make input paths absolute, as actors have other working directories."""
+    """Make input paths absolute; actors have other working directories."""
     return [item._replace(input=item.input.absolute()) for item in items]
 
 
 def _absolute_paths(arguments):
-    """Make the paths of output and model absolute."""
+    """Make the paths of the output folder and the model absolute."""
     changed = {"output": Path(arguments.output).absolute()}
     if arguments.model and Path(arguments.model).exists():
         changed["model"] = str(Path(arguments.model).absolute())

@@ -1,4 +1,4 @@
-"""The main function of ``miipher2 restore``.
+"""Main function of ``miipher2 restore``.
 
 Authors
  * The miipher2 authors 2026
@@ -44,7 +44,7 @@ def restore(arguments, check=None):
     arguments : argparse.Namespace
         The parsed command line.
     check : miipher2.inference.check.Check
-        The check of every written output. None for no check.
+        Check of every written output; None for no check.
 
     Returns
     -------
@@ -136,23 +136,23 @@ def _check_folder(output):
         return
     if output.exists() or has_suffix(output, RECORDING_SUFFIXES + TAR_SUFFIXES):
         raise UserError(
-            f"{output}: expected a folder, as the input is not a single "
-            "recording; give a folder"
+            f"{output}: expected a folder, because the input is not a "
+            "single recording; give a folder"
         )
 
 
 def _check_recordings(items):
-    """Check that there are no tars, as a manifest cannot list their members."""
+    """Check that no item is a tar; the metrics need recordings as files."""
     for item in items:
         if is_tar(item.ID) and not item.status:
             raise UserError(
-                f"{item.input}: --evaluate needs recordings that are files, not "
-                "tars; unpack the tar, or leave out --evaluate"
+                f"{item.input}: --evaluate does not support tars; unpack the "
+                "tar, or leave out --evaluate"
             )
 
 
 def _check_outputs(items, output):
-    """Check that no output of a new run exists."""
+    """Check that no output exists before a new run."""
     for item in items if output.exists() else ():
         path = output / item.output
         if not item.status and path.exists():
@@ -196,7 +196,7 @@ def _restore_file(arguments):
 
 
 def _restore_items(restorer, items, journal, arguments, started, check):
-    """Restore the items that are not done; return the exit code."""
+    """Restore the items that are not done yet; return the exit code."""
     settings = Settings(
         arguments.sample_rate or restorer.sample_rate,
         arguments.channels,
@@ -269,7 +269,7 @@ def _restore_items(restorer, items, journal, arguments, started, check):
 
 
 def _summarise(progress, output):
-    """Log the summary of a folder."""
+    """Log the summary of a run."""
     counts = progress.counts
     parts = [f"{counts['done']} restored", f"{counts['failed']} failed"]
     for status in ("silent", "skipped", "rejected"):
@@ -283,7 +283,7 @@ def _summarise(progress, output):
 
 
 def _describe(restorer, arguments):
-    """Return device, precision and sample rate as text."""
+    """Return the device, the precision and the output rate as text."""
     rate = arguments.sample_rate or restorer.sample_rate
     if arguments.engine == "ray":
         return f"on Ray, to {rate} Hz"

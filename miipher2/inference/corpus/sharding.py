@@ -1,4 +1,4 @@
-"""Shard assignment, and loading of the model onto the device of a process.
+"""Assigning a shard to a process and loading the model onto its device.
 
 Authors
  * The miipher2 authors 2026
@@ -17,8 +17,8 @@ logger = logging.getLogger("miipher2.inference")
 def shard_assignment(arguments):
     """Return the shard of this process.
 
-    With ``torchrun``, the shard of the command line is split again, into one
-    shard for each process. Processes do not communicate.
+    With ``torchrun``, the shard given on the command line is split further,
+    into one shard per process. The processes do not communicate.
 
     Arguments
     ---------
@@ -73,7 +73,7 @@ def load_restorer(arguments):
     Raises
     ------
     UserError
-        If the device is not available, or cannot run an ONNX model.
+        If the device is not available or cannot run an ONNX model.
     """
     if str(arguments.model).endswith(".onnx"):
         return _load_onnx(arguments)
@@ -106,17 +106,17 @@ def _load(arguments, device):
 
 
 def _load_onnx(arguments):
-    """Load a model of ``miipher2 export-onnx``."""
+    """Load a model written by ``miipher2 export-onnx``."""
     from miipher2.inference.onnx.restorer import OnnxRestorer
 
     if arguments.device not in (None, "auto", "cpu"):
         raise UserError(
-            f"--device {arguments.device}: {arguments.model} runs on the CPU; "
-            "leave it out, or give a model folder"
+            f"--device {arguments.device}: {arguments.model} runs on the CPU "
+            "only; leave out --device, or give a model folder"
         )
     if arguments.precision is not None:
         raise UserError(
-            f"--precision {arguments.precision}: that of {arguments.model} was "
-            "chosen by export-onnx; leave it out"
+            f"--precision {arguments.precision}: the precision of "
+            f"{arguments.model} was chosen at export; leave out --precision"
         )
     return OnnxRestorer(arguments.model)

@@ -1,4 +1,4 @@
-"""Unpacking and packing one WebDataset tar.
+"""Unpacking and packing of one WebDataset tar.
 
 Authors
  * The miipher2 authors 2026
@@ -31,7 +31,7 @@ ADDED_KEYS = ("__key__", "__url__", "__local_path__")
 
 
 class TarFailed(Exception):
-    """A tar cannot be restored; the message is the reason in its row."""
+    """Failure of a tar; the message is the reason in the tar's row."""
 
 
 def import_webdataset():
@@ -45,7 +45,7 @@ def import_webdataset():
     Raises
     ------
     UserError
-        If it is not installed.
+        If webdataset is not installed.
 
     Example
     -------
@@ -63,18 +63,18 @@ def import_webdataset():
 
 
 @contextlib.contextmanager
-def tar_errors(what):
+def tar_errors(prefix):
     """Convert errors of a single tar into ``TarFailed``.
 
     Arguments
     ---------
-    what : str
-        Start of the message, for example ``cannot be written``.
+    prefix : str
+        Beginning of the message, for example ``cannot be written``.
 
     Raises
     ------
     TarFailed
-        With the reason of the original error.
+        On such an error, with the reason of the original error.
     """
     try:
         yield
@@ -82,19 +82,19 @@ def tar_errors(what):
         # webdataset appends to an exception's arguments.
         reason = getattr(e, "strerror", None) or str((*e.args, e)[0])
         reason = reason.partition("\n")[0].rstrip(":")
-        raise TarFailed(f"{what}: {reason}") from None
+        raise TarFailed(f"{prefix}: {reason}") from None
 
 
 class _Member(NamedTuple):
     """A recording in a tar."""
 
-    key: str  # of its sample
-    output: str  # name in the output tar
+    key: str  # key of the sample
+    output: str  # member name in the output tar
     restored: Path  # temporary restored file
 
 
 class TarJob:
-    """Unpack the recordings of a tar and pack the restored ones.
+    """Job that unpacks the recordings of a tar and packs the restored ones.
 
     Arguments
     ---------
@@ -110,8 +110,8 @@ class TarJob:
     row : Row
         Row of the tar.
     rows : list of Row
-        Rows of the recordings in the tar. ``write`` sets the names of tar
-        members.
+        Rows of the recordings in the tar. ``write`` replaces the names of
+        temporary files with names of tar members.
     skipped : list of Row
         Rows of the audio files in unsupported formats.
     """
@@ -131,12 +131,12 @@ class TarJob:
         self.started = time.monotonic()
 
     def extract(self, stop):
-        """Extract the recordings to temporary files with numbers as names.
+        """Extract the recordings to numbered temporary files.
 
         Arguments
         ---------
         stop : threading.Event
-            Once it is set, ``Stopped`` is raised.
+            If it is set, ``Stopped`` is raised.
 
         Returns
         -------
@@ -179,7 +179,7 @@ class TarJob:
         return [item._replace(size=scale * item.size) for item in items]
 
     def _skip(self, names):
-        """Add the rows of audio files in unsupported formats."""
+        """Add rows for audio files in unsupported formats."""
         for name in names:
             row = Row.of(self.item, status="skipped")
             row.reason = "its format is not supported; copied unchanged"
@@ -212,7 +212,7 @@ class TarJob:
         self.row.bytes = self.path.stat().st_size
 
     def _complete_rows(self):
-        """Complete the rows; return the keys of samples to leave out."""
+        """Complete the rows; return the keys of the samples to leave out."""
         failed = {}  # key -> name of a recording that was not restored
         for row in self.rows:
             name = row.ID.removeprefix(f"{self.item.ID}/")
@@ -221,8 +221,8 @@ class TarJob:
             row.set_input_version(self.item)
             row.output = f"{self.item.output}/{output}"
             if row.reason.startswith("cannot be written"):
-                # The recording is not the cause, for example if the disk is
-                # full.
+                # The recording did not cause this error; the disk may be full,
+                # for example.
                 raise TarFailed(row.reason)
             if row.status not in RESTORED:
                 failed[key] = name
@@ -235,7 +235,7 @@ class TarJob:
         return set(failed)
 
     def _replace_recordings(self, key, sample):
-        """Return a sample with restored recordings, as webdataset writes it."""
+        """Return a sample with its restored recordings, for ``TarWriter``."""
         restored = {"__key__": key}
         for name, content in sample.items():
             if name in self.members:
@@ -245,7 +245,7 @@ class TarJob:
         return restored
 
     def _samples(self):
-        """Yield the key of each sample and its contents by member name.
+        """Yield the key of each sample, and its contents by member name.
 
         As in webdataset, members without an extension and members named
         ``__like_this__`` belong to no sample.

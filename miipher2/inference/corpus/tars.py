@@ -19,7 +19,7 @@ from miipher2.inference.items import now
 
 
 def check_tars(items):
-    """Check that tars can be restored if there are any among the items.
+    """Check that webdataset is installed if any item is a tar.
 
     Arguments
     ---------
@@ -42,8 +42,8 @@ def check_tars(items):
 def tar_settings(settings, suffix):
     """Return the settings of an output tar as text.
 
-    They include the format of the recordings, which the file name of the tar
-    does not contain.
+    The settings include the format of the recordings, because the file name of
+    the tar does not show it.
 
     Arguments
     ---------
@@ -55,7 +55,7 @@ def tar_settings(settings, suffix):
     Returns
     -------
     str
-        The column ``settings`` of the tar's row.
+        Text for the column ``settings`` of the tar's row.
 
     Example
     -------
@@ -66,12 +66,13 @@ def tar_settings(settings, suffix):
 
 
 class TarJobs:
-    """Unpack tars into items and pack the restored recordings.
+    """Unpacking of tars into items, and packing of restored recordings.
 
-    Several tars are open at the same time, so that a batch may contain
-    recordings of different tars. The output tar has the same samples in the
-    same order, without samples that have a recording that could not be
-    restored. It is written when the last of its recordings has been restored.
+    Several tars are processed at the same time, so a batch can contain
+    recordings from different tars. An output tar has the samples of its input
+    tar in the same order; samples with a recording that could not be restored
+    are left out. The output tar is written when its last recording has been
+    restored.
 
     Arguments
     ---------
@@ -84,8 +85,8 @@ class TarJobs:
     restorer : miipher2.inference.restorer.Restorer
         The model.
     report : callable
-        Called with the rows of a tar's recordings and then with the row of the
-        tar. If the tar failed, called only with the latter.
+        Called with the row of each recording in a tar, and then with the row of
+        the tar. For a tar that failed, called with the row of the tar only.
     """
 
     def __init__(self, folder, suffix, settings, restorer, report):
@@ -95,23 +96,23 @@ class TarJobs:
         self.model = restorer.identity
         self.report = report
         self.jobs = set()  # jobs of unfinished tars
-        self.owners = {}  # path of a recording -> job
+        self.owners = {}  # path of an extracted recording -> job
         self.lock = threading.Lock()
 
     def unpack(self, items, stop):
-        """Replace tars by their recordings.
+        """Replace tars with their recordings.
 
         Arguments
         ---------
         items : iterable of miipher2.inference.items.Item
             Recordings and tars.
         stop : threading.Event
-            Once it is set, reading raises ``Stopped``.
+            If it is set, reading a tar raises ``Stopped``.
 
         Yields
         ------
         miipher2.inference.items.Item
-            A recording.
+            The next recording.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Worker process that reads and writes: handle and main function.
+"""Handle and main function of a worker process that reads and writes.
 
 Authors
  * The miipher2 authors 2026
@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from miipher2.inference.corpus.pipeline import Pipeline
 from miipher2.inference.freed_memory import keep_freed_memory
 
-# The attributes of the restorer that jobs use.
+# Attributes of the restorer that jobs use
 RESTORER_ATTRIBUTES = (
     "plan",
     "input_rate",
@@ -28,11 +28,11 @@ RESTORER_ATTRIBUTES = (
     "hop_length",
     "identity",
 )
-END = None  # sent after the last window, or after the number of the last window
+END = None  # replaces the window, or its number, after the last window
 
 
 class Worker:
-    """The main process's handle of a worker process.
+    """Handle of a worker process in the main process.
 
     Arguments
     ---------
@@ -46,7 +46,7 @@ class Worker:
     Attributes
     ----------
     items : multiprocessing.connection.Connection
-        Connection for requests of items, and for the items.
+        Connection for requests for items, and for the items.
     windows : multiprocessing.connection.Connection
         Connection for windows to restore, and for restored windows.
     results : multiprocessing.connection.Connection
@@ -56,8 +56,8 @@ class Worker:
     pending : dict
         Items that were sent but not reported yet, by ID.
     started, all_read, ended : bool
-        Whether the process has requested an item, has sent all of its
-        windows, and has ended.
+        Whether the process has requested an item, has sent its last window,
+        and has ended, respectively.
     """
 
     def __init__(self, engine, folder, settings):
@@ -87,8 +87,8 @@ class Worker:
         )
         with _without_interrupts():
             self.process.start()
-        # Close these ends in the main process, so that the other ends detect
-        # the end of the process.
+        # Close the worker's ends of the pipes in the main process. Otherwise,
+        # the main process could not detect that the worker has ended.
         for connection in (items, windows, results):
             connection.close()
 
@@ -112,11 +112,11 @@ class Worker:
 
 @contextlib.contextmanager
 def _without_interrupts():
-    """Start processes that ignore Ctrl-C: the main process stops them."""
+    """Let started processes ignore Ctrl-C; the main process stops them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    # Start the tracker first, because its start unblocks SIGINT.
+    # Start the resource tracker first, because starting it unblocks SIGINT.
     resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -126,7 +126,7 @@ def _without_interrupts():
 
 
 def run_worker(engine, folder, settings, items, results):
-    """Run a pipeline whose model is in the main process.
+    """Run a pipeline whose windows are restored in the main process.
 
     Arguments
     ---------
@@ -137,7 +137,7 @@ def run_worker(engine, folder, settings, items, results):
     settings : miipher2.inference.job.Settings
         Settings of the outputs.
     items, results : multiprocessing.connection.Connection
-        See ``Worker``.
+        The worker's ends of the connections described in ``Worker``.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_freed_memory()
@@ -166,7 +166,7 @@ def _end_with_parent():
 
 
 def _request(items):
-    """Request items until there are none left."""
+    """Request items until none are left."""
     while True:
         items.send("next")
         item = items.recv()
@@ -177,14 +177,14 @@ def _request(items):
 
 @dataclasses.dataclass
 class RemoteEngine:
-    """Restore windows in the main process.
+    """Engine that restores windows in the main process.
 
     Arguments
     ---------
     restorer : types.SimpleNamespace
         The attributes of the restorer that jobs use.
     ahead : int
-        Number of windows to keep ready.
+        Number of windows to queue in advance.
     windows : multiprocessing.connection.Connection
         Connection to the main process.
     """
@@ -199,13 +199,13 @@ class RemoteEngine:
         Arguments
         ---------
         windows : iterable of Window
-            The windows to restore. Those of a channel are in order.
+            The windows to restore. The windows of a channel are in order.
 
         Yields
         ------
         window : Window
-            The input window, with ``presence``. Those of a channel are in
-            order.
+            The input window, with ``presence``. The windows of a channel are
+            in order.
         wav : numpy.ndarray
             The restored waveform.
         """
@@ -221,7 +221,7 @@ class RemoteEngine:
             yield sent.pop(number)._replace(presence=presence), wav
 
     def _send(self, windows, sent):
-        """Send numbered windows, and at the end END or the error."""
+        """Send numbered windows, and then END or an error."""
         last = None, END
         try:
             for number, window in enumerate(windows):
@@ -229,6 +229,6 @@ class RemoteEngine:
                 message = window._replace(owner=number)
                 self.windows.send((id(window.channel), message))
         except Exception:
-            # A bug; sent as text, as some exceptions cannot be pickled
+            # A bug; sent as text, because some exceptions cannot be pickled
             last = RuntimeError(traceback.format_exc())
         self.windows.send(last)

@@ -1,8 +1,8 @@
-"""Reading and writing in worker processes; the main process uses the GPU.
+"""Worker processes that read and write for a GPU in the main process.
 
-Threads share Python's interpreter lock: with reader and writer threads, the
-thread that launches GPU kernels would wait for them, and restoring would be
-limited to about a thousand times real time.
+Threads share Python's global interpreter lock. With reader and writer threads,
+the thread that launches GPU kernels would often wait for the lock, and
+restoration would be limited to about a thousand times real time.
 
 Authors
  * The miipher2 authors 2026
@@ -23,17 +23,18 @@ logger = logging.getLogger("miipher2.inference")
 
 
 class WorkerPool:
-    """Restore items like ``Pipeline``, with one pipeline in each worker.
+    """Pool of worker processes with the interface of ``Pipeline``.
 
-    Workers read, cut, join and write. Their windows are restored by the engine
-    of the main process. A worker that dies is replaced. Its items are requeued
-    and retried one by one at the end, so that only an item that kills its
-    worker fails.
+    Each worker runs one pipeline, which reads recordings, cuts them into
+    windows, joins the restored windows and writes the outputs. The engine in
+    the main process restores the windows. A worker that dies is replaced, and
+    its items are retried one by one at the end, so that only the items that
+    kill their worker fail.
 
     Arguments
     ---------
     engine, folder, settings, report, progress
-        See ``Pipeline``. ``progress`` is also called from several threads.
+        See ``Pipeline``. ``progress``, too, is called from several threads.
     workers : int
         Number of worker processes.
     """
@@ -60,8 +61,8 @@ class WorkerPool:
         Arguments
         ---------
         items : iterable of miipher2.inference.items.Item
-            The items. The iterable is consumed as workers become free. An item
-            that fails is reported by its row.
+            The items. The iterable is consumed as workers become free. The row
+            of an item reports its failure.
 
         Raises
         ------
@@ -71,7 +72,7 @@ class WorkerPool:
         self._restore(items, self.num_workers)
         if self.requeued:
             logger.warning(
-                "a worker process died: retrying its %d recordings one by one",
+                "a worker process died; retrying its %d recordings one by one",
                 len(self.requeued),
             )
         self.retrying = True
@@ -103,7 +104,7 @@ class WorkerPool:
             raise self.failure
 
     def _receive(self, reading):
-        """Yield windows in order of arrival, until all workers sent END."""
+        """Yield windows in order of arrival until all workers have sent END."""
         while reading:
             window = self.windows.get()
             if self.failure:
@@ -123,7 +124,7 @@ class WorkerPool:
             self._send_restored,
             self._receive_results,
         )
-        # Daemons, so that a second Ctrl-C ends the process.
+        # Daemon threads, so that a second Ctrl-C ends the process.
         worker.threads = [
             threading.Thread(target=self._run, args=(loop, worker), daemon=True)
             for loop in loops
@@ -135,7 +136,7 @@ class WorkerPool:
             self._end(worker)
 
     def _end(self, worker):
-        """Wait until a worker finishes; kill it if the run was stopped."""
+        """Send END to a worker; kill the worker if the run was stopped."""
         if self.stop.is_set():
             worker.process.kill()
         worker.restored.put((END, None))
@@ -183,10 +184,10 @@ class WorkerPool:
             worker.send(worker.windows, (number, restored))
 
     def _receive_results(self, worker):
-        """Receive rows and progress until the worker ends; clean up."""
+        """Receive rows and progress until the worker ends; then clean up."""
         while result := worker.receive(worker.results):
             if self.failure is not None:
-                continue  # keep receiving, or the worker would block
+                continue  # keep receiving; otherwise, the worker would block
             try:
                 if isinstance(result, Row):
                     worker.pending.pop(result.ID, None)
@@ -204,7 +205,7 @@ class WorkerPool:
         self._clean_up(worker)
 
     def _clean_up(self, worker):
-        """Clean up an ended worker; if it died, requeue its items."""
+        """Clean up after a worker; if it died, requeue its items."""
         self.workers.remove(worker)
         worker.close()
         code = worker.process.exitcode
@@ -234,7 +235,7 @@ class WorkerPool:
         """Stop the run; the first error is raised by ``run``."""
         self.failure = self.failure or error
         self.stop.set()
-        # Wake up the engine if it waits for windows. It waits only if the queue
-        # is empty.
+        # Wake up the engine if it is waiting for a window, which is the case
+        # only if the queue is empty.
         with contextlib.suppress(queue.Full):
             self.windows.put_nowait(END)

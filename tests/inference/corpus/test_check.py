@@ -1,4 +1,4 @@
-"""Tests of the check of restored recordings, with a toy check.
+"""Tests of checks of restored recordings, with a toy check.
 
 Authors
  * The miipher2 authors 2026
@@ -23,8 +23,8 @@ from miipher2.inference.corpus.workers import WorkerPool
 from miipher2.inference.job import Settings
 
 
-class Longest(Check):
-    """Reject recordings that are longer than a number of seconds."""
+class MaxDuration(Check):
+    """Check that rejects recordings longer than a number of seconds."""
 
     def __init__(self, seconds, fallback=None, interrupt_after=99):
         super().__init__(fallback)
@@ -58,7 +58,10 @@ DURATIONS = {"a.wav": 1.0, "b.wav": 2.0, "c/d.wav": 3.0}
 
 @pytest.fixture
 def run(recordings, tiny_model, tmp_path):
-    """Restore with a check; return exit code, outputs and rows by ID."""
+    """Function that restores a folder with a check.
+
+    It returns the exit code, the outputs and the rows by ID.
+    """
     folder = recordings(DURATIONS, rate=16000)
     subparsers = argparse.ArgumentParser().add_subparsers()
     parser = add_parser(subparsers)
@@ -79,7 +82,7 @@ def run(recordings, tiny_model, tmp_path):
 
 @pytest.mark.parametrize("fallback", [None, "input", "none"])
 def test_rejected_recordings_are_replaced(run, fallback, tmp_path):
-    check = Longest(1.5, fallback)
+    check = MaxDuration(1.5, fallback)
     code, outputs, rows = run(check)
     assert code == 0 and sorted(check.scored) == ["a.wav", "b.wav", "d.wav"]
     reasons = ["longer than 1.5 s"]
@@ -103,11 +106,11 @@ def test_rejected_recordings_are_replaced(run, fallback, tmp_path):
     assert len(check.scored) == 3 and (again, same) == (outputs, rows)
 
 
-def test_interrupted_run_gives_the_same(run):
+def test_resumed_run_gives_the_same_outputs(run):
     for _ in range(2):  # each run ends while it scores its second recording
         with pytest.raises(RuntimeError, match="killed"):
-            run(Longest(1.5, "none", interrupt_after=1))
-    check = Longest(1.5, "none")
+            run(MaxDuration(1.5, "none", interrupt_after=1))
+    check = MaxDuration(1.5, "none")
     code, outputs, rows = run(check)
     assert code == 0 and len(check.scored) == 1
     assert outputs.keys() == {"a.wav"}
@@ -115,36 +118,36 @@ def test_interrupted_run_gives_the_same(run):
     assert list(check.written.values()).count([]) == 1
 
 
-def test_other_thresholds_restore_what_they_change(run):
-    _, outputs, _ = run(Longest(9.0))
-    stricter = Longest(2.5)
+def test_new_thresholds_restore_only_affected_recordings(run):
+    _, outputs, _ = run(MaxDuration(9.0))
+    stricter = MaxDuration(2.5)
     assert run(stricter)[1] == outputs and not stricter.scored
     assert list(stricter.written.values()).count([]) == 2
-    replacing = Longest(2.5, "none")
+    replacing = MaxDuration(2.5, "none")
     run(replacing)
     assert replacing.scored == ["d.wav"]
-    looser = Longest(9.0, "none")
+    looser = MaxDuration(9.0, "none")
     assert run(looser)[1] == outputs and looser.scored == ["d.wav"]
 
 
 def test_recordings_restored_without_a_check_are_scored(run):
     run(None)
-    check = Longest(9.0)
+    check = MaxDuration(9.0)
     run(check)
     assert len(check.scored) == 3
 
 
-def test_last_shard_writes_what_is_kept(run):
-    checks = [Longest(1.5) for _ in range(2)]
+def test_last_shard_writes_the_results_of_the_check(run):
+    checks = [MaxDuration(1.5) for _ in range(2)]
     for index, check in enumerate(checks):
         run(check, "--num-shards", "2", "--shard-index", str(index))
     assert checks[0].written is None and len(checks[1].written) == 3
     assert sum(len(check.scored) for check in checks) == 3
 
 
-def test_worker_processes_check_what_they_write(recordings, restorer, tmp_path):
+def test_worker_processes_check_their_outputs(recordings, restorer, tmp_path):
     folder, rows = recordings(DURATIONS), {}
-    settings = Settings(24000, check=Longest(1.5, "none"))
+    settings = Settings(24000, check=MaxDuration(1.5, "none"))
     pool = WorkerPool(
         Engine(restorer, batch_seconds=8),
         tmp_path / "out",
@@ -162,7 +165,11 @@ def test_worker_processes_check_what_they_write(recordings, restorer, tmp_path):
 
 def test_single_files_and_tars_are_refused(run, tmp_path):
     (tmp_path / "in" / "shard.tar").write_bytes(b"")
-    with pytest.raises(UserError, match=r"shard\.tar: --evaluate needs record"):
-        run(Longest(1.0))
+    with pytest.raises(UserError, match=r"shard\.tar: --evaluate does not"):
+        run(MaxDuration(1.0))
     with pytest.raises(UserError, match="--evaluate needs an output folder"):
-        run(Longest(1), inputs=tmp_path / "in/a.wav", output=tmp_path / "a.wav")
+        run(
+            MaxDuration(1),
+            inputs=tmp_path / "in/a.wav",
+            output=tmp_path / "a.wav",
+        )

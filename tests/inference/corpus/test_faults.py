@@ -1,4 +1,4 @@
-"""Tests of faults: permissions, full disks, kills, broken files, bugs.
+"""Tests of faults: permissions, full disks, kills, broken files and bugs.
 
 Authors
  * The miipher2 authors 2026
@@ -37,7 +37,7 @@ from miipher2.inference.job import Settings
 
 @pytest.fixture(params=[Pipeline, WorkerPool])
 def pipeline_class(request, monkeypatch):
-    """Read and write with threads, or with worker processes."""
+    """Pipeline class that uses threads or worker processes."""
     monkeypatch.setattr(local, "pipeline_for", lambda device: request.param)
     return request.param
 
@@ -61,8 +61,8 @@ def run(restorer, folder, output, pipeline_class=Pipeline, workers=2):
         return {row.ID: row for row in journal.finish()}
 
 
-def in_child(function, uid=None):
-    """Run a function in a child process; return the process ID."""
+def start_child(function, uid=None):
+    """Start a function in a child process; return the process ID."""
     process = os.fork()
     if process:
         return process
@@ -89,7 +89,7 @@ NOBODY = 65534
 
 @pytest.fixture
 def open_folder():
-    """Create a folder that other users can read, unlike tmp_path."""
+    """Folder that other users can read, unlike ``tmp_path``."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
@@ -107,7 +107,9 @@ def test_missing_permissions(restorer, open_folder):
     output.chmod(0o777)
     (output / "b").chmod(0o555)
     uid = NOBODY if os.getuid() == 0 else None
-    assert wait(in_child(lambda: run(restorer, source, output) and 0, uid)) == 0
+    assert (
+        wait(start_child(lambda: run(restorer, source, output) and 0, uid)) == 0
+    )
     rows = {row.ID: row for row in read_rows(output / "manifest.csv")}
     assert rows["a/good.wav"].status == "done"
     assert rows["a/secret.wav"].reason == "Permission denied"
@@ -122,21 +124,21 @@ def test_missing_permissions(restorer, open_folder):
     (output / "manifest.csv").unlink()
     output.chmod(0o555)
 
-    def refused():
+    def expect_error():
         with pytest.raises(UserError, match="give another output folder"):
             run(restorer, source, output)
 
-    assert wait(in_child(refused, uid)) == 0
+    assert wait(start_child(expect_error, uid)) == 0
     output.chmod(0o755)
 
 
-def test_broken_files_fail_alone(restorer, tmp_path):
+def test_broken_files_do_not_affect_other_files(restorer, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     wav = voice(0.5)
     good = [
         "a b.wav",
-        "zwei\nZeilen.wav",
+        "two\nlines.wav",
         "早い.flac",
         os.fsdecode(b"\xff.wav"),
     ]
@@ -180,7 +182,7 @@ def test_file_deleted_before_it_is_read(restorer, tmp_path):
     ]
 
 
-def test_full_disk_fails_only_what_does_not_fit(
+def test_full_disk_fails_only_outputs_that_do_not_fit(
     restorer, tmp_path, pipeline_class
 ):
     disk = tmp_path / "disk"
@@ -210,7 +212,7 @@ def test_full_disk_fails_only_what_does_not_fit(
 def test_bug_stops_the_run(
     restorer, tmp_path, monkeypatch, pipeline_class, fails
 ):
-    """The error is raised at once, and no thread stays blocked."""
+    """A bug raises its error at once, and no thread remains blocked."""
     folder = tmp_path / "in"
     folder.mkdir()
     for number in range(30):
@@ -263,7 +265,7 @@ def command(folder, output, model):
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Real recordings, one longer than a window, and a broken one."""
+    """Real recordings, one of them longer than a window, and a broken file."""
     folder = tmp_path / "in"
     shutil.copytree(ROOT / "examples" / "noisy", folder)
     wavs = [soundfile.read(path) for path in sorted(folder.glob("*.flac"))]
@@ -286,7 +288,7 @@ def count_outputs(folder):
     return len(list(folder.glob("*.wav")))
 
 
-def test_ctrl_c_ends_in_one_line_and_resumes(
+def test_run_can_be_resumed_after_ctrl_c(
     corpus, tiny_model, tmp_path, pipeline_class
 ):
     output, stderr = tmp_path / "out", tmp_path / "stderr"
@@ -294,7 +296,7 @@ def test_ctrl_c_ends_in_one_line_and_resumes(
     def interrupted():
         # SIGINT is ignored if a shell started the tests in the background.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.setsid()  # as on a terminal: SIGINT for the group
+        os.setsid()  # SIGINT goes to the process group, as on a terminal
         os.dup2(os.open(stderr, os.O_CREAT | os.O_WRONLY), 2)
         sys.stderr = os.fdopen(2, "w", buffering=1)
         append, rows = Journal.append, []
@@ -304,12 +306,12 @@ def test_ctrl_c_ends_in_one_line_and_resumes(
             rows.append(row)
             if len(rows) == 3:
                 os.killpg(0, signal.SIGINT)
-                time.sleep(1)  # not to finish before the signal arrives
+                time.sleep(1)  # the signal must arrive before the run ends
 
         Journal.append = appending
         return command(corpus, output, tiny_model)
 
-    process = in_child(interrupted)
+    process = start_child(interrupted)
     assert wait(process) == 130
     lines = [line for line in stderr.read_text().splitlines() if line]
     assert lines[-1] == "interrupted; run the same command again to resume"
@@ -325,19 +327,19 @@ def test_ctrl_c_ends_in_one_line_and_resumes(
 def test_resuming_after_20_kills(corpus, tiny_model, tmp_path, pipeline_class):
     arguments = (corpus, tmp_path / "complete", tiny_model)
     start = time.monotonic()
-    assert wait(in_child(functools.partial(command, *arguments))) == 1
+    assert wait(start_child(functools.partial(command, *arguments))) == 1
     duration = time.monotonic() - start
     expected = contents(tmp_path / "complete")
     rng, kills, rounds, output = random.Random(0), 0, 0, None
-    counts = []  # outputs at each kill
+    counts = []  # number of outputs at each kill
     while kills < 20:
         if output is None:
             rounds += 1
             output = tmp_path / f"killed{rounds}"
         arguments = (corpus, output, tiny_model)
-        process = in_child(functools.partial(command, *arguments))
+        process = start_child(functools.partial(command, *arguments))
         # Half of the kills wait for a number of new outputs, because workers
-        # write all of theirs at about the same time.
+        # write all of their outputs at about the same time.
         wanted = rng.randrange(1, 10) if kills % 2 else len(expected)
         end = time.monotonic() + rng.uniform(0.2, 1.0) * duration
         before = count_outputs(output)
@@ -357,7 +359,7 @@ def test_resuming_after_20_kills(corpus, tiny_model, tmp_path, pipeline_class):
             assert content == expected[name]
         if (output / "manifest.csv").exists():
             output = None
-    print(f"{kills} kills in {rounds} runs, when there were {counts} outputs")
+    print(f"{kills} kills in {rounds} runs; outputs at each kill: {counts}")
     for number in range(1, rounds + 1):
         output = tmp_path / f"killed{number}"
         inodes = {p.name: p.stat().st_ino for p in output.glob("*.wav")}
@@ -376,7 +378,7 @@ def test_resuming_after_20_kills(corpus, tiny_model, tmp_path, pipeline_class):
 
 
 def write_mutated(folder, count, seed=0):
-    """Write recordings with random bytes, some of them truncated."""
+    """Write recordings with random byte errors, some of them truncated."""
     rng = random.Random(seed)
     formats = [("wav", None), ("flac", None), ("mp3", None), ("ogg", "VORBIS")]
     sources = []
@@ -389,7 +391,7 @@ def write_mutated(folder, count, seed=0):
         suffix, content = sources[number % len(sources)]
         content = bytearray(content)
         for _ in range(rng.choice([0, 1, 3, 30])):
-            # Most of them in the headers.
+            # Most errors are in the headers.
             end = rng.choice([64, 512, len(content)])
             content[rng.randrange(min(end, len(content)))] = rng.randrange(256)
         if rng.random() < 0.4:
@@ -397,7 +399,7 @@ def write_mutated(folder, count, seed=0):
         (folder / f"{number:04d}.{suffix}").write_bytes(content)
 
 
-def test_some_mutated_files(restorer, tmp_path, pipeline_class):
+def test_mutated_files_are_restored_or_fail(restorer, tmp_path, pipeline_class):
     write_mutated(tmp_path / "in", 40)
     rows = run(restorer, tmp_path / "in", tmp_path / "out", pipeline_class)
     assert len(rows) == 40
@@ -421,12 +423,12 @@ def test_memory_with_a_thousand_mutated_files(restorer, tmp_path):
     assert len(rows) == 1000
     statuses = [row.status for row in rows.values()]
     print({status: statuses.count(status) for status in set(statuses)})
-    print(f"resident {before / 2**20:.0f} MiB, grown {grown / 2**20:.1f} MiB")
+    print(f"{before / 2**20:.0f} MiB, grown by {grown / 2**20:.1f} MiB")
     assert all(row.reason for row in rows.values() if row.status == "failed")
     assert grown < 0.05 * before
 
 
-# Not resource.getrusage: its peak includes that of the parent before exec.
+# The peak of resource.getrusage would include the parent process before exec.
 PEAK = """
 import re, sys
 from miipher2.cli import main

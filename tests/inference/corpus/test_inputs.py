@@ -1,4 +1,4 @@
-"""Tests of the lists of inputs, output names and shards.
+"""Tests of input lists, output names and shards.
 
 Authors
  * The miipher2 authors 2026
@@ -17,7 +17,7 @@ from miipher2.inference.corpus.inputs import list_items
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Write empty files; return their folder."""
+    """Function that writes empty files and returns their folder."""
 
     def write(*names, folder="in"):
         for name in names:
@@ -33,7 +33,7 @@ def outputs(inputs, output, suffix=".wav"):
     return {item.ID: item.output for item in list_items(inputs, output, suffix)}
 
 
-def test_a_folder_keeps_its_tree(corpus, tmp_path):
+def test_outputs_keep_the_folder_structure(corpus, tmp_path):
     folder = corpus(
         "a.wav",
         "s/a.wav",
@@ -54,17 +54,19 @@ def test_a_folder_keeps_its_tree(corpus, tmp_path):
 
 
 def test_files_folders_and_manifests(corpus, tmp_path):
-    one, two = corpus("x/a.wav", folder="one"), corpus("b.wav", folder="two")
+    first = corpus("x/a.wav", folder="one")
+    second = corpus("b.wav", folder="two")
     single = corpus("c.wav", folder="three") / "c.wav"
     manifest = corpus("m/d.wav", "list.csv", folder="four") / "list.csv"
     outside = corpus("e.flac", folder="five") / "e.flac"
     manifest.write_text(
         f"ID,wav\nd,$data_root/m/d.wav\nsub/e,{outside}\n", encoding="utf-8"
     )
-    items = list_items([one, two, single, manifest], tmp_path / "out", ".wav")
+    inputs = [first, second, single, manifest]
+    items = list_items(inputs, tmp_path / "out", ".wav")
     assert {item.ID: item.input.resolve() for item in items} == {
-        "one/x/a.wav": one / "x/a.wav",
-        "two/b.wav": two / "b.wav",
+        "one/x/a.wav": first / "x/a.wav",
+        "two/b.wav": second / "b.wav",
         "c.wav": single,
         "m/d.wav": manifest.parent / "m/d.wav",
         "sub/e.flac": outside,
@@ -123,10 +125,10 @@ def test_missing_and_colliding_inputs(corpus, tmp_path):
         list_items([tmp_path / "nothing"], tmp_path / "out", ".wav")
     with pytest.raises(UserError, match="no recordings found"):
         list_items([corpus("notes.txt")], tmp_path / "out", ".wav")
-    one = corpus("a/x.wav", folder="one") / "a"
-    two = corpus("a/x.wav", folder="two") / "a"
+    first = corpus("a/x.wav", folder="one") / "a"
+    second = corpus("a/x.wav", folder="two") / "a"
     with pytest.raises(UserError, match="both would be restored to a/x.wav"):
-        list_items([one, two], tmp_path / "out", ".wav")
+        list_items([first, second], tmp_path / "out", ".wav")
 
 
 def test_unreadable_folder_becomes_an_item(corpus, tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ def is_done(journal, name="a.wav", output=None, model="m", settings="s"):
 
 @pytest.fixture
 def output(tmp_path):
-    """Create a folder with an output of 4 bytes."""
+    """Output folder that contains an output of 4 bytes."""
     (tmp_path / "a.wav").write_bytes(b"done")
     return tmp_path
 
@@ -47,7 +47,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_done_needs_the_output_model_and_settings(output):
+def test_done_requires_the_same_output_model_and_settings(output):
     for status in ("done", "silent"):
         with Journal(output) as journal:
             assert not is_done(journal, "other.wav")
@@ -87,7 +87,7 @@ def test_output_of_another_recording_is_an_error(output, tmp_path):
         assert is_done_for(second)  # the corpus was moved
 
 
-def test_done_needs_the_version_of_the_input(output):
+def test_done_requires_an_unchanged_input(output):
     first = Item("a.wav", Path("in/a.wav"), "a.wav", 8, 1, "hash")
     with Journal(output) as journal:
         journal.append(row("a.wav"))  # as version 0.1.0 wrote it
@@ -97,7 +97,7 @@ def test_done_needs_the_version_of_the_input(output):
             item = first._replace(**fields)
             return journal.is_done(item, "m", "s")
 
-    assert is_done()  # and records the version
+    assert is_done()  # this also records the version
     assert not is_done(size=9, sha256="")
     assert not is_done(mtime_ns=2, sha256="")
     assert is_done(sha256="") and is_done()
@@ -177,7 +177,7 @@ def test_resuming_a_killed_shard_with_fewer_shards(output):
         assert journal.finish() is None
     with Journal(output, 1, 2) as killed:
         killed.append(row("b.wav"))
-    # The newer row counts.
+    # The newer row takes precedence.
     with Journal(output) as journal:
         assert is_done(journal) and set(journal.known) == {"a.wav", "b.wav"}
         newer = dataclasses.replace(row("b.wav"), reason="newer")
@@ -275,6 +275,6 @@ def test_windows_locks_a_byte_that_no_journal_reaches(output, monkeypatch):
         assert [position for _, position in locked] == [2**30]
         with pytest.raises(UserError, match="in use|another run"):
             Journal(output).__enter__()
-    locked.clear()  # when the file is closed
+    locked.clear()  # closing the file releases the lock
     with Journal(output) as journal:
         assert is_done(journal)

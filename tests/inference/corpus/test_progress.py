@@ -1,4 +1,4 @@
-"""Tests of the progress bar and the log on the console.
+"""Tests of the progress bar and the console log.
 
 Authors
  * The miipher2 authors 2026
@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_lines_above_the_bar(monkeypatch, capsys):
+def test_log_lines_appear_above_the_bar(monkeypatch, capsys):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     items = [Item("a.wav", Path("a.wav"), "a.wav", size=8)]
@@ -46,8 +46,8 @@ def test_lines_above_the_bar(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("size", [0, 8])
-def test_parts_above_the_total(monkeypatch, recwarn, size):
-    """The size of a file may grow, and parts of it are rounded."""
+def test_progress_never_exceeds_the_total(monkeypatch, recwarn, size):
+    """Growing files and rounding do not move the bar beyond 100 %."""
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setenv("COLUMNS", "80")
     with Progress([Item("a", Path("a"), "a", size)], 16000) as progress:
@@ -61,8 +61,8 @@ def test_parts_above_the_total(monkeypatch, recwarn, size):
     assert max(map(len, shown.split("\r"))) <= 80
 
 
-def test_output_that_is_closed_early(monkeypatch, capfd):
-    """The run ends, and logging prints no traceback of its own."""
+def test_closed_output_ends_the_run(monkeypatch, capfd):
+    """A closed pipe raises an error, and logging prints no traceback."""
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "w") as stdout:
@@ -74,7 +74,7 @@ def test_output_that_is_closed_early(monkeypatch, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_errors_go_to_stderr_and_the_rest_to_stdout(capsys, tmp_path):
+def test_warnings_go_to_stderr_and_information_to_stdout(capsys, tmp_path):
     with logging_to(tmp_path / "log"):
         logger.info("information")
         logger.warning("warning")

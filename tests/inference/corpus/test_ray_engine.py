@@ -1,4 +1,4 @@
-"""Tests of the Ray engine, with actors that are killed.
+"""Tests of the Ray engine, including killed actors.
 
 Authors
  * The miipher2 authors 2026
@@ -40,7 +40,7 @@ def two_cpus():
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-        except Exception as error:  # takes more than 30 s on a busy machine
+        except Exception as error:  # for example after 30 s on a busy machine
             pytest.skip(f"Ray does not start on this machine: {error}")
         with started:
             yield
@@ -71,16 +71,19 @@ def actors():
 
 
 class Killer(threading.Thread):
-    """Kill an actor once there is an output; record the actors seen."""
+    """Thread that kills an actor after the first output.
+
+    ``seen`` contains the process IDs of all actors.
+    """
 
     def __init__(self, output):
         super().__init__(daemon=True)
         self.output = output
         self.killed, self.seen = None, set()
-        self.over = threading.Event()
+        self.finished = threading.Event()
 
     def run(self):
-        while not self.over.wait(0.02):
+        while not self.finished.wait(0.02):
             found = actors()
             self.seen |= found
             if not self.killed and found and any(self.output.glob("*.wav")):
@@ -93,7 +96,7 @@ def contents(folder):
 
 
 def comparable(rows):
-    """Return the rows without times and input folder."""
+    """Return the rows as dictionaries without times and input paths."""
     return [
         {**vars(row), "seconds_spent": 0, "finished": "", "input": ""}
         for row in rows
@@ -101,7 +104,7 @@ def comparable(rows):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not STATM.exists(), reason="looks for actors in /proc")
+@pytest.mark.skipif(not STATM.exists(), reason="finds actors through /proc")
 def test_killed_actor(two_cpus, recordings, tiny_model, tmp_path, capsys):
     folder = recordings({f"{n}.wav": 4.0 + n for n in range(16)})
     (folder / "bad.wav").write_text("not audio")
@@ -111,7 +114,7 @@ def test_killed_actor(two_cpus, recordings, tiny_model, tmp_path, capsys):
     killer = Killer(output)
     killer.start()
     assert restore(folder, output, tiny_model, *ray) == 1
-    killer.over.set()
+    killer.finished.set()
     killer.join()
     assert "2 actors with 1 CPU each" in capsys.readouterr().out
     assert killer.killed and len(killer.seen) > 2  # one was restarted
@@ -120,7 +123,7 @@ def test_killed_actor(two_cpus, recordings, tiny_model, tmp_path, capsys):
     assert comparable(rows) == comparable(read_rows(local / "manifest.csv"))
     assert [row.status for row in rows].count("done") == 16
     assert not list(output.glob(".*"))
-    # Both engines skip what either has done.
+    # Both engines skip recordings that either engine has restored.
     (folder / "bad.wav").unlink()
     inodes = {path: path.stat().st_ino for path in output.iterdir()}
     for options in (ray, ()):
@@ -144,7 +147,7 @@ def run_when_unpickled(code, name, monkeypatch):
 
 
 @pytest.mark.slow
-def test_item_that_kills_its_actor_fails_alone(
+def test_only_the_item_that_kills_its_actor_fails(
     two_cpus, recordings, tiny_model, tmp_path, monkeypatch
 ):
     code = "(os := __import__('os')).kill(os.getpid(), 9)"
@@ -179,7 +182,7 @@ def members(path):
 
 
 @pytest.mark.slow
-def test_same_tars_as_the_local_engine(
+def test_tars_are_the_same_as_with_the_local_engine(
     two_cpus, recordings, tiny_model, tmp_path
 ):
     pytest.importorskip("webdataset")
@@ -204,7 +207,7 @@ def test_same_tars_as_the_local_engine(
 def test_error_of_the_model_is_one_line(
     two_cpus, recordings, tiny_model, tmp_path, monkeypatch, capsys
 ):
-    """The main process finds a model that the actors do not find."""
+    """If the actors cannot find the model, the error is one line."""
 
     def elsewhere(arguments):
         return type(arguments)(**{**vars(arguments), "model": "/nowhere"})

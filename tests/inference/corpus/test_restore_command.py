@@ -26,7 +26,10 @@ from miipher2.inference.restorer import Restorer
 
 @pytest.fixture
 def restore(tiny_model, tmp_path):
-    """Run the command on the CPU; return exit code and rows."""
+    """Function that runs the command on the CPU.
+
+    It returns the exit code and the rows of the manifest.
+    """
 
     def run(*arguments, output="out", model=tiny_model):
         line = [*arguments, tmp_path / output, "--device", "cpu"]
@@ -144,14 +147,14 @@ def test_earlier_outputs_of_inputs_that_fail(
             *("failed", "failed", "skipped", "done")
         ]
         assert outputs(tmp_path / "out/in") == {"b.wav", "d.wav"}
-        assert rows[1].reason.endswith("output is that of an earlier run")
-    # It is back, but other settings fail.
+        assert rows[1].reason.endswith("output is from an earlier run")
+    # The missing input is back and is restored with other settings.
     (tmp_path / "b.wav").rename(folder / "b.wav")
     code, rows = restore(listed, "--sample-rate", 16000)
     assert [row.status for row in rows][1:] == ["done", "skipped", "done"]
 
 
-def test_the_reason_says_that_an_earlier_output_was_removed(
+def test_reason_mentions_the_removed_output(
     recordings, restore, tmp_path, capsys
 ):
     folder = recordings({"a.wav": 0.5, "b.wav": 0.5})
@@ -160,7 +163,7 @@ def test_the_reason_says_that_an_earlier_output_was_removed(
     _, rows = restore(folder)
     assert outputs(tmp_path / "out") == {"b.wav", "manifest.csv"}
     assert "cannot be read as audio" in rows[0].reason
-    assert rows[0].reason.endswith("output of the earlier input was removed")
+    assert rows[0].reason.endswith("output of an earlier run was removed")
 
 
 def test_changed_content(recordings, restore, tmp_path, capsys):
@@ -182,8 +185,8 @@ def test_changed_content(recordings, restore, tmp_path, capsys):
     assert rows[1].input_sha256 == file_digest(folder / "b.wav")
 
 
-def test_manifest_without_versions_of_the_inputs(recordings, restore, tmp_path):
-    """Version 0.1.0 wrote it: the recordings count as unchanged from now on."""
+def test_manifest_without_input_versions(recordings, restore, tmp_path):
+    """Recordings in a manifest of version 0.1.0 count as unchanged."""
     folder, path = recordings({"a.wav": 1.0}), tmp_path / "out/manifest.csv"
     restore(folder)
     old = read_rows(path)[0]
@@ -197,7 +200,7 @@ def test_manifest_without_versions_of_the_inputs(recordings, restore, tmp_path):
     assert restore(folder)[1][0].seconds == 2.0
 
 
-def test_existing_outputs_of_a_new_run_are_refused(
+def test_new_run_refuses_to_replace_existing_outputs(
     recordings, restore, tmp_path, capsys
 ):
     folder, output = recordings({"a.wav": 0.5}), tmp_path / "out"
@@ -216,7 +219,9 @@ def test_existing_outputs_of_a_new_run_are_refused(
     assert again.finished > row.finished
 
 
-def test_existing_output_file_is_refused(recordings, restore, tmp_path, capsys):
+def test_existing_output_file_is_not_replaced(
+    recordings, restore, tmp_path, capsys
+):
     folder = recordings({"a.wav": 0.5})
     (tmp_path / "b.wav").write_bytes(b"mine")
     with pytest.raises(SystemExit):
@@ -228,7 +233,7 @@ def test_existing_output_file_is_refused(recordings, restore, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["foo.wav", "foo.MP4", "foo.tar", "exists"])
-def test_file_as_the_output_of_a_folder(
+def test_output_of_a_folder_cannot_be_a_file(
     recordings, restore, tmp_path, capsys, name
 ):
     folder = recordings({"a.wav": 0.5})
@@ -238,7 +243,9 @@ def test_file_as_the_output_of_a_folder(
     assert f"{name}: expected a folder" in capsys.readouterr().err
 
 
-def test_fifos_and_other_audio_are_skipped(recordings, restore, tmp_path):
+def test_fifos_and_unsupported_formats_are_skipped(
+    recordings, restore, tmp_path
+):
     folder = recordings({"a.wav": 0.5})
     for name in ("a.flac", "b.tar", "c.wav"):
         os.mkfifo(folder / name)
@@ -332,7 +339,7 @@ def test_sample_formats(recordings, restore, tmp_path, capsys):
     assert soundfile.info(tmp_path / "d.wav").subtype == "PCM_16"
 
 
-def test_parquet_when_asked(recordings, restore, tmp_path):
+def test_parquet_manifest(recordings, restore, tmp_path):
     pytest.importorskip("pyarrow")
     restore(recordings({"a.wav": 0.5}), "--parquet")
     assert outputs(tmp_path / "out") == {"a.wav", "manifest.parquet"}
@@ -370,16 +377,16 @@ def test_single_file_that_fails(recordings, restore, tmp_path, capsys):
 def test_batch_seconds_with_a_single_file(
     recordings, restore, tmp_path, monkeypatch
 ):
-    restore_windows, rows = Restorer.restore_windows, set()
+    restore_windows, batch_sizes = Restorer.restore_windows, set()
 
     def watched(self, wavs, *arguments):
-        rows.add(len(wavs))
+        batch_sizes.add(len(wavs))
         return restore_windows(self, wavs, *arguments)
 
     monkeypatch.setattr(Restorer, "restore_windows", watched)
     folder = recordings({"a.wav": 20.0})
     restore(folder / "a.wav", "--batch-seconds", 12, output="b.wav")
-    assert rows == {3}  # windows of 4 s
+    assert batch_sizes == {3}  # windows of 4 s
 
 
 def test_files_into_a_folder(recordings, restore, tmp_path):
@@ -420,13 +427,13 @@ def test_quiet_and_log_file(recordings, restore, tmp_path, capsys):
         ["--device", "gpu"],
     ],
 )
-def test_wrong_usage_is_one_line_and_code_2(
+def test_wrong_usage_prints_one_line_and_exits_with_code_2(
     recordings, tmp_path, tiny_model, wrong, capsys
 ):
     folder = recordings({"a.wav": 0.5})
-    given = ["restore", str(folder), str(tmp_path / "out")]
+    arguments = ["restore", str(folder), str(tmp_path / "out")]
     with pytest.raises(SystemExit) as exit_:
-        main([*given, "--model", str(tiny_model), *wrong])
+        main([*arguments, "--model", str(tiny_model), *wrong])
     assert exit_.value.code == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "error: " in error

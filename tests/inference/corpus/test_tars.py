@@ -39,7 +39,7 @@ def audio(seconds=0.3, seed=0, suffix="flac", subtype=None):
 
 
 def write_tar(path, members, mode="w"):
-    """Write ``{name: content}``; return the tar's path."""
+    """Write a tar with members ``{name: content}``; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, mode) as tar:
         for name, content in members.items():
@@ -50,26 +50,29 @@ def write_tar(path, members, mode="w"):
 
 
 def read_tar(path):
-    """Return ``{name: content}`` in order."""
+    """Return the members of a tar in order, as ``{name: content}``."""
     with tarfile.open(path) as tar:
         return {info.name: tar.extractfile(info).read() for info in tar}
 
 
 def shard(first, count=3):
-    """Return the members of a tar: recordings with JSON and text."""
+    """Return the members of a tar: recordings with JSON and text files."""
     members = {}
     for number in range(first, first + count):
-        # Not sorted by name.
+        # The samples are not sorted by name.
         key = f"s/{number * 7 % 10}"
         members[f"{key}.flac"] = audio(0.2 + 0.1 * number, number)
         members[f"{key}.json"] = f'{{"n": {number}}}'.encode()
-        members[f"{key}.txt"] = f"Zahl {number} ä\n".encode()
+        members[f"{key}.txt"] = f"naïve text {number}\n".encode()
     return members
 
 
 @pytest.fixture
 def restore(tiny_model, tmp_path):
-    """Run the command on the CPU; return exit code and rows by ID."""
+    """Function that runs the command on the CPU.
+
+    It returns the exit code and the rows of the manifest by ID.
+    """
 
     def run(*arguments, output="out"):
         line = [*arguments, tmp_path / output, "--device", "cpu"]
@@ -104,7 +107,7 @@ def test_tars_to_a_relative_folder(tiny_model, tmp_path, monkeypatch, kind):
     ]
 
 
-def test_tars_beside_recordings(restore, tmp_path, capsys):
+def test_tars_next_to_recordings(restore, tmp_path, capsys):
     folder, plain = tmp_path / "in", tmp_path / "plain"
     shards = {
         "shard-000000.tar": shard(0),
@@ -156,7 +159,7 @@ def test_tars_beside_recordings(restore, tmp_path, capsys):
         row = rows[name]
         assert (row.output, row.status, row.seconds) == (name, "done", 0)
         assert row.bytes == (tmp_path / "out" / name).stat().st_size
-    # webdataset can read it.
+    # webdataset can read the output.
     urls = str(tmp_path / "out" / "shard-000000.tar")
     (first, *_) = webdataset.WebDataset(urls, shardshuffle=False).decode()
     assert first["__key__"] == "s/0" and first["json"] == {"n": 0}
@@ -181,7 +184,7 @@ def test_tars_share_batches(restore, tmp_path, monkeypatch):
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_resuming_restores_missing_tars_only(restore, tmp_path, capsys):
+def test_resuming_restores_only_missing_tars(restore, tmp_path, capsys):
     tars = [
         write_tar(tmp_path / f"in/{number}.tar", {**shard(number, 1)})
         for number in range(3)
@@ -196,7 +199,7 @@ def test_resuming_restores_missing_tars_only(restore, tmp_path, capsys):
     for name, number in inodes.items():
         path = tmp_path / "out" / name
         assert (path.stat().st_ino == number) == (name != "1.tar")
-    # Another format restores the tar again, under the same name.
+    # With another format, the tar is restored again under the same name.
     restore("--format", "flac", *tars)
     assert "s/0.flac" in read_tar(tmp_path / "out" / "0.tar")
 
@@ -231,14 +234,14 @@ def test_changed_tar_is_restored_again(restore, tmp_path):
     for name in ("a.tar", "a.tar/x.flac"):
         assert rows[name].input_bytes == tar.stat().st_size
         assert rows[name].input_mtime_ns == tar.stat().st_mtime_ns
-    # Its former recordings have no rows; those of the other tar do.
+    # Only the recording that was removed from the tar has no row.
     assert before.keys() - rows.keys() == {"a.tar/y.flac"}
     assert rows["a.tar-b/c.tar"] == before["a.tar-b/c.tar"]
     assert other.exists()
 
 
 @pytest.mark.parametrize("broken", ["member", "tar"])
-def test_the_output_of_a_changed_tar_that_fails_is_removed(
+def test_output_of_a_changed_tar_that_fails_is_removed(
     restore, tmp_path, broken
 ):
     tar = write_tar(tmp_path / "in/a.tar", {"x.flac": audio()})
@@ -249,10 +252,10 @@ def test_the_output_of_a_changed_tar_that_fails_is_removed(
     _, rows = restore(tmp_path / "in")
     assert all_files(tmp_path / "out") == {"manifest.csv"}
     assert rows["a.tar"].status in ("failed", "skipped")
-    assert rows["a.tar"].reason.endswith("the earlier input was removed")
+    assert rows["a.tar"].reason.endswith("output of an earlier run was removed")
 
 
-def test_resuming_after_a_kill_restores_the_unfinished_tar_only(
+def test_resuming_after_a_kill_restores_only_the_unfinished_tar(
     restore, tmp_path, tiny_model
 ):
     tars = [
@@ -333,8 +336,8 @@ def test_failed_samples_are_left_out(restore, tmp_path, capsys):
     ]
     assert rows["in.tar"].status == "done"
     assert rows["in.tar"].reason == "samples left out: 2"
-    rest = {ID: row for ID, row in rows.items() if row.status != "done"}
-    assert {ID: (row.status, row.reason) for ID, row in rest.items()} == {
+    others = {ID: row for ID, row in rows.items() if row.status != "done"}
+    assert {ID: (row.status, row.reason) for ID, row in others.items()} == {
         "in.tar/bad.flac": (
             "failed",
             "cannot be read as audio: Format not recognised",
@@ -354,7 +357,7 @@ def test_failed_samples_are_left_out(restore, tmp_path, capsys):
     assert f"failed: {tar}/bad.flac: cannot be read" in captured.err
 
 
-def test_broken_tars_fail_alone(restore, tmp_path):
+def test_broken_tars_do_not_affect_other_tars(restore, tmp_path):
     folder = tmp_path / "in"
     good = write_tar(folder / "good.tar", shard(0)).read_bytes()
     members = list(tarfile.open(folder / "good.tar"))
@@ -370,8 +373,8 @@ def test_broken_tars_fail_alone(restore, tmp_path):
     }
     for name, content in broken.items():
         (folder / f"{name}.tar").write_bytes(content)
-    write_tar(folder / "whole.tar.gz", shard(0), "w:gz")
-    packed = (folder / "whole.tar.gz").read_bytes()
+    write_tar(folder / "intact.tar.gz", shard(0), "w:gz")
+    packed = (folder / "intact.tar.gz").read_bytes()
     (folder / "cut.tar.gz").write_bytes(packed[:-500])
     with tarfile.open(folder / "twice.tar", "w") as tar:
         for _ in range(2):
@@ -382,11 +385,11 @@ def test_broken_tars_fail_alone(restore, tmp_path):
     code, rows = restore(folder)
     assert code == 1
     assert all_files(tmp_path / "out") == {
-        *("good.tar", "whole.tar.gz", "manifest.csv"),
+        *("good.tar", "intact.tar.gz", "manifest.csv"),
     }
-    whole = {"good.tar", "whole.tar.gz", "notes.tar"}
+    intact = {"good.tar", "intact.tar.gz", "notes.tar"}
     failed = {ID: row for ID, row in rows.items() if row.status == "failed"}
-    assert failed.keys() == {path.name for path in folder.iterdir()} - whole
+    assert failed.keys() == {path.name for path in folder.iterdir()} - intact
     for ID, row in failed.items():
         print(ID, row.reason)
         assert row.reason.startswith("cannot be read as a tar: ")
@@ -477,7 +480,7 @@ def test_full_disk_fails_the_tar(restore, tmp_path, monkeypatch):
     ("options", "reason"),
     [
         (["OUT"], "tars need webdataset: pip install webdataset"),
-        (["OUT.tar"], "OUT.tar: expected a folder, as the input is not"),
+        (["OUT.tar"], "OUT.tar: expected a folder, because the input"),
     ],
 )
 def test_requirements_of_tars(

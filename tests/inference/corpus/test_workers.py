@@ -29,7 +29,7 @@ from miipher2.inference.restorer import Restorer
 
 
 def run(kind, restorer, items, output, report=None, workers=2):
-    """Restore items in batches of 16 s; return rows by ID, seconds, pool."""
+    """Restore items; return rows by ID, seconds of audio and pipeline."""
     rows, seconds = {}, []
 
     def collect(row):
@@ -60,12 +60,12 @@ def corpus(recordings):
     return folder
 
 
-@pytest.mark.parametrize("model", ["tiny", "shipped"])
+@pytest.mark.parametrize("model", ["tiny", "bundled"])
 def test_workers_give_the_same_outputs_as_threads(
     corpus, restorer, tmp_path, model
 ):
-    """Also with a vocoder that has state from window to window."""
-    if model == "shipped":
+    """The bundled model's vocoder carries state from window to window."""
+    if model == "bundled":
         restorer = Restorer.from_hparams(None, run_opts={"device": "cpu"})
     results = {}
     for kind in (Pipeline, WorkerPool):
@@ -94,7 +94,9 @@ class KillsProcess(type(Path())):
         return os._exit, (7,)
 
 
-def test_item_that_kills_its_worker_fails_alone(restorer, recordings, tmp_path):
+def test_only_the_item_that_kills_its_worker_fails(
+    restorer, recordings, tmp_path
+):
     folder = recordings({f"{number}.wav": 30.0 for number in range(6)})
     items = list_items([folder], tmp_path / "out", ".wav")
     items[3] = items[3]._replace(input=KillsProcess(items[3].input))
