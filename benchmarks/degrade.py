@@ -66,7 +66,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clean", help="folder of clean speech")
     parser.add_argument(
-        "--degrade", metavar="YAML", default=DEFAULT_CHAIN, help="chain"
+        "--degrade",
+        metavar="YAML",
+        default=DEFAULT_CHAIN,
+        help="YAML file of the chain",
     )
     parser.add_argument(
         "--budget", type=float, default=3.0, help="CPU seconds per degradation"

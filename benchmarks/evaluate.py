@@ -1,4 +1,4 @@
-"""Measure the evaluation of many clips, without and with two kills.
+"""Measure the speed of ``miipher2 evaluate`` and its recovery from kills.
 
     python benchmarks/evaluate.py FOLDER --clips 5000 --workers 2
 
@@ -68,7 +68,7 @@ def count_lines(path):
 
 
 def watch(process, journal, marks):
-    """Return (files, time, MiB) as each number of files is reached."""
+    """Return (files, time, MiB) when each number of files is reached."""
     found = []
     for mark in marks:
         while process.poll() is None:

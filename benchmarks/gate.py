@@ -79,8 +79,10 @@ def gates_table(rows, truth):
     """Return a table of the scores of kept and rejected files by gate."""
     pairs = (("WER %", "wer", 1), ("PER %", "per", 1), ("OVRL", "ovrl", 2))
     lines = [["gate", "rejected"]]
-    lines[0] += [f"{head} of kept, before and after" for head, _, _ in pairs]
-    lines[0].append("WER %, PER % of rejected")
+    lines[0] += [
+        f"{head} of kept files, before and after" for head, _, _ in pairs
+    ]
+    lines[0].append("WER %, PER % of rejected files")
     for label, thresholds in gates().items():
         rejected = rejected_files(thresholds, rows)
         kept = truth.keys() - rejected

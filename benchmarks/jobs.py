@@ -31,8 +31,8 @@ def run_in_process(script, job, limit=None):
     Returns
     -------
     dict
-        All measurements that the job printed. If the job failed, ``failed`` is
-        the reason.
+        All measurements that the job printed. If the job failed, the key
+        ``failed`` contains the reason.
     """
     command = [sys.executable, script, "--job", json.dumps(job)]
     # SIGTERM raises KeyboardInterrupt, so that ``finally`` kills the job

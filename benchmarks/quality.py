@@ -273,9 +273,7 @@ def main(arguments=None):
         metavar="N",
         help="number of clips per condition",
     )
-    command.add_argument(
-        "--seed", type=int, default=1, help="seed of all random draws"
-    )
+    command.add_argument("--seed", type=int, default=1, help="random seed")
     command.set_defaults(run=make)
     command = commands.add_parser("score", help="score a model on the test set")
     command.add_argument("set", metavar="SET", help="test set of make")

@@ -37,8 +37,8 @@ def load_clip(path, rate=RATE):
 def level(wav, rate=RATE):
     """Return the RMS level of active speech after removal of the DC offset.
 
-    Training and restoration use ``SpeechLevel``. The test set does not, because
-    it would change.
+    Training and restoration use ``SpeechLevel``, but a different measure would
+    change the test set.
     """
     samples = wav.numpy() - wav.numpy().mean()
     return mean_power(samples[active_samples(samples, rate)]) ** 0.5
@@ -158,7 +158,7 @@ def clip_name(file):
 
 
 def save_row(output, condition, file, sides, drawn=None, cutoff_hz=""):
-    """Write the input and the clean clip (wav, rate); return the row."""
+    """Write the input and the clean clip; return the row of the clip."""
     clip = clip_name(file)
     for side, (wav, rate) in sides.items():
         write_audio(output / side / condition / f"{clip}.wav", wav, rate)

@@ -118,7 +118,7 @@ def write_no_speech(output, data, held_out, folder, count, seed):
 
 
 def extra_scores(condition, recording, source, clean):
-    """Return the additional scores of a condition, which may be none."""
+    """Return the scores that only the additional conditions have."""
     if condition == "no-speech":
         return no_speech(recording, source)
     if condition in EXTRA:

@@ -4,7 +4,7 @@
         REPORTS/whisper24 --page docs/results.md --picture docs/fixed_set.png
 
 The reports are written by ``benchmarks/quality.py report``. The report on the
-inputs comes first. Each system has the name of its report folder. The section
+inputs comes first. Each system is named after its report folder. The section
 "fixed set" of the page is replaced.
 
 Authors
@@ -94,7 +94,7 @@ def changes_table(reports):
 
 
 def draw(reports, path):
-    """Plot the change in PER over the change in OVRL for each system."""
+    """Plot the change in PER against the change in OVRL for each system."""
     figure, grid = plt.subplots(
         1,
         len(reports),
@@ -157,7 +157,7 @@ def page_text(reports, picture):
             f"{len(next(iter(others.values())))} files, with the 95 % "
             "confidence interval:",
             changes_table(others),
-            f"![Change in PER over change in OVRL]({picture})",
+            f"![Change in PER against change in OVRL]({picture})",
             " ".join(texts),
         ]
     )

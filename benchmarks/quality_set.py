@@ -77,7 +77,7 @@ MIXED = (
     "codec",
     "network",
 )
-# Filters that leave no content above the cut-off, including aliases
+# Filters that leave neither content nor aliases above the cut-off
 STEEP = ("butter", "cheby1", "cheby2", "ellip", "soxr")
 LOW_RATES = {
     "mp3": [8, 16],

@@ -52,7 +52,7 @@ SIZES = {
 
 
 def speech_chunks(folder, seed=0):
-    """Yield chunks of speech endlessly.
+    """Yield an endless stream of chunks of speech.
 
     Arguments
     ---------

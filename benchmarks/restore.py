@@ -10,9 +10,9 @@ device. The models are the compact model, and HuBERT-large with a full-size
 HiFi-GAN and random weights.
 
 Prints Markdown tables of the speed and peak memory, of the time of each part of
-the model in relation to the limit of the device, and of the difference between
-the outputs. Each system is measured in a separate process. For a short run, use
-``--clips 4 --long-seconds 60 --repeats 1``.
+the model relative to the speed limit of the device, and of the difference
+between the outputs. Each system is measured in a separate process. For a short
+run, use ``--clips 4 --long-seconds 60 --repeats 1``.
 
 Authors
  * The miipher2 authors 2026

@@ -15,7 +15,9 @@ from pathlib import Path
 
 
 class Clock:
-    """Clock of named parts of a model that excludes nested parts.
+    """Clock for named parts of a model.
+
+    The time of a part excludes the parts that are nested in it.
 
     Arguments
     ---------
@@ -153,7 +155,7 @@ def processor_name():
 
 
 def describe_machine(device):
-    """Return the processor, the threads and the versions as one line."""
+    """Return the processor, the number of threads and the versions."""
     import torch
     import transformers
 

@@ -162,7 +162,8 @@ def test_gates_are_measured_against_clean_recordings(home):
         for cells in (line.split("|") for line in page.read_text().splitlines())
         if len(cells) > 5
     }
-    assert rows["none"][:2] == ["0", "66.7, 83.3"]  # a: 100, 100 and 0
+    # Clip a has error rates of 100, 100 and 0 % in the three conditions.
+    assert rows["none"][:2] == ["0", "66.7, 83.3"]
     assert rows["`max_per: 30`"][:2] == ["3", "66.7, 66.7"]
     assert rows["`min_dnsmos_gain: 0.1`"][0] == "3"
     assert rows["`max_per: 30`"][4].startswith("100.0, ")

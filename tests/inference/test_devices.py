@@ -72,6 +72,6 @@ def test_a_device_that_cannot_run_the_model_falls_back(tiny_model, caplog):
         restorer = load_restorer(arguments)
     (message,) = [r.message for r in caplog.records if "meta" in r.message]
     assert message.startswith("meta: cannot run this model (")
-    assert message.endswith("); the CPU is used") and "\n" not in message
+    assert message.endswith("); using the CPU") and "\n" not in message
     assert str(restorer.device) == "cpu"
     assert restorer.restore(torch.zeros(16000)).isfinite().all()

@@ -49,8 +49,8 @@ def add_parser(subparsers):
     parser.add_argument(
         "output",
         help="output file for a single recording; otherwise an output folder, "
-        "which has the same relative paths as the inputs and a manifest.csv. "
-        "To resume a run, enter the same command again",
+        "which mirrors the relative paths of the inputs and contains a "
+        "manifest.csv. To resume a run, repeat the command",
     )
     parser.add_argument(
         "--model",
@@ -95,8 +95,8 @@ def _add_outputs(group):
         "--sample-rate",
         type=_number(int, *OUTPUT_RATES, "Hz, for example 16000 or 48000"),
         metavar="HZ",
-        help="sample rate of the outputs, "
-        f"{OUTPUT_RATES[0]} to {OUTPUT_RATES[1]}; default: that of the model",
+        help=f"output rate, {OUTPUT_RATES[0]} to {OUTPUT_RATES[1]}; "
+        "default: the output rate of the model",
     )
     group.add_argument(
         "--channels",
@@ -124,7 +124,7 @@ def _add_outputs(group):
         "--check-content",
         action="store_true",
         help="detect changed inputs by a hash of their content instead of by "
-        "size and modification time; this reads each input one more time",
+        "size and modification time; every input is read one more time",
     )
     group.add_argument(
         "--parquet",

@@ -1,4 +1,4 @@
-"""Listing the inputs of a run and naming their outputs.
+"""Lists of the inputs of a run, and names of their outputs.
 
 Authors
  * The miipher2 authors 2026
@@ -100,7 +100,7 @@ def list_items(inputs, output, suffix):
 
 
 def _find(inputs, output):
-    """Return all recordings and tars by ID; their outputs are not named."""
+    """Return all recordings and tars by ID, without output names."""
     folders = [Path(path).is_dir() for path in inputs]
     found = {}
     for path, is_folder in zip(inputs, folders, strict=True):

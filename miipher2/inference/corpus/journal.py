@@ -136,7 +136,7 @@ class Journal(LineJournal):
         return True
 
     def start(self, items):
-        """Record which outputs of earlier runs exist, and clear ``known``.
+        """Record the outputs of earlier runs, and clear ``known``.
 
         Arguments
         ---------
@@ -203,7 +203,7 @@ class Journal(LineJournal):
         return rows if super().finish(self._read, write) else None
 
     def _read(self):
-        """Return the latest row of each item, by ID and sorted by ID."""
+        """Return the latest row of each item by ID, in the order of the IDs."""
         rows = read_rows(self.manifest) + read_rows(self.other_manifest)
         for line in self.lines():
             with contextlib.suppress(TypeError):  # not a row
@@ -226,8 +226,8 @@ def _without_old_members(rows, replaced):
     rows : dict
         Rows by ID.
     replaced : dict
-        Tars that were restored more than once: the time of the previous
-        restoration by ID.
+        Time of the previous restoration by ID, for tars that were restored
+        more than once.
 
     Returns
     -------

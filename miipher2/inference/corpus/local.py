@@ -1,4 +1,4 @@
-"""The local engine, which restores recordings and tars on this machine.
+"""Local engine, which restores recordings and tars on this machine.
 
 Authors
  * The miipher2 authors 2026
@@ -16,14 +16,14 @@ def run(items, settings, report, progress, arguments, restorer):
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
-        The items to restore. The row of an item reports its failure.
+        The items to restore. If an item fails, its row reports the error.
     settings : miipher2.inference.job.Settings
         Settings of the outputs.
     report : callable
         Called with the row of every recording and every tar.
     progress : callable
-        Called for each restored window with its size in bytes of input and its
-        duration in seconds.
+        Called for each restored window with the number of input bytes that it
+        covers and its duration in seconds.
     arguments : argparse.Namespace
         Arguments of ``miipher2 restore``.
     restorer : miipher2.inference.restorer.Restorer

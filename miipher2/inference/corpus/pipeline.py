@@ -35,8 +35,8 @@ class Pipeline:
     report : callable
         Called with the row of every item. The calls come from several threads.
     progress : callable
-        Called for each restored window with its size in bytes of input and its
-        duration in seconds.
+        Called for each restored window with the number of input bytes that it
+        covers and its duration in seconds.
     workers : int
         Number of reader threads and number of writer threads.
     """
@@ -51,7 +51,7 @@ class Pipeline:
         self.windows = queue.Queue(engine.ahead)
         # Limits the number of queued chunks
         self.slots = threading.Semaphore(engine.ahead)
-        self.reading = threading.Lock()  # guards the items
+        self.reading = threading.Lock()  # guards the iterator of items
         self.lock = threading.Lock()  # guards the chunks of jobs
         self.stop = threading.Event()
         self.failure = None
@@ -62,8 +62,8 @@ class Pipeline:
         Arguments
         ---------
         items : iterable of miipher2.inference.items.Item
-            The items. The iterable is consumed as readers become free. The row
-            of an item reports its failure.
+            The items. The iterable is consumed as readers become free. If an
+            item fails, its row reports the error.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class Pipeline:
             self.windows.put(_END)
 
     def _next(self, items):
-        """Return the next item, or None at the end or after a stop."""
+        """Return the next item, or None if none is left or the run stops."""
         with self.reading:
             return None if self.stop.is_set() else next(items, None)
 

@@ -84,7 +84,7 @@ class Progress:
         Arguments
         ---------
         size : float
-            Size of the input that was restored, in bytes.
+            Number of restored bytes of the input.
         seconds : float
             Duration of the restored audio.
         """
@@ -171,7 +171,7 @@ class _OneLine(logging.Formatter):
 
 
 def _console():
-    """Return handlers for warnings (stderr) and information (stdout)."""
+    """Return handlers that log warnings to stderr and the rest to stdout."""
     warnings, infos = (_Console(stream) for stream in (sys.stderr, sys.stdout))
     warnings.setLevel(logging.WARNING)
     infos.addFilter(lambda record: record.levelno < logging.WARNING)

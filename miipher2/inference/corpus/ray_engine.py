@@ -29,11 +29,11 @@ from miipher2.inference.items import Row, now
 
 logger = logging.getLogger("miipher2.inference")
 
-# Maximum size of a block in bytes of input. The last batches of a block are not
-# full; therefore, a block contains hours of audio on GPUs. CPUs are slower, and
-# minutes of audio are enough.
+# Maximum size of a block in bytes of input. On GPUs, a block contains hours of
+# audio, because its last batches are not full. On CPUs, which are slower, it
+# contains minutes.
 BLOCK_BYTES = {"GPU": 2**30, "CPU": 2**26}
-BLOCKS_PER_ACTOR = 4  # minimum; actors then finish at similar times
+BLOCKS_PER_ACTOR = 4  # minimum, so that actors finish at similar times
 TRIES = 3  # attempts per block, and then per item of a failed block
 DATA_CONTEXT = {
     "enable_progress_bars": False,
@@ -61,7 +61,7 @@ class Actor:
 
     @functools.cached_property
     def restorer(self):
-        """The model, loaded on first use, when errors can be returned."""
+        """The model, loaded on first use so that errors can be returned."""
         return load_restorer(self.arguments)
 
     def __call__(self, batch):
@@ -154,15 +154,15 @@ def run(items, settings, report, progress, arguments, restorer):
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
-        The items to restore. The row of an item reports its failure.
+        The items to restore. If an item fails, its row reports the error.
     settings : miipher2.inference.job.Settings
         Settings of the outputs.
     report : callable
         Called with the row of every recording and every tar when its block has
         finished.
     progress : callable
-        Called for each finished block with its size in bytes of input and its
-        duration in seconds.
+        Called for each finished block with the number of its input bytes and
+        its duration in seconds.
     arguments : argparse.Namespace
         Arguments of ``miipher2 restore``.
     restorer : miipher2.inference.restorer.Restorer

@@ -142,7 +142,7 @@ def _check_folder(output):
 
 
 def _check_recordings(items):
-    """Check that no item is a tar; the metrics need recordings as files."""
+    """Check that no item is a tar, which evaluation does not support."""
     for item in items:
         if is_tar(item.ID) and not item.status:
             raise UserError(
@@ -259,7 +259,7 @@ def _restore_items(restorer, items, journal, arguments, started, check):
         )
     if "WORLD_SIZE" not in os.environ:
         return 1 if progress.counts["failed"] else 0
-    # torchrun kills all processes when one exits with an error. Therefore only
+    # torchrun kills all processes when one exits with an error. Therefore, only
     # the last process to finish, which writes the manifest, reports the
     # failures of all processes.
     failed = any(

@@ -1,4 +1,4 @@
-"""Assigning a shard to a process and loading the model onto its device.
+"""Shard assignment and model loading for the processes of a run.
 
 Authors
  * The miipher2 authors 2026
@@ -86,7 +86,7 @@ def load_restorer(arguments):
         return restorer
     except (RuntimeError, TypeError) as error:
         logger.warning(
-            "%s: cannot run this model (%s); the CPU is used",
+            "%s: cannot run this model (%s); using the CPU",
             device,
             str(error).strip().partition("\n")[0],
         )

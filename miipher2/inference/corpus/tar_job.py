@@ -74,7 +74,7 @@ def tar_errors(prefix):
     Raises
     ------
     TarFailed
-        On such an error, with the reason of the original error.
+        If such an error occurs. The message includes its reason.
     """
     try:
         yield
@@ -136,7 +136,7 @@ class TarJob:
         Arguments
         ---------
         stop : threading.Event
-            If it is set, ``Stopped`` is raised.
+            When it is set, ``Stopped`` is raised.
 
         Returns
         -------
@@ -231,7 +231,7 @@ class TarJob:
             other = failed.get(self.members[name].key)
             if other and row.status in RESTORED:
                 row.status, row.bytes = "skipped", 0
-                row.reason = f"left out with {other} of the same sample"
+                row.reason = f"left out: {other} of the same sample failed"
         return set(failed)
 
     def _replace_recordings(self, key, sample):

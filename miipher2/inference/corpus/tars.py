@@ -66,7 +66,7 @@ def tar_settings(settings, suffix):
 
 
 class TarJobs:
-    """Unpacking of tars into items, and packing of restored recordings.
+    """Jobs that unpack tars into items and pack the restored recordings.
 
     Several tars are processed at the same time, so a batch can contain
     recordings from different tars. An output tar has the samples of its input
@@ -107,7 +107,7 @@ class TarJobs:
         items : iterable of miipher2.inference.items.Item
             Recordings and tars.
         stop : threading.Event
-            If it is set, reading a tar raises ``Stopped``.
+            When it is set, reading a tar raises ``Stopped``.
 
         Yields
         ------

@@ -28,7 +28,7 @@ RESTORER_ATTRIBUTES = (
     "hop_length",
     "identity",
 )
-END = None  # replaces the window, or its number, after the last window
+END = None  # marks the end of the windows
 
 
 class Worker:

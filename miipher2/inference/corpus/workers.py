@@ -1,4 +1,4 @@
-"""Worker processes that read and write for a GPU in the main process.
+"""Reading and writing in worker processes; the main process uses the GPU.
 
 Threads share Python's global interpreter lock. With reader and writer threads,
 the thread that launches GPU kernels would often wait for the lock, and
@@ -34,7 +34,7 @@ class WorkerPool:
     Arguments
     ---------
     engine, folder, settings, report, progress
-        See ``Pipeline``. ``progress``, too, is called from several threads.
+        See ``Pipeline``. ``progress`` is called from several threads, too.
     workers : int
         Number of worker processes.
     """
@@ -47,7 +47,7 @@ class WorkerPool:
         self.progress = progress
         self.num_workers = workers
         self.windows = queue.Queue(engine.ahead)
-        self.reading = threading.Lock()  # guards the items
+        self.reading = threading.Lock()  # guards the iterator of items
         self.stop = threading.Event()
         self.failure = None
         self.workers = []
@@ -61,8 +61,8 @@ class WorkerPool:
         Arguments
         ---------
         items : iterable of miipher2.inference.items.Item
-            The items. The iterable is consumed as workers become free. The row
-            of an item reports its failure.
+            The items. The iterable is consumed as workers become free. If an
+            item fails, its row reports the error.
 
         Raises
         ------

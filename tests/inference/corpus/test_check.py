@@ -1,4 +1,4 @@
-"""Tests of checks of restored recordings, with a toy check.
+"""Tests of the check of restored recordings, with a toy check.
 
 Authors
  * The miipher2 authors 2026

@@ -345,7 +345,7 @@ def test_failed_samples_are_left_out(restore, tmp_path, capsys):
         "in.tar/pair.a.wav": ("failed", "an empty file (0 bytes)"),
         "in.tar/pair.b.flac": (
             "skipped",
-            "left out with pair.a.wav of the same sample",
+            "left out: pair.a.wav of the same sample failed",
         ),
         "in.tar/text.raw": (
             "skipped",

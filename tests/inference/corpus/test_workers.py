@@ -64,7 +64,7 @@ def corpus(recordings):
 def test_workers_give_the_same_outputs_as_threads(
     corpus, restorer, tmp_path, model
 ):
-    """The bundled model's vocoder carries state from window to window."""
+    """Outputs are the same, even if the vocoder carries state over windows."""
     if model == "bundled":
         restorer = Restorer.from_hparams(None, run_opts={"device": "cpu"})
     results = {}
