@@ -1,10 +1,10 @@
 """Train stages 1 and 2 on the example speech and restore noisy recordings.
 
-Takes a few minutes on two CPU cores. Adapters are trained from scratch on the
-backbone of the compact model (miipher2/pretrained/compact), and its vocoder is
-fine-tuned, on one minute of speech. The example shows how to train and restore,
-not the quality of the method: the mel error may be higher after restoration
-than before.
+On one minute of speech, the script trains adapters from scratch, on the
+backbone of the compact model (miipher2/pretrained/compact), and fine-tunes the
+vocoder of this model. It takes a few minutes on two CPU cores. The example only
+shows how to train and restore. The quality is low: the mel error can be higher
+after restoration than before.
 
     python examples/quickstart.py [OUTPUT_FOLDER]
 
@@ -35,7 +35,7 @@ def run(*command):
 
 
 def main(output):
-    """Train both stages and restore.
+    """Train both stages and restore the noisy examples.
 
     Arguments
     ---------
@@ -87,7 +87,7 @@ def main(output):
 
 
 def report(restored):
-    """Print the mel error of the recordings before and after restoration.
+    """Print the mel error of each recording before and after restoration.
 
     Arguments
     ---------
@@ -106,13 +106,13 @@ def report(restored):
     result = "better" if after < before else "worse"
     print(
         f"Mean: {before:.2f} before, {after:.2f} after restoration, which is "
-        f"{result}. This model was trained for 40 steps on a minute of speech, "
-        "compact, which comes with miipher2, on hours of it."
+        f"{result}. This model was trained for 40 steps on a minute of speech. "
+        "The models that come with miipher2 were trained on hours of speech."
     )
 
 
 def mel_error(path, reference):
-    """Return the mean absolute difference of log mel spectra at 16 kHz."""
+    """Return the mean absolute difference of log-mel spectra at 16 kHz."""
     wavs = [read_audio(file, RATE) for file in (path, reference)]
     length = min(map(len, wavs))
     loss = L1SpecLoss(sample_rate=RATE, mel_fmax=RATE / 2)

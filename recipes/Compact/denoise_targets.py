@@ -4,11 +4,12 @@
     python recipes/Compact/denoise_targets.py train.csv OUT --data-root DATA
 
 Recordings of clean speech contain some background noise, which a model learns
-to reproduce. Writes to OUT, a new folder, a copy of every recording with
-stationary noise reduced by up to 12 dB, and ``manifest.csv`` for
-``--skip_prep=True --train_csv``, with these copies in the column
-``target_wav``. The original recordings are degraded. They are also the target
-if neither noise nor reverberation is added.
+to reproduce. This script writes a copy of every recording, with stationary
+noise reduced by up to 12 dB, to the new folder OUT. It also writes
+``OUT/manifest.csv``, which lists the copies in the column ``target_wav``, for
+training with ``--skip_prep=True --train_csv=OUT/manifest.csv``. The input of
+training is still the degraded original. The target is the original if neither
+noise nor reverberation was added, and the copy otherwise.
 
 Authors
  * The miipher2 authors 2026
@@ -28,7 +29,7 @@ from miipher2.dataio.manifests import COLUMNS, read_manifest, write_manifest
 from miipher2.errors import UserError, one_line_errors
 
 WINDOW_SECONDS = 0.032
-NOISE_PERCENTILE = 15  # percentile of the power of a bin over time
+NOISE_PERCENTILE = 15  # percentile of a bin's power over time
 BIAS = 1.3  # ratio of the mean noise power to this percentile
 OVERSUBTRACTION = 2.0  # factor of the subtracted noise
 MIN_GAIN = 10 ** (-12 / 10)  # smallest gain of a bin's power
@@ -37,7 +38,8 @@ MIN_GAIN = 10 ** (-12 / 10)  # smallest gain of a bin's power
 def reduce_noise(samples, sample_rate):
     """Reduce stationary noise by spectral subtraction (Boll 1979).
 
-    The noise power of a bin is a low percentile of its power over time.
+    The noise power of a bin is estimated by a low percentile of its power over
+    time.
 
     Arguments
     ---------
@@ -77,10 +79,10 @@ def reduce_noise(samples, sample_rate):
 def main(argv=None):
     """Write the denoised copies and the manifest."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("manifest", type=Path, help="ID, duration, wav, spk_id")
+    parser.add_argument("manifest", type=Path, help="training manifest")
     parser.add_argument("out", type=Path, help="new folder for the copies")
     parser.add_argument(
-        "--data-root", default="", help="replaces $data_root in the manifest"
+        "--data-root", default="", help="value of $data_root in the manifest"
     )
     options = parser.parse_args(argv)
     with one_line_errors():
@@ -91,7 +93,7 @@ def main(argv=None):
         copies, denoised_rows = {}, []
         for row in tqdm(rows, unit="row", disable=None):
             wav = str(Path(row["wav"]).absolute())
-            if wav not in copies:  # a recording may have several rows
+            if wav not in copies:  # a recording can have several rows
                 samples, rate = read_own_rate(wav)
                 copies[wav] = folder / f"{len(copies)}.flac"
                 denoised = torch.from_numpy(reduce_noise(samples, rate))
@@ -108,7 +110,7 @@ def main(argv=None):
 
 
 def read_own_rate(path):
-    """Return the samples ``(time,)`` of a file and its rate in Hz."""
+    """Return the samples ``(time,)`` of a file and its sample rate in Hz."""
     try:
         rate = soundfile.info(str(path)).samplerate
     except soundfile.LibsndfileError as error:

@@ -3,14 +3,17 @@
 
     python recipes/Compact/fit_speech_presence.py DATA MODEL
 
-DATA is the folder that ``pack.py`` reads: ``manifest.csv``, speech, noise and
-room impulse responses. Writes ``speech_presence.safetensors`` to the model
-folder MODEL: a logistic regression that detects frames with speech from the
-features that the model's cleaner predicts. It is fitted to degraded speech,
-whose active frames are known, and to noise, music and generated sounds of the
-split ``train``, and measured on the split ``valid``. Add it to the model's
-``hyperparams.yaml`` as in ``miipher2/pretrained/compact``. With ``--measure``,
-the model's existing detector is measured and nothing is written.
+DATA is the input folder of ``pack.py``, with ``manifest.csv``, speech, noise
+and room impulse responses. The detector is a logistic regression that predicts
+from the features of the model's cleaner whether a frame contains speech. It is
+fitted on the split ``train``, to degraded speech, whose active frames are
+known, and to noise, music and generated sounds. The script writes it to
+``speech_presence.safetensors`` in the model folder MODEL, and prints its error
+rates on the split ``valid``. To use the detector, add it to the model's
+``hyperparams.yaml`` as in ``miipher2/pretrained/compact``.
+
+With ``--measure``, the script only prints the error rates of the existing
+detector of the model.
 
 Authors
  * The miipher2 authors 2026
@@ -39,31 +42,31 @@ from miipher2.models.speech_presence import SpeechPresence
 
 RATE = 16000
 SECONDS = 4
-# Smallest fraction of active samples of a frame with speech, and largest
-# fraction of a frame without; other frames are not used.
+# A frame contains speech if the fraction of its active samples is above SPEECH,
+# and no speech if the fraction is below PAUSE. Other frames are not used.
 SPEECH, PAUSE = 0.8, 0.05
 WEIGHT_DECAY = 1e-4
 WEIGHTS = "speech_presence.safetensors"
 
 
 def degradations(data, selected, split, folder):
-    """Return the degradation chain of training, without voices as noise.
+    """Return the degradation chain of training, without babble.
 
     Arguments
     ---------
     data : Path
-        The folder of the recordings.
+        Folder of the recordings.
     selected : dict
-        See ``pack.select``.
+        Result of ``pack.select``.
     split : str
         ``train`` or ``valid``.
     folder : str or Path
-        Folder for the manifests.
+        Output folder for the manifests of noise and impulse responses.
 
     Returns
     -------
     miipher2.degrade.Chain
-        The chain.
+        The degradation chain.
     """
     overrides = {"sample_rate": RATE}
     for kind in ("noise", "rir"):
@@ -89,7 +92,7 @@ def generated_noise(rng, length):
     Arguments
     ---------
     rng : numpy.random.Generator
-        Source of all draws.
+        Random number generator.
     length : int
         Number of samples.
 
@@ -137,23 +140,24 @@ def read_segment(path, rng):
 
 
 def clip(data, rows, chain, rng):
-    """Draw a degraded clip and the labels of its samples.
+    """Return a random degraded clip and the labels of its samples.
 
     Arguments
     ---------
     data : Path
-        The folder of the recordings.
+        Folder of the recordings.
     rows : list of dict
-        Recordings of speech or of noise. Half of the noise is generated.
+        Manifest rows of speech or of noise. Half of the noise clips are
+        generated instead of read.
     chain : miipher2.degrade.Chain
-        Degradations.
+        The degradation chain.
     rng : numpy.random.Generator
-        Source of all draws.
+        Random number generator.
 
     Returns
     -------
     samples : torch.Tensor
-        ``(time,)``.
+        The degraded clip ``(time,)``.
     active : numpy.ndarray
         ``(time,)`` bool, True for samples with speech.
     """
@@ -183,7 +187,7 @@ def collect(restorer, clips):
     restorer : miipher2.inference.restorer.Restorer
         The model.
     clips : iterable of tuple
-        See ``clip``.
+        Results of ``clip``.
 
     Returns
     -------
@@ -206,7 +210,7 @@ def collect(restorer, clips):
 def fit(features, labels):
     """Fit a logistic regression to frames.
 
-    Both classes have equal weights.
+    Both classes have the same total weight.
 
     Arguments
     ---------
@@ -252,7 +256,15 @@ def fit(features, labels):
 
 
 def report(presence, speech, noise):
-    """Print the percentages of wrong frames before and after smoothing."""
+    """Print the error rates of the frames before and after smoothing.
+
+    Arguments
+    ---------
+    presence : miipher2.models.speech_presence.SpeechPresence
+        The detector.
+    speech, noise : list of tuple
+        Results of ``collect`` for clips with and without speech.
+    """
     missed, gates = [], []
     for features, labels in speech:
         log_odds = presence(torch.from_numpy(features)).numpy()
@@ -269,9 +281,10 @@ def report(presence, speech, noise):
     print(
         f"frames: {missed.mean():.1%} of speech missed, {alarms.mean():.1%} of "
         "noise detected as speech\n"
-        f"gate: {(gates < 1).mean():.1%} of speech attenuated, "
-        f"{(gates == 0).mean():.2%} closed; {(open_gates == 0).mean():.1%} of "
-        f"noise closed, {(open_gates == 1).mean():.1%} open"
+        f"after smoothing: {(gates < 1).mean():.1%} of speech attenuated "
+        f"({(gates == 0).mean():.2%} completely), "
+        f"{(open_gates == 0).mean():.1%} of noise attenuated completely, "
+        f"{(open_gates == 1).mean():.1%} not at all"
     )
 
 
@@ -284,13 +297,13 @@ def main(argv=None):
         "--clips",
         type=int,
         default=400,
-        help="number of clips with speech, and also of clips with noise",
+        help="number of clips with speech, and of clips without",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--measure",
         action="store_true",
-        help="measure the weights of the model; write nothing",
+        help="measure the existing detector; write nothing",
     )
     options = parser.parse_args(argv)
     with one_line_errors(), tempfile.TemporaryDirectory() as folder:
@@ -322,7 +335,7 @@ def main(argv=None):
 
 
 def collect_splits(options, restorer, counts, folder):
-    """Collect the clips of splits.
+    """Compute the features and labels of random clips of each split.
 
     Arguments
     ---------
@@ -331,14 +344,14 @@ def collect_splits(options, restorer, counts, folder):
     restorer : miipher2.inference.restorer.Restorer
         The model.
     counts : dict
-        Number of clips with speech, and of clips with noise, by split.
+        Number of clips with speech, and of clips without, by split.
     folder : str or Path
-        Folder for the manifests of the degradations.
+        Output folder for the manifests of noise and impulse responses.
 
     Returns
     -------
     dict
-        Results of ``collect`` by ``(split, "speech" or "noise")``.
+        Results of ``collect`` by split and kind, ``"speech"`` or ``"noise"``.
     """
     selected = select(options.data)
     collected = {}

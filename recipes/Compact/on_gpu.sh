@@ -1,25 +1,27 @@
 #!/usr/bin/env bash
-# Train one stage of a released model for some minutes, offline
-# (README.md in this folder lists what the machine needs):
+# Train one stage of a released model for a few minutes, without a network.
+# README.md in this folder lists the requirements.
 #
 #   STAGE=vocoder MINUTES=8 DATA=/tmp/data OUT=out recipes/Compact/on_gpu.sh
 #
 # RECIPE     compact or whisper24 (default: compact)
-# STAGE      ssl (compact only), pa or vocoder; none: only unpack and install
-# MINUTES    of training; startup, last validation and export come on top
-# DATA       folder of the unpacked data pack
-# OUT        receives the trained files in half precision, which replace those
-#            of MODEL, and log.txt
+# STAGE      ssl (compact only), pa or vocoder; none (default): only unpack and
+#            install
+# MINUTES    minutes of training; startup, last validation and export take extra
+#            time
+# DATA       folder of the unpacked data
+# OUT        output folder for log.txt and the trained files, which replace the
+#            files of MODEL, in half precision
 # MODEL      model to start from (default: miipher2/pretrained/RECIPE)
 # TRAIN_CSV  manifest of training speech (default: DATA/train.csv)
-# PACK       folder of archives to unpack into DATA
-# WHEELS     folder of packages to install into SITE
-# SITE       (default: /tmp/site)
+# PACK       folder of archives to unpack into DATA (default: none)
+# WHEELS     folder of wheels to install into SITE (default: none)
+# SITE       folder of installed packages (default: /tmp/site)
 # WORKERS    data loading processes (default: one per core)
-# RUN        checkpoints; a run with checkpoints resumes 
+# RUN        folder of the checkpoints, from which a later call resumes
 #            (default: results/RECIPE/STAGE)
 #
-# Further arguments go to train.py: --batch_size=32
+# Further arguments are passed to train.py, for example --batch_size=32.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 STAGE=${STAGE:-none}
@@ -27,7 +29,7 @@ RECIPE=${RECIPE:-compact}
 MODEL=${MODEL:-miipher2/pretrained/$RECIPE}
 SITE=${SITE:-/tmp/site}
 RUN=${RUN:-results/$RECIPE/$STAGE}
-: "${DATA:?give DATA=FOLDER}"
+: "${DATA:?set DATA=FOLDER}"
 
 mkdir -p "$DATA"
 for piece in ${PACK:+"$PACK"/piece_*.tar}; do
@@ -38,11 +40,11 @@ if [ -n "${WHEELS:-}" ]; then
         --target "$SITE" "$WHEELS"/*.whl
 fi
 export PYTHONPATH="$SITE${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # one per data loading process
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # one thread per process
 
 if [ ! -e "hparams/$RECIPE/$STAGE.yaml" ] && [ "$STAGE" != none ]; then
-    echo "error: no hparams/$RECIPE/$STAGE.yaml: RECIPE is compact or whisper24" \
-        "and STAGE is ssl (compact only), pa, vocoder or none" >&2
+    echo "error: no hparams/$RECIPE/$STAGE.yaml: expected RECIPE compact or" \
+        "whisper24, and STAGE ssl (compact only), pa, vocoder or none" >&2
     exit 2
 fi
 case $STAGE in
@@ -54,10 +56,10 @@ vocoder)
     paths=(--ssl_source="$MODEL/backbone" --cleaner_folder="$MODEL")
     ;;
 esac
-: "${MINUTES:?give MINUTES=NUMBER}" "${OUT:?give OUT=FOLDER}"
+: "${MINUTES:?set MINUTES=NUMBER}" "${OUT:?set OUT=FOLDER}"
 if [ -e "$MODEL/$trained" ]; then
     paths+=(--start_folder="$MODEL")
-    if [ "$STAGE" = ssl ]; then # its convolutions are trained already
+    if [ "$STAGE" = ssl ]; then # the convolutions are already trained
         paths+=(--front_end_steps=0)
     fi
 fi
@@ -85,7 +87,7 @@ from pathlib import Path
 from miipher2.models.shards import split_weights
 from miipher2.models.weights import halve
 
-MAX_BYTES = 18_000_000  # of a file
+MAX_BYTES = 18_000_000  # largest file
 
 halve(sys.argv[1])
 weights = Path(sys.argv[1], "backbone/model.safetensors")

@@ -5,10 +5,10 @@
 
 DATA has a ``manifest.csv`` (path, seconds, speaker, split, licence), clean
 speech in ``speech*``, noise in ``noise`` and room impulse responses in ``rir``.
-Writes ``piece_0.tar``, ``piece_1.tar``, ... to OUT. If they are unpacked into
-one folder, it is the ``--data_folder``, ``--noise_folder`` and ``--rir_folder``
-of training, with all manifests. The same data and libraries give the same
-bytes.
+The script writes ``piece_0.tar``, ``piece_1.tar``, ... to OUT. Unpack them into
+one folder, and use it as ``--data_folder``, ``--noise_folder`` and
+``--rir_folder`` of training; it contains all manifests. The same data and
+library versions give the same bytes.
 
 Speech and noise are encoded as mono Ogg Opus at 16 kHz; Opus files and impulse
 responses are copied.
@@ -38,14 +38,14 @@ from miipher2.dataio.wording import count, duration
 from miipher2.errors import UserError, one_line_errors
 
 RATE = 16000
-# Below 54 kbit/s, libopus uses its speech mode, which attenuates high
-# frequencies: -1 dB at 4 kHz and -3 dB at 8 kHz (log-spectral distance 1.3 dB
-# at 40 kbit/s, 1.1 dB without that slope at 56)
+# Below 54 kbit/s, libopus uses its speech mode, which attenuates speech by 1 dB
+# at 4 kHz and by 3 dB at 8 kHz. The log-spectral distance is 1.3 dB at
+# 40 kbit/s, and 1.1 dB at 56 kbit/s, without this attenuation.
 KBPS = 56
 # Thresholds of ``repetitions``
 SEGMENT_SECONDS = 3.0
-FEW_SECONDS = 90.0  # per speaker
-LONG_SECONDS = 8.0  # per noise recording
+FEW_SECONDS = 90.0  # speech per speaker
+LONG_SECONDS = 8.0  # length of a noise recording
 REQUIRED = ("path", "seconds", "speaker", "split", "licence")
 MANIFESTS = {
     ("speech", "train"): ["train"],
@@ -55,25 +55,25 @@ MANIFESTS = {
     ("rir", "train"): ["rir"],
     ("rir", "valid"): ["rir_valid"],
 }
-# Ogg's checksum is that of zlib with reversed bits in every byte
+# Ogg's checksum is the CRC-32 of zlib with the bits of every byte reversed
 BIT_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def is_allowed(licence, patterns=None):
-    """Return whether the licence of a file permits training on it.
+    """Return whether files with a licence are packed.
 
     Arguments
     ---------
     licence : str
-        Licence of the file, from the manifest.
+        Licence from the manifest.
     patterns : list of str
-        Permitted licences; ``*`` matches any text. None for all licences except
-        GPL only.
+        Permitted licences; ``*`` matches any text. If None, all licences are
+        permitted except the GPL alone.
 
     Returns
     -------
     bool
-        Whether to pack the file.
+        True if the licence is permitted.
 
     Example
     -------
@@ -89,7 +89,7 @@ def is_allowed(licence, patterns=None):
 
 
 def select(data, patterns=None):
-    """Read the manifest; print what is excluded.
+    """Read the manifest, and print how much is excluded by licence.
 
     Arguments
     ---------
@@ -101,7 +101,8 @@ def select(data, patterns=None):
     Returns
     -------
     dict
-        Rows by (kind, split); kinds are speech, noise and rir.
+        Rows by ``(kind, split)``; a kind is ``"speech"``, ``"noise"`` or
+        ``"rir"``.
     """
     selected, excluded = defaultdict(list), defaultdict(float)
     rows = [row for _, row in read_table(data / "manifest.csv", REQUIRED)]
@@ -126,27 +127,27 @@ def select(data, patterns=None):
 
 
 def packed_path(path):
-    """Return the path in the pack of a file of DATA."""
+    """Return the path in the archives of a file in DATA."""
     return path if path.startswith("rir") else path.rsplit(".", 1)[0] + ".ogg"
 
 
 def packed_bytes(data, path):
-    """Return the content in the pack of a file of DATA."""
+    """Return the content in the archives of a file in DATA."""
     content = (data / path).read_bytes()
     if path.startswith("rir"):
         return content
-    samples = read_audio(data / path, RATE).numpy()  # checks copied files
+    samples = read_audio(data / path, RATE).numpy()  # also checks copied files
     info = soundfile.info(io.BytesIO(content))
     if info.subtype == "OPUS" and info.channels == 1:
         return content
     ogg = io.BytesIO()
-    level = (256 - KBPS) / 250  # 0 is 256 kbit/s, 1 is 6
+    level = (256 - KBPS) / 250  # 0: 256 kbit/s, 1: 6 kbit/s
     soundfile.write(ogg, samples, RATE, "OPUS", None, "OGG", True, level)
     return with_serial(ogg.getvalue(), zlib.crc32(path.encode()))
 
 
 def with_serial(ogg, serial):
-    """Replace the stream serial number of an Ogg file, which is random.
+    """Replace the random stream serial number of an Ogg file.
 
     Arguments
     ---------
@@ -158,7 +159,7 @@ def with_serial(ogg, serial):
     Returns
     -------
     bytes
-        The file with this number and new checksums on all pages.
+        The file with the new number and new checksums of all pages.
     """
     ogg, start = bytearray(ogg), 0
     while start < len(ogg):
@@ -177,10 +178,9 @@ def with_serial(ogg, serial):
 def repetitions(key, rows):
     """Return the number of manifest rows of each recording.
 
-    An epoch uses one random segment per row. Training speech has one row for
-    each 3 s, or two if there is little speech of the speaker, to balance
-    speakers. Long noise has three rows, to balance it with short noises, which
-    are more numerous.
+    An epoch uses one random segment per row. Training speech has one row per
+    3 s, or two for speakers with little speech, to balance the speakers. Long
+    noise recordings have three rows because short ones are more numerous.
 
     Arguments
     ---------
@@ -258,7 +258,7 @@ def pieces(head, files, limit):
     Arguments
     ---------
     head : iterable of tuple
-        Name and content of the files of every archive.
+        Name and content of the files to put into every archive.
     files : iterable of tuple
         Name and content of the files to distribute.
     limit : int
@@ -281,21 +281,22 @@ def pieces(head, files, limit):
 
 
 def main(argv=None):
+    """Write the archives."""
     parser = argparse.ArgumentParser(
         description="Pack speech, noise and room impulse responses into tar "
         "archives of Ogg Opus."
     )
     parser.add_argument("data", type=Path, help="folder with manifest.csv")
-    parser.add_argument("out", type=Path, help="folder of the archives")
+    parser.add_argument("out", type=Path, help="output folder")
     parser.add_argument(
-        "--piece-megabytes", type=float, default=55.0, help="largest archive"
+        "--piece-megabytes", type=float, default=55.0, help="largest size"
     )
     parser.add_argument(
         "--licences",
         nargs="+",
         metavar="LICENCE",
-        help="permitted licences as in the manifest, e.g. 'CC0*' "
-        "(default: all except GPL only)",
+        help="permitted licences as in the manifest, for example 'CC0*' "
+        "(default: all except the GPL alone)",
     )
     options = parser.parse_args(argv)
     with one_line_errors():

@@ -36,7 +36,7 @@ def prepare_fleurs(
     skip_prep : bool
         Whether to skip preparation.
     languages : list of str
-        Languages to use, such as en_us; default: all in the folder.
+        Languages to use, such as en_us. Default: all languages in the folder.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def prepare_fleurs(
 
 
 def _split_folders(root, languages):
-    """Return ``(language, folder)`` of each split of the languages."""
+    """Return ``(language, folder)`` for each split of the languages."""
     folders = [
         (folder.relative_to(root).parts[0], folder)
         for pattern in ("*/audio/", "*/")

@@ -1,8 +1,8 @@
 """Data preparation: any folder of audio files.
 
-The names of the top-level folders are the speakers. If these folders are
-``train``, ``valid`` (``val``, ``dev``) and ``test``, they are the splits, and
-the folders in them are the speakers.
+Each top-level folder is a speaker. If the top-level folders are ``train``,
+``valid`` (or ``val``, ``dev``) and ``test``, they are the splits, and each
+folder inside them is a speaker.
 
     python folder_prepare.py DATA_FOLDER OUTPUT_FOLDER
 
@@ -43,14 +43,14 @@ def prepare_folder(
     skip_prep : bool
         Whether to skip preparation.
     split_by : str
-        "speaker": hold out whole speakers, or files if there are fewer than 3
-        speakers; "share": hold out a fraction of all files.
+        "speaker": hold out all files of some speakers, or random files if there
+        are fewer than 3 speakers; "share": hold out a fraction of all files.
     valid_share : float
-        Fraction of the validation split.
+        Fraction of the data in the validation split.
     test_share : float
-        Fraction of the test split.
+        Fraction of the data in the test split.
     min_seconds : float
-        Minimum duration of a file in seconds.
+        Minimum duration in seconds; shorter files are skipped.
 
     Raises
     ------

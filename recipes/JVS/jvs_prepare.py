@@ -1,4 +1,4 @@
-"""Data preparation: JVS, 100 Japanese speakers, with some of them held out.
+"""Data preparation: JVS, 100 Japanese speakers, some of them held out.
 
     jvs_ver1/jvs001/parallel100/wav24kHz16bit/VOICEACTRESS100_001.wav
 
@@ -32,7 +32,7 @@ def prepare_jvs(
     Arguments
     ---------
     data_folder : str
-        Folder with jvs001 and so on, or with jvs_ver1; $data_root of the
+        Folder that contains jvs_ver1, or jvs001 to jvs100; $data_root of the
         manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.

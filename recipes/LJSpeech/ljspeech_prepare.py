@@ -1,4 +1,4 @@
-"""Data preparation: LJ Speech, with some chapters held out.
+"""Data preparation: LJ Speech, some chapters held out.
 
     LJSpeech-1.1/wavs/LJ001-0001.wav
 
@@ -24,7 +24,7 @@ def prepare_ljspeech(
     Arguments
     ---------
     data_folder : str
-        Folder with wavs, or with LJSpeech-1.1; $data_root of the manifests.
+        Folder that contains LJSpeech-1.1 or wavs; $data_root of the manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.
     skip_prep : bool
@@ -51,7 +51,7 @@ def prepare_ljspeech(
         return
     root = corpus_root(data_folder, "LJSpeech-1.1")
     utterances = [
-        # Hold out whole chapters, as consecutive sentences are similar.
+        # Hold out whole chapters, because consecutive sentences are similar.
         Utterance(file, spk_id="LJ", group=file.name.split("-")[0])
         for file in list_audio(data_folder, root / "wavs")
     ]

@@ -3,14 +3,14 @@
     train/noisy/NAME.wav   val/noisy/NAME.wav   test/noisy/NAME.wav
     train/clean/NAME.wav   val/clean/NAME.wav   test/clean/NAME.wav
 
-``val`` may be called ``valid`` or ``dev``; ``test`` is optional. Or, as
-``miipher2 degrade --pairs`` writes them, to be split by speaker (by file, if
-there are too few speakers):
+``val`` can also be called ``valid`` or ``dev``, and ``test`` is optional.
+Without such folders, as written by ``miipher2 degrade --pairs``, the pairs are
+split by speaker, or by file if there are too few speakers:
 
     noisy/NAME.wav   clean/NAME.wav
 
-``noisy`` and ``clean`` may have the same subfolders, the first of which names
-the speaker. The suffixes of a pair may differ.
+If ``noisy`` and ``clean`` have subfolders, each top-level subfolder is a
+speaker. The two files of a pair can have different suffixes.
 
     python paired_prepare.py DATA_FOLDER OUTPUT_FOLDER
 
@@ -40,8 +40,8 @@ def prepare_paired(
     Arguments
     ---------
     data_folder : str
-        Folder with train/{noisy,clean} and val/{noisy,clean}, or with
-        noisy and clean; $data_root of the manifests.
+        Folder that contains train/{noisy,clean} and val/{noisy,clean}, or noisy
+        and clean; $data_root of the manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.
     skip_prep : bool
@@ -50,8 +50,8 @@ def prepare_paired(
     Raises
     ------
     UserError
-        If a file has no partner, or the sample rate, channels or duration of
-        a pair differ.
+        If a file has no counterpart, or the two files of a pair differ in
+        sample rate, channels or duration.
 
     Example
     -------
@@ -90,7 +90,7 @@ def prepare_paired(
 
 
 def _pairs(root, folder):
-    """Return the pairs of a split, or of the root."""
+    """Return the pairs in a split, or in the root folder."""
     clean = _files_by_stem(root, folder / "clean")
     noisy = _files_by_stem(root, folder / "noisy")
     single = [f"noisy/{name}" for name in sorted(noisy.keys() - clean.keys())]
@@ -98,7 +98,7 @@ def _pairs(root, folder):
     if single:
         raise UserError(
             f"{folder}: expected each name in both noisy and clean, found "
-            f"{len(single)} without a partner: {', '.join(single[:5])}"
+            f"{len(single)} without a counterpart: {', '.join(single[:5])}"
             f"{' ...' if len(single) > 5 else ''}; rename or remove them"
         )
     split = None if folder == root else SPLIT_FOLDERS[folder.name.lower()]
@@ -111,16 +111,16 @@ def _pairs(root, folder):
     return utterances
 
 
-def _files_by_stem(root, side):
-    """Return the files of a side by relative path without suffix."""
-    if not side.is_dir():
+def _files_by_stem(root, folder):
+    """Return the files in a folder by relative path without suffix."""
+    if not folder.is_dir():
         raise UserError(
-            f"{side.parent}: expected the folders noisy and clean, found "
-            f"{contents(side.parent)}"
+            f"{folder.parent}: expected the folders noisy and clean, found "
+            f"{contents(folder.parent)}"
         )
     files = {}
-    for file in list_audio(root, side):
-        name = Path(root, file.stem).relative_to(side).as_posix()
+    for file in list_audio(root, folder):
+        name = Path(root, file.stem).relative_to(folder).as_posix()
         if name in files:
             raise UserError(
                 f"{root}: expected unique names, found {file.path} and "

@@ -18,17 +18,17 @@ from miipher2.errors import UserError
 RATE = 24000
 LEVEL = 0.06  # root mean square of active speech
 PEAK = 0.95
-MARGIN_SECONDS = (0.1, 0.15)  # kept before and after the speech
+MARGIN_SECONDS = (0.1, 0.15)  # silence kept before and after the speech
 COLUMNS = ("file", "language", "voices", "size", "pace", "text", "dropped")
 
 
 class Synthesiser:
-    """Synthesises and checks clips in one process.
+    """Synthesiser of speech that checks its clips; one per process.
 
     Arguments
     ---------
     source : dict
-        Paths of the ``model`` and of its ``voices``.
+        Paths of the ``model`` and its ``voices``.
     sentences : dict
         Sentences by language.
     checks : dict
@@ -57,16 +57,28 @@ class Synthesiser:
 
     @classmethod
     def start(cls, *arguments):
-        """Create the instance of a process."""
+        """Create the instance of this process."""
         cls.current = cls(*arguments)
 
     @classmethod
     def run(cls, *job):
-        """Synthesise the clips of one speaker in a worker process."""
+        """Call ``synthesise_speaker`` of the instance of this process."""
         cls.current.synthesise_speaker(*job)
 
     def synthesise_speaker(self, folder, speaker, clips, seed):
-        """Write the clips of a speaker and ``clips.csv``."""
+        """Write the clips of a speaker and ``clips.csv``.
+
+        Arguments
+        ---------
+        folder : Path
+            Output folder of the speaker.
+        speaker : dict
+            The speaker, as returned by ``spoken_prepare.draw_speakers``.
+        clips : int
+            Number of sentences.
+        seed : int
+            Seed of the choice of sentences.
+        """
         rng = generator(seed, "sentences", speaker["speaker"])
         texts = self.sentences[speaker["language"]]
         order = rng.permutation(len(texts))[:clips]
@@ -95,8 +107,8 @@ class Synthesiser:
     def synthesise(self, speaker, text):
         """Synthesise one sentence as float32 ``(time,)`` at 24 kHz.
 
-        The size scales pitch and formants together by resampling. The speed of
-        the model is scaled to keep the duration.
+        The size of the speaker scales pitch and formants together, by
+        resampling. The model speaks faster or slower to keep the duration.
         """
         style = sum(w * self.styles[n] for n, w in speaker["voices"].items())
         wav, _ = self.kokoro.create(
@@ -110,7 +122,7 @@ class Synthesiser:
         return trim(wav)
 
     def find_fault(self, wav, text):
-        """Return the reason to drop a clip; empty if it is kept."""
+        """Return the reason to drop a clip; an empty string to keep it."""
         from miipher2.evaluation.base import SAMPLE_RATE, Clip
 
         if not wav.any():
@@ -123,9 +135,9 @@ class Synthesiser:
             if not cer <= self.checks["max_cer"]:
                 return f"character errors {cer:.0f} %"
         if self.dnsmos:
-            found = score(self.dnsmos, clips)["ovrl"]
-            if not found >= self.checks["min_ovrl"]:
-                return f"OVRL {found:.2f}"
+            ovrl = score(self.dnsmos, clips)["ovrl"]
+            if not ovrl >= self.checks["min_ovrl"]:
+                return f"OVRL {ovrl:.2f}"
         return ""
 
 
@@ -142,7 +154,7 @@ def load_kokoro(model, voices, threads):
         from kokoro_onnx import Kokoro
     except ImportError:
         raise UserError(
-            "speech synthesis needs kokoro-onnx: pip install kokoro-onnx"
+            "speech synthesis requires kokoro-onnx: pip install kokoro-onnx"
         ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

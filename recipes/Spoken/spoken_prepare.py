@@ -1,7 +1,7 @@
-"""Data preparation: a clean multi-speaker corpus of a text-to-speech model.
+"""Data preparation: a multi-speaker corpus from a text-to-speech model.
 
-Kokoro-82M (Apache 2.0) synthesises sentences at 24 kHz with blended voices, for
-training without a recorded corpus of clean speech.
+Kokoro-82M (Apache 2.0) synthesises clean speech at 24 kHz with blended voices,
+for training without a recorded corpus.
 
     python spoken_prepare.py DATA_FOLDER OUTPUT_FOLDER --texts TEXTS \
         --model kokoro-v1.0.onnx --voices voices-v1.0.bin --speakers 200
@@ -36,7 +36,8 @@ logger = logging.getLogger(__name__)
 
 LENGTHS = {"cmn": (10, 60), "ja": (10, 60)}  # range of characters per sentence
 LENGTH = (25, 190)
-# The first letter of a voice's name is its language, the second its sex.
+# The first letter of a voice's name stands for its language, the second letter
+# for its sex.
 LANGUAGES = {
     "a": "en-us",
     "b": "en-gb",
@@ -48,13 +49,14 @@ LANGUAGES = {
     "p": "pt-br",
     "z": "cmn",
 }
-HELD_OUT = {  # voices of the other splits
+HELD_OUT = {  # voices for validation and test
     "valid": ("af_nova", "bm_daniel"),
     "test": ("am_puck", "bf_lily"),
 }
-CHARACTERS = ("am_santa", "em_santa", "pm_santa", "af_nicole")  # not used
+# Unusual voices: three characters, and one that whispers
+EXCLUDED = ("am_santa", "em_santa", "pm_santa", "af_nicole")
 BLENDED = 0.7  # fraction of speakers with a blend of two voices
-RESIZED = 0.5  # fraction of speakers with a changed size
+RESIZED = 0.5  # fraction of speakers with scaled pitch and formants
 
 
 def prepare_spoken(
@@ -87,12 +89,12 @@ def prepare_spoken(
     skip_prep : bool
         Whether to skip preparation.
     texts : str
-        Folder of LANGUAGE.txt (en-us.txt, fr-fr.txt, ...), with one sentence
-        per line.
+        Folder with one file per language (en-us.txt, fr-fr.txt, ...) and one
+        sentence per line.
     model : str
         ONNX file of Kokoro-82M.
     voices : str
-        File of Kokoro's voices.
+        File with the voices of Kokoro.
     speakers : int
         Number of training speakers.
     clips : int
@@ -102,12 +104,12 @@ def prepare_spoken(
     workers : int
         Number of processes.
     recogniser : str
-        Whisper model of faster-whisper, a name or folder. Clips with more
-        character errors than max_cer are dropped.
+        Whisper model for faster-whisper: a name or a folder. Clips with a
+        character error rate above max_cer are dropped; empty to skip the check.
     max_cer : float
-        Largest character error rate in percent.
+        Maximum character error rate in percent.
     min_ovrl : float
-        Lowest DNSMOS OVRL of a clip; 0 to skip the check.
+        Minimum DNSMOS OVRL of a clip; 0 to skip the check.
 
     Raises
     ------
@@ -169,14 +171,14 @@ def read_sentences(folder):
     Arguments
     ---------
     folder : str or Path
-        Folder of ``LANGUAGE.txt``, in UTF-8, with one sentence per line.
-        British English uses ``en-us.txt`` if there is no ``en-gb.txt``.
+        Folder with files ``LANGUAGE.txt`` in UTF-8, with one sentence per line.
+        British English uses ``en-us.txt`` if ``en-gb.txt`` is missing.
 
     Returns
     -------
     dict
-        Sentences by language. Sentences that are too short or too long, or
-        contain long numbers or markup, are left out.
+        Sentences by language, without sentences that are too short or too long,
+        or contain long numbers or markup.
 
     Raises
     ------
@@ -187,7 +189,7 @@ def read_sentences(folder):
     for path in sorted(Path(folder).glob("*.txt")):
         if path.stem not in LANGUAGES.values():
             known = ", ".join(sorted(LANGUAGES.values()))
-            raise UserError(f"{path}: expected a language of {known}")
+            raise UserError(f"{path}: expected a file name of {known}")
         low, high = LENGTHS.get(path.stem, LENGTH)
         lines = path.read_text("utf-8").splitlines()
         lines = [re.sub(r'[«»"“”„]', "", line).strip() for line in lines]
@@ -216,7 +218,20 @@ def voice_names(voices):
 
 
 def check_settings(path, settings):
-    """Raise a ``UserError`` if a folder has a corpus with other settings."""
+    """Write the settings of a corpus, or compare them with existing ones.
+
+    Arguments
+    ---------
+    path : Path
+        JSON file of the settings.
+    settings : dict
+        Settings of this run.
+
+    Raises
+    ------
+    UserError
+        If the folder contains a corpus with other settings.
+    """
     text = json.dumps(settings, indent=1)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -228,8 +243,9 @@ def check_settings(path, settings):
     other = [key for key in wanted if found[key] != wanted[key]]
     if other:
         raise UserError(
-            f"{path.parent}: has a corpus with other {', '.join(other)}; give "
-            "another folder, or the settings of that corpus"
+            f"{path.parent}: contains a corpus with different "
+            f"{', '.join(other)}; use another folder, or the settings of that "
+            "corpus"
         )
 
 
@@ -243,10 +259,10 @@ def draw_speakers(names, sentences, count, seed):
     sentences : dict
         Sentences by language.
     count : int
-        Number of training speakers, which use the voices that are not held out.
-        The first speakers are the same for any count.
+        Number of training speakers, who use the voices that are not held out.
+        The first speakers do not depend on this number.
     seed : int
-        Seed of all draws.
+        Seed of all random choices.
 
     Returns
     -------
@@ -257,15 +273,14 @@ def draw_speakers(names, sentences, count, seed):
     Raises
     ------
     UserError
-        If there is no voice for the languages.
+        If there is no voice for any of the languages.
     """
     native = {n: LANGUAGES.get(n[0]) for n in names}
     held_out = {name for group in HELD_OUT.values() for name in group}
     usable = [
         name
         for name in names
-        if name not in held_out | set(CHARACTERS)
-        and sentences.get(native[name])
+        if name not in held_out | set(EXCLUDED) and sentences.get(native[name])
     ]
     if not usable:
         raise UserError(
@@ -308,7 +323,17 @@ def draw_speakers(names, sentences, count, seed):
 
 
 def synthesise(jobs, workers, setup):
-    """Synthesise all speakers that are not complete."""
+    """Synthesise all speakers that are not complete.
+
+    Arguments
+    ---------
+    jobs : list of tuple
+        Arguments of ``Synthesiser.synthesise_speaker`` for each speaker.
+    workers : int
+        Number of processes.
+    setup : tuple
+        Arguments of ``Synthesiser``, without ``threads``.
+    """
     jobs = [job for job in jobs if not (job[0] / "clips.csv").exists()]
     if not jobs:
         return
@@ -337,7 +362,7 @@ def synthesise(jobs, workers, setup):
 
 
 def write_texts(data_folder, folders):
-    """Write ``texts.csv`` of all clips, and log how many were dropped."""
+    """Write the texts of all clips to ``texts.csv``; log how many there are."""
     rows, dropped = [], 0
     for folder in folders:
         for _, row in read_table(folder / "clips.csv", COLUMNS):

@@ -1,4 +1,4 @@
-"""Data preparation: VCTK, with some speakers held out.
+"""Data preparation: VCTK, some speakers held out.
 
     wav48_silence_trimmed/p225/p225_001_mic1.flac   (version 0.92)
     wav48/p225/p225_001.wav                         (earlier versions)
@@ -25,15 +25,15 @@ def prepare_vctk(
     Arguments
     ---------
     data_folder : str
-        Folder with wav48_silence_trimmed or wav48; $data_root of the
-        manifests.
+        Folder that contains VCTK-Corpus-0.92, VCTK-Corpus,
+        wav48_silence_trimmed or wav48; $data_root of the manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.
     skip_prep : bool
         Whether to skip preparation.
     mic : str
-        Microphone of version 0.92, mic1 or mic2. The other one is used for
-        missing files (mic2 of p280 and p315).
+        Microphone of version 0.92: mic1 or mic2. If a file is missing, such as
+        mic2 of p280 and p315, the file of the other microphone is used.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def prepare_vctk(
 
 
 def _files(data_folder, mic):
-    """Return one file per utterance, of ``mic`` if possible."""
+    """Return one file per utterance, from ``mic`` if possible."""
     root = corpus_root(data_folder, "VCTK-Corpus-0.92", "VCTK-Corpus")
     audio = corpus_root(root, "wav48_silence_trimmed")
     if audio == root:

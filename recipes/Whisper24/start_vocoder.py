@@ -6,15 +6,16 @@
         --train_csv=... --skip_prep=True --ssl_source=ENCODER \
         --output_folder=START
 
-START/model is a model that restores speech without any training. Use it as
-``--start_folder`` and ``--cleaner_folder`` of the same YAML.
+The script writes the model START/model, which restores speech without any
+training. Use it as ``--start_folder`` and ``--cleaner_folder`` with the same
+YAML.
 
-Both vocoders are ``HarmonicVocoder`` with the same bin spacing in Hz. Two
+Both vocoders are a ``HarmonicVocoder`` with the same bin spacing in Hz. Two
 linear maps of the compact vocoder depend on its encoder: the first convolution
-and the direct filters. Ridge regression predicts their outputs for clean speech
-from the new encoder's features of degraded and clean speech. All other weights
-are copied, bin by bin. Above ``HANDOVER_HZ``, the direct filters are fitted to
-the levels of clean speech with full bandwidth.
+and the direct filters. Their outputs for clean speech are predicted by ridge
+regression from the new encoder's features of degraded and clean speech. Above
+``HANDOVER_HZ``, the direct filters are instead fitted to the levels of clean
+speech with full bandwidth. All other weights are copied, bin by bin.
 
 Authors
  * The miipher2 authors 2026
@@ -35,18 +36,20 @@ from miipher2.inference.restorer import Restorer
 from miipher2.training.experiment import load_hparams
 
 ROOT = Path(__file__).resolve().parents[2]
-# The YAML refers to a prepare script
+# The YAML refers to a prepare script in one of these folders
 sys.path += map(str, ROOT.glob("recipes/*"))
 COMPACT = ROOT / "miipher2" / "pretrained" / "compact"
-MINUTES, CLIPS, SECONDS = 20.0, 16, 3.0
+MINUTES = 20.0  # total duration of the clips
+CLIPS = 16  # per batch
+SECONDS = 3.0  # per clip
 STATISTICS_BATCHES = 4  # number of batches for the statistics of the features
-CLEAN_EVERY = 3  # every third batch is also used with its clean side
-# Every eighth batch is used to select the strength of the ridge
-HELD_OUT_EVERY = 8
-STRENGTHS = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
-HANDOVER_HZ = 7250.0
-FULL_BAND_HZ = 11000.0
-VOICED_GAIN = -2.0  # gain of pulses relative to noise above, natural logarithm
+CLEAN_EVERY = 3  # every third batch is also used with clean inputs
+HELD_OUT_EVERY = 8  # every eighth batch is held out to select the strength
+STRENGTHS = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the ridge penalty
+HANDOVER_HZ = 7250.0  # the bins below are initialised from the compact model
+FULL_BAND_HZ = 11000.0  # minimum bandwidth of clips for the bins above
+# Gain of pulses relative to noise above HANDOVER_HZ, natural logarithm
+VOICED_GAIN = -2.0
 # Bin of the compact model that initialises the gate of higher bins
 UPPER_GATE_BIN = 300
 
@@ -75,13 +78,17 @@ class Ridge:
         self.cross = torch.zeros(inputs + 1, outputs, dtype=torch.float64)
 
     def add(self, x, y):
-        """Add rows ``(count, inputs)`` and ``(count, outputs)``."""
+        """Add input vectors ``(count, inputs)`` and their outputs."""
         x = F.pad(x, (0, 1), value=1.0)
         self.gram += (x.T @ x).double()
         self.cross += (x.T @ y).double()
 
     def solve(self, strength):
-        """Return weight ``(outputs, inputs)`` and bias, not penalised."""
+        """Return weight ``(outputs, inputs)`` and bias ``(outputs,)``.
+
+        The penalty of a weight is ``strength`` times the diagonal of the Gram
+        matrix; the bias is not penalised.
+        """
         shrinkage = strength * self.gram.diagonal().clone()
         shrinkage[-1] = 0.0
         gram = self.gram + torch.diag(shrinkage + 1e-9)
@@ -90,7 +97,7 @@ class Ridge:
 
 
 def best_map(ridge, held_out):
-    """Return the map with the lowest error on held-out rows."""
+    """Return weight and bias with the lowest error on held-out data."""
     maps = []
     for strength in STRENGTHS:
         weight, bias = ridge.solve(strength)
@@ -100,7 +107,7 @@ def best_map(ridge, held_out):
             total += float((y - y.mean(dim=0)).square().sum())
         maps.append((error / total, strength, weight, bias))
     error, strength, weight, bias = min(maps, key=lambda found: found[0])
-    print(f"ridge {strength:g}: {100 * error:.1f} % of the variance remains")
+    print(f"ridge {strength:g}: {100 * error:.1f} % of variance unexplained")
     return weight, bias
 
 
@@ -179,7 +186,7 @@ class Start:
         Returns
         -------
         first, direct, upper : torch.Tensor
-            Outputs of the first convolution and of the direct filters, and
+            Outputs of the first convolution, outputs of the direct filters, and
             levels above ``HANDOVER_HZ``, each ``(batch, frames, size)``.
         """
         features = self.cleaner(batch.clean.data)
@@ -196,17 +203,17 @@ class Start:
         return first, direct, upper
 
     def measure(self, data):
-        """Set the statistics that normalise the features."""
+        """Set the mean and scale that normalise the features."""
         values = torch.cat(
             [self.backbone(b.noisy.data).flatten(0, 1) for b in data]
         )
         self.new.norm.mean.copy_(values.mean(dim=0))
         self.new.norm.scale.copy_(1 / values.std(dim=0).clamp(min=1e-3))
         large = (values.abs().amax(dim=0) > 50).sum()
-        print(f"{int(large)} dimensions have values above 50")
+        print(f"{int(large)} feature dimensions have values above 50")
 
     def regress(self, data, total):
-        """Fit the maps of ``targets``.
+        """Fit linear maps from the features to ``targets``.
 
         Arguments
         ---------
@@ -257,14 +264,14 @@ class Start:
         Arguments
         ---------
         first, direct, upper : tuple of torch.Tensor
-            Weight and bias of the maps of ``regress``.
+            Weight and bias of each map, as returned by ``regress``.
         """
         state = self.new.state_dict()
         for name, value in self.old.state_dict().items():
             if name in state and state[name].shape == value.shape:
                 state[name].copy_(value)
-        # Levels are relative to white noise of power 1. At a higher rate, this
-        # noise has more bins with less power in each, so the same sound has
+        # Levels are relative to white noise of power 1. At a higher sample
+        # rate, this power is spread over more bins, so the same sound has
         # higher levels.
         rise = math.log(self.new.sample_rate / self.old.sample_rate) / 2
         self._fill_filters(direct, upper, rise)
@@ -306,11 +313,12 @@ class Start:
             ours[:, 1, old_bins:] = 0.0  # correction
 
     def _fill_convolution(self, first, rise):
-        """Fill the maps of features and levels to the first convolution.
+        """Write the first convolution and the projection of the levels.
 
-        The compact vocoder adds a projection of the levels to the features.
-        Its product with the first convolution is approximated by a vector of
-        ``level_width``.
+        The compact vocoder adds a projection of the levels to the features. The
+        new vocoder appends a vector of size ``level_width`` instead. Together
+        with the first convolution, it approximates the compact vocoder's
+        product of projection and convolution.
         """
         old, new = self.old, self.new
         width, level_width = new.width, new.level_width
@@ -321,7 +329,7 @@ class Start:
         u, s, v = torch.linalg.svd(product, full_matrices=False)
         share = s[:level_width].square().sum() / s.square().sum()
         print(
-            f"levels: {level_width} of {len(s)} directions, "
+            f"levels: {level_width} of {len(s)} singular vectors explain "
             f"{100 * share:.2f} % of the variance"
         )
         root = s[:level_width].sqrt()

@@ -4,11 +4,11 @@
 
 DATA has a ``manifest.csv`` (path, seconds, speaker, split, licence), clean
 speech in ``speech*``, noise in ``noise`` and room impulse responses in ``rir``.
-Writes ``train.csv``, ``valid.csv``, ``test.csv``, ``noise.csv``,
-``noise_valid.csv``, ``rir.csv`` and ``rir_valid.csv`` to OUT. Files under the
-GPL only are excluded. Recordings are repeated as in
-``recipes/Compact/pack.py``. Measuring the bandwidth takes about 20 s per hour
-of speech.
+The script writes ``train.csv``, ``valid.csv``, ``test.csv``, ``noise.csv``,
+``noise_valid.csv``, ``rir.csv`` and ``rir_valid.csv`` to OUT. Files that are
+licensed under the GPL only are excluded. The number of rows per recording is
+the same as in ``recipes/Compact/pack.py``. Measuring the bandwidth takes about
+20 s per hour of speech.
 
 Authors
  * The miipher2 authors 2026
@@ -75,7 +75,7 @@ def main(argv=None):
     """Write the manifests."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path, help="folder with manifest.csv")
-    parser.add_argument("out", type=Path, help="folder of the manifests")
+    parser.add_argument("out", type=Path, help="output folder")
     options = parser.parse_args(argv)
     with one_line_errors():
         selected = select(options.data)

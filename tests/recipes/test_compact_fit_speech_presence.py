@@ -32,7 +32,7 @@ def test_report_counts_frames(script, capsys):
     assert "50.0% of speech missed, 0.0% of noise" in shown
     # 100 frames, of which the gate is held open for 25; smoothing adds two.
     assert "36.5% of speech attenuated" in shown
-    assert "100.0% of noise closed, 0.0% open" in shown
+    assert "100.0% of noise attenuated completely, 0.0% not" in shown
 
 
 def test_measuring_needs_a_model_that_detects_speech(script, tmp_path, capsys):

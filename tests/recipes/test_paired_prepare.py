@@ -78,7 +78,7 @@ def test_no_partner(pairs, prepare):
     with pytest.raises(UserError) as caught:
         pairs.run(prepare)
     message = str(caught.value)
-    assert "7 without a partner: noisy/extra0, noisy/extra1" in message
+    assert "7 without a counterpart: noisy/extra0, noisy/extra1" in message
     assert "extra5" not in message and "..." in message
 
 

@@ -134,7 +134,7 @@ def test_corpus_is_reproducible_and_continues(spoken, files, tmp_path):
 
 def test_other_settings_need_another_folder(spoken, files, tmp_path):
     run(spoken, tmp_path / "a", files)
-    with pytest.raises(UserError, match="a corpus with other clips, seed"):
+    with pytest.raises(UserError, match="a corpus with different clips, seed"):
         run(spoken, tmp_path / "a", files, clips=3, seed=1)
 
 
@@ -190,7 +190,7 @@ def test_wrong_voices_and_texts_are_refused(spoken, files, tmp_path):
     with pytest.raises(UserError, match="expected the voices of Kokoro"):
         run(spoken, tmp_path / "a", files, voices=files["model"])
     (tmp_path / "texts/klingon.txt").write_text("x" * 50)
-    with pytest.raises(UserError, match="expected a language of"):
+    with pytest.raises(UserError, match="expected a file name of"):
         run(spoken, tmp_path / "a", files)
 
 
