@@ -7,7 +7,7 @@ To change the files of the checkout:
 To write one patch per topic instead, without changing the checkout:
 > python tools/upstream.py SPEECHBRAIN_CHECKOUT --patch DIR
 
-Needs git and ruff. See docs/upstream.md.
+The script needs git and ruff. See docs/upstream.md.
 
 Authors
  * The miipher2 authors 2026
@@ -32,25 +32,26 @@ TOPICS = (
         "Add a parallel adapter to nnet.adapters",
         "ParallelAdapter adds a bottleneck to the output of a frozen module\n"
         "of any kind, such as the feed-forward block of a transformer layer.\n"
-        "It can be given to AdaptedModel. With unit tests and a doctest.",
+        "It works with AdaptedModel. Unit tests and a doctest are included.",
         add_parallel_adapter,
     ),
     Topic(
         "importance-keys",
         "Do not change importance_keys in save_and_keep_only",
-        "The default was one list for all calls, to which every call added\n"
-        "ckpt_recency: after a call with keep_recent=True, later calls with\n"
-        "keep_recent=False kept the most recent checkpoint too. A list that\n"
-        "the caller passed was changed as well.",
+        "All calls shared the default list, and each call with\n"
+        "keep_recent=True appended ckpt_recency to it. Later calls with\n"
+        "keep_recent=False therefore also kept the most recent checkpoint.\n"
+        "A list passed by the caller was changed in the same way.",
         keep_importance_keys,
     ),
     Topic(
         "meta-file-last",
         "Write the meta file of a checkpoint last",
-        "A folder with a meta file is a checkpoint. The file was written\n"
-        "first, so that a run that was killed while it saved was resumed\n"
-        "from an incomplete checkpoint. It is now written when all other\n"
-        "files are complete, and gets its name when it is complete itself.",
+        "Checkpointer regards a folder with a meta file as a checkpoint.\n"
+        "The meta file was written first, so a run that was killed while\n"
+        "saving was resumed from an incomplete checkpoint. The meta file is\n"
+        "now written after all other files, under a temporary name, and\n"
+        "renamed when it is complete.",
         write_meta_file_last,
     ),
     Topic(
@@ -58,7 +59,7 @@ TOPICS = (
         "Add a speech restoration recipe for LibriTTS (Miipher-2)",
         "Parallel adapters on a frozen self-supervised model map features\n"
         "of degraded speech to those of clean speech; a vocoder synthesises\n"
-        "the waveform. With optional pretraining of the backbone.",
+        "the waveform. Optionally, the self-supervised model is pretrained.",
         add_recipe,
     ),
 )
@@ -83,7 +84,7 @@ def apply_topics(checkout, topics=TOPICS):
 
 
 def write_patches(checkout, folder, topics=TOPICS):
-    """Write one patch per topic; each applies to the latest commit.
+    """Write one patch per topic; each patch applies to the latest commit.
 
     Arguments
     ---------
@@ -116,7 +117,7 @@ def write_patches(checkout, folder, topics=TOPICS):
 
 
 def author(checkout):
-    """Return options of git that set an author if none is configured."""
+    """Return git options that set an author if none is configured."""
     try:
         run("git", "config", "user.email", cwd=checkout)
         return []

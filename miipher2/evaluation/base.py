@@ -1,4 +1,8 @@
-"""The base class of all metrics and its input.
+"""The base class of all metrics.
+
+An evaluated file has up to three recordings, called sides: ``input`` is the
+recording before restoration, ``restored`` is the output of the model, and
+``clean`` is the reference.
 
 Authors
  * The miipher2 authors 2026
@@ -15,19 +19,19 @@ import numpy as np
 
 SAMPLE_RATE = 16000
 NAN = float("nan")
-MAX_KNOWN = 256  # waveforms of which a result is kept
+CACHE_SIZE = 256  # results per function
 
 
 class Clip(NamedTuple):
-    """The input of the metrics: a recording at 16 kHz, not empty or silent.
+    """A recording at 16 kHz that is neither empty nor silent.
 
     Arguments
     ---------
     wav : numpy.ndarray
-        ``(time,)`` float32 in [-1, 1], as read from the file.
+        ``(time,)`` float32 in [-1, 1], before alignment.
     aligned : numpy.ndarray
-        The recording without its delay relative to the clean reference; None if
-        there is no reference.
+        ``wav`` without its delay relative to the clean recording; None if there
+        is no clean recording.
     """
 
     wav: np.ndarray
@@ -35,9 +39,10 @@ class Clip(NamedTuple):
 
 
 class Remembered:
-    """Results of a function for the last waveforms.
+    """Cache of a function's results for the most recent waveforms.
 
-    One clean recording is often the reference of several files.
+    Several files often share a clean recording, whose features are then
+    computed only once.
 
     Arguments
     ---------
@@ -54,34 +59,34 @@ class Remembered:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self.known: dict[tuple, Any] = {}
+        self.cache: dict[tuple, Any] = {}
 
     def __call__(self, wav: np.ndarray, *arguments: Hashable) -> Any:
         key = hashlib.sha256(wav.tobytes()).digest(), *arguments
-        if key not in self.known:
-            if len(self.known) >= MAX_KNOWN:
-                self.known.pop(next(iter(self.known)))
-            self.known[key] = self.function(wav, *arguments)
-        return self.known[key]
+        if key not in self.cache:
+            if len(self.cache) >= CACHE_SIZE:
+                self.cache.pop(next(iter(self.cache)))
+            self.cache[key] = self.function(wav, *arguments)
+        return self.cache[key]
 
 
 class Metric:
     """Base class of all metrics.
 
-    A recording has up to three sides: ``input``, ``restored`` and ``clean``. A
-    metric first extracts the features of every side, then scores each side
-    against the reference side. A subclass imports its packages in its
-    constructor; if one is not installed, the metric is left out and the report
-    says what to install.
+    A metric first extracts features from each side of a file, then scores each
+    side against the reference side. The constructor imports the packages that
+    the metric needs. If a package is not installed, the metric is left out, and
+    the report gives the command that installs the package.
 
     Class attributes:
 
-    - ``columns``: dict from the score's name in the CSV file to its heading.
-    - ``headline``: the columns of the summary's first table; all if empty.
+    - ``columns``: dict that maps score names in ``files.csv`` to headings.
+    - ``headline``: names of the scores in the first table of the summary; all
+      scores if empty.
     - ``meaning``: one line that explains the scores.
-    - ``packages``: dict from the module to import to the name for pip.
-    - ``reference_sides``: sides that can serve as the reference, the preferred
-      one first; empty for metrics without a reference.
+    - ``packages``: dict that maps modules to import to their names for pip.
+    - ``reference_sides``: sides that can serve as the reference, in order of
+      preference; empty for metrics without a reference.
 
     Attributes
     ----------
@@ -104,7 +109,7 @@ class Metric:
 
     @classmethod
     def names(cls) -> str:
-        """Return the headings of the headline columns."""
+        """Return the headings of the headline scores, separated by commas."""
         return ", ".join(cls.columns[n] for n in cls.headline or cls.columns)
 
     @classmethod
@@ -129,7 +134,7 @@ class Metric:
         Arguments
         ---------
         reference : str
-            The reference side, or None.
+            The reference side; None for metrics without a reference.
 
         Returns
         -------
@@ -140,52 +145,53 @@ class Metric:
         return f"{self.names()}: {self.meaning}{suffix}"
 
     def given(self, file: str) -> str:
-        """Return the data of a file besides its recordings.
+        """Return data, besides the recordings, that the scores depend on.
 
         Arguments
         ---------
         file : str
-            The restored file, relative to its folder.
+            Path of the restored file, relative to its folder.
 
         Returns
         -------
         str
-            For example the transcript. The file is measured again if this text
-            changes.
+            For example, the transcript; empty by default. If this text changes,
+            the file is measured again.
         """
         return ""
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
-        """Extract the features of each side; by default the aligned waveform.
+        """Extract the features of each side, by default the aligned waveform.
 
         Arguments
         ---------
         file : str
-            The restored file, relative to its folder.
+            Path of the restored file, relative to its folder.
         clips : dict
             ``Clip`` by side.
 
         Returns
         -------
         dict
-            First argument of ``score`` by side.
+            Features by side, in the form that ``score`` expects.
         """
         return {side: clip.aligned for side, clip in clips.items()}
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
-        """Score one side.
+        """Return the scores of one side.
 
         Arguments
         ---------
         value : object
-            The output of ``extract`` for this side.
+            Features of this side, as returned by ``extract``.
         reference : object
-            The output of ``extract`` for the reference side.
+            Features of the reference side; None without a reference.
 
         Returns
         -------
         list of float
-            One score per column, in the order of ``columns``; NaN if undefined.
+            One score per column, in the order of ``columns``; NaN if a score is
+            undefined.
         """
         raise NotImplementedError
 
@@ -195,7 +201,7 @@ class Metric:
         Arguments
         ---------
         sides : iterable of str
-            The sides of this evaluation. A file may have fewer.
+            The sides of the evaluation. A file can lack some of them.
 
         Returns
         -------
@@ -214,7 +220,7 @@ class Metric:
         Arguments
         ---------
         file : str
-            The restored file, relative to its folder.
+            Path of the restored file, relative to its folder.
         clips : dict
             ``Clip`` by side.
         reference : str

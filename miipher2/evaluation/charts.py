@@ -1,5 +1,7 @@
 """Data of the tables and charts of ``report.html``.
 
+The sides of a file are its recordings ``input``, ``restored`` and ``clean``.
+
 Authors
  * The miipher2 authors 2026
 """
@@ -14,13 +16,13 @@ from miipher2.evaluation.metrics import METRICS
 from miipher2.evaluation.ranking import change
 from miipher2.evaluation.scores import SIDES, Scores
 
-BINS = 24
+BINS = 24  # of a histogram
 MAX_POINTS = 2000  # in the scatter plot
 
 Json = dict[str, Any]
 
 
-class Shown(NamedTuple):
+class Display(NamedTuple):
     """Display settings of a metric.
 
     Arguments
@@ -28,9 +30,9 @@ class Shown(NamedTuple):
     label : str
         Heading of the metric.
     better : str
-        "higher" or "lower"; None if neither.
+        Direction of better scores, "higher" or "lower"; None if unknown.
     digits : int
-        Number of digits after the decimal point.
+        Number of decimals.
     meaning : str
         A short explanation.
     listed : bool
@@ -54,8 +56,8 @@ MEANINGS = {
     for metric in METRICS.values()
     for name in metric.columns
 }
-# The better direction and the number of digits after the decimal point. Words
-# and voice follow the quality directly, because it does not measure them.
+# Direction of better scores and number of decimals, in the order of display.
+# Word and speaker scores directly follow OVRL, which measures neither.
 STYLES = {
     "ovrl": ("higher", 2),
     "cer": ("lower", 1),
@@ -71,24 +73,25 @@ STYLES = {
     "lsd": ("lower", 2),
     "mcd": ("lower", 2),
 }
-# Kinds of errors, which are only in the table of means
-COUNTED = {"sub": "substitutions", "ins": "insertions", "del": "deletions"}
-PARTS = {
-    **{f"cer_{kind}": ("lower", 1) for kind in COUNTED},
-    **{f"wer_{kind}": ("lower", 1) for kind in COUNTED},
+# Error types by suffix of their columns
+ERROR_TYPES = {"sub": "substitutions", "ins": "insertions", "del": "deletions"}
+# Scores that are shown only in the table of means
+DETAILS = {
+    **{f"cer_{suffix}": ("lower", 1) for suffix in ERROR_TYPES},
+    **{f"wer_{suffix}": ("lower", 1) for suffix in ERROR_TYPES},
     "loop": ("lower", 3),
 }
-# Title, short title and metrics of each question. The most important metric is
-# the first one.
+# Title, short title and metrics of each question, the most important metric
+# first
 QUESTIONS = (
-    ("Does it sound better?", "Quality", ("ovrl", "p808", "pesq_wb")),
-    ("Are the words still there?", "Words", ("cer", "per", "wer")),
-    ("Is it still the same voice?", "Voice", ("speaker",)),
+    ("Does the speech sound better?", "Quality", ("ovrl", "p808", "pesq_wb")),
+    ("Are the words the same?", "Words", ("cer", "per", "wer")),
+    ("Is the voice the same?", "Voice", ("speaker",)),
 )
 
 
-def known_metrics(scores: Scores) -> dict[str, Shown]:
-    """Return the metrics with at least one score of the restored side.
+def known_metrics(scores: Scores) -> dict[str, Display]:
+    """Return the metrics that have a score for at least one restored file.
 
     Arguments
     ---------
@@ -98,8 +101,8 @@ def known_metrics(scores: Scores) -> dict[str, Shown]:
     Returns
     -------
     dict
-        ``Shown`` by metric, in the order of ``STYLES``; metrics that are not in
-        ``STYLES`` follow.
+        Display settings by metric, in the order of ``STYLES`` and ``DETAILS``;
+        other metrics follow.
     """
     prefix = "restored_"
     found = [
@@ -107,15 +110,15 @@ def known_metrics(scores: Scores) -> dict[str, Shown]:
         for column, values in scores.columns.items()
         if column.startswith(prefix) and np.isfinite(values).any()
     ]
-    names = [m for m in (*STYLES, *PARTS) if m in found]
+    names = [m for m in (*STYLES, *DETAILS) if m in found]
     names += [m for m in found if m not in names and m != "delay_ms"]
-    return {name: _shown(name) for name in names}
+    return {name: _display(name) for name in names}
 
 
-def _shown(name: str) -> Shown:
-    better, digits = (STYLES | PARTS).get(name, (None, 2))
+def _display(name: str) -> Display:
+    better, digits = (STYLES | DETAILS).get(name, (None, 2))
     label, meaning = LABELS.get(name, name), MEANINGS.get(name, "")
-    return Shown(label, better, digits, meaning, listed=name not in PARTS)
+    return Display(label, better, digits, meaning, listed=name not in DETAILS)
 
 
 def group_scores(
@@ -130,15 +133,15 @@ def group_scores(
     group : str
         A condition, or ``all``.
     metrics : iterable of str
-        For example ``lsd``.
+        Names of the metrics, for example ``lsd``.
 
     Returns
     -------
     list of dict
-        One dict per metric: the number of ``files`` with a score for every
-        side, ``mean`` and ``median`` by side, and the mean ``change`` from
-        input to restored with its 95 % interval ``low`` to ``high``. ``change``
-        is None without an input side.
+        One dict per metric: ``files`` is the number of files with a score for
+        every side, ``mean`` and ``median`` are dicts by side, and ``change``
+        has the statistics of the change from input to restored. ``change`` is
+        None if the input has no scores.
     """
     found = []
     for metric in metrics:
@@ -156,21 +159,22 @@ def group_scores(
 
 
 def histogram(scores: Scores, metric: str) -> Json | None:
-    """Return the distribution of a metric on each side.
+    """Return the histograms of a metric, one for each side.
 
     Arguments
     ---------
     scores : Scores
         Scores of all files.
     metric : str
-        For example ``lsd``.
+        Name of the metric, for example ``lsd``.
 
     Returns
     -------
     dict
-        Range ``low`` to ``high``, ``shares`` of the bins and ``medians`` by
-        side. Scores beyond the range are in the outer bins. None if there are
-        no scores.
+        ``low`` and ``high`` are the limits of the bins, ``shares`` are the
+        fractions of files per bin by side, and ``medians`` are the medians by
+        side. Scores outside the limits are counted in the outermost bins. None
+        if there are no scores.
     """
     sides = {}
     for side in scores.sides(metric):
@@ -194,7 +198,7 @@ def histogram(scores: Scores, metric: str) -> Json | None:
 
 
 def _range(metric: str, values: np.ndarray) -> tuple[float, float]:
-    """Return the range of all but the extreme 1 % at either end."""
+    """Return the 1st and the 99th percentile as the limits of an axis."""
     low, high = np.quantile(values, (0.01, 0.99)).tolist()
     if LABELS.get(metric, "").endswith("%"):
         low, high = max(low, -100.0), min(high, 100.0)
@@ -202,14 +206,14 @@ def _range(metric: str, values: np.ndarray) -> tuple[float, float]:
 
 
 def scatter_axis(scores: Scores, metric: str) -> tuple[Json, np.ndarray]:
-    """Return an axis of the scatter plot and its values.
+    """Return an axis of the scatter plot and the values on this axis.
 
     Arguments
     ---------
     scores : Scores
         Scores of all files.
     metric : str
-        For example ``lsd``.
+        Name of the metric, for example ``lsd``.
 
     Returns
     -------
@@ -224,7 +228,7 @@ def scatter_axis(scores: Scores, metric: str) -> tuple[Json, np.ndarray]:
     label = LABELS[metric]
     is_change = "input" in scores.sides(metric)
     if is_change:
-        label = f"change of {label}"
+        label = f"change in {label}"
         low, high = min(low, 0.0), max(high, 0.0)
     margin = 0.04 * (high - low)
     axis = {
@@ -237,19 +241,20 @@ def scatter_axis(scores: Scores, metric: str) -> tuple[Json, np.ndarray]:
 
 
 def choose_points(values: np.ndarray, always: list[int]) -> list[int]:
-    """Choose the files of the scatter plot.
+    """Choose the files to show in the scatter plot.
 
     Arguments
     ---------
     values : numpy.ndarray
-        ``(files,)``; files with NaN are left out.
+        ``(files,)``; files whose value is NaN are never chosen.
     always : list of int
-        Files with a player, which are never left out.
+        Indices of files with a player, which are chosen in addition.
 
     Returns
     -------
     list of int
-        Indices of at most about 2,000 files. The choice is deterministic.
+        Indices of at most 2000 files and the files in ``always``. The random
+        choice is the same in every call.
     """
     known = np.flatnonzero(np.isfinite(values))
     if len(known) > MAX_POINTS:

@@ -36,27 +36,29 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--restored",
         metavar="DIR",
         required=True,
-        help="the restored recordings",
+        help="folder of the restored recordings",
     )
     parser.add_argument(
         "--reference",
         metavar="DIR",
-        help="the clean recordings, for metrics with a reference",
+        help="folder of the clean recordings, for metrics with a reference",
     )
     parser.add_argument(
-        "--input", metavar="DIR", help="the recordings before restoration"
+        "--input",
+        metavar="DIR",
+        help="folder of the recordings before restoration",
     )
     parser.add_argument(
         "--output",
         metavar="DIR",
         required=True,
-        help="folder for files.csv, summary.md and report.html. Run the same "
-        "command again to resume",
+        help="folder for files.csv, summary.md and report.html; run the same "
+        "command again to resume an interrupted evaluation",
     )
     parser.add_argument(
         "--parquet",
         action="store_true",
-        help="write files.parquet, too",
+        help="also write files.parquet",
     )
     parser.add_argument(
         "--quiet", action="store_true", help="show no progress and no summary"
@@ -66,8 +68,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="YAML",
         nargs="?",
         const="",
-        help="write keep.csv and reject.csv, manifests for training, with "
-        "the thresholds of this file; without a file, those in docs/gate.md",
+        help="apply the thresholds in this file and write the manifests "
+        "keep.csv and reject.csv; without a file name, apply the default "
+        "thresholds (docs/gate.md)",
     )
     _add_metrics(parser.add_argument_group("metrics"))
     _add_engine(parser.add_argument_group("engine"))
@@ -85,26 +88,27 @@ def _add_metrics(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--transcripts",
         metavar="CSV",
-        help="reference texts, with the columns ID (path without suffix, or "
-        "name) and text; default: the recogniser's output for the reference",
+        help="reference texts, with the columns ID (relative path or name of a "
+        "restored file, without suffix) and text; default: the recogniser's "
+        "output for the reference",
     )
     group.add_argument(
         "--conditions",
         metavar="CSV",
-        help="groups of the files, with the columns ID and condition; default: "
-        "the top-level folders",
+        help="conditions of the files, with the columns ID and condition; "
+        "default: the top-level folders are the conditions",
     )
     group.add_argument(
         "--metrics",
         metavar="NAME,...",
         type=_metrics,
-        help="some of dnsmos, pesq, estoi, sisdr, lsd, mcd, speaker, words, "
-        "phonemes; default: all",
+        help="one or more of dnsmos, pesq, estoi, sisdr, lsd, mcd, speaker, "
+        "words, phonemes; default: all",
     )
 
 
 def _add_engine(group: argparse._ArgumentGroup) -> None:
-    """Add the options of processes and shards."""
+    """Add the options for processes and shards."""
     group.add_argument(
         "--workers",
         type=_count,
@@ -129,21 +133,21 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
 
 
 def _count(text: str) -> int:
-    """Parse an integer of at least 1."""
+    """Parse a positive integer."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected 1 or more")
     return int(text)
 
 
 def _metrics(text: str) -> list[str]:
-    """Parse ``--metrics``."""
+    """Parse the value of ``--metrics``."""
     from miipher2.evaluation.metrics import METRICS
 
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in METRICS:
             raise argparse.ArgumentTypeError(
-                f"{name!r}: expected some of {', '.join(METRICS)}"
+                f"{name!r}: expected one or more of {', '.join(METRICS)}"
             )
     return names
 

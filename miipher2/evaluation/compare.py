@@ -1,4 +1,4 @@
-"""Delay of a recording and its distance from a reference.
+"""Delay and distance of a recording relative to a reference.
 
 Authors
  * The miipher2 authors 2026
@@ -16,9 +16,9 @@ from miipher2.dataio.speech_level import (
 )
 
 MAX_DELAY_SECONDS = 0.1
-# Smallest ratio of a correlation peak to the root mean square. In 50 utterances
-# with noise, clipping or band limits, it was 9 to 48 for true peaks and at most
-# 8 for spurious ones.
+# Minimum ratio of a correlation peak to the root mean square of the correlation.
+# In 50 utterances with noise, clipping or band limits, the ratio was 9 to 48 for
+# true peaks and at most 8 for spurious peaks.
 MIN_PEAK_RATIO = 8.0
 N_FFT = 512
 HOP_LENGTH = 128
@@ -33,24 +33,24 @@ def find_delay(
 ) -> int | None:
     """Estimate the delay of a recording relative to its reference.
 
-    The delay is the peak of the cross-correlation's magnitude within 100 ms.
-    The cross-spectrum is divided by the square root of its magnitude, so that
-    pitch and reverberation do not shift the peak. Speech that was resynthesised
-    by a vocoder or recorded at a distance may have no distinct peak; its delay
-    is unknown.
+    The delay is the lag, within 100 ms, at which the magnitude of the
+    cross-correlation has its peak. The cross-spectrum is divided by the square
+    root of its magnitude to keep pitch and reverberation from shifting the
+    peak. The correlation may have no distinct peak if a vocoder resynthesised
+    the speech or if the microphone was far away; the delay is then unknown.
 
     Arguments
     ---------
     wav, reference : numpy.ndarray
         ``(time,)``; the lengths may differ.
     sample_rate : int
-        In Hz.
+        Sample rate in Hz.
 
     Returns
     -------
     int
-        In samples; negative if the recording is ahead. None if no peak is at
-        least 8 times the root mean square of the correlation.
+        Delay in samples, negative if the recording is ahead. None if the peak
+        is less than 8 times the root mean square of the correlation.
 
     Example
     -------
@@ -66,7 +66,7 @@ def find_delay(
     cross = np.fft.rfft(wav, size) * np.fft.rfft(reference, size).conj()
     cross /= np.sqrt(np.abs(cross)) + 1e-9
     correlation = np.abs(np.fft.irfft(cross, size))
-    # Index d is a delay of d samples; negative delays are at the end.
+    # Index d is the lag of d samples; negative lags are at the end.
     near = np.concatenate(
         [correlation[-max_delay:], correlation[: max_delay + 1]]
     )
@@ -84,12 +84,13 @@ def remove_delay(wav: np.ndarray, delay: int) -> np.ndarray:
     wav : numpy.ndarray
         ``(time,)``.
     delay : int
-        In samples, as returned by ``find_delay``.
+        Delay in samples, as returned by ``find_delay``.
 
     Returns
     -------
     numpy.ndarray
-        Without the first ``delay`` samples, or with ``-delay`` zeros in front.
+        The recording without its first ``delay`` samples or, if ``delay`` is
+        negative, with ``-delay`` zeros in front.
 
     Example
     -------
@@ -108,27 +109,28 @@ def log_spectral_distance(
     """Return the log-spectral distance in dB.
 
     Both signals are truncated to the shorter length and scaled to the same
-    level of active speech (see ``active_samples``). Their power spectra come
-    from an STFT with a Hann window of 512 samples and a hop length of 128, with
-    a floor 80 dB below the largest bin of the reference. The distance is the
-    root mean square of the differences in dB over the bins from ``lowest`` to
-    half the sample rate, averaged over all frames, including pauses.
+    level of active speech (see ``active_samples``). The power spectra are
+    computed by an STFT with a Hann window of 512 samples and a hop length of
+    128 samples, with a floor 80 dB below the largest bin of the reference. The
+    distance of a frame is the root mean square of the
+    differences in dB over the bins from ``lowest`` to half the sample rate. The
+    result is the mean over all frames, including pauses.
 
     Arguments
     ---------
     wav, reference : numpy.ndarray
         ``(time,)``, aligned, not silent.
     sample_rate : int
-        In Hz; the metric ``LSD`` uses 16000.
+        Sample rate in Hz; 16000 in the metric ``LSD``.
     lowest : float
-        In Hz; bins below it are ignored, for example to compare only the
-        band above a cut-off.
+        Lowest frequency in Hz. Lower bins are ignored, for example to compare
+        only the band above a cut-off.
 
     Returns
     -------
     float
-        In dB; 0 for equal spectra. NaN if either signal is silent or the
-        shorter one has fewer than 512 samples.
+        Distance in dB; 0 for equal spectra. NaN if either signal is silent or
+        shorter than 512 samples.
 
     Example
     -------
@@ -150,26 +152,26 @@ def mel_cepstral_distortion(
     """Return the mel-cepstral distortion in dB, without time warping.
 
     The power spectra of ``log_spectral_distance`` are summed in 80 mel bands.
-    The cepstral coefficients c are the discrete cosine transform of the
+    The cepstral coefficients are the discrete cosine transform of the
     logarithmic band magnitudes. The distortion of a frame is ``10 / ln 10 *
-    sqrt(2 * sum((c - c')^2))`` over the coefficients 1 to 24, which is the root
-    mean square of the difference in dB of the smoothed spectra; the result is
-    the mean over the frames of active speech in the reference. Implementations
-    that compute the cepstra differently, for example with WORLD, give different
-    values.
+    sqrt(2 * sum((c - c')^2))``, where c and c' are the coefficients 1 to 24 of
+    the two signals. This is the root-mean-square difference in dB between their
+    smoothed spectra. The result is the mean over the frames with active speech
+    in the reference. Implementations that compute the cepstra differently, for
+    example with WORLD, give different values.
 
     Arguments
     ---------
     wav, reference : numpy.ndarray
         ``(time,)``, aligned, not silent.
     sample_rate : int
-        In Hz; the metric ``MCD`` uses 16000.
+        Sample rate in Hz; 16000 in the metric ``MCD``.
 
     Returns
     -------
     float
-        In dB; NaN if either signal is silent or the shorter one has fewer than
-        512 samples.
+        Distortion in dB. NaN if either signal is silent or shorter than 512
+        samples.
 
     Example
     -------
@@ -199,10 +201,10 @@ def mel_cepstral_distortion(
 def _power_spectra(
     wav: np.ndarray, reference: np.ndarray, sample_rate: int
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
-    """Return the frequencies and the power spectra of reference and recording.
+    """Return frequencies in Hz and power spectra of reference and recording.
 
-    The spectra ``(frequencies, frames)`` are None if a signal is silent or too
-    short.
+    The spectra have the shape ``(frequencies, frames)``. They are None if a
+    signal is silent or too short.
     """
     frequencies = np.arange(N_FFT // 2 + 1) * sample_rate / N_FFT
     time = min(len(wav), len(reference))
@@ -228,20 +230,21 @@ def _power_spectra(
 def si_sdr(wav: np.ndarray, reference: np.ndarray) -> float:
     """Return the scale-invariant signal-to-distortion ratio in dB.
 
-    The reference, without its mean, is scaled to the recording by least
-    squares; the residual is the distortion. The ratio is of little use for
-    speech generated by a vocoder, whose phase differs from that of the
-    reference.
+    The means of both signals are removed, and the reference is scaled to the
+    recording by least squares; the residual is the distortion. The ratio is of
+    little use for vocoder output, because a vocoder does not reproduce the
+    phase of the reference.
 
     Arguments
     ---------
     wav, reference : numpy.ndarray
-        ``(time,)``, aligned; cut to the shorter length.
+        ``(time,)``, aligned; truncated to the shorter length.
 
     Returns
     -------
     float
-        In dB, limited to -100 to 100. NaN if either signal is constant.
+        Ratio in dB, limited to the range from -100 to 100. NaN if either signal
+        is empty or constant.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""Evaluation of folders of recordings: input, restored and clean.
+"""Evaluation of folders of restored recordings, inputs and references.
 
 Authors
  * The miipher2 authors 2026
@@ -31,9 +31,9 @@ from miipher2.evaluation.scores import (
     write_rows,
 )
 
-# Separator of the cells of a row in memory; a list of cells would take five
-# times the memory.
-JOINT = "\0"
+# Separator of the cells of a row, which is kept in memory as one string. A list
+# of cells would take five times the memory.
+SEPARATOR = "\0"
 
 
 def evaluate(
@@ -65,23 +65,24 @@ def evaluate(
     output : str or Path
         Folder for ``files.csv``, ``summary.md`` and ``report.html``.
     reference : str or Path
-        Folder of the clean recordings, for metrics with a reference.
+        Folder of the clean recordings, for metrics with a reference. None if
+        there are no clean recordings.
     source : str or Path
-        Folder of the recordings before restoration.
+        Folder of the recordings before restoration. None to leave them out.
     recogniser : str
         Whisper model for the word errors: a folder in CTranslate2 format, or a
         model name of faster-whisper. None to compute no word errors.
     transcripts : str or Path
-        CSV file with the columns ID (a restored file's relative path without
-        suffix, or its name) and text. None to use the recogniser's output for
-        the reference.
+        CSV file of the reference texts, with the columns ``ID`` (relative path
+        or name of a restored file, without suffix) and ``text``. None to use
+        the recogniser's output for the reference.
     conditions : str or Path
-        CSV file with the columns ID and condition, for means by condition. None
-        to use the top-level folders as conditions.
+        CSV file with the columns ``ID`` and ``condition``, for means by
+        condition. None to use the top-level folders as conditions.
     metrics : list of str
         Keys of ``miipher2.evaluation.metrics.METRICS``; None for all.
     workers : int
-        Number of processes; 1 to use the calling process only.
+        Number of worker processes; 1 to use only the calling process.
     shard, num_shards : int
         Index of the shard to measure, from 0, and the number of shards.
     parquet : bool
@@ -89,17 +90,18 @@ def evaluate(
     quiet : bool
         Whether to hide the progress.
     gate : Gate
-        Thresholds to check; all scores that they need must be measured.
+        Thresholds that will be applied to the scores; None for no thresholds.
 
     Returns
     -------
     Report
-        The report of all files; None while other shards are running.
+        The report of all files; None if other shards are not finished.
 
     Raises
     ------
     UserError
-        If a folder, a CSV file or the recogniser cannot be used.
+        If a folder, a CSV file or the recogniser cannot be used, or if a score
+        that the gate needs cannot be computed.
 
     Example
     -------
@@ -150,7 +152,7 @@ def _score(
     settings: ScorerSettings,
     workers: int,
 ) -> Iterator[Row]:
-    """Score files in this process or in several others."""
+    """Score files in this process or in several worker processes."""
     if workers > 1:
         yield from ScorerPool(settings, workers).run(matches)
         return
@@ -159,14 +161,14 @@ def _score(
 
 
 class ScoreTable:
-    """``files.csv`` with the journal of the run that writes it.
+    """The scores of a run: ``files.csv`` and a journal of new rows.
 
     Arguments
     ---------
     path : Path
         Path of ``files.csv``; the file may be missing.
     scorer : Scorer
-        Provides the columns and the versions.
+        Scorer that determines the columns and the version of each row.
     journal : LineJournal
         The journal to which new rows are appended.
     """
@@ -199,7 +201,7 @@ class ScoreTable:
     def missing(
         self, files: Iterable[str], recordings: Recordings
     ) -> list[str]:
-        """Return the files that were not measured or have changed since then.
+        """Return the files that are new or have changed since the last run.
 
         Arguments
         ---------
@@ -215,7 +217,7 @@ class ScoreTable:
         """
         column = self.header.index("version")
         known = {
-            file: cells.split(JOINT)[column]
+            file: cells.split(SEPARATOR)[column]
             for file, cells in self._latest().items()
         }
         return [
@@ -231,12 +233,12 @@ class ScoreTable:
         Arguments
         ---------
         recordings : Recordings
-            The files to write; rows of other files are dropped.
+            The files of this evaluation; rows of other files are dropped.
 
         Returns
         -------
         bool
-            Whether it was written.
+            Whether ``files.csv`` was written.
         """
 
         def write(latest: dict[str, str]) -> None:
@@ -251,24 +253,24 @@ class ScoreTable:
 
     def _updated(self, cells: str, match: Match) -> list[str]:
         """Return a row with the current condition and paths of its file."""
-        row: Row = dict(zip(self.header, cells.split(JOINT), strict=True))
+        row: Row = dict(zip(self.header, cells.split(SEPARATOR), strict=True))
         row["condition"] = match.condition
         row.update({f"{side}_path": p for side, p in match.paths.items()})
         return format_row(row, self.header)
 
     def _latest(self) -> dict[str, str]:
-        """Return the latest cells by file, of ``files.csv`` and journal."""
+        """Return the latest row of each file in ``files.csv`` and journal."""
         latest: dict[str, str] = {}
         if self.path.exists():
             for row in read_rows(self.path):
                 cells = format_row(row, self.header)
-                latest[str(row["file"])] = JOINT.join(cells)
+                latest[str(row["file"])] = SEPARATOR.join(cells)
         times: dict[str, float] = {}
         for line in self.journal.lines():
-            if line["columns"] != self.columns:  # other metrics or sides
+            if line["columns"] != self.columns:  # from other metrics or sides
                 continue
             file = line["cells"][0]
             if line["time"] >= times.get(file, 0.0):
                 times[file] = line["time"]
-                latest[file] = JOINT.join(line["cells"])
+                latest[file] = SEPARATOR.join(line["cells"])
         return latest

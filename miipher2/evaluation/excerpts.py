@@ -1,4 +1,6 @@
-"""Excerpts of recordings for a web page: audio and spectrograms as text.
+"""Excerpts of recordings for a web page: audio and spectrograms in base64.
+
+The sides of a file are its recordings ``input``, ``restored`` and ``clean``.
 
 Authors
  * The miipher2 authors 2026
@@ -20,34 +22,35 @@ from miipher2.dataio.spectrogram import spectrogram, spectrogram_png
 from miipher2.errors import UserError
 
 MAX_SECONDS = 10.0
-MAX_RATE = 24000  # Hz, highest sample rate
-ROWS, COLUMNS = 128, 400  # size of a spectrogram in pixels
-BASE64 = 4 / 3  # size of base64 text relative to the bytes
+MAX_RATE = 24000  # Hz
+ROWS, COLUMNS = 128, 400  # pixels of a spectrogram
+BASE64 = 4 / 3  # size of base64 text relative to the encoded bytes
 
 
 def excerpts(
     paths: Mapping[str, str | Path], max_bytes: float = math.inf
 ) -> dict[str, Any]:
-    """Return the beginning of each side of a file, at most 10 s.
+    """Return up to 10 s from the beginning of each side of a file.
 
-    Audio is mixed to mono and stored losslessly as FLAC, at the highest rate of
-    the sides, at most 24 kHz. The spectrograms have the same scales.
+    Audio is mixed to mono, resampled to the highest sample rate of the sides,
+    or to 24 kHz if that rate is higher, and encoded as FLAC. All spectrograms
+    of a file have the same scales of time, frequency and level.
 
     Arguments
     ---------
     paths : dict
         Path by side.
     max_bytes : float
-        Largest size of the audio of all sides together, as base64. Longer
-        excerpts are shortened.
+        Maximum total size of the base64 audio of all sides. Excerpts are
+        shortened to this size.
 
     Returns
     -------
     dict
-        ``seconds``, the length of the longest excerpt; ``max_khz``, the highest
-        frequency of the spectrograms; and ``sides``, a dict for each side with
-        ``audio`` and ``image`` as base64, or with ``missing``, the reason why
-        there are none.
+        ``seconds`` is the length of the longest excerpt, ``max_khz`` is the
+        highest frequency of the spectrograms, and ``sides`` has a dict for each
+        side. This dict contains ``audio`` and ``image`` in base64 or, if the
+        recording cannot be used, the reason as ``missing``.
 
     Example
     -------
@@ -92,21 +95,21 @@ def _common_rate(paths: Mapping[str, str | Path]) -> int:
             with open_audio(path) as audio:
                 rates.append(audio.rate)
         except UserError:
-            continue  # read_audio gives the reason
+            continue  # read_audio reports the error
     return min(MAX_RATE, max(rates, default=MAX_RATE))
 
 
 def _encode(
     wavs: Mapping[str, np.ndarray], rate: int, max_bytes: float
 ) -> tuple[dict[str, np.ndarray], dict[str, bytes]]:
-    """Return the wavs, shortened until they fit as FLAC, and the FLAC files."""
+    """Shorten waveforms until their FLAC files fit; return both."""
     seconds = MAX_SECONDS
     while True:
-        kept = {s: wav[: round(seconds * rate)] for s, wav in wavs.items()}
-        files = {side: _flac(wav, rate) for side, wav in kept.items()}
+        short = {s: wav[: round(seconds * rate)] for s, wav in wavs.items()}
+        files = {side: _flac(wav, rate) for side, wav in short.items()}
         size = sum(map(len, files.values()))
         if size <= max_bytes:
-            return kept, files
+            return short, files
         seconds *= 0.95 * max_bytes / size
 
 
@@ -117,7 +120,7 @@ def _flac(wav: np.ndarray, rate: int) -> bytes:
 
 
 def _images(wavs: Mapping[str, np.ndarray], rate: int) -> dict[str, bytes]:
-    """Return spectrograms with the same time, frequency and level scale."""
+    """Return spectrograms with common scales of time, frequency and level."""
     time = max(map(len, wavs.values()), default=0)
     levels = {
         side: spectrogram(

@@ -1,4 +1,4 @@
-"""The gate: which restored recordings to keep, by thresholds on their scores.
+"""The gate: thresholds on scores that decide which recordings to keep.
 
 Authors
  * The miipher2 authors 2026
@@ -21,18 +21,19 @@ DEFAULT = Path(__file__).with_name("gate.yaml")
 
 
 class Score(NamedTuple):
-    """A score that a threshold applies to.
+    """A score to which a threshold applies.
 
     Arguments
     ---------
     name : str
-        Name of the score in reasons.
+        Name of the score in the reasons for rejection.
     columns : tuple of str
-        One column of ``files.csv``, or two, of which the second is subtracted.
+        One column of ``files.csv``, or two columns, whose difference (first
+        minus second) is the score.
     unit : str
-        Unit after the value in reasons.
+        Unit of the score, with a leading space.
     low, high : float
-        The range of valid thresholds.
+        Range of valid thresholds.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Score(NamedTuple):
     high: float = math.inf
 
     def value(self, row: Mapping[str, Any]) -> float:
-        """Return the value in a row of ``files.csv``; NaN if there is none."""
+        """Return the score in a row of ``files.csv``; NaN if it is missing."""
         first, *rest = (_number(row.get(column)) for column in self.columns)
         return first - sum(rest)
 
@@ -80,15 +81,16 @@ class Gate:
     Arguments
     ---------
     thresholds : dict
-        Value by key, see ``gate.yaml``; a key with None is not checked.
+        Threshold by key, with the keys of ``gate.yaml``. None for a threshold
+        that is not checked.
     source : str or Path
-        Origin of the thresholds, for error messages.
+        Source of the thresholds, for error messages.
 
     Raises
     ------
     UserError
-        If a key is unknown, a value is not a number in the range of its
-        score, or all are None.
+        If a key is unknown, a threshold is not a number in the valid range, or
+        all thresholds are None.
 
     Example
     -------
@@ -108,11 +110,11 @@ class Gate:
         for key, value in thresholds.items():
             if key not in THRESHOLDS:
                 raise UserError(
-                    f"{source}: {key}: unknown; expected "
+                    f"{source}: {key}: unknown key; expected one of "
                     f"{', '.join(THRESHOLDS)}"
                 )
             if value is not None:
-                self.thresholds[key] = self._checked(key, value)
+                self.thresholds[key] = self._validated(key, value)
         if not self.thresholds:
             raise UserError(
                 f"{source}: no threshold; expected at least one of "
@@ -121,22 +123,23 @@ class Gate:
 
     @classmethod
     def load(cls, path: str | Path = DEFAULT) -> "Gate":
-        """Load thresholds from a YAML file.
+        """Load a gate from a YAML file.
 
         Arguments
         ---------
         path : str or Path
-            The file; by default that of this package.
+            YAML file of the thresholds; by default ``gate.yaml`` of this
+            package.
 
         Returns
         -------
         Gate
-            The gate with these thresholds.
+            The gate with the thresholds in the file.
 
         Raises
         ------
         UserError
-            If the file cannot be read; see ``Gate``.
+            If the file cannot be read or a threshold is invalid.
 
         Example
         -------
@@ -151,26 +154,26 @@ class Gate:
             )
         return cls(thresholds, path)
 
-    def _checked(self, key: str, value: Any) -> float:
-        """Return a threshold as a float after checking its range."""
+    def _validated(self, key: str, value: Any) -> float:
+        """Check that a threshold is in the valid range; return a float."""
         score = _score(key)
         if (
             isinstance(value, bool)
             or not isinstance(value, int | float)
             or not score.low <= value <= score.high
         ):
-            span = f"{score.low:g} or more"
+            valid = f"of at least {score.low:g}"
             if score.high < math.inf:
-                span = f"{score.low:g} to {score.high:g}"
+                valid = f"from {score.low:g} to {score.high:g}"
             raise UserError(
-                f"{self.source}: {key}: expected a number, {span}, or nothing, "
-                f"found {value!r}"
+                f"{self.source}: {key}: expected a number {valid}, or no "
+                f"value, found {value!r}"
             )
         return float(value)
 
     @property
     def columns(self) -> dict[str, str]:
-        """Needed columns of ``files.csv``, with the keys of thresholds."""
+        """Required columns of ``files.csv``, each with a key that needs it."""
         return {
             column: key
             for key in self.thresholds
@@ -179,7 +182,7 @@ class Gate:
 
     @property
     def metrics(self) -> list[str]:
-        """Keys of ``METRICS`` that the thresholds need."""
+        """Keys in ``METRICS`` of the metrics that the thresholds need."""
         return [
             name
             for name, metric in METRICS.items()
@@ -189,7 +192,7 @@ class Gate:
     def check_metrics(
         self, columns: Collection[str], remarks: Sequence[str]
     ) -> None:
-        """Check that all needed scores can be computed.
+        """Check that all required scores can be computed.
 
         Arguments
         ---------
@@ -201,25 +204,23 @@ class Gate:
         Raises
         ------
         UserError
-            If a needed score cannot be computed.
+            If a required score cannot be computed.
         """
         for column, key in self.columns.items():
             metric = _metric(column)
             if metric is None or column in columns:
                 continue
             side = column.partition("_")[0]
-            missing = f"{metric.names()}: left out by --metrics"
+            missing = f"{metric.names()}: not selected by --metrics"
             if column.replace(side, "restored", 1) in columns:
                 missing = f"{metric.names()}: left out: needs --{side}"
             for remark in remarks:
                 if remark.startswith(f"{metric.names()}: "):
                     missing = remark
-            raise UserError(
-                f"{self.source}: {key}: {missing}; or leave out {key}"
-            )
+            raise UserError(f"{self.source}: {key}: {missing}; or remove {key}")
 
     def measure(self, row: dict[str, Any], path: str | Path) -> dict[str, Any]:
-        """Add the bandwidth to a row if a threshold needs it.
+        """Add the bandwidth to a row if it has a threshold.
 
         Arguments
         ---------
@@ -231,7 +232,7 @@ class Gate:
         Returns
         -------
         dict
-            The row with the added value.
+            The row, with ``restored_bandwidth`` in Hz if it was measured.
         """
         if "restored_bandwidth" in self.columns and row.get("seconds"):
             with open_audio(path) as audio:
@@ -254,9 +255,9 @@ class Gate:
         Returns
         -------
         dict
-            Reason by name of the score; empty if the recording is kept.
+            Reason by score name; empty if the recording is kept.
         """
-        cause = row.get("notes") or "no reason known"
+        cause = row.get("notes") or "unknown reason"
         if row.get("seconds") in (None, ""):
             return {"not measured": f"not measured: {cause}"}
         reasons = {}
@@ -288,7 +289,7 @@ def _metric(column: str) -> type[Metric] | None:
 
 
 def _compare(score: Score, value: float, sign: str, threshold: float) -> str:
-    """Return a comparison with enough digits for both sides to differ."""
+    """Return a comparison with enough digits to tell the values apart."""
     direction = 1 if sign == "<" else -1
     digits = 2 if score.high < math.inf else 1
     while digits < 9 and direction * (threshold - round(value, digits)) <= 0:

@@ -1,5 +1,8 @@
 """Statistics of all scores, by group of files.
 
+A group contains the files of one condition, or all files. The sides of a file
+are its recordings ``input``, ``restored`` and ``clean``.
+
 Authors
  * The miipher2 authors 2026
 """
@@ -10,7 +13,7 @@ from miipher2.evaluation.scores import Scores
 from miipher2.evaluation.statistics import NAN, Statistics, statistics
 
 CHANGE = "change"  # restored minus input, file by file
-NONE = Statistics(0, NAN, NAN, NAN, NAN)
+EMPTY = Statistics(0, NAN, NAN, NAN, NAN)
 
 
 class GroupStatistics:
@@ -19,12 +22,12 @@ class GroupStatistics:
     Arguments
     ---------
     scores : Scores
-        Of all files.
+        Scores of all files.
 
     Attributes
     ----------
     groups : dict
-        See ``Scores.groups``.
+        Mask of files by group; see ``Scores.groups``.
 
     Example
     -------
@@ -49,19 +52,19 @@ class GroupStatistics:
         group : str
             A key of ``groups``.
         metric : str
-            Such as ``lsd``.
+            Name of the metric, for example ``lsd``.
         side : str
-            One of ``SIDES``, or ``CHANGE``.
+            One of ``SIDES``, or ``CHANGE`` for restored minus input.
 
         Returns
         -------
         Statistics
-            Over the files with a score for every side; of 0 files if there are
-            no such scores.
+            Statistics over the files with a score for every side. If there are
+            no such files, ``files`` is 0 and all other fields are NaN.
         """
         if group not in self._found:
             self._found[group] = self._measure(self.groups[group])
-        return self._found[group].get((metric, side), NONE)
+        return self._found[group].get((metric, side), EMPTY)
 
     def _measure(
         self, members: np.ndarray

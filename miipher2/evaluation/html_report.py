@@ -1,5 +1,7 @@
 """The page ``report.html``: summary, charts, players and a table of files.
 
+The sides of a file are its recordings ``input``, ``restored`` and ``clean``.
+
 Authors
  * The miipher2 authors 2026
 """
@@ -16,9 +18,10 @@ import numpy as np
 from tqdm import tqdm
 
 from miipher2.dataio.atomic import write_text
+from miipher2.dataio.wording import count
 from miipher2.errors import UserError
 from miipher2.evaluation.charts import (
-    COUNTED,
+    ERROR_TYPES,
     LABELS,
     QUESTIONS,
     Json,
@@ -36,8 +39,8 @@ from miipher2.evaluation.scores import SIDES, Row, Scores, read_rows
 TEMPLATES = Path(__file__).with_name("html")
 WORST, RANDOM = 20, 10  # number of files with players
 MAX_ROWS = 1000  # rows of the table of files
-MAX_NOTED = 200  # number of files listed with their notes
-MAX_BYTES = 20e6  # of audio as text, so that the page stays below 25 MB
+MAX_NOTED = 200  # rows of each table of files with notes
+MAX_BYTES = 20e6  # of base64 audio, to keep the page below 25 MB
 
 
 def write_html(
@@ -45,11 +48,11 @@ def write_html(
     title: str = "Evaluation of restored speech",
     statistics: GroupStatistics | None = None,
 ) -> None:
-    """Write ``report.html``, one file that needs no network.
+    """Write ``report.html``, a web page that loads nothing from the network.
 
-    The page is built from ``files.csv`` and the list at the end of
-    ``summary.md``, if the file exists. Only recordings that still exist at the
-    paths in ``files.csv`` have players.
+    The page is built from ``files.csv`` and, if ``summary.md`` exists, from the
+    list at its end. Only recordings that still exist at the paths in
+    ``files.csv`` have players.
 
     Arguments
     ---------
@@ -112,17 +115,17 @@ def _template(name: str) -> str:
 class Page:
     """The data of ``report.html``.
 
-    The scores of all files are kept in memory, but the rows of listed files
-    only.
+    The scores of all files are kept in memory, but complete rows only for the
+    files that the page lists.
 
     Arguments
     ---------
     files_csv : str or Path
         The file written by ``miipher2 evaluate``.
     statistics : GroupStatistics
-        Statistics of its scores.
+        Statistics of the scores in ``files_csv``.
     remarks : list of str
-        Sentences for the end of the page.
+        Remarks to list at the end of the page.
     """
 
     def __init__(
@@ -152,7 +155,7 @@ class Page:
         self.rows = self._read_rows(files_csv)
 
     def _read_rows(self, files_csv: str | Path) -> dict[int, Row]:
-        """Return the rows to show, by index; collect failed and noted files."""
+        """Return the listed rows by index; find failed and noted files."""
         wanted = {*self.listed, *self.played}
         rows = {}
         for index, row in enumerate(read_rows(files_csv)):
@@ -169,7 +172,7 @@ class Page:
         return rows
 
     def data(self) -> Json:
-        """Return the data for ``html/report.js``, which JSON can represent."""
+        """Return the data of the page, which can be converted to JSON."""
         found = {
             "sides": self.sides,
             "conditions": len(self.groups) > 1,
@@ -213,27 +216,28 @@ class Page:
             overview.append(f"{len(self.groups) - 1} conditions")
         overview.append(f"{failed:,} failed")
         rule = (
-            "Files are worst by the change of characters, phonemes, voice or "
-            "quality (CER, PER, speaker, OVRL), in turn."
+            "The ranking starts with the worst file by the change in each of "
+            "CER, PER, speaker similarity and OVRL, followed by the second "
+            "worst files, and so on."
         )
         shown = f"{len(self.listed):,} files, worst first."
         if len(self.ranking.order) > len(self.listed):
             shown = (
                 f"The worst {len(self.listed):,} of "
-                f"{len(self.ranking.order):,} files; all of them are in "
-                "files.csv."
+                f"{len(self.ranking.order):,} files; files.csv contains all "
+                "of them."
             )
         return {
             "overview": ", ".join(overview),
-            "conditions": "Means: input → restored, and the change"
-            " with its 95 % interval.",
-            "scatter": "Points at the bottom right have a better predicted "
-            "quality and kept their words. Large points have a player, and "
-            "those beyond a scale are at its end.",
-            "no_scatter": "Needs OVRL and the errors of words, characters or "
-            "phonemes.",
-            "listen": f"{rule} Recordings are cut to their beginning. Start "
-            "another side while one plays to compare them at the same place.",
+            "conditions": "Means of input → restored, and the mean change "
+            "with its 95 % interval.",
+            "scatter": "Files at the bottom right have a better predicted "
+            "quality (OVRL) and fewer recognition errors. Large points have a "
+            "player. Points outside the range of an axis are drawn at its end.",
+            "no_scatter": "This chart needs OVRL and one of CER, PER and WER.",
+            "listen": f"{rule} Each player has the beginning of a recording. "
+            "To compare two recordings of a file, start the second one while "
+            "the first one plays: it continues at the same position.",
             "files": f"{shown} {rule}",
         }
 
@@ -253,19 +257,19 @@ class Page:
         return questions
 
     def _counts(self) -> str:
-        """Return the kinds of word errors, in words."""
+        """Return the mean error rate of each type and the number of loops."""
         text = ""
         for unit in ("cer", "wer"):
             if f"{unit}_sub" in self.metrics:
                 parts = []
-                for suffix, name in COUNTED.items():
+                for suffix, name in ERROR_TYPES.items():
                     values = self.scores[f"restored_{unit}_{suffix}"]
                     parts.append(f"{np.nanmean(values):.1f} % {name}")
                 text = f"{unit.upper()}: {', '.join(parts)}. "
                 break
         loops = int(np.nansum(self.scores["restored_loop"]))
         if loops:
-            text += f"The recogniser repeats itself in {loops:,} files."
+            text += f"The recogniser repeats itself in {count(loops, 'file')}."
         return text.strip()
 
     def _scatter(self) -> Json | None:
@@ -283,8 +287,9 @@ class Page:
                 better = np.mean(x[known] > 0)
                 both = np.mean((x > 0)[known] & (y > 0)[known])
                 axis["text"] = (
-                    f"OVRL rose in {100 * better:.0f} % of the files. In "
-                    f"{100 * both:.0f} %, {LABELS[metric].rstrip(' %')} rose as well."
+                    f"OVRL rose in {100 * better:.0f} % of the files. "
+                    f"OVRL and {LABELS[metric].rstrip(' %')} both rose in "
+                    f"{100 * both:.0f} %."
                 )
         return {
             "x": x_axis,
@@ -317,7 +322,7 @@ class Page:
         ]
 
     def _card(self, place: int, index: int, max_bytes: float) -> Json:
-        """Return a player."""
+        """Return the data of one player."""
         row = self.rows[index]
         paths = {s: str(row.get(f"{s}_path", "")) for s in SIDES}
         found = excerpts({s: p for s, p in paths.items() if p}, max_bytes)
@@ -362,14 +367,14 @@ class Page:
 
 
 def _worst(place: int) -> str:
-    """Return "worst", "2nd worst", and so on, up to 20."""
+    """Return "worst", "2nd worst", and so on, for places up to 20."""
     if place == 1:
         return "worst"
     return f"{place}{ {2: 'nd', 3: 'rd'}.get(place, 'th') } worst"
 
 
 def _finite(value: Any) -> Any:
-    """Return the value with rounded numbers and None for NaN."""
+    """Round numbers to 4 decimals; replace NaN and infinity by None."""
     if isinstance(value, float):
         return round(value, 4) if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -1,8 +1,8 @@
 """Write the decisions of a gate as manifests, ``keep.csv`` and ``reject.csv``.
 
-Both have the columns of manifests, where ``$data_root`` is the folder of the
-restored recordings, and the scores that the gate needs. ``reject.csv`` also has
-the reasons.
+Both files have the columns of a training manifest and the scores that the gate
+needs. In the paths, ``$data_root`` stands for the folder of the restored
+recordings. ``reject.csv`` also has the reasons for rejection.
 
 Authors
  * The miipher2 authors 2026
@@ -28,14 +28,14 @@ KEEP, REJECT = "keep.csv", "reject.csv"
 
 
 def apply_gate(gate: Gate, report: str | Path, restored: str | Path) -> str:
-    """Write ``keep.csv`` and ``reject.csv`` of a report beside ``files.csv``.
+    """Apply a gate to ``files.csv``; write ``keep.csv`` and ``reject.csv``.
 
     Arguments
     ---------
     gate : Gate
         The thresholds.
     report : str or Path
-        Output folder of ``miipher2 evaluate``.
+        Output folder of ``miipher2 evaluate``, where the files are written.
     restored : str or Path
         Folder of the restored recordings.
 
@@ -67,22 +67,22 @@ def write_keep_reject(
     Arguments
     ---------
     folder : str or Path
-        Folder in which to write them.
+        Folder in which to write the files.
     rows : iterable of dict
-        Rows of ``files.csv``. If there is no restored file, ``wav`` and
-        ``duration`` may be those of the input.
+        Rows of ``files.csv``. If a restored file is missing, its row can have
+        the path and duration of the input as ``wav`` and ``duration``.
     gate : Gate
         The thresholds.
     restored : str or Path
         Folder of the restored recordings, written as ``$data_root``.
     writer : str
-        Name that is unique among processes that may write at the same time.
+        Name that is unique among the processes that write at the same time.
 
     Returns
     -------
     str
-        One line with the number of kept recordings and the reasons for
-        rejection.
+        One line with the numbers of kept recordings and of rejections by
+        reason.
 
     Example
     -------
@@ -127,7 +127,7 @@ def write_keep_reject(
 def _manifest_row(
     row: Mapping[str, Any], restored: str | Path, names: set[str]
 ) -> dict[str, str]:
-    """Return the columns of manifests; the ID is unique in ``names``."""
+    """Return the manifest columns of a row; add the unique ID to ``names``."""
     file = AudioFile(str(row["file"]), 0, 0)
     ID = file.path if file.stem in names else file.stem
     names.add(ID)
@@ -140,9 +140,9 @@ def _manifest_row(
 
 
 def _name_reasons(ID: str) -> dict[str, str]:
-    """Return the reason why a training manifest cannot have this name."""
+    """Return the reason, if any, why a manifest cannot contain this ID."""
     if "$" in ID:
-        return {"name": "'$' in its name, which manifests reserve"}
+        return {"name": "its name contains '$', which manifests reserve"}
     try:
         ID.encode("utf-8")
     except UnicodeEncodeError:

@@ -1,4 +1,6 @@
-"""Matching of the files of several folders by name.
+"""Matching of recordings in several folders by name.
+
+The sides of a file are its recordings ``input``, ``restored`` and ``clean``.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +18,7 @@ from miipher2.errors import UserError
 from miipher2.evaluation.recognition import transcript
 from miipher2.evaluation.scores import SIDES
 
-MAX_LISTED = 5  # files listed per remark; files.csv has all of them
+MAX_LISTED = 5  # files named in a remark
 
 
 class Folder:
@@ -30,7 +32,7 @@ class Folder:
     Raises
     ------
     UserError
-        If it is not a folder, or contains no recordings.
+        If the path is not a folder, or the folder contains no recordings.
 
     Example
     -------
@@ -59,14 +61,15 @@ class Folder:
         Arguments
         ---------
         restored : str
-            Relative path. ``a.wav`` matches ``a.wav`` or ``a`` with another
-            suffix. ``a.flac.wav`` matches ``a.flac``: ``miipher2 restore`` uses
-            this name if the inputs are ``a.flac`` and ``a.mp3``.
+            Relative path of the restored file. ``a.wav`` matches ``a.wav`` or
+            ``a`` with another suffix. ``a.flac.wav`` matches ``a.flac``, since
+            ``miipher2 restore`` writes this file if the inputs include both
+            ``a.flac`` and ``a.mp3``.
 
         Returns
         -------
         str
-            Relative path; None if no file matches.
+            Relative path of the matching file; None if no file matches.
 
         Raises
         ------
@@ -96,12 +99,12 @@ class Match(NamedTuple):
     Arguments
     ---------
     file : str
-        Path of the restored file relative to its folder; if there is none, the
-        path of another side.
+        Path of the restored file relative to its folder. If there is no
+        restored file, the relative path of another side.
     paths : dict
-        Path by side, without sides that have no such file.
+        Path by side; a side without a matching file is absent.
     condition : str
-        The group of the file.
+        The condition of the file; empty if it has none.
     """
 
     file: str
@@ -118,15 +121,15 @@ class Recordings:
         Folder by side; None for a side that is not evaluated. ``restored`` is
         required.
     conditions : str or Path
-        CSV file with the columns ID (relative path without suffix, or name) and
-        condition. None to use the top-level folders, if there are several and
-        no recording is outside of them.
+        CSV file with the columns ``ID`` (relative path or name of a restored
+        file, without suffix) and ``condition``. None to use the top-level
+        folders, if there are at least two and each recording is in one of them.
 
     Raises
     ------
     UserError
-        If a folder cannot be used, or none of its recordings matches a restored
-        recording.
+        If a folder cannot be used, or if none of its recordings matches a
+        restored recording.
     """
 
     def __init__(
@@ -162,9 +165,9 @@ class Recordings:
         for side in others:
             if not any(side in paths for paths in found.values()):
                 raise UserError(
-                    f"{self.folders[side].path}: no file matches one in "
+                    f"{self.folders[side].path}: no file matches a file in "
                     f"{restored.path}; expected the same subfolders and names "
-                    "in both"
+                    "in both folders"
                 )
         for index, side in enumerate(others):
             matched = {paths.get(side) for paths in found.values()}
@@ -197,7 +200,7 @@ class Recordings:
         return Match(file, paths, condition)
 
     def remarks(self) -> list[str]:
-        """Return remarks on files without a match on another side."""
+        """Return remarks on files that lack a side."""
         remarks: list[str] = []
         for side in self.folders:
             without = [
@@ -220,7 +223,7 @@ def list_files(remark: str, files: list[str]) -> list[str]:
     Returns
     -------
     list of str
-        One sentence; empty if there are no files.
+        One remark; an empty list if there are no files.
 
     Example
     -------
@@ -235,12 +238,12 @@ def list_files(remark: str, files: list[str]) -> list[str]:
 
 
 def read_texts(path: str | Path, column: str) -> dict[str, str]:
-    """Read a column of a CSV file by ID.
+    """Read the text of each ID from a CSV file.
 
     Arguments
     ---------
     path : str or Path
-        CSV file in UTF-8, with the columns ID and ``column``.
+        CSV file in UTF-8, with the columns ``ID`` and ``column``.
     column : str
         Name of the column to read, for example ``text`` or ``condition``.
 
@@ -277,9 +280,9 @@ def check_ids(
     texts : dict
         Text by ID.
     path : str or Path
-        The file with the IDs, for the error message.
+        The CSV file, for the error message.
     files : dict
-        The recordings by file.
+        Dict whose keys are the restored files.
 
     Raises
     ------
@@ -288,6 +291,6 @@ def check_ids(
     """
     if all(transcript(texts, file) is None for file in files):
         raise UserError(
-            f"{path}: no ID matches a recording; expected its relative path "
-            "without suffix, or its name"
+            f"{path}: no ID matches a recording; expected relative paths or "
+            "names of recordings, without suffix"
         )

@@ -1,4 +1,4 @@
-"""The metrics, each computed by the package that defines it.
+"""The metrics of ``miipher2 evaluate``.
 
 Authors
  * The miipher2 authors 2026
@@ -22,11 +22,11 @@ from miipher2.evaluation.recognition import WordErrors
 
 
 class DNSMOS(Metric):
-    """DNSMOS P.835 (speech, background, overall) and P.808, each 1 to 5.
+    """DNSMOS P.835 (speech, background, overall) and P.808, each from 1 to 5.
 
-    Microsoft's model predicts listeners' ratings without a reference. The
-    scores are means over windows of 9.01 s; shorter clips are repeated to that
-    length.
+    DNSMOS predicts the ratings of listeners without a reference. The scores are
+    means over windows of 9.01 s; shorter recordings are repeated to fill one
+    window.
     """
 
     columns = {"sig": "SIG", "bak": "BAK", "ovrl": "OVRL", "p808": "P.808"}
@@ -45,7 +45,7 @@ class DNSMOS(Metric):
         models = Path(dnsmos.__file__).with_name("dnsmos_models")
         paths = [str(models / n) for n in ("sig_bak_ovr.onnx", "model_v8.onnx")]
         self.model = dnsmos.DNSMOS(*paths)
-        # By default, each process has as many waiting threads as cores
+        # By default, each process starts one thread per core
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.model.onnx_sess, self.model.p808_onnx_sess = (
@@ -67,7 +67,7 @@ class DNSMOS(Metric):
 
 
 class PESQ(Metric):
-    """Wide-band PESQ, ITU-T P.862.2, 1.04 to 4.64."""
+    """Wideband PESQ (ITU-T P.862.2), from 1.04 to 4.64."""
 
     columns = {"pesq_wb": "PESQ-WB"}
     meaning = "P.862.2, 1.04 to 4.64, higher is better"
@@ -75,7 +75,7 @@ class PESQ(Metric):
     reference_sides = ("clean",)
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
-        """Return PESQ; NaN without an utterance or for less than 1/4 s."""
+        """Return PESQ; NaN without speech or for less than 0.25 s."""
         import pesq
 
         time = min(len(value), len(reference))
@@ -87,7 +87,7 @@ class PESQ(Metric):
 
 
 class ESTOI(Metric):
-    """Extended short-time objective intelligibility, up to 1."""
+    """Extended short-time objective intelligibility, at most 1."""
 
     columns = {"estoi": "ESTOI"}
     meaning = "intelligibility, up to 1, higher is better"
@@ -120,7 +120,7 @@ class SISDR(Metric):
     reference_sides = ("clean",)
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
-        """Return the ratio; NaN if either side is constant."""
+        """Return the ratio; NaN if either signal is constant."""
         return [si_sdr(value, reference)]
 
 
@@ -132,7 +132,7 @@ class LSD(Metric):
     reference_sides = ("clean",)
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
-        """Return the distance from 0 to 8 kHz."""
+        """Return the distance in the band from 0 to 8 kHz."""
         return [log_spectral_distance(value, reference, SAMPLE_RATE)]
 
 
@@ -147,14 +147,14 @@ class MCD(Metric):
     reference_sides = ("clean",)
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
-        """Return the distortion of the frames with speech."""
+        """Return the mean distortion of the frames with speech."""
         return [mel_cepstral_distortion(value, reference, SAMPLE_RATE)]
 
 
 class SpeakerSimilarity(Metric):
     """Cosine similarity of Resemblyzer's speaker embeddings, 0 to 1.
 
-    The reference is the clean side or, without one, the input.
+    The reference is the clean recording or, if there is none, the input.
     """
 
     columns = {"speaker": "speaker"}
@@ -168,7 +168,7 @@ class SpeakerSimilarity(Metric):
 
     @classmethod
     def install(cls) -> str:
-        """Return the commands; what resemblyzer requires is not needed."""
+        """Return the commands; resemblyzer is installed without dependencies."""
         return (
             "pip install webrtcvad-wheels librosa && "
             "pip install --no-deps resemblyzer"
@@ -193,7 +193,7 @@ class SpeakerSimilarity(Metric):
         return embeddings
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
-        """Return the cosine; NaN if either side has no voice activity."""
+        """Return the cosine; NaN if a recording has no voice activity."""
         if value is None or reference is None:
             return [NAN]
         return [float(value @ reference)]
@@ -233,8 +233,8 @@ def load_metrics(
     metrics : list of Metric
         The metrics, in the order of the columns of ``files.csv``.
     missing : list of str
-        One sentence for each metric that is left out, with the reason and the
-        command that installs its packages.
+        One remark for each metric that is left out, with the reason and, for
+        missing packages, the command that installs them.
 
     Raises
     ------

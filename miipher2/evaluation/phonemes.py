@@ -1,8 +1,8 @@
 """The phoneme error rate of a small recogniser.
 
-A restoration model with Whisper's encoder as its backbone may improve the
-character error rate of Whisper more than the intelligibility for listeners. The
-phoneme recogniser of the package ``hama`` (5 MB) is independent of Whisper.
+A restoration model that is based on Whisper's encoder may lower the error rates
+of Whisper without becoming more intelligible to listeners. The phoneme
+recogniser of the package ``hama`` (5 MB) is independent of Whisper.
 
 Authors
  * The miipher2 authors 2026
@@ -20,8 +20,8 @@ from miipher2.evaluation.base import NAN, SAMPLE_RATE, Clip, Metric, Remembered
 class PhonemeErrors(Metric):
     """Phoneme error rate of ``hama``'s recogniser, in percent.
 
-    The reference is the recogniser's output for the clean side or, without
-    one, for the input.
+    The reference is the recogniser's output for the clean recording or, if
+    there is none, for the input.
     """
 
     columns = {"per": "PER %"}
@@ -56,12 +56,12 @@ class PhonemeErrors(Metric):
 def phoneme_error_rate(
     truth: Sequence[str] | None, phonemes: Sequence[str]
 ) -> float:
-    """Return the edit distance in percent of the reference's length.
+    """Return the edit distance in percent of the reference length.
 
     Arguments
     ---------
     truth : list of str
-        The phonemes of the reference; None or empty if it has none.
+        The phonemes of the reference; None or empty if there are none.
     phonemes : list of str
         The recognised phonemes.
 

@@ -25,22 +25,22 @@ from miipher2.evaluation.matching import Match, read_texts
 from miipher2.evaluation.scorer import Scorer
 from miipher2.evaluation.scores import Row
 
-AHEAD = 4  # files per worker that wait in its queue
-MAX_KILLED = 3  # files in succession that end their worker
+AHEAD = 4  # files per worker that are queued or in progress
+MAX_KILLED = 3  # files that may kill their worker before the run ends
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class ScorerSettings(NamedTuple):
-    """Settings with which a process loads a scorer.
+    """Settings from which a process loads a scorer.
 
     Arguments
     ---------
     sides : tuple of str
-        The sides of the evaluation.
+        The sides of the evaluation, such as ``input`` and ``restored``.
     recogniser : str
         See ``load_metrics``.
     transcripts : str or Path
-        CSV file with the columns ID and text.
+        CSV file with the columns ``ID`` and ``text``; None for no transcripts.
     metrics : tuple of str
         See ``load_metrics``.
     """
@@ -51,7 +51,7 @@ class ScorerSettings(NamedTuple):
     metrics: Sequence[str] | None = None
 
     def load(self) -> Scorer:
-        """Load the metrics.
+        """Load the scorer.
 
         Returns
         -------
@@ -65,10 +65,10 @@ class ScorerSettings(NamedTuple):
 
 
 class ScorerPool:
-    """Scores files in worker processes.
+    """Pool of worker processes that score files.
 
-    A worker that dies is replaced. The files that were in progress are measured
-    again one by one, so that only a file that kills its worker fails.
+    If a worker dies, the files in progress are measured again one at a time in
+    a new worker. A file fails only if this worker also dies.
 
     Arguments
     ---------
@@ -88,7 +88,7 @@ class ScorerPool:
         Arguments
         ---------
         matches : iterable of Match
-            The files to score. The iterable is consumed as workers become free.
+            The files to score. The iterable is read as workers become free.
 
         Yields
         ------
@@ -98,16 +98,16 @@ class ScorerPool:
         Raises
         ------
         UserError
-            If three workers in succession die.
+            If three files fail because their worker died.
         """
-        rest, killed = iter(matches), 0
-        while lost := (yield from self._run(rest, self.workers, AHEAD)):
-            again = iter(lost)
-            while died := (yield from self._run(again, workers=1, ahead=1)):
+        pending, killed = iter(matches), 0
+        while lost := (yield from self._run(pending, self.workers, AHEAD)):
+            retried = iter(lost)
+            while died := (yield from self._run(retried, workers=1, ahead=1)):
                 killed += 1
                 if killed == MAX_KILLED:
                     raise UserError(
-                        f"{died[0].file}: three worker processes in succession "
+                        f"{died[0].file}: the worker processes of three files "
                         "have died, possibly for lack of memory; use fewer "
                         "--workers and run the same command again"
                     )
@@ -116,7 +116,7 @@ class ScorerPool:
     def _run(
         self, matches: Iterator[Match], workers: int, ahead: int
     ) -> Generator[Row, None, list[Match]]:
-        """Yield rows until a worker dies; return the files in progress."""
+        """Yield rows; if a worker dies, return the files in progress."""
         running: dict[str, Match] = {}
         futures: set[Future] = set()
         with _executor(self.settings, workers) as executor:
@@ -149,7 +149,7 @@ def killed_row(match: Match) -> Row:
     row: Row = {f"{s}_path": path for s, path in match.paths.items()}
     row |= {"file": match.file, "condition": match.condition}
     row |= {"status": "failed", "version": ""}
-    return row | {"notes": "the process that measured it has died"}
+    return row | {"notes": "the worker process has died"}
 
 
 def _done(futures: set[Future], running: dict[str, Match]) -> Iterator[Row]:
@@ -165,7 +165,7 @@ def _done(futures: set[Future], running: dict[str, Match]) -> Iterator[Row]:
 def _executor(
     settings: ScorerSettings, workers: int
 ) -> Iterator[ProcessPoolExecutor]:
-    """Start processes with one thread each; cancel queued files at the end."""
+    """Start workers with one thread each; cancel queued files at the end."""
     unset = [name for name in THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(unset, "1"))
     executor = ProcessPoolExecutor(
@@ -185,7 +185,9 @@ def _executor(
 def _start(settings: ScorerSettings) -> None:
     """Initialise a worker process."""
     global _scorer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends it
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # the main process handles Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _scorer = settings.load()
 

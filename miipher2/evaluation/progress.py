@@ -1,4 +1,4 @@
-"""Progress bar of an evaluation, like that of ``miipher2 restore``.
+"""Progress bar of an evaluation.
 
 Authors
  * The miipher2 authors 2026
@@ -11,18 +11,18 @@ from tqdm import tqdm
 
 from miipher2.evaluation.scores import Row
 
-LINE_SECONDS = 60.0  # between two lines if stderr is not a terminal
+LINE_SECONDS = 60.0  # between progress lines if stderr is not a terminal
 
 
 class Progress:
-    """Show a progress bar on stderr, or one line per minute without a terminal.
+    """Progress bar on stderr, or one line per minute if this is no terminal.
 
     Arguments
     ---------
     missing : int
         Number of files to measure.
     total : int
-        Number of files, including those that an earlier run measured.
+        Number of files, including files that an earlier run measured.
     quiet : bool
         Whether to hide the progress.
 
@@ -54,7 +54,7 @@ class Progress:
         self.bar.close()
 
     def end(self, row: Row) -> None:
-        """Count a file; if it failed, print the reason.
+        """Count a measured file; if it failed, print the reason.
 
         Arguments
         ---------

@@ -1,4 +1,4 @@
-"""The order of files from worst to best.
+"""The ranking of files from worst to best.
 
 Authors
  * The miipher2 authors 2026
@@ -10,12 +10,12 @@ import numpy as np
 
 from miipher2.evaluation.scores import Scores
 
-# Metrics of words, voice and quality, and whether higher scores are better.
+# Metrics that rank the files, and whether higher scores are better
 CRITERIA = {"cer": False, "per": False, "speaker": True, "ovrl": True}
 
 
 class Ranking(NamedTuple):
-    """Files from worst to best, with the metric that ranks each of them.
+    """Files from worst to best, with the metric that determines each rank.
 
     Arguments
     ---------
@@ -24,7 +24,7 @@ class Ranking(NamedTuple):
     criterion : list of str
         The metric that determines the place of each file in ``order``.
     place : list of int
-        Rank of each file by its metric; 1 is the worst.
+        Place of each file in a ranking by ``criterion`` alone; 1 is the worst.
     """
 
     order: np.ndarray
@@ -33,20 +33,21 @@ class Ranking(NamedTuple):
 
 
 def change(scores: Scores, metric: str) -> np.ndarray:
-    """Return restored minus input.
+    """Return the change of a metric from input to restored.
 
     Arguments
     ---------
     scores : Scores
         Scores of all files.
     metric : str
-        For example ``lsd``.
+        Name of the metric, for example ``lsd``.
 
     Returns
     -------
     numpy.ndarray
-        ``(files,)``, the change of each file; the restored scores if the input
-        side has no scores, for example because it is the reference.
+        ``(files,)``, the score of the restored file minus the score of the
+        input. If the inputs have no scores, for example because they are the
+        reference, the scores of the restored files.
     """
     restored = scores[f"restored_{metric}"]
     if "input" not in scores.sides(metric):
@@ -57,9 +58,9 @@ def change(scores: Scores, metric: str) -> np.ndarray:
 def rank(scores: Scores) -> Ranking:
     """Sort files from worst to best.
 
-    The files are sorted by ``change``, once for each metric of words, voice and
-    quality. The worst file of every metric comes first, then the second worst
-    of every metric, and so on.
+    The files are sorted by ``change``, separately for each metric of
+    ``CRITERIA``. The ranking starts with the worst file of every metric,
+    followed by the second worst file of every metric, and so on.
 
     Arguments
     ---------
@@ -69,7 +70,7 @@ def rank(scores: Scores) -> Ranking:
     Returns
     -------
     Ranking
-        The ranking of all files with at least one of the scores.
+        The ranking of all files that have a score in at least one metric.
 
     Example
     -------

@@ -1,4 +1,6 @@
-"""The word and character errors of a speech recogniser.
+"""Word and character errors of a speech recogniser.
+
+The sides of a file are its recordings ``input``, ``restored`` and ``clean``.
 
 Authors
  * The miipher2 authors 2026
@@ -20,9 +22,9 @@ from miipher2.evaluation.words import (
     word_errors,
 )
 
-# Word error rate in percent above which the language is checked.
+# Word error rate in percent above which the language is checked
 CHECK_LANGUAGE_ABOVE = 50.0
-SURE = 0.8  # probability above which a detected language is accepted
+MIN_LANGUAGE_PROBABILITY = 0.8  # of a detected language
 
 
 class Recognition(NamedTuple):
@@ -31,11 +33,11 @@ class Recognition(NamedTuple):
     Arguments
     ---------
     text : str
-        Normalised text, without repetitions of loops.
+        Normalised text, in which loops are cut to one repetition.
     loop : bool
-        Whether the recogniser's output ended in a loop.
+        Whether the recogniser's output contained a loop; see ``cut_loop``.
     language : str
-        The language that was given to the recogniser or detected by it.
+        Code of the specified or detected language, for example ``en``.
     """
 
     text: str
@@ -46,12 +48,13 @@ class Recognition(NamedTuple):
 class WordErrors(Metric):
     """Word and character errors of a Whisper model, in percent.
 
-    The reference text is the file's transcript. Without transcripts, it is the
-    recogniser's output for the clean side or, without one, for the input.
-    Case, punctuation and repeated white space are ignored. The language is
-    detected on the first side available of clean, input and restored, and used
-    for all sides. A phrase that the recogniser repeats to the end of a window
-    of 30 s is counted once; see ``cut_loop``.
+    The reference text is the transcript of the file. Without transcripts, it is
+    the recogniser's output for the clean recording or, if there is none, for
+    the input. Case, punctuation and repeated white space are ignored. The
+    language is detected in the clean recording or, if it is missing, in the
+    input or in the restored recording, and used for all sides. A phrase that
+    the recogniser repeats to the end of a window of 30 s is counted once; see
+    ``cut_loop``.
 
     Arguments
     ---------
@@ -59,8 +62,8 @@ class WordErrors(Metric):
         Folder of a Whisper model in CTranslate2 format, or a model name of
         faster-whisper.
     transcripts : dict
-        Text by the restored file's relative path without suffix, or by its
-        name.
+        Text by relative path or name of a restored file, without suffix. None
+        to use the recogniser's output as the reference text.
 
     Raises
     ------
@@ -107,7 +110,7 @@ class WordErrors(Metric):
             ) from None
 
     def remark(self, reference: str | None) -> str:
-        """Name the recogniser and the reference text."""
+        """Return the line of the summary that explains the columns."""
         truth = f"its output for {reference}" if reference else "transcripts"
         return (
             f"WER %, CER %: word and character errors of {self.recogniser}, "
@@ -122,7 +125,7 @@ class WordErrors(Metric):
         return transcript(self.transcripts or {}, file) or ""
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
-        """Return transcript, recognised text and waveform of each side."""
+        """Return the transcript, recognition and waveform of each side."""
         truth = transcript(self.transcripts or {}, file)
         found, language = {}, None
         for side in ("clean", "input", "restored"):
@@ -136,7 +139,7 @@ class WordErrors(Metric):
         return found
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
-        """Return the errors and the loop; NaN without a reference text."""
+        """Return error rates and 1 for a loop; NaN without a reference text."""
         truth, recognised, wav = value
         if self.transcripts:
             truth = cut_loop(normalise(truth or ""))
@@ -151,17 +154,17 @@ class WordErrors(Metric):
     def _check_language(self, expected: str, wav: np.ndarray) -> None:
         """Add a note if a recording seems to be in another language."""
         language, probability, *_ = self.model.detect_language(wav)
-        if language != expected and probability > SURE:
+        if language != expected and probability > MIN_LANGUAGE_PROBABILITY:
             self.notes.append(
-                f"sounds like the language {language}, recognised as {expected}"
+                f"detected language {language!r}, but recognised as {expected!r}"
             )
 
     def _recognise(self, wav: np.ndarray, language: str | None) -> Recognition:
-        """Recognise a recording; detect the language if it is None."""
+        """Recognise a recording; detect the language if none is specified."""
         segments, info = self.model.transcribe(
             wav,
             language=language,
-            temperature=0.0,  # beam search; higher temperatures draw at random
+            temperature=0.0,  # beam search without random sampling
             condition_on_previous_text=False,
         )
         windows = [
@@ -178,14 +181,14 @@ def transcript(transcripts: Mapping[str, str], file: str) -> str | None:
     Arguments
     ---------
     transcripts : dict
-        Text by relative path without suffix, or by name.
+        Text by relative path or name of a file, without suffix.
     file : str
-        Relative path with suffix.
+        Relative path of the file, with suffix.
 
     Returns
     -------
     str
-        The transcript; None if there is none.
+        The transcript; None if the file has no transcript.
 
     Example
     -------

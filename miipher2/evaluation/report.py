@@ -1,6 +1,7 @@
-"""The summary of many files: means, intervals and remarks, as Markdown.
+"""The summary of an evaluation in Markdown: means, intervals and remarks.
 
-The columns of ``files.csv`` are listed in ``miipher2.evaluation.scores``.
+The sides of a file are its recordings ``input``, ``restored`` and ``clean``. The
+columns of ``files.csv`` are listed in ``miipher2.evaluation.scores``.
 
 Authors
  * The miipher2 authors 2026
@@ -22,30 +23,30 @@ from miipher2.evaluation.scorer import Scorer
 from miipher2.evaluation.scores import Scores, read_rows
 from miipher2.evaluation.statistics import Statistics
 
-MAX_CONDITIONS = 20  # with more conditions, only "All files" has intervals
-# Columns that are always shown beside DNSMOS, which rises even if words are
-# lost.
+MAX_CONDITIONS = 20  # with more conditions, only all files have intervals
+# Headings of the columns that are always shown beside DNSMOS, because DNSMOS can
+# rise even if words are lost
 BESIDE_DNSMOS = {"speaker": "speaker", "wer": "WER %", "per": "PER %"}
 
 
 def complete_scores(
     rows: Iterable[Mapping[str, Any]], column: str, sides: Iterable[str]
 ) -> np.ndarray:
-    """Return the scores of the files that have one for every side.
+    """Return the scores of the files that have a score for every side.
 
     Arguments
     ---------
     rows : list of dict
         One dict of scores per file, with keys ``SIDE_COLUMN``.
     column : str
-        The metric's column.
+        Column of the metric, for example ``lsd``.
     sides : list of str
         The sides, or the names of the systems compared.
 
     Returns
     -------
     numpy.ndarray
-        ``(files, sides)``.
+        Scores ``(files, sides)``.
     """
     keys = [f"{side}_{column}" for side in sides]
     scores = [[row.get(key, math.nan) for key in keys] for row in rows]
@@ -56,21 +57,22 @@ def complete_scores(
 def means(
     rows: Iterable[Mapping[str, Any]], column: str, sides: Iterable[str]
 ) -> dict[str, float]:
-    """Return the mean per side over the files with a score for every side.
+    """Return the mean of each side over the files that have all scores.
 
     Arguments
     ---------
     rows : list of dict
         One dict of scores per file, with keys ``SIDE_COLUMN``.
     column : str
-        The metric's column.
+        Column of the metric, for example ``lsd``.
     sides : list of str
         The sides, or the names of the systems compared.
 
     Returns
     -------
     dict
-        Mean by side; NaN if there is no such file.
+        Mean by side, over the files with a score for every side; NaN without
+        such files.
 
     Example
     -------
@@ -91,11 +93,11 @@ class Report:
     Arguments
     ---------
     folder : str or Path
-        The folder of ``files.csv``.
+        The folder that contains ``files.csv``.
     scorer : Scorer
         The metrics that were measured.
     remarks : list of str
-        Sentences for the end of the summary.
+        Further remarks for the end of the summary.
 
     Attributes
     ----------
@@ -113,7 +115,7 @@ class Report:
         self.scores = Scores(self.files_csv)
         self.statistics = GroupStatistics(self.scores)
         self.scorer = scorer
-        self.given_remarks = list(remarks)
+        self.further_remarks = list(remarks)
         self.headings = dict(scorer.headings)
         self.headline = [
             name
@@ -121,11 +123,13 @@ class Report:
             for name in metric.headline or metric.columns
         ]
         if "ovrl" in self.headline:
-            self.absent = [n for n in BESIDE_DNSMOS if n not in self.headings]
-            self.headline += self.absent
-            self.headings |= {n: BESIDE_DNSMOS[n] for n in self.absent}
+            self.unmeasured = [
+                n for n in BESIDE_DNSMOS if n not in self.headings
+            ]
+            self.headline += self.unmeasured
+            self.headings |= {n: BESIDE_DNSMOS[n] for n in self.unmeasured}
         else:
-            self.absent = []
+            self.unmeasured = []
 
     @property
     def failed(self) -> int:
@@ -151,7 +155,7 @@ class Report:
         return _markdown_table(lines)
 
     def intervals(self, group: str) -> str:
-        """Return the statistics of some files as a Markdown table.
+        """Return the statistics of a group of files as a Markdown table.
 
         Arguments
         ---------
@@ -161,7 +165,7 @@ class Report:
         Returns
         -------
         str
-            One row per metric and side.
+            Table with one row per metric and side.
         """
         interval = "95 % interval"
         lines = [["metric", "side", "files", "mean", interval, "median"]]
@@ -197,18 +201,18 @@ class Report:
                     f"{metric.names()}: means over the {count} of "
                     f"{len(self.scores)} files that have a score for every side"
                 )
-        if self.absent:
-            names = ", ".join(BESIDE_DNSMOS[name] for name in self.absent)
+        if self.unmeasured:
+            names = ", ".join(BESIDE_DNSMOS[name] for name in self.unmeasured)
             remarks.append(
-                f"{names}: not measured. Do not judge by DNSMOS alone: it also "
-                "rises if words are lost or the voice changes"
+                f"{names}: not measured. Do not judge by DNSMOS alone: it can "
+                "rise even if words are lost or the voice changes"
             )
         noted = [
             f"{row['file']} ({row['notes']})"
             for row in read_rows(self.files_csv)
             if row["notes"]
         ]
-        remarks += self.scorer.remarks + self.given_remarks
+        remarks += self.scorer.remarks + self.further_remarks
         remarks += list_files("with notes", noted)
         packages = dict.fromkeys(
             version
@@ -222,8 +226,8 @@ class Report:
     def summary(self) -> str:
         """Return the tables and remarks, as Markdown.
 
-        With more than ``MAX_CONDITIONS`` conditions, their intervals are left
-        out.
+        With more than ``MAX_CONDITIONS`` conditions, the tables of intervals
+        for single conditions are left out.
         """
         parts = [self.table()]
         *conditions, everything = self.statistics.groups
@@ -233,9 +237,9 @@ class Report:
                 parts += [f"## {condition}", self.intervals(condition)]
         remarks = self.remarks()
         remarks.append(
-            "The intervals are those of the mean, from 1000 bootstrap samples "
-            "of the files; restored - input is the mean of the differences of "
-            "each file"
+            "The 95 % intervals of the means are computed from 1000 bootstrap "
+            "samples of the files; restored - input is the mean difference per "
+            "file"
         )
         listed = "".join(f"- {remark}\n" for remark in remarks)
         return "\n\n".join([*parts, listed])
@@ -246,7 +250,7 @@ class Report:
         Raises
         ------
         UserError
-            If they cannot be written.
+            If a file cannot be written.
         """
         try:
             text = self.summary().encode("utf-8", "backslashreplace")
@@ -267,7 +271,7 @@ def _interval(stats: Statistics) -> str:
 
 
 def _markdown_table(lines: Sequence[Sequence[str]]) -> str:
-    """Return a padded table; columns from the third on are right-aligned."""
+    """Return a padded table; the first two columns are left-aligned."""
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     rule = [f"{'':-<{w}}" for w in widths[:2]]
     rule += [f"{'':-<{w - 1}}:" for w in widths[2:]]

@@ -1,4 +1,4 @@
-"""Scoring of recordings during ``miipher2 restore``, with a gate.
+"""Scores and a gate during ``miipher2 restore``.
 
 Authors
  * The miipher2 authors 2026
@@ -22,19 +22,21 @@ SIDES = ("input", "restored")
 
 
 class RestoreCheck(Check):
-    """Score restored recordings against their inputs and apply a gate.
+    """Check that scores restored recordings and applies a gate.
 
-    Only the metrics that the gate needs are computed. Each process that writes
-    recordings scores one recording at a time.
+    Restored recordings are compared with their inputs. Only the metrics that
+    the gate needs are computed. Each process that writes recordings scores one
+    recording at a time.
 
     Arguments
     ---------
     gate : Gate
         The thresholds.
     recogniser : str
-        Whisper model for character and word errors; see ``load_metrics``.
+        Whisper model for character and word errors; see ``WordErrors``.
     fallback : str
-        See ``miipher2.inference.check.Check``.
+        Replacement of rejected recordings; see
+        ``miipher2.inference.check.Check``.
 
     Raises
     ------
@@ -51,7 +53,7 @@ class RestoreCheck(Check):
         super().__init__(fallback)
         self.gate = gate
         if recogniser and Path(recogniser).exists():
-            recogniser = os.path.abspath(recogniser)  # valid in other processes
+            recogniser = os.path.abspath(recogniser)  # for other processes
         self.recogniser = recogniser
         self._load()
 
@@ -70,7 +72,7 @@ class RestoreCheck(Check):
         self._load()
 
     def score(self, source: Path, path: Path) -> dict[str, Any]:
-        """Return the scores that the gate needs; None for undefined scores."""
+        """Return the scores that the gate needs, and notes."""
         with self.scoring:
             row = self.scorer.score(
                 path.name, {"input": source, "restored": path}
@@ -83,11 +85,11 @@ class RestoreCheck(Check):
         return {**scores, "recogniser": self.recogniser, "notes": row["notes"]}
 
     def reasons(self, scores: dict[str, Any]) -> list[str]:
-        """Return the gate's reasons for rejecting a recording."""
+        """Return the reasons for rejecting a recording with these scores."""
         return list(self.gate.reasons(scores).values())
 
     def is_complete(self, scores: dict[str, Any]) -> bool:
-        """Return whether the scores have all metrics that the gate needs."""
+        """Return whether the gate can be applied without measuring again."""
         return (
             self.gate.columns.keys() <= scores.keys()
             and scores["recogniser"] == self.recogniser
@@ -102,7 +104,7 @@ class RestoreCheck(Check):
 
 
 def _number(value: Any) -> float | None:
-    """Return a finite float, or None."""
+    """Round a finite number to 4 decimals; return other values unchanged."""
     return round(value, 4) if value and math.isfinite(value) else value
 
 

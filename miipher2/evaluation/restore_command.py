@@ -1,4 +1,4 @@
-"""The command ``miipher2 restore``, with evaluation of its outputs.
+"""The command ``miipher2 restore``, with options to evaluate its output.
 
 Authors
  * The miipher2 authors 2026
@@ -32,31 +32,32 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     group.add_argument(
         "--evaluate",
         action="store_true",
-        help="score each recording against its input and write keep.csv and "
-        "reject.csv, manifests for training",
+        help="score each restored recording, apply a gate, and write the "
+        "manifests keep.csv and reject.csv",
     )
     group.add_argument(
         "--gate",
         metavar="YAML",
-        help="YAML file with the thresholds; default: those in docs/gate.md",
+        help="YAML file of thresholds; default: the thresholds in docs/gate.md",
     )
     group.add_argument(
         "--fallback",
         choices=["input", "none"],
-        help="replace a rejected recording by the input, at the rate and in "
-        "the format of the output, or remove it; default: keep it",
+        help="input: replace a rejected recording by the input, in the format "
+        "and at the sample rate of the output; none: remove a rejected "
+        "recording; default: keep it",
     )
     group.add_argument(
         "--recogniser",
         metavar="FOLDER_OR_NAME",
-        help="Whisper model of faster-whisper, if the gate has max_cer or "
-        "max_wer",
+        help="Whisper model for the thresholds max_cer and max_wer: a folder "
+        "in CTranslate2 format, or a model name of faster-whisper",
     )
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Import and run the command; the command line starts without torch."""
+    """Run the command; torch is imported here, so that --help is fast."""
     from miipher2.inference.corpus.run import restore
 
     if not arguments.evaluate:

@@ -1,4 +1,6 @@
-"""Scoring of one restored file at a time.
+"""Scoring of restored files.
+
+The sides of a file are its recordings ``input``, ``restored`` and ``clean``.
 
 Authors
  * The miipher2 authors 2026
@@ -25,29 +27,30 @@ LENGTH_TOLERANCE = 0.05  # seconds; larger differences are noted
 
 
 class Scorer:
-    """Computes metrics of all sides of restored files.
+    """Scorer that computes all metrics of a restored file.
 
     Arguments
     ---------
     sides : iterable of str
         The sides to score: any of ``input``, ``restored``, ``clean``.
     metrics : list of Metric
-        The metrics to compute; ``load`` takes all that are installed.
+        The metrics to compute. ``load`` uses all installed metrics.
     remarks : list of str
-        Sentences for the end of the summary.
+        Remarks for the end of the summary.
 
     Attributes
     ----------
     sides : list of str
         The sides to score, in the order of ``SIDES``.
     references : dict
-        The reference side, or None, of each metric that can be computed.
+        Reference side by metric, for the metrics that can be computed; None for
+        metrics without a reference.
     columns : dict
-        The sides with a score, by column of the metrics.
+        Sides that have a score, by score name, such as ``lsd``.
     headings : dict
-        Heading by column.
+        Heading by score name.
     remarks : list of str
-        The given remarks, and one for each metric that cannot be computed, with
+        The argument ``remarks`` and, for each metric that cannot be computed,
         the reason.
 
     Example
@@ -111,13 +114,13 @@ class Scorer:
         Returns
         -------
         Scorer
-            The scorer; ``remarks`` lists the metrics that are missing.
+            The scorer. Its ``remarks`` name the metrics that are left out.
         """
         return cls(sides, *load_metrics(recogniser, transcripts, names))
 
     @property
     def header(self) -> list[str]:
-        """The columns of ``files.csv``."""
+        """Columns of ``files.csv``."""
         names = ["file", "condition", "status", "seconds"]
         names += [f"{side}_path" for side in self.sides]
         if "clean" in self.sides:
@@ -136,21 +139,21 @@ class Scorer:
         )
 
     def version(self, file: str, paths: Mapping[str, str | Path]) -> str:
-        """Return a hash of a file's recordings and of the metrics.
+        """Return a hash of everything that the scores of a file depend on.
 
         Arguments
         ---------
         file : str
-            The restored file, relative to its folder.
+            Path of the restored file, relative to its folder.
         paths : dict
             Path by side.
 
         Returns
         -------
         str
-            16 hexadecimal digits, which change if the size or modification time
-            of a recording, the transcript, a metric or a package version
-            changes.
+            16 hexadecimal digits. They change with the size and modification
+            time of each recording, the transcript, the metrics and the package
+            versions.
         """
         parts = [self.identity, *(m.given(file) for m in self.references)]
         for side in self.sides:
@@ -167,22 +170,23 @@ class Scorer:
         paths: Mapping[str, str | Path],
         condition: str = "",
     ) -> Row:
-        """Measure all sides of a restored file.
+        """Compute all metrics of a restored file.
 
         Arguments
         ---------
         file : str
-            The restored file, relative to its folder.
+            Path of the restored file, relative to its folder.
         paths : dict
-            Path by side, without sides that this file lacks.
+            Path by side; missing sides are absent.
         condition : str
-            The group of the file.
+            The condition of the file.
 
         Returns
         -------
         dict
             Value by column of ``header``; see ``miipher2.evaluation.scores``.
-            Scores that were not measured are left out, undefined ones are NaN.
+            Scores that were not measured are left out; undefined scores are
+            NaN.
         """
         row: Row = {"file": file, "condition": condition}
         row["version"] = self.version(file, paths)
@@ -198,7 +202,7 @@ class Scorer:
                 notes += _measure(metric, file, clips, reference, row)
         elif "restored" not in paths:
             row["status"] = "missing"
-        elif "restored" in failed or wavs:  # only restored is silent
+        elif "restored" in failed or wavs:  # silent, but another side is not
             row["status"] = "failed"
         else:
             row["status"] = "silent"
@@ -213,7 +217,7 @@ def _measure(
     reference: str | None,
     row: Row,
 ) -> list[str]:
-    """Add a metric's scores to a row; return notes."""
+    """Add the scores of a metric to a row; return notes."""
     try:
         scores = metric.measure(file, clips, reference)
     except Exception as error:  # an error in a package must not end a long run
@@ -234,7 +238,7 @@ def _measure(
 def _read(
     paths: Mapping[str, str | Path],
 ) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, str]]:
-    """Return samples, notes on silent sides and errors, each by side."""
+    """Return waveforms, notes on silence, and read errors, each by side."""
     wavs, silent, failed = {}, {}, {}
     for side, path in paths.items():
         try:
@@ -252,7 +256,7 @@ def _read(
 def _align(
     wavs: Mapping[str, np.ndarray], row: Row, notes: list[str]
 ) -> dict[str, Clip]:
-    """Return the clips; add delays to the row, and notes on lengths."""
+    """Return aligned clips; add delays to the row, and notes on lengths."""
     if "clean" not in wavs:
         _note_length(wavs, "restored", "input", notes)
         return {side: Clip(wav) for side, wav in wavs.items()}

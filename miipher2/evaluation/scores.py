@@ -1,38 +1,38 @@
 """The scores of restored files: the rows of ``files.csv``.
 
-Each restored file has one row. A side is ``input``, ``restored`` or ``clean``;
-``files.csv`` has only the sides that were given. A cell is empty if there is no
-value. These are the columns, in order:
+Each restored file has one row. The sides of a file are its recordings
+``input``, ``restored`` and ``clean``; a side that is not evaluated has no
+columns. A cell without a value is empty. The columns are, in order:
 
 ==================== ======================================================
-``file``             restored file, relative to its folder
-``condition``        group of the file, for means by condition; may be empty
-``status``           ``done``; ``silent``: nothing to measure; ``failed``: the
-                     restored file cannot be read, or is silent where another
-                     side is not; ``missing``: there is no restored file
-``seconds``          duration of the restored file; empty if it is not ``done``
-``{side}_path``      each file, as the user gave its folder
-``{side}_delay_ms``  delay relative to the clean side; not for ``clean``
+``file``             path of the restored file, relative to its folder
+``condition``        condition, for means by condition; may be empty
+``status``           ``done``; ``silent``: all sides are silent; ``failed``: the
+                     restored file cannot be read, or is silent although
+                     another side is not; ``missing``: no restored file
+``seconds``          duration of the restored file, if the status is ``done``
+``{side}_path``      path of the recording
+``{side}_delay_ms``  delay relative to the clean recording; not for ``clean``
 ``{side}_sig``,      DNSMOS P.835
 ``_bak``, ``_ovrl``
 ``{side}_p808``      DNSMOS P.808
-``{side}_pesq_wb``   PESQ-WB; like all scores with a reference not for
-                     the side that is the reference
+``{side}_pesq_wb``   PESQ-WB; this and all other scores with a reference
+                     are left out for the reference side
 ``{side}_estoi``     ESTOI
 ``{side}_sisdr``     SI-SDR in dB
 ``{side}_lsd``       log-spectral distance in dB
 ``{side}_mcd``       mel-cepstral distortion in dB
-``{side}_speaker``   speaker similarity: cosine
-``{side}_wer``,      word error rate in percent, and its substitutions,
-``_wer_sub``,        insertions and deletions, which add up to it
+``{side}_speaker``   speaker similarity (cosine)
+``{side}_wer``,      word error rate in percent: sum, substitutions,
+``_wer_sub``,        insertions and deletions
 ``_wer_ins``,
 ``_wer_del``
-``{side}_cer``, ...  the same for characters
-``{side}_loop``      1 if the recogniser repeated one phrase to the end,
-                     which is then counted once; else 0
+``{side}_cer``, ...  character error rate in percent, with the same columns
+``{side}_loop``      1 if the recogniser repeated a phrase to the end, which
+                     is then counted once; 0 otherwise
 ``{side}_per``       phoneme error rate in percent
-``version``          of the files, metrics and settings; a row with another
-                     one is measured again
+``version``          hash of the recordings, metrics and settings; if it has
+                     changed, the file is measured again
 ``notes``            what is missing, undefined or unusual, and why
 ==================== ======================================================
 
@@ -66,7 +66,7 @@ TEXT_COLUMNS = (
 )
 
 ERRORS = "surrogateescape"  # allows file names that are not valid UTF-8
-ROWS = 10000  # rows per row group of Parquet
+ROWS = 10000  # per row group in Parquet
 
 Row = dict[str, float | str]
 
@@ -83,7 +83,7 @@ def read_rows(path: str | Path) -> Iterator[Row]:
     ------
     dict
         Value by column: text in the columns of ``TEXT_COLUMNS``, numbers in all
-        other columns. Empty numbers are left out.
+        other columns. Empty cells of numbers are left out.
 
     Raises
     ------
@@ -107,8 +107,8 @@ def read_rows(path: str | Path) -> Iterator[Row]:
                     row[name] = float(text)
                 except ValueError:
                     raise UserError(
-                        f"{path}, line {line}: expected a number as {name}, "
-                        f"found {text!r}; give another output folder"
+                        f"{path}, line {line}: expected a number in column "
+                        f"{name}, found {text!r}; give another output folder"
                     ) from None
         yield row
 
@@ -126,7 +126,8 @@ def format_row(row: Row, header: Sequence[str]) -> list[str]:
     Returns
     -------
     list of str
-        Numbers with four decimals; empty if missing or not finite.
+        Text as it is, numbers with four decimals; empty for missing values and
+        numbers that are not finite.
 
     Example
     -------
@@ -174,9 +175,9 @@ def write_parquet(path: Path, files_csv: Path) -> None:
     Arguments
     ---------
     path : Path
-        The file.
+        The Parquet file to write.
     files_csv : Path
-        The file to convert.
+        The CSV file to convert.
 
     Raises
     ------
@@ -197,13 +198,13 @@ def write_parquet(path: Path, files_csv: Path) -> None:
         atomic_write(path) as file,
         pyarrow.parquet.ParquetWriter(file, schema) as writer,
     ):
-        while some := list(islice(rows, ROWS)):
-            columns = {n: [_valid(row.get(n)) for row in some] for n in header}
+        while batch := list(islice(rows, ROWS)):
+            columns = {n: [_valid(row.get(n)) for row in batch] for n in header}
             writer.write_table(pyarrow.table(columns, schema))
 
 
 def import_pyarrow(path: Path):
-    """Import pyarrow, which is an optional dependency."""
+    """Import pyarrow, an optional dependency; ``path`` is for the error."""
     try:
         import pyarrow.parquet
     except ImportError:
@@ -221,7 +222,10 @@ def _valid(value: float | str | None) -> float | str | None:
 
 
 class Scores:
-    """The numbers of ``files.csv`` as one array per column.
+    """The numeric columns of ``files.csv`` as arrays.
+
+    Indexing with the name of a column returns its values ``(files,)``, which are
+    all NaN if ``files.csv`` does not have this column.
 
     Arguments
     ---------
@@ -231,10 +235,10 @@ class Scores:
     Attributes
     ----------
     files : list of str
-        The column ``file``.
+        Values of the column ``file``.
     conditions, status : list of str
-        The columns ``condition`` and ``status``; empty strings if a column is
-        missing.
+        Values of the columns ``condition`` and ``status``; empty strings if a
+        column is missing.
 
     Raises
     ------
@@ -260,7 +264,7 @@ class Scores:
         for row in read_rows(path):
             count = len(self.files)
             self.files.append(str(row["file"]))
-            # Equal strings are stored once, to save memory.
+            # Equal strings share memory
             for texts, name in (
                 (self.conditions, "condition"),
                 (self.status, "status"),
@@ -289,7 +293,7 @@ class Scores:
         Arguments
         ---------
         metric : str
-            For example ``lsd``.
+            Name of the metric, for example ``lsd``.
 
         Returns
         -------
@@ -299,23 +303,23 @@ class Scores:
         return [side for side in SIDES if f"{side}_{metric}" in self.columns]
 
     def metrics(self) -> list[str]:
-        """Return the metrics of all sides, such as ``lsd``."""
+        """Return the names of all metrics, such as ``lsd``."""
         names = (column.partition("_") for column in self.columns)
         found = (name for side, _, name in names if side in SIDES)
         return list(dict.fromkeys(found))
 
     def complete(self, metric: str) -> dict[str, np.ndarray]:
-        """Return the scores of the files that have one for every side.
+        """Return the scores of the files that have a score for every side.
 
         Arguments
         ---------
         metric : str
-            Such as ``lsd``.
+            Name of the metric, for example ``lsd``.
 
         Returns
         -------
         dict
-            ``(files,)`` by side; NaN on all sides for the other files.
+            Scores ``(files,)`` by side; NaN for all other files.
         """
         found = {s: self[f"{s}_{metric}"].copy() for s in self.sides(metric)}
         known = [np.isfinite(values) for values in found.values()]
@@ -324,13 +328,13 @@ class Scores:
         return found
 
     def groups(self) -> dict[str, np.ndarray]:
-        """Return a mask of files for each condition.
+        """Return a mask of the files of each condition, and of all files.
 
         Returns
         -------
         dict
-            Boolean array ``(files,)`` by condition, sorted, followed by
-            ``all``. Only ``all`` if there are no conditions.
+            Boolean array ``(files,)`` by condition, in alphabetical order,
+            followed by ``all``, the mask of all files.
         """
         names = np.array(self.conditions, dtype=object)
         found = {name: names == name for name in sorted(set(names) - {""})}

@@ -1,4 +1,4 @@
-"""Means and medians of scores, with intervals from the bootstrap.
+"""Means and medians of scores, with bootstrap intervals of the means.
 
 Authors
  * The miipher2 authors 2026
@@ -9,21 +9,21 @@ from typing import NamedTuple
 import numpy as np
 
 RESAMPLES = 1000
-BATCH = 2**20  # random numbers per batch
+BATCH = 2**20  # random numbers drawn at once
 NAN = float("nan")
 
 
 class Statistics(NamedTuple):
-    """Statistics of a score over files.
+    """Statistics of one score over files.
 
     Arguments
     ---------
     files : int
-        Number of files with this score.
+        Number of files that have the score.
     mean, low, high : float
-        The mean and its 95 % interval; NaN without files.
+        The mean and the limits of its 95 % interval; NaN without files.
     median : float
-        The median.
+        The median; NaN without files.
     """
 
     files: int
@@ -36,10 +36,10 @@ class Statistics(NamedTuple):
 def statistics(values: np.ndarray, seed: int = 0) -> list[Statistics]:
     """Return the statistics of several columns.
 
-    The interval of a mean is that of the percentile bootstrap: the files are
-    drawn 1000 times with replacement. The interval shows how much the mean
-    depends on the choice of files, provided that the files are independent.
-    With several recordings of one speaker, the interval is too narrow.
+    Intervals are computed by the percentile bootstrap, with 1000 samples of the
+    files, drawn with replacement. An interval shows how much the mean depends
+    on the choice of files, provided that the files are independent. It is too
+    narrow if many files are from the same speaker.
 
     Arguments
     ---------
@@ -51,7 +51,7 @@ def statistics(values: np.ndarray, seed: int = 0) -> list[Statistics]:
     Returns
     -------
     list of Statistics
-        One per column.
+        The statistics of each column.
 
     Example
     -------
@@ -90,7 +90,8 @@ def bootstrap(values: np.ndarray, seed: int = 0) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        ``(2, columns)``: low and high; NaN for a column without scores.
+        Lower and upper limits ``(2, columns)``; NaN for a column without
+        scores.
     """
     files, columns = values.shape
     interval = np.full((2, columns), NAN)

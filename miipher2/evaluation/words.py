@@ -1,4 +1,4 @@
-"""Errors between two texts, and the loops of speech recognisers.
+"""Error rates between two texts, and loops in the output of recognisers.
 
 Authors
  * The miipher2 authors 2026
@@ -11,24 +11,25 @@ import numpy as np
 
 from miipher2.evaluation.base import NAN
 
-# Minimum number of consecutive repetitions, at the end of a text, that count as
-# a loop. Whisper repeats a phrase until its token limit; people rarely say it
-# four times.
+# A phrase at the end of a text is a loop if it occurs at least LOOP_REPEATS
+# times in succession, with at least LOOP_CHARACTERS characters in total. Whisper
+# may repeat a phrase up to its token limit; people rarely say it four times.
 LOOP_REPEATS = 4
 LOOP_CHARACTERS = 40
 MAX_PHRASE = 200  # characters
 
 
 class Errors(NamedTuple):
-    """Errors in percent of the reference's length; NaN if it is empty.
+    """Errors in percent of the reference length; NaN for an empty reference.
 
     Arguments
     ---------
     total : float
-        The sum of the three kinds, at most 100. Further insertions are not
-        counted: one file with invented text would dominate the mean.
+        The sum of substitutions, insertions and deletions, at most 100. Further
+        insertions are not counted, because one file with invented text would
+        dominate the mean over files.
     substitutions, insertions, deletions : float
-        The errors of each kind.
+        The errors of each type.
     """
 
     total: float
@@ -38,19 +39,19 @@ class Errors(NamedTuple):
 
 
 def word_errors(truth: str, text: str) -> Errors:
-    """Return the word errors of a normalised text.
+    """Return the word errors of a recognised text.
 
     Arguments
     ---------
     truth : str
-        The reference text.
+        The normalised reference text.
     text : str
-        The recognised text.
+        The normalised recognised text.
 
     Returns
     -------
     Errors
-        In percent of the reference's words.
+        Errors in percent of the number of words in the reference.
 
     Example
     -------
@@ -63,19 +64,20 @@ def word_errors(truth: str, text: str) -> Errors:
 
 
 def character_errors(truth: str, text: str) -> Errors:
-    """Return the character errors of a normalised text.
+    """Return the character errors of a recognised text.
 
     Arguments
     ---------
     truth : str
-        The reference text.
+        The normalised reference text.
     text : str
-        The recognised text.
+        The normalised recognised text.
 
     Returns
     -------
     Errors
-        In percent of the reference's characters, spaces included.
+        Errors in percent of the number of characters in the reference,
+        including spaces.
 
     Example
     -------
@@ -97,7 +99,7 @@ def _errors(found) -> Errors:
 
 
 def normalise(text: str) -> str:
-    """Return lower-case text without punctuation or repeated white space.
+    """Return lower-case text without punctuation and repeated white space.
 
     Arguments
     ---------
@@ -126,7 +128,7 @@ def cut_loop(text: str) -> str:
 
     Recognisers such as Whisper sometimes repeat a phrase until they reach their
     token limit. A phrase is a loop if it occurs at least four times in
-    succession and these take at least 40 characters; the last occurrence may be
+    succession, with at least 40 characters in total. The last occurrence can be
     incomplete.
 
     Arguments
@@ -137,7 +139,8 @@ def cut_loop(text: str) -> str:
     Returns
     -------
     str
-        The text with the phrase once; the text itself if there is no loop.
+        The text with a single occurrence of the phrase; the unchanged text if
+        there is no loop.
 
     Example
     -------

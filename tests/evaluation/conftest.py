@@ -13,14 +13,14 @@ from miipher2.evaluation import metrics, scorer
 
 @pytest.fixture
 def toy_metrics(monkeypatch):
-    """Load the toy metrics and LSD instead of those of packages."""
+    """Load toy metrics and LSD instead of the installed metrics."""
     loaded = [Peak(), metrics.LSD(), SameLength()]
     monkeypatch.setattr(scorer, "load_metrics", lambda *_: (loaded, []))
 
 
 @pytest.fixture
 def folders(tmp_path):
-    """Return two groups of two recordings with three sides each."""
+    """Return a folder with two conditions of two files with three sides."""
     for index, name in enumerate(("hiss/a", "hiss/b", "room/a", "room/b")):
         clean = speech(index)
         hiss = 0.02 * numpy.random.default_rng(9).standard_normal(len(clean))
@@ -32,7 +32,7 @@ def folders(tmp_path):
 
 @pytest.fixture
 def toy_gate_metrics(monkeypatch):
-    """Load toy metrics in place of DNSMOS and Resemblyzer."""
+    """Load toy metrics instead of DNSMOS and Resemblyzer."""
     found = {"dnsmos": Level, "speaker": Correlation}
     monkeypatch.setattr(metrics, "METRICS", found)
     monkeypatch.setattr("miipher2.evaluation.gate.METRICS", found)

@@ -1,4 +1,4 @@
-"""A small generated report for tests: recordings and their files.csv.
+"""A small synthetic report for tests: recordings and ``files.csv``.
 
 Authors
  * The miipher2 authors 2026
@@ -10,7 +10,7 @@ from toy_metrics import RATE, speech, write
 from miipher2.dataio.tables import write_table
 from miipher2.evaluation.scores import SIDES
 
-# Scores of the input, and by how much a good restoration changes them.
+# Mean score of the inputs, and mean change by restoration
 SCORES = {
     "sig": (3.0, 0.4),
     "bak": (2.5, 1.2),
@@ -54,26 +54,26 @@ COLUMNS = (
 
 
 def example(folder, files=6, audio=True, seconds=0.5):
-    """Write a report as ``miipher2 evaluate`` does, with made-up scores.
+    """Write a report with random scores, in the format of ``miipher2 evaluate``.
 
-    The conditions are ``noise`` and ``reverb``. The second file has a loop, the
-    last one could not be measured.
+    The conditions are ``noise`` and ``reverb``. The second file has a loop, and
+    the last file has failed.
 
     Arguments
     ---------
     folder : Path
-        Gets ``input/``, ``restored/``, ``clean/`` and ``report/files.csv``.
+        Folder for ``input/``, ``restored/``, ``clean/`` and ``report/``.
     files : int
         Number of rows.
     audio : bool
         Whether to write the recordings.
     seconds : float
-        Their duration.
+        Duration of each recording.
 
     Returns
     -------
     Path
-        ``report/files.csv``.
+        The path of ``report/files.csv``.
     """
     rng = numpy.random.default_rng(0)
     rows = [

@@ -1,4 +1,4 @@
-"""Bad input: each recording has its row with the reason.
+"""Tests of recordings that are damaged, silent or missing.
 
 Authors
  * The miipher2 authors 2026
@@ -17,9 +17,10 @@ from miipher2.cli import main
 
 @pytest.fixture
 def bad(tmp_path):
-    """Three sides of recordings, each with its own fault."""
+    """Return a folder of files with three sides, most of them with a fault."""
     for name in (
-        "good 48000 long short silent silent_input nan one corrupt no_input "
+        "good 48000 long short silent silent_input nan one_sample corrupt "
+        "no_input "
         "no_clean missing empty bad_input bad_clean"
     ).split():
         wav = speech(3, seconds=1.2)
@@ -33,7 +34,7 @@ def bad(tmp_path):
     write(source / "silent_input.wav", numpy.zeros(RATE))
     wav = numpy.full(RATE, numpy.nan)
     soundfile.write(restored / "nan.wav", wav, RATE, subtype="FLOAT")
-    write(restored / "one.wav", numpy.full(1, 0.5))
+    write(restored / "one_sample.wav", numpy.full(1, 0.5))
     (restored / "corrupt.wav").write_bytes(b"RIFF" + bytes(range(99)))
     (source / "no_input.wav").unlink()
     (tmp_path / "clean/no_clean.wav").unlink()
@@ -53,7 +54,7 @@ EXPECTED = {
     "silent": ("failed", "restored is silent"),
     "silent_input": ("done", "input is silent"),
     "nan": ("failed", "samples that are NaN"),
-    "one": ("failed", "restored is silent"),
+    "one_sample": ("failed", "restored is silent"),
     "corrupt": ("failed", "cannot be read as audio"),
     "no_input": ("done", "no input"),
     "no_clean": ("done", "no clean"),
@@ -84,7 +85,7 @@ def check(rows):
             assert row["notes"] == "", row
 
 
-def test_each_recording_has_its_row_and_reason(bad, capsys):
+def test_each_file_has_a_row_with_the_reason(bad, capsys):
     code, rows = evaluate(bad, "--metrics=lsd,sisdr,mcd")
     assert code == 1
     check(rows)
@@ -97,7 +98,7 @@ def test_each_recording_has_its_row_and_reason(bad, capsys):
     assert "Traceback" not in printed.err + printed.out
 
 
-def test_silence_alone_is_no_failure(tmp_path):
+def test_a_file_that_is_silent_on_all_sides_has_not_failed(tmp_path):
     for side in ("input", "restored", "clean"):
         write(tmp_path / side / "a.wav", numpy.zeros(RATE))
     code, rows = evaluate(tmp_path, "--metrics=lsd")
@@ -105,9 +106,12 @@ def test_silence_alone_is_no_failure(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_wrong_options_end_in_one_line(bad, capsys):
+def test_invalid_options_exit_with_one_line(bad, capsys):
     for options, message in (
-        (["--metrics=lsd,loudness"], "'loudness': expected some of dnsmos"),
+        (
+            ["--metrics=lsd,loudness"],
+            "'loudness': expected one or more of dnsmos",
+        ),
         (["--workers=0"], "'0': expected 1 or more"),
         (["--shard-index=2"], "--shard-index 2: expected 0 to 0"),
         (["--conditions=no.csv"], "no.csv: cannot be read"),
@@ -122,8 +126,7 @@ def test_wrong_options_end_in_one_line(bad, capsys):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_all_installed_metrics_survive_bad_input(bad):
-    """A 1-sample clip and the like raise no error in any package."""
+def test_bad_input_raises_no_error_in_any_installed_metric(bad):
     _, rows = evaluate(bad)
     for name, (status, note) in EXPECTED.items():
         assert rows[name]["status"] == status

@@ -29,11 +29,11 @@ def test_delay_is_exact(delay, gain):
 def test_unknown_delay_is_none():
     assert find_delay(speech(1), speech(2), RATE) is None
     assert find_delay(numpy.zeros(RATE), speech(), RATE) is None
-    # More than 100 ms.
+    # Delays of more than 100 ms are not searched
     assert find_delay(numpy.pad(speech(), (3000, 0)), speech(), RATE) is None
 
 
-def test_remove_delay_aligns():
+def test_remove_delay_aligns_recordings():
     clean = speech()
     for delay in (-50, 0, 50):
         late = remove_delay(clean, -delay)
@@ -41,26 +41,27 @@ def test_remove_delay_aligns():
         assert numpy.array_equal(aligned[50:-50], clean[50 : len(aligned) - 50])
 
 
-def test_spectral_distance_of_a_low_pass():
+def test_spectral_distance_of_a_low_pass_filter():
     clean = speech()
     spectrum = numpy.fft.rfft(clean)
-    spectrum[len(spectrum) // 2 :] = 0  # nothing above 4 kHz
+    spectrum[len(spectrum) // 2 :] = 0  # above 4 kHz
     muffled = numpy.fft.irfft(spectrum, len(clean))
     full_band = log_spectral_distance(muffled, clean, RATE)
     above = log_spectral_distance(muffled, clean, RATE, lowest=4000)
     assert above > full_band > 5
-    # A gain and a longer end do not count.
+    # Neither a gain nor a longer end changes the distance
     longer = numpy.pad(0.3 * clean, (0, 999))
     assert log_spectral_distance(longer, clean, RATE) < 0.1
 
 
 def test_spectral_distance_of_a_known_gain():
-    """White noise with 6 dB more in the upper half of the spectrum."""
+    """A gain of 6 dB in the upper half-band gives the calculated distance."""
     noise = numpy.random.default_rng(0).standard_normal(4 * RATE)
     spectrum = numpy.fft.rfft(noise)
     spectrum[len(spectrum) // 2 :] *= 10 ** (6 / 20)
     tilted = numpy.fft.irfft(spectrum, len(noise))
-    # At equal levels, half of the bins are g below, half 6 - g above.
+    # At equal levels, the lower bins are weaker by `level` and the upper bins
+    # stronger by 6 - `level`
     level = 10 * numpy.log10((1 + 10 ** (6 / 10)) / 2)
     expected = math.sqrt((level**2 + (6 - level) ** 2) / 2)
     found = log_spectral_distance(tilted, noise, RATE)

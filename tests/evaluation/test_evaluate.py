@@ -53,7 +53,7 @@ def test_files_match_without_suffix(tmp_path):
         folder.find("a.ogg")
 
 
-def test_wrong_folders_raise(folders, tmp_path, toy_metrics):
+def test_unusable_folders_raise(folders, tmp_path, toy_metrics):
     with pytest.raises(UserError, match="no: "):
         evaluate.evaluate(tmp_path / "no", tmp_path / "report")
     (tmp_path / "empty").mkdir()
@@ -163,7 +163,7 @@ def test_unusable_files_are_noted_and_not_averaged(folders, toy_metrics):
     assert found["hiss/extra.wav"]["restored_lsd"] == ""
     status = {file: row["status"] for file, row in found.items()}
     assert status.pop("gone.wav") == "missing"
-    assert status.pop("hiss/empty.wav") == "silent"  # without another side
+    assert status.pop("hiss/empty.wav") == "silent"  # no other side exists
     assert {f for f, s in status.items() if s == "failed"} == {
         "hiss/silent.wav",
         "hiss/nan.wav",
@@ -193,20 +193,19 @@ def test_input_is_the_reference_without_a_clean_side(folders, toy_metrics):
     assert [row[-1] for row in rows] == ["-", "1.00"] * 3
 
 
-def test_restored_side_only(folders, toy_metrics):
+def test_only_the_restored_side_is_required(folders, toy_metrics):
     report = evaluate.evaluate(folders / "restored", folders / "report")
     assert "Same: left out: needs --reference or --input" in report.summary()
     assert cells_of(report)[-1][:3] == ["all", "restored", "4"]
 
 
-def test_files_beside_folders_are_not_grouped(folders, toy_metrics):
+def test_a_file_outside_all_folders_disables_conditions(folders, toy_metrics):
     write(folders / "restored/c.wav", speech())
     report = evaluate.evaluate(folders / "restored", folders / "report")
     assert list(report.scores.groups()) == ["all"]
 
 
-def test_formats_that_only_pyav_reads(tmp_path, toy_metrics):
-    """The inputs of restore may be those of phones and videos."""
+def test_formats_that_only_pyav_reads_are_evaluated(tmp_path, toy_metrics):
     wav = speech(seconds=1.5)
     write_m4a(tmp_path / "input/a.m4a", wav)
     write(tmp_path / "restored/a.wav", wav)
@@ -224,7 +223,7 @@ def test_formats_that_only_pyav_reads(tmp_path, toy_metrics):
     assert "audio" in shown["sides"]["input"]
 
 
-def test_a_segment_of_a_format_that_only_pyav_reads(tmp_path):
+def test_a_segment_is_read_from_a_format_that_only_pyav_reads(tmp_path):
     wav = 0.1 * numpy.sin(numpy.arange(3 * RATE))
     wav[: 2 * RATE] = 0
     write_m4a(tmp_path / "a.m4a", wav)

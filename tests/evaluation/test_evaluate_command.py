@@ -34,7 +34,7 @@ def test_command_writes_and_prints_the_report(folders, toy_metrics, capsys):
     summary = (folders / "report/summary.md").read_text("utf-8")
     table = (folders / "report/files.csv").read_bytes()
     assert summary in printed and "4 measured, 0 failed" in printed
-    assert run(*options) == 0  # overwrites it
+    assert run(*options) == 0  # overwrites the report
     assert (folders / "report/files.csv").read_bytes() == table
     (folders / "restored/bad.wav").write_text("not audio")
     assert run(*options) == 1
@@ -46,7 +46,7 @@ def test_output_that_is_a_file_raises(folders, toy_metrics):
         run("--restored", folders / "restored", "--output", folders / "report")
 
 
-def test_ctrl_c_ends_in_one_line(folders, toy_metrics, monkeypatch, capsys):
+def test_ctrl_c_prints_one_line(folders, toy_metrics, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 

@@ -52,7 +52,7 @@ def test_long_recordings_are_cut_to_the_same_length(tmp_path):
     assert lengths == {round(small["seconds"] * 24000)}
 
 
-def test_unusable_recordings_get_the_reason(tmp_path):
+def test_unusable_recordings_have_a_reason(tmp_path):
     (tmp_path / "text.wav").write_text("no audio")
     write(tmp_path / "empty.wav", numpy.zeros(0))
     paths = {name: tmp_path / f"{name}.wav" for name in ("text", "empty", "no")}

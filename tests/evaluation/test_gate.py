@@ -1,4 +1,4 @@
-"""Tests of the gate, of ``keep.csv`` and ``reject.csv``.
+"""Tests of the gate, ``keep.csv`` and ``reject.csv``.
 
 Authors
  * The miipher2 authors 2026
@@ -55,7 +55,9 @@ def test_default_gate_keeps_a_good_recording_and_names_every_threshold():
         ("min_dnsmos: 2.99996", 2.99995, "DNSMOS 2.99995 < 2.99996"),
     ],
 )
-def test_reasons_in_plain_words(threshold, value, reason, tmp_path):
+def test_reasons_name_score_value_and_threshold(
+    threshold, value, reason, tmp_path
+):
     path = tmp_path / "gate.yaml"
     path.write_text(f"{threshold}\n")
     row = {**ROW, "notes": "silence; hiss"}
@@ -79,12 +81,15 @@ def test_undefined_and_failed_recordings_are_rejected():
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("max_perr: 3", "max_perr: unknown; expected min_speaker_similarity, "),
+        ("max_perr: 3", "max_perr: unknown key; expected one of min_"),
         (
             "min_speaker_similarity: 75",
-            "expected a number, -1 to 1, or nothing",
+            "expected a number from -1 to 1, or no value",
         ),
-        ("max_per: high", "max_per: expected a number, 0 or more, or nothing"),
+        (
+            "max_per: high",
+            "max_per: expected a number of at least 0, or no value",
+        ),
         ("max_per: true", "max_per: expected a number"),
         ("max_per: .nan", "max_per: expected a number"),
         ("max_per:", "no threshold; expected at least one of min_"),
@@ -94,7 +99,9 @@ def test_undefined_and_failed_recordings_are_rejected():
         (None, "cannot be read: No such file"),
     ],
 )
-def test_wrong_gates_are_refused_in_one_line(text, message, tmp_path, capsys):
+def test_invalid_gates_are_refused_with_one_line(
+    text, message, tmp_path, capsys
+):
     path = tmp_path / "gate.yaml"
     if text is not None:
         path.write_text(text)
@@ -109,14 +116,14 @@ def test_wrong_gates_are_refused_in_one_line(text, message, tmp_path, capsys):
         assert str(path) in error and message in error
 
 
-def test_options_need_evaluate(capsys):
+def test_gate_options_need_evaluate(capsys):
     for option in (["--gate", "g"], ["--fallback", "none"]):
         with pytest.raises(SystemExit):
             main(["restore", "in", "out", *option])
         assert f"{option[0]}: needs --evaluate" in capsys.readouterr().err
 
 
-def test_manifests_can_be_trained_on(tmp_path):
+def test_keep_csv_is_a_manifest_for_training(tmp_path):
     rows = [
         ROW,
         {**ROW, "file": "anna/1.flac"},
@@ -149,14 +156,14 @@ def test_manifests_can_be_trained_on(tmp_path):
 
 @pytest.fixture
 def validation_set(tmp_path):
-    """Return inputs and restored files: better, worse, another, silent."""
-    for index, name in enumerate(("better", "worse", "another", "silent")):
-        clean, other = speech(index), speech(index + 9)
+    """Return a folder of inputs, with better and worse restored files."""
+    for index, name in enumerate(("better", "worse", "other", "silent")):
+        clean, different = speech(index), speech(index + 9)
         hiss = 0.005 * numpy.random.default_rng(9).standard_normal(len(clean))
         restored = {
             "better": clean,
             "worse": clean + 2 * hiss,
-            "another": other,
+            "other": different,
             "silent": 0 * clean,
         }[name]
         write(tmp_path / "input" / f"{name}.wav", clean + hiss)
@@ -164,7 +171,9 @@ def validation_set(tmp_path):
     return tmp_path
 
 
-def test_gate_on_a_validation_set(validation_set, toy_gate_metrics, capsys):
+def test_only_the_better_recording_of_a_set_is_kept(
+    validation_set, toy_gate_metrics, capsys
+):
     gate = validation_set / "gate.yaml"
     gate.write_text(
         "min_speaker_similarity: 0.75\nmin_dnsmos_gain: 0\nmin_bandwidth: 6000\n"
@@ -189,12 +198,12 @@ def test_gate_on_a_validation_set(validation_set, toy_gate_metrics, capsys):
     assert float(keep[0]["restored_speaker"]) > 0.75
     assert float(keep[0]["restored_bandwidth"]) == 8000
     reasons = {row["ID"]: row["reasons"] for row in reject}
-    assert reasons["another"].startswith("speaker similarity ")
+    assert reasons["other"].startswith("speaker similarity ")
     assert "DNSMOS gain -" in reasons["worse"]
     assert reasons["silent"].startswith("not measured: ")
 
 
-def test_missing_packages_are_refused_at_the_start(
+def test_missing_packages_and_options_are_refused_at_the_start(
     validation_set, monkeypatch, capsys
 ):
     for name in ("hama", "resemblyzer"):

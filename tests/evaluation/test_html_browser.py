@@ -1,4 +1,4 @@
-"""The page report.html in a real browser, Chromium without a window.
+"""Tests of ``report.html`` in a browser, headless Chromium.
 
 Authors
  * The miipher2 authors 2026
@@ -9,7 +9,7 @@ from example_scores import example
 
 from miipher2.evaluation.html_report import write_html
 
-FILES = 24  # 20 worst ones, 3 of the random sample, and one that failed
+FILES = 24  # the 20 worst files, 3 random files and a file that failed
 SECONDS = 2.0
 TIMEOUT = 60  # seconds; machines that run tests may be busy
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """Return the page of generated recordings and scores."""
+    """Return the path of a page with synthetic recordings and scores."""
     files_csv = example(tmp_path_factory.mktemp("set"), FILES, seconds=SECONDS)
     write_html(files_csv.parent)
     return files_csv.with_name("report.html")
@@ -26,7 +26,7 @@ def report(tmp_path_factory):
 
 @pytest.fixture
 def open_page(browser, report):
-    """Return a function that opens the page; check what all pages logged."""
+    """Return a function that opens the page; fail if it logs or downloads."""
     problems, contexts = [], []
 
     def open_(width=1200, scheme="light"):
@@ -51,7 +51,7 @@ def open_page(browser, report):
 
 
 def names(page):
-    """Return the file names in the table of files, as they are shown."""
+    """Return the file names in the table of files, in the order shown."""
     return page.locator("#table tbody th").all_inner_texts()
 
 
@@ -71,7 +71,7 @@ def test_all_sections_are_drawn(open_page):
     assert page.locator("#plot circle").count() == FILES - 1
     assert page.locator("#noted table").count() == 2
     page.locator("#means select").last.select_option("median")
-    page.locator("#plot select").first.select_option("change of PER %")
+    page.locator("#plot select").first.select_option("change in PER %")
     assert "PER" in page.locator("#plot svg").get_attribute("aria-label")
 
 
@@ -96,24 +96,24 @@ def test_players_have_the_duration_of_the_recordings(open_page):
         assert image.evaluate(loaded)
 
 
-def test_another_side_goes_on_at_the_same_place(open_page):
+def test_another_side_continues_at_the_same_position(open_page):
     page = open_page()
-    places = page.evaluate(
+    paused, position = page.evaluate(
         """async () => {
-          const [one, two] = document.querySelectorAll("audio");
-          one.scrollIntoView({ behavior: "instant" });
-          while (!(one.duration > 0 && two.duration > 0))
+          const [first, second] = document.querySelectorAll("audio");
+          first.scrollIntoView({ behavior: "instant" });
+          while (!(first.duration > 0 && second.duration > 0))
             await new Promise((done) => setTimeout(done, 20));
-          one.muted = two.muted = true;
-          one.playbackRate = two.playbackRate = 0.1;
-          one.currentTime = 0.5;
-          await one.play();
-          await two.play();
-          return [one.paused, two.currentTime];
+          first.muted = second.muted = true;
+          first.playbackRate = second.playbackRate = 0.1;
+          first.currentTime = 0.5;
+          await first.play();
+          await second.play();
+          return [first.paused, second.currentTime];
         }"""
     )
-    assert places[0]
-    assert 0.5 <= places[1] < SECONDS
+    assert paused
+    assert 0.5 <= position < SECONDS
 
 
 def test_the_table_can_be_sorted_and_searched(open_page):
@@ -141,10 +141,12 @@ def test_the_table_can_be_sorted_and_searched(open_page):
 
 @pytest.mark.parametrize("width", [390, 1200])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_themes_and_widths(open_page, scheme, width):
+def test_the_page_fits_its_window_and_follows_the_color_scheme(
+    open_page, scheme, width
+):
     page = open_page(width, scheme)
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    assert wide <= width
+    content_width = page.evaluate("document.documentElement.scrollWidth")
+    assert content_width <= width
     channels = page.evaluate(
         "getComputedStyle(document.body).backgroundColor.match(/\\d+/g)"
     )

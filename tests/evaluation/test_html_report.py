@@ -1,4 +1,4 @@
-"""Tests of the page report.html, without a browser.
+"""Tests of the page ``report.html``, without a browser.
 
 Authors
  * The miipher2 authors 2026
@@ -18,26 +18,26 @@ from miipher2.evaluation.scores import Scores
 
 
 def page(files_csv, **options):
-    """Return the page, and its data."""
+    """Write the page; return its HTML and its data."""
     write_html(files_csv.parent, **options)
     text = files_csv.with_name("report.html").read_text("utf-8")
     (data,) = re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)
     return text, json.loads(data)
 
 
-def change(files_csv, edit):
-    """Change the rows of a table; ``edit`` gets one and returns it."""
+def edit_rows(files_csv, edit):
+    """Replace each row of a table by ``edit(row)``."""
     rows = [edit(row) for _, row in read_table(files_csv, ("file",))]
     write_table(files_csv, list(rows[0]), rows)
 
 
 @pytest.fixture
 def small(tmp_path):
-    """Return files.csv of 6 files with recordings, one of which failed."""
+    """Return ``files.csv`` of 6 files with recordings; one file has failed."""
     return example(tmp_path)
 
 
-def test_everything_is_in_the_page(small):
+def test_the_page_loads_no_other_file(small):
     summary = "| a |\n| - |\n\n- Measured with x 1.0\n"
     small.with_name("summary.md").write_text(summary)
     text, data = page(small, title="Set 1")
@@ -50,7 +50,7 @@ def test_everything_is_in_the_page(small):
     assert [g["name"] for g in data["groups"]] == ["noise", "reverb", "all"]
 
 
-def test_means_are_of_files_csv(small):
+def test_means_agree_with_files_csv(small):
     _, data = page(small)
     names = [metric["name"] for metric in data["metrics"]]
     found = data["groups"][-1]["scores"][names.index("cer")]
@@ -73,7 +73,7 @@ def test_failed_files_and_notes_are_listed(small):
     assert data["players"][0]["text"].endswith("worst by CER %")
 
 
-def test_names_cannot_break_out_of_the_page(small):
+def test_file_names_cannot_inject_html(small):
     name = "</script><script>alert('\u2028')</script>&\"\udcff.wav"
 
     def rename(row):
@@ -105,7 +105,7 @@ def test_worst_files_and_a_random_sample_have_players(tmp_path):
     assert page(files_csv)[1] == data
 
 
-def test_the_table_of_a_large_set_holds_the_worst(tmp_path, monkeypatch):
+def test_the_table_of_many_files_lists_only_the_worst(tmp_path, monkeypatch):
     monkeypatch.setattr(html_report, "MAX_ROWS", 40)
     files_csv = example(tmp_path, files=60, audio=False)
     _, data = page(files_csv)
@@ -113,14 +113,16 @@ def test_the_table_of_a_large_set_holds_the_worst(tmp_path, monkeypatch):
     assert "The worst 40 of 59 files" in data["texts"]["files"]
 
 
-def test_quality_is_never_alone(small):
+def test_words_and_voice_are_listed_even_if_not_measured(small):
     words = ("cer", "wer", "per", "loop", "speaker")
 
     def without_words(row):
         return {k: v for k, v in row.items() if not k.endswith(words)}
 
-    change(small, without_words)
-    change(small, lambda row: {k: v for k, v in row.items() if "er_" not in k})
+    edit_rows(small, without_words)
+    edit_rows(
+        small, lambda row: {k: v for k, v in row.items() if "er_" not in k}
+    )
     _, data = page(small)
     metrics = {q["short"]: q["metrics"] for q in data["questions"]}
     assert metrics == {
@@ -131,12 +133,12 @@ def test_quality_is_never_alone(small):
     assert data["scatter"] is None
 
 
-def test_one_side_is_enough(small):
+def test_the_restored_side_is_sufficient(small):
     def only_restored(row):
         sides = ("input_", "clean_")
         return {k: v for k, v in row.items() if not k.startswith(sides)}
 
-    change(small, only_restored)
+    edit_rows(small, only_restored)
     _, data = page(small)
     assert data["sides"] == ["restored"]
     assert data["groups"][-1]["scores"][0]["change"] is None
@@ -144,14 +146,14 @@ def test_one_side_is_enough(small):
     assert list(data["players"][0]["sides"]) == ["restored"]
 
 
-def test_a_set_in_which_all_failed_has_a_page(small):
-    change(small, lambda row: {"file": row["file"], "notes": "silent"})
+def test_the_page_is_written_even_if_all_files_failed(small):
+    edit_rows(small, lambda row: {"file": row["file"], "notes": "silent"})
     _, data = page(small)
     assert data["metrics"] == data["players"] == data["rows"] == []
     assert data["noted"]["total"] == 6
 
 
-def test_errors_are_for_users(small, tmp_path):
+def test_files_that_cannot_be_read_or_written_raise(small, tmp_path):
     with pytest.raises(UserError, match=r"none/files.csv: cannot be read"):
         write_html(tmp_path / "none")
     small.with_name("report.html").mkdir()

@@ -1,4 +1,4 @@
-"""Tests of the metrics of packages.
+"""Tests of the metrics that other packages compute.
 
 Authors
  * The miipher2 authors 2026
@@ -33,8 +33,8 @@ def test_missing_packages_are_reported(monkeypatch):
     }
     monkeypatch.setattr(importlib, "import_module", without)
     found, missing = metrics.load_metrics("whisper")
-    own = [metrics.SISDR, metrics.LSD, metrics.MCD]
-    assert [type(metric) for metric in found] == own
+    built_in = [metrics.SISDR, metrics.LSD, metrics.MCD]
+    assert [type(metric) for metric in found] == built_in
     for name in PACKAGES:
         assert any(name in line and "pip install" in line for line in missing)
     _, missing = metrics.load_metrics(names=["lsd", "words"])
@@ -54,7 +54,7 @@ def clips(delta=0.0):
 @pytest.mark.parametrize(
     "metric_class, best", [(metrics.PESQ, 4.64), (metrics.ESTOI, 1.0)]
 )
-def test_metrics_with_a_clean_reference(metric_class, best):
+def test_noise_lowers_metrics_with_a_clean_reference(metric_class, best):
     for name in metric_class.packages:
         pytest.importorskip(name)
     metric = metric_class()
@@ -68,7 +68,7 @@ def test_metrics_with_a_clean_reference(metric_class, best):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_speaker_similarity_without_voice():
+def test_speaker_similarity_without_voice_activity_is_nan():
     for name in metrics.SpeakerSimilarity.packages:
         pytest.importorskip(name)
     metric = metrics.SpeakerSimilarity()
@@ -81,7 +81,7 @@ def test_speaker_similarity_without_voice():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_dnsmos():
+def test_dnsmos_rates_each_side():
     for name in metrics.DNSMOS.packages:
         pytest.importorskip(name)
     scores = metrics.DNSMOS().measure("a.wav", clips(0.05), None)

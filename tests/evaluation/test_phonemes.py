@@ -1,4 +1,4 @@
-"""Phoneme errors, with a recogniser of a few lines in place of hama.
+"""Tests of phoneme errors, with a stub in place of hama.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ from miipher2.evaluation.phonemes import PhonemeErrors, phoneme_error_rate
 
 
 class Recogniser:
-    """Finds one phoneme per second."""
+    """Stub of a recogniser that finds one phoneme per second."""
 
     def transcribe_waveform(self, wav, sample_rate):
         seconds = len(wav) // sample_rate
@@ -36,12 +36,12 @@ def clip(seconds):
     return Clip(wav, wav)
 
 
-def test_sides_are_compared_with_the_clean_one(metric):
+def test_sides_are_compared_with_the_clean_side(metric):
     clips = {"input": clip(1), "restored": clip(3), "clean": clip(4)}
     scores = metric.measure("a.wav", clips, metric.reference_side(clips))
     assert scores == {"input": [75.0], "restored": [25.0]}
 
 
-def test_a_file_has_at_most_100_percent():
+def test_error_rate_is_at_most_100_percent():
     assert phoneme_error_rate(["a"], ["b", "c", "d"]) == 100
     assert math.isnan(phoneme_error_rate([], ["a"]))

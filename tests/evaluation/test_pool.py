@@ -30,12 +30,12 @@ def test_only_the_file_that_kills_its_worker_fails(matches):
     assert sorted(rows) == sorted(names)
     killed = rows.pop("kill")
     assert killed["status"] == "failed" and killed["condition"] == "x"
-    assert killed["notes"] == "the process that measured it has died"
+    assert killed["notes"] == "the worker process has died"
     assert {row["status"] for row in rows.values()} == {"done"}
 
 
 @pytest.mark.slow
-def test_workers_that_die_again_and_again_end_the_run(matches, monkeypatch):
+def test_repeated_deaths_of_workers_end_the_run(matches, monkeypatch):
     monkeypatch.setattr(pool, "MAX_KILLED", 2)
     found = ScorerPool(KillerSettings(["restored"]), 1)
     with pytest.raises(UserError, match="fewer --workers"):

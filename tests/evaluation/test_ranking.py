@@ -1,4 +1,4 @@
-"""Tests of the order of files.
+"""Tests of the ranking of files.
 
 Authors
  * The miipher2 authors 2026
@@ -18,9 +18,9 @@ def test_the_worst_of_each_criterion_come_first(tmp_path):
     found = ranking(
         tmp_path,
         "file,input_cer,restored_cer,restored_speaker,notes",
-        "a,90,95,0.9,",  # 5 worse
-        "b,0,50,0.8,",  # 50 worse
-        "c,0,0,0.3,",  # another voice
+        "a,90,95,0.9,",  # CER rises by 5 points
+        "b,0,50,0.8,",  # CER rises by 50 points
+        "c,0,0,0.3,",  # lowest speaker similarity
         "d,0,,,silent",
     )
     assert found.order.tolist() == [1, 2, 0]
@@ -40,5 +40,5 @@ def test_a_file_that_lacks_one_score_is_ranked_by_the_others(tmp_path):
     assert found.order[-1] == 1
 
 
-def test_no_criterion_ranks_nothing(tmp_path):
+def test_files_without_scores_are_not_ranked(tmp_path):
     assert not len(ranking(tmp_path, "file,notes", "a,").order)

@@ -25,7 +25,7 @@ def test_unusable_recogniser_raises(tmp_path):
 
 
 class FakeWhisper:
-    """Return a text that depends on the length of the recording."""
+    """Stub of Whisper, whose text depends on the length of the recording."""
 
     TEXTS = {
         1: "Hello word",
@@ -36,7 +36,7 @@ class FakeWhisper:
     }
 
     def transcribe(self, wav, language, **_):
-        # The language is detected on the clean side, which comes first.
+        # The language is detected in the clean recording, which comes first
         assert language == (None if len(wav) == 3 else "en")
         text = self.TEXTS[len(wav)]
         half = len(text) // 2
@@ -121,11 +121,11 @@ def test_a_clean_recording_of_several_files_is_recognised_once(metric):
     assert recognised == [3, 1, 5]
 
 
-def test_a_reference_of_another_language_is_noted(metric):
+def test_a_recording_in_another_language_is_noted(metric):
     metric = metric()
     metric.measure("a.wav", clips(restored=5, clean=3), "clean")
     [note] = metric.notes
-    assert note == "sounds like the language it, recognised as en"
+    assert note == "detected language 'it', but recognised as 'en'"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_reference_of_another_language_is_noted(metric):
             "はい" + "ご視聴ありがとうございました" * 9,
             "はいご視聴ありがとうございました",
         ),
-        ("thank you " * 9 + "for all of it", None),  # not to the end
+        ("thank you " * 9 + "for all of it", None),  # not at the end
         ("", None),
     ],
 )
@@ -147,13 +147,13 @@ def test_cut_loop(text, cut):
     assert cut_loop(text.strip()) == (text.strip() if cut is None else cut)
 
 
-def test_kinds_of_errors_add_up():
+def test_error_types_add_up_to_the_total():
     errors = word_errors("a b c d e", "a x c e f g")
     assert errors.total == sum(errors[1:]) == 80
     assert all(map(math.isnan, word_errors("", "a")))
 
 
-def test_invented_text_is_at_most_100_percent():
+def test_invented_text_counts_at_most_100_percent():
     errors = word_errors("a b c d", "a b " + "and so on " * 9)
     assert errors.total == sum(errors[1:]) == 100
     assert errors.insertions == 50

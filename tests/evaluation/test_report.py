@@ -30,7 +30,7 @@ def test_undefined_scores_are_noted(tmp_path):
     assert math.isnan(row["restored_peak"])
 
 
-def test_an_error_of_a_package_is_a_note(tmp_path):
+def test_an_error_in_a_package_becomes_a_note(tmp_path):
     class Broken(Peak):
         def score(self, value, reference=None):
             raise RuntimeError("no such thing\nat all")
@@ -42,23 +42,23 @@ def test_an_error_of_a_package_is_a_note(tmp_path):
     assert row["status"] == "done"
 
 
-class Example(metrics.Metric):
-    """The columns of the example, without a metric."""
+class ColumnsOnly(metrics.Metric):
+    """Stub of a metric, which has the columns of another metric."""
 
 
 @pytest.fixture
 def scorer():
     def make(*classes):
-        found = [Example() for _ in classes]
-        for metric, of in zip(found, classes, strict=True):
-            metric.columns, metric.headline = of.columns, of.headline
-            metric.reference_sides = of.reference_sides
-        return Scorer(SIDES, found)
+        stubs = [ColumnsOnly() for _ in classes]
+        for stub, metric in zip(stubs, classes, strict=True):
+            stub.columns, stub.headline = metric.columns, metric.headline
+            stub.reference_sides = metric.reference_sides
+        return Scorer(SIDES, stubs)
 
     return make
 
 
-def test_summary_of_the_example(tmp_path, scorer):
+def test_summary_has_means_medians_and_intervals(tmp_path, scorer):
     path = example(tmp_path, files=30, audio=False)
     scorer = scorer(
         metrics.DNSMOS,
@@ -82,7 +82,7 @@ def test_summary_of_the_example(tmp_path, scorer):
     restored, before = (
         report.scores[f"{side}_ovrl"] for side in ("restored", "input")
     )
-    measured = np.isfinite(restored)  # all but one
+    measured = np.isfinite(restored)  # all but the file that failed
     restored, before = restored[measured], before[measured]
     assert cells[:4] == ["OVRL", "restored", "29", f"{restored.mean():.2f}"]
     assert cells[5] == f"{np.median(restored):.2f}"

@@ -21,7 +21,7 @@ from miipher2.inference.corpus.manifest import read_rows
 
 @pytest.fixture
 def restore(tmp_path, toy_gate_metrics):
-    """Restore two recordings and a broken one by a gate, in a line of YAML."""
+    """Return a function that restores and checks three inputs, one damaged."""
     model = save_tiny_restorer(tmp_path / "tiny")
     for name, seconds in (("anna/short.wav", 0.6), ("bo/long.wav", 1.2)):
         write(tmp_path / "in" / name, speech(seconds=seconds))
@@ -30,9 +30,10 @@ def restore(tmp_path, toy_gate_metrics):
     def run(thresholds, *options):
         gate = tmp_path / "gate.yaml"
         gate.write_text(thresholds)
-        line = ["restore", tmp_path / "in", tmp_path / "out", "--evaluate"]
-        line += ["--gate", gate, "--model", model, "--device", "cpu", *options]
-        assert main(list(map(str, line))) == 1  # one has failed
+        command = ["restore", tmp_path / "in", tmp_path / "out", "--evaluate"]
+        command += ["--gate", gate, "--model", model, "--device", "cpu"]
+        # The damaged input fails
+        assert main(list(map(str, [*command, *options]))) == 1
         tables = []
         for name in ("keep", "reject"):
             path = tmp_path / "out" / f"{name}.csv"
@@ -43,7 +44,9 @@ def restore(tmp_path, toy_gate_metrics):
     return run
 
 
-def test_scores_and_reasons_of_what_was_restored(restore, tmp_path, capsys):
+def test_restored_recordings_are_scored_and_kept_or_rejected(
+    restore, tmp_path, capsys
+):
     thresholds = "min_dnsmos: 1\nmin_seconds: 1\nmin_bandwidth: 100\n"
     keep, reject = restore(thresholds, "--fallback", "none")
     assert "kept 1 of 3 recordings; rejected by: " in capsys.readouterr().out
@@ -51,7 +54,7 @@ def test_scores_and_reasons_of_what_was_restored(restore, tmp_path, capsys):
     assert float(keep["bo/long"]["restored_bandwidth"]) > 100
     assert reject["anna/short"]["reasons"] == "duration 0.6 s < 1 s"
     assert reject["bad"]["reasons"].startswith("not measured: cannot be read")
-    for row in reject.values():  # what is not restored is the input
+    for row in reject.values():  # without an output, the path of the input
         assert row["wav"].startswith(str(tmp_path / "in"))
     (row,) = read_manifest(tmp_path / "out" / "keep.csv", tmp_path / "out")
     assert row["spk_id"] == "bo"
@@ -66,7 +69,7 @@ def test_scores_and_reasons_of_what_was_restored(restore, tmp_path, capsys):
     assert again == [keep, reject]
 
 
-def test_check_loads_its_metrics_in_other_processes(toy_gate_metrics):
+def test_a_pickled_check_loads_its_metrics_again(toy_gate_metrics):
     check = RestoreCheck(Gate({"min_dnsmos": 2}), fallback="input")
     other = pickle.loads(pickle.dumps(check))
     assert other.fallback == "input" and other.scorer is not check.scorer

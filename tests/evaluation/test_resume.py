@@ -1,4 +1,4 @@
-"""Tests of evaluations that are interrupted, resumed and split.
+"""Tests of evaluations that are interrupted or split into shards.
 
 Authors
  * The miipher2 authors 2026
@@ -44,8 +44,8 @@ def lines(path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_killed_run_goes_on_and_gives_the_same_files_csv(recordings):
-    assert command(recordings, "whole").wait(120) == 0
+def test_a_killed_run_is_resumed_and_writes_the_same_files_csv(recordings):
+    assert command(recordings, "expected").wait(120) == 0
     journal = recordings / "report" / "files.0-of-1.jsonl"
     for count in (CLIPS // 4, CLIPS // 2):
         process = command(recordings, "report")
@@ -59,24 +59,24 @@ def test_a_killed_run_goes_on_and_gives_the_same_files_csv(recordings):
         with open(journal, "ab") as file:
             file.write(b'{"columns": "')  # an incomplete line
     assert command(recordings, "report").wait(120) == 0
-    whole, resumed = (
+    expected, resumed = (
         (recordings / name / "files.csv").read_bytes()
-        for name in ("whole", "report")
+        for name in ("expected", "report")
     )
-    assert resumed == whole
+    assert resumed == expected
     assert resumed.count(b"\n") == CLIPS + 1
     assert not journal.exists()
 
 
-def counted(monkeypatch):
-    """Return the list of files that are measured from now on."""
+def record_measured(monkeypatch):
+    """Return a list to which each file is added when it is measured."""
     measured, score = [], scorer.Scorer.score
 
-    def remember(self, file, *arguments):
+    def record(self, file, *arguments):
         measured.append(file)
         return score(self, file, *arguments)
 
-    monkeypatch.setattr(scorer.Scorer, "score", remember)
+    monkeypatch.setattr(scorer.Scorer, "score", record)
     return measured
 
 
@@ -90,9 +90,9 @@ def run(folders, **options):
     )
 
 
-def test_an_interrupted_run_goes_on(folders, toy_metrics, monkeypatch):
+def test_an_interrupted_run_is_resumed(folders, toy_metrics, monkeypatch):
     run(folders)
-    whole = (folders / "report/files.csv").read_bytes()
+    expected = (folders / "report/files.csv").read_bytes()
     shutil.rmtree(folders / "report")
     with monkeypatch.context() as patch:
         measured, score = [], scorer.Scorer.score
@@ -108,21 +108,21 @@ def test_an_interrupted_run_goes_on(folders, toy_metrics, monkeypatch):
             run(folders)
     with open(folders / "report/files.0-of-1.jsonl", "ab") as file:
         file.write(b'{"columns": "')  # an incomplete line
-    again = counted(monkeypatch)
+    again = record_measured(monkeypatch)
     run(folders)
     assert (measured, again) == (
         ["hiss/a.wav", "hiss/b.wav"],
         ["room/a.wav", "room/b.wav"],
     )
-    assert (folders / "report/files.csv").read_bytes() == whole
+    assert (folders / "report/files.csv").read_bytes() == expected
 
 
-def test_only_what_has_changed_is_measured_again(
+def test_only_changed_files_are_measured_again(
     folders, toy_metrics, monkeypatch
 ):
     run(folders)
     before = (folders / "report/files.csv").read_bytes()
-    measured = counted(monkeypatch)
+    measured = record_measured(monkeypatch)
     run(folders)
     assert measured == []
     assert (folders / "report/files.csv").read_bytes() == before
@@ -137,9 +137,9 @@ def test_only_what_has_changed_is_measured_again(
     assert sorted(status.values()) == 4 * ["done"] + ["missing"]
     shutil.rmtree(folders / "restored/hiss")
     shutil.rmtree(folders / "input/hiss")
-    assert len(run(folders).scores) == 3  # rows of files that are gone
+    assert len(run(folders).scores) == 3  # rows of removed files are dropped
     measured.clear()
-    run(folders, metrics=["lsd"])  # the toy metrics again
+    run(folders, metrics=["lsd"])  # still the toy metrics
     assert measured == []
 
 
@@ -147,7 +147,7 @@ def test_conditions_and_paths_follow_the_options(
     folders, toy_metrics, monkeypatch
 ):
     run(folders)
-    measured = counted(monkeypatch)
+    measured = record_measured(monkeypatch)
     table = folders / "conditions.csv"
     table.write_text("ID,condition\na,first\nroom/b,second\n")
     report = run(folders, conditions=table)
@@ -156,14 +156,14 @@ def test_conditions_and_paths_follow_the_options(
     assert list(report.scores.groups()) == ["first", "second", "all"]
 
 
-def test_shards_give_the_same_files_csv(folders, toy_metrics):
+def test_shards_write_the_same_files_csv(folders, toy_metrics):
     run(folders)
-    whole = (folders / "report/files.csv").read_bytes()
+    expected = (folders / "report/files.csv").read_bytes()
     shutil.rmtree(folders / "report")
     assert run(folders, shard=0, num_shards=2) is None
     assert not (folders / "report/files.csv").exists()
     assert len(run(folders, shard=1, num_shards=2).scores) == 4
-    assert (folders / "report/files.csv").read_bytes() == whole
+    assert (folders / "report/files.csv").read_bytes() == expected
 
 
 def test_parquet_has_the_rows_of_files_csv(folders, toy_metrics):

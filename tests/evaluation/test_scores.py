@@ -1,4 +1,4 @@
-"""Tests of reading files.csv.
+"""Tests of reading ``files.csv``.
 
 Authors
  * The miipher2 authors 2026
@@ -13,7 +13,7 @@ from miipher2.errors import UserError
 from miipher2.evaluation.scores import Scores, read_rows
 
 
-def test_rows_and_arrays_of_the_example(tmp_path):
+def test_rows_and_arrays_agree(tmp_path):
     path = example(tmp_path, audio=False)
     rows = list(read_rows(path))
     assert [row["file"] for row in rows] == sorted(row["file"] for row in rows)
@@ -28,10 +28,10 @@ def test_rows_and_arrays_of_the_example(tmp_path):
     assert [int(mask.sum()) for mask in groups.values()] == [3, 3, 6]
     assert scores.sides("lsd") == ["input", "restored"]
     assert scores.sides("ovrl") == ["input", "restored", "clean"]
-    assert math.isnan(scores["seconds"][-1])  # could not be measured
+    assert math.isnan(scores["seconds"][-1])  # the file that failed
 
 
-def test_another_table_raises(tmp_path):
+def test_a_table_without_scores_raises(tmp_path):
     path = tmp_path / "files.csv"
     path.write_text("ID,wav\na,b\n")
     with pytest.raises(UserError, match="expected the columns file,notes"):

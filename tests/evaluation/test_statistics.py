@@ -14,7 +14,7 @@ from miipher2.evaluation import statistics
 from miipher2.evaluation.statistics import bootstrap
 
 
-def test_interval_is_that_of_scipy():
+def test_interval_agrees_with_scipy():
     values = np.random.default_rng(0).exponential(2.0, 150)
     expected = scipy_bootstrap(
         (values,), np.mean, method="percentile", rng=1
@@ -24,7 +24,7 @@ def test_interval_is_that_of_scipy():
     assert high == pytest.approx(expected.high, abs=0.03)
 
 
-def test_missing_scores_do_not_count():
+def test_missing_scores_are_ignored():
     rng = np.random.default_rng(0)
     values = rng.standard_normal((90, 3))
     values[::3, 1] = values[:, 2] = math.nan
@@ -38,12 +38,14 @@ def test_missing_scores_do_not_count():
     assert statistics.statistics(values[:0])[0].files == 0
 
 
-def test_intervals_depend_on_the_seed_only(monkeypatch):
+def test_intervals_depend_only_on_values_and_seed(monkeypatch):
     values = np.random.default_rng(0).standard_normal((50, 2))
     before = bootstrap(values)
     assert np.array_equal(before, bootstrap(values))
     assert not np.array_equal(before, bootstrap(values, seed=1))
-    monkeypatch.setattr(statistics, "BATCH", 120)  # two draws at once
+    monkeypatch.setattr(
+        statistics, "BATCH", 120
+    )  # two bootstrap samples at once
     assert np.allclose(before, bootstrap(values))
 
 

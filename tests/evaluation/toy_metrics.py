@@ -18,7 +18,7 @@ RATE = 16000
 
 
 def speech(seed=0, seconds=1.0):
-    """Return noise with the envelope of syllables."""
+    """Return noise with a syllable-like envelope."""
     rng = numpy.random.default_rng(seed)
     time = numpy.arange(int(seconds * RATE)) / RATE
     envelope = numpy.clip(numpy.sin(2 * numpy.pi * 3 * time), 0, None)
@@ -26,13 +26,13 @@ def speech(seed=0, seconds=1.0):
 
 
 def write(path, wav, rate=RATE):
-    """Write 16-bit audio; create its folder."""
+    """Write 16-bit audio; create the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, wav, rate, subtype="PCM_16")
 
 
 def write_m4a(path, wav, rate=RATE):
-    """Write AAC with PyAV, as phones do; create its folder."""
+    """Write AAC in an MP4 container, as phones do; create the folder."""
     av = pytest.importorskip("av")
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
@@ -46,7 +46,7 @@ def write_m4a(path, wav, rate=RATE):
 
 
 class Peak(Metric):
-    """A metric without a reference: the peak."""
+    """A metric without a reference: the peak magnitude."""
 
     columns = {"peak": "Peak"}
     meaning = "largest magnitude"
@@ -59,7 +59,7 @@ class Peak(Metric):
 
 
 class SameLength(Metric):
-    """A metric whose reference is the clean side or the input."""
+    """A metric with a reference: whether both lengths are equal."""
 
     columns = {"same": "Same"}
     reference_sides = ("clean", "input")
@@ -72,7 +72,7 @@ class SameLength(Metric):
 
 
 class Level(Metric):
-    """In place of DNSMOS: 1 to 5 by the level of the hiss between syllables."""
+    """Stand-in for DNSMOS: 1 to 5, by the noise level between syllables."""
 
     columns = {"ovrl": "OVRL"}
 
@@ -85,7 +85,7 @@ class Level(Metric):
 
 
 class Correlation(Metric):
-    """In place of the speaker: the correlation with the reference."""
+    """Stand-in for speaker similarity: the correlation with the reference."""
 
     columns = {"speaker": "speaker"}
     reference_sides = ("clean", "input")
@@ -98,7 +98,7 @@ class Correlation(Metric):
 
 
 class Killer(Peak):
-    """A metric that ends its process for files with kill in their names."""
+    """A metric that ends the process if a file name contains "kill"."""
 
     def extract(self, file, clips):
         if "kill" in file:
@@ -107,7 +107,7 @@ class Killer(Peak):
 
 
 class KillerSettings(ScorerSettings):
-    """Settings of a scorer with this metric."""
+    """Settings of a scorer with the metric ``Killer``."""
 
     def load(self):
         return Scorer(self.sides, [Killer()])

@@ -1,6 +1,7 @@
-"""Tests of the contribution to SpeechBrain, in a small copy and a real checkout.
+"""Tests of the contribution to SpeechBrain, in a small copy and in a clone.
 
-The checkout is named by the environment variable SPEECHBRAIN.
+The environment variable SPEECHBRAIN is the folder of the clone. Without it, the
+tests that need the clone are skipped.
 
 Authors
  * The miipher2 authors 2026
@@ -45,7 +46,7 @@ def prepare_libritts(data_folder, *paths, sample_rate, model_name, **splits):
 
 
 def write_samples(folder):
-    """Write recordings and manifests where SpeechBrain has its samples."""
+    """Write recordings and manifests in place of SpeechBrain's samples."""
     rng = numpy.random.default_rng(0)
     (folder / "annotation").mkdir(parents=True)
     for table, kind, names, root in (
@@ -66,7 +67,7 @@ def write_samples(folder):
 
 @pytest.fixture
 def small(tmp_path):
-    """A folder like SpeechBrain's, with the files that are changed."""
+    """Return a checkout that contains only the files to change."""
     package = Path(speechbrain.__file__).parent
     for name in ("core.py", "nnet/adapters.py", "utils/checkpoints.py"):
         (tmp_path / "speechbrain" / name).parent.mkdir(
@@ -91,7 +92,7 @@ def small(tmp_path):
 
 @pytest.fixture
 def copy(small):
-    """The same with all of the installed SpeechBrain."""
+    """Return the small checkout with the complete installed package."""
     package = Path(speechbrain.__file__).parent
     ignored = shutil.ignore_patterns("__pycache__", "integrations")
     shutil.copytree(
@@ -119,14 +120,14 @@ def shell(*command, cwd, **environment):
 
 
 def check(*command, cwd, **environment):
-    """Run a command in a checkout; fail with its output."""
+    """Run a command that must succeed; return its standard output."""
     done = shell(*command, cwd=cwd, **environment)
     assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
     return done.stdout
 
 
 @pytest.mark.parametrize("name", ["topic", "recipe"])
-def test_examples(name):
+def test_examples_in_docstrings_pass(name):
     module = importlib.import_module(f"contribution.{name}")
     results = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert results.attempted and not results.failed
@@ -150,14 +151,14 @@ def test_the_recipe_is_complete(small):
                 root = recipe if package == "training" else ROOT
                 folder = root / package.replace(".", "/")
                 assert (folder / f"{name}.py").is_file(), name
-    # 80 columns, but for links
+    # At most 80 columns, except in linked files
     for path, text in texts.items():
         if path.suffix in (".py", ".yaml") and not path.is_symlink():
             long = [line for line in text.splitlines() if len(line) > 80]
             assert not long, path
 
 
-def test_every_stage_has_a_row(small):
+def test_every_stage_has_a_row_in_the_list_of_tests(small):
     upstream.apply_topics(small)
     with open(small / "tests/recipes/LibriTTS.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -172,7 +173,7 @@ def test_every_stage_has_a_row(small):
         keys = set(re.findall(r"^(\w+):", yaml, re.M))
         flags = re.findall(r"--(\w+)=", row["test_debug_flags"])
         assert set(flags) <= keys
-        # the rule of tests/consistency
+        # SpeechBrain's tests/consistency has the same rule
         unused = [
             key
             for key in re.findall(r"^(\w+):(?! !apply:)", yaml, re.M)
@@ -204,8 +205,7 @@ def test_manifests_of_libritts(small, monkeypatch):
     }
 
 
-def test_what_is_added_to_the_core(copy):
-    """Run the tests that are contributed, on the installed SpeechBrain."""
+def test_contributed_unit_tests_pass_with_the_installed_speechbrain(copy):
     upstream.apply_topics(copy, upstream.TOPICS[:3])
     example = "speechbrain/nnet/adapters.py::speechbrain.nnet.adapters.ParallelAdapter"
     command = (sys.executable, "-m", "pytest", "-q", "--doctest-modules")
@@ -213,7 +213,7 @@ def test_what_is_added_to_the_core(copy):
     assert re.search(r"^10 passed", output, re.M), output
 
 
-def test_a_second_time_nothing_is_written(small):
+def test_a_second_application_raises_and_writes_nothing(small):
     upstream.apply_topics(small)
     path = small / "speechbrain/nnet/adapters.py"
     before = path.read_bytes()
@@ -222,12 +222,12 @@ def test_a_second_time_nothing_is_written(small):
     assert path.read_bytes() == before
 
 
-def test_a_wrong_folder_is_one_line(tmp_path):
+def test_a_folder_without_speechbrain_is_refused(tmp_path):
     with pytest.raises(SystemExit, match="has no speechbrain/core.py"):
         upstream.main([str(tmp_path)])
 
 
-def test_patches_apply_one_by_one_and_together(small):
+def test_patches_apply_alone_and_together(small):
     git = ("git", "-c", "user.name=a", "-c", "user.email=a@localhost")
     check("git", "init", "-q", cwd=small)
     check("git", "add", "-A", cwd=small)
@@ -273,10 +273,10 @@ def test_a_stage_runs_with_the_flags_of_its_row(copy, stage):
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory):
-    """A clone of the repository of SPEECHBRAIN, with the contribution."""
+    """Return a clone of SpeechBrain with the contribution applied."""
     source = os.environ.get("SPEECHBRAIN")
     if not source:
-        pytest.skip("SPEECHBRAIN=FOLDER names no clone of SpeechBrain")
+        pytest.skip("set SPEECHBRAIN to the folder of a clone of SpeechBrain")
     clone = tmp_path_factory.mktemp("upstream") / "speechbrain"
     check("git", "clone", "-q", Path(source).absolute(), clone, cwd=ROOT)
     upstream.apply_topics(clone)
@@ -286,20 +286,20 @@ def checkout(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def changed(checkout):
-    """The files that are added or changed, without links."""
+    """Return the added and changed files, without links."""
     command = ("git", "diff", "--cached", "--name-only", "--diff-filter=d")
     names = check(*command, cwd=checkout).split()
     return [n for n in names if not (checkout / n).is_symlink()]
 
 
 @pytest.mark.slow
-def test_consistency(checkout):
+def test_consistency_tests_pass(checkout):
     command = (sys.executable, "-m", "pytest", "-q", "tests/consistency")
     assert " passed" in check(*command, cwd=checkout)
 
 
 @pytest.mark.slow
-def test_unit_tests_and_doctests(checkout, changed):
+def test_unit_tests_and_doctests_pass(checkout, changed):
     tests = [name for name in changed if name.startswith(TESTS)]
     command = (sys.executable, "-m", "pytest", "-q")
     check(*command, *tests, cwd=checkout)
@@ -309,7 +309,7 @@ def test_unit_tests_and_doctests(checkout, changed):
 
 
 @pytest.mark.slow
-def test_lint(checkout, changed):
+def test_linters_find_nothing(checkout, changed):
     scripts = [name for name in changed if name.endswith(".py")]
     check(sys.executable, "-m", "ruff", "check", *scripts, cwd=checkout)
     command = (sys.executable, "-m", "ruff", "format", "--check")
@@ -325,11 +325,11 @@ def test_lint(checkout, changed):
 
 
 @pytest.mark.slow
-def test_recipe_runner(checkout):
-    """SpeechBrain's own runner, on the rows that are added."""
+def test_recipe_tests_pass_for_the_added_rows(checkout):
+    """SpeechBrain's recipe tests pass for the added rows."""
     programs = checkout / "programs"
     programs.mkdir()
-    # The runner replaces PYTHONPATH by the recipe's folder
+    # The runner sets PYTHONPATH to the recipe's folder only
     python = programs / "python"
     python.write_text(
         f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{checkout}:{ROOT}" '
@@ -351,8 +351,8 @@ def test_recipe_runner(checkout):
 
 
 @pytest.mark.slow
-def test_manifests_by_their_prepare_script(checkout, tmp_path):
-    """It takes 500 utterances of the development subsets."""
+def test_manifests_from_speechbrains_prepare_script(checkout, tmp_path):
+    """The manifests have all selected utterances, 500 for validation."""
     first = None
     for subset, count in (
         ("train-clean-100", 2),

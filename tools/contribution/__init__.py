@@ -1,4 +1,4 @@
-"""Parts of the contribution to SpeechBrain, see ``tools/upstream.py``.
+"""Parts of the contribution to SpeechBrain; see ``tools/upstream.py``.
 
 Authors
  * The miipher2 authors 2026

@@ -1,6 +1,6 @@
-"""Changes of SpeechBrain's core: an adapter and two fixes of checkpoints.
+"""Changes to SpeechBrain's core: an adapter and two fixes for checkpoints.
 
-The lines to change are found by the names of functions and variables.
+The lines to change are located by the names of functions and variables.
 
 Authors
  * The miipher2 authors 2026
@@ -25,14 +25,14 @@ TESTS = Path("tests/unittests")
 
 
 def add_parallel_adapter(checkout):
-    """Add ``ParallelAdapter`` of this package, and its tests."""
+    """Add ``ParallelAdapter`` and its tests; return the changed paths."""
     source = ROOT / "miipher2" / "models" / "adapters.py"
-    ours = source.read_text("utf-8")
-    node = find_node(ast.parse(ours), ast.ClassDef, "ParallelAdapter", source)
+    code = source.read_text("utf-8")
+    node = find_node(ast.parse(code), ast.ClassDef, "ParallelAdapter", source)
     text = read_text(checkout, ADAPTERS)
     if node.name in text:
         raise ContributionError(f"{ADAPTERS}: {node.name} already exists")
-    text = f"{text.rstrip()}\n\n\n{ast.get_source_segment(ours, node)}\n"
+    text = f"{text.rstrip()}\n\n\n{ast.get_source_segment(code, node)}\n"
     (checkout / ADAPTERS).write_text(text, "utf-8")
     test = TESTS / "test_adapters.py"
     write_new(checkout, test, (FILES / test.name).read_text("utf-8"))
@@ -40,7 +40,7 @@ def add_parallel_adapter(checkout):
 
 
 def keep_importance_keys(checkout):
-    """Copy the list of keys before a key is added."""
+    """Copy ``importance_keys`` before a key is added; return the paths."""
     old = "importance_keys.append(ckpt_recency)"
     new = "importance_keys = [*importance_keys, ckpt_recency]"
     text = replace_once(read_text(checkout, CHECKPOINTS), old, new, CHECKPOINTS)
@@ -54,7 +54,7 @@ def keep_importance_keys(checkout):
 
 
 def write_meta_file_last(checkout):
-    """Write the meta file after all other files."""
+    """Write the meta file after all other files; return the changed paths."""
     text = read_text(checkout, CHECKPOINTS)
     text = _move_call(text)
     text = _write_atomically(text)
@@ -65,7 +65,7 @@ def write_meta_file_last(checkout):
 
 
 def _move_call(text):
-    """Move the assignment of ``saved_meta`` before the last ``if``."""
+    """Move the assignment of ``saved_meta`` to before the last ``if``."""
     tree = ast.parse(text)
     save = find_node(tree, ast.FunctionDef, "save_checkpoint", CHECKPOINTS)
     calls = [
@@ -77,8 +77,8 @@ def _move_call(text):
     ends = [node for node in save.body if isinstance(node, ast.If)]
     if len(calls) != 1 or len(ends) < 2 or ends[-1].lineno < calls[0].lineno:
         raise ContributionError(
-            f"{CHECKPOINTS}: save_checkpoint has another form; is the meta "
-            "file already written last?"
+            f"{CHECKPOINTS}: save_checkpoint has an unexpected form; is the "
+            "meta file already written last?"
         )
     (call,), end = calls, ends[-1]
     lines = text.splitlines(keepends=True)
@@ -86,12 +86,13 @@ def _move_call(text):
     return "".join(
         [
             *lines[: call.lineno - 1],
-            " " * call.col_offset + "# A checkpoint of this name is replaced\n",
+            " " * call.col_offset
+            + "# A checkpoint with this name is replaced\n",
             " " * call.col_offset
             + "(ckpt_dir / METAFNAME).unlink(missing_ok=True)\n",
             *lines[call.end_lineno : end.lineno - 1],
             " " * end.col_offset
-            + "# The meta file says that all other files are complete\n",
+            + "# The meta file marks all other files as complete\n",
             " " * end.col_offset + "ddp_barrier()\n",
             " " * end.col_offset + "if if_main_process():\n",
             *moved,
@@ -107,7 +108,7 @@ def _write_atomically(text):
     node = find_node(ast.parse(text), ast.FunctionDef, name, CHECKPOINTS)
     blocks = [part for part in node.body if isinstance(part, ast.With)]
     if len(blocks) != 1:
-        raise ContributionError(f"{CHECKPOINTS}: {name} has another form")
+        raise ContributionError(f"{CHECKPOINTS}: {name} has an unexpected form")
     (block,) = blocks
     indent = " " * block.col_offset
     lines = text.splitlines(keepends=True)

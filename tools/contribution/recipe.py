@@ -59,12 +59,12 @@ PREPARE_FLAG = "    --prepare='!name:libritts_prepare.prepare_libritts' \\\n"
 def add_recipe(checkout):
     """Write the recipe folder and its rows; return the paths.
 
-    Scripts are formatted with the checkout's settings of ruff, which sort
-    imports differently.
+    Scripts are formatted with the ruff settings of the checkout, which sort
+    imports differently from the settings of this repository.
     """
-    read_text(checkout, PREPARE)  # raises an error if it is missing
+    read_text(checkout, PREPARE)  # raises an error if the file is missing
     ruff = [sys.executable, "-m", "ruff"]
-    run(*ruff, "--version", cwd=checkout)  # before a file is written
+    run(*ruff, "--version", cwd=checkout)  # fails before any file is written
     written = [
         write_new(checkout, RECIPE / path, text)
         for path, text in recipe_files().items()
@@ -83,14 +83,18 @@ def add_recipe(checkout):
 
 
 def recipe_files():
-    """Return the files of the recipe folder: relative path -> text."""
-    own = ROOT / RECIPE
-    readme = (own / "README.md").read_text("utf-8")
+    """Return the text of each file in the recipe folder, by relative path."""
+    source = ROOT / RECIPE
+    readme = (source / "README.md").read_text("utf-8")
     if PREPARE_FLAG not in readme:
-        raise ContributionError(f"{own / 'README.md'}: no {PREPARE_FLAG!r}")
+        raise ContributionError(
+            f"{source / 'README.md'}: expected the line {PREPARE_FLAG!r}"
+        )
     files = {
         "README.md": readme.replace(PREPARE_FLAG, ""),
-        "extra_requirements.txt": (own / "extra_requirements.txt").read_text(),
+        "extra_requirements.txt": (
+            source / "extra_requirements.txt"
+        ).read_text(),
         "train.py": train_script(),
         "libritts_manifests.py": (FILES / "libritts_manifests.py").read_text(),
         "training/__init__.py": package_docstring(),
@@ -110,7 +114,7 @@ def recipe_files():
 
 
 def train_script():
-    """Return ``train.py`` without the search path of prepare functions."""
+    """Return ``train.py`` without the line that extends ``sys.path``."""
     path = ROOT / "train.py"
     text, count = re.subn(
         r"# YAMLs refer to prepare functions.*\nsys\.path \+= .*\n\n*",
@@ -123,7 +127,7 @@ def train_script():
 
 
 def local_imports(text):
-    """Rename imports of copied modules to the local package ``training``.
+    """Change imports of copied modules to the local package ``training``.
 
     Example
     -------
@@ -145,13 +149,13 @@ Authors
 
 
 def test_rows():
-    """Return the lines of the list of recipe tests, one for each stage."""
+    """Return rows for the list of recipe tests, one for each stage."""
     folder = RECIPE.as_posix()
-    common, own = debug_flags()
+    common, per_stage = debug_flags()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for stage in STAGES:
-        flags, files = own[stage]
+        flags, files = per_stage[stage]
         writer.writerow(
             [
                 "Enhancement",
@@ -170,14 +174,14 @@ def test_rows():
 
 
 def debug_flags():
-    """Return flags of runs on SpeechBrain's samples.
+    """Return the flags of test runs on SpeechBrain's samples.
 
     Returns
     -------
     list of str
-        Flags of all stages.
+        Flags that all stages have in common.
     dict
-        Additional flags and output files, by stage.
+        Additional flags and names of the output files, by stage.
     """
     annotation = "tests/samples/annotation"
     common = ["--data_folder=tests/samples/ASR"]

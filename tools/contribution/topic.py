@@ -48,9 +48,9 @@ def replace_once(text, old, new, path):
     text : str
         The text to change.
     old, new : str
-        The string and its replacement.
+        The string to replace and its replacement.
     path : Path
-        Path for the error message.
+        Path of the file, for the error message.
 
     Returns
     -------
@@ -86,12 +86,17 @@ def find_node(tree, kind, name, path):
     name : str
         Name of the class or function.
     path : Path
-        Path for the error message.
+        Path of the file, for the error message.
+
+    Returns
+    -------
+    ast.AST
+        The node of the class or function.
     """
     for node in ast.walk(tree):
         if isinstance(node, kind) and node.name == name:
             return node
-    raise ContributionError(f"{path}: expected {name} in this file, found none")
+    raise ContributionError(f"{path}: contains no class or function {name}")
 
 
 def read_text(checkout, path):
@@ -105,7 +110,7 @@ def read_text(checkout, path):
 
 
 def write_new(checkout, path, text):
-    """Write a file that is not in the checkout yet; return its path."""
+    """Write a new file to the checkout; return its path."""
     target = checkout / path
     if target.exists():
         raise ContributionError(

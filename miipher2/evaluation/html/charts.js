@@ -22,7 +22,7 @@ function histogram(metric, { low, high, shares, medians }) {
     svg("title", {}, label),
     svg("path", { class: "axis", d: `M0,${y(0)}H${width}` }),
   );
-  // The restored side is drawn last, on top.
+  // The restored recordings are drawn last, on top
   for (const side of ["clean", "input", "restored"].filter((s) => shares[s])) {
     const x = (i) => (width * i) / shares[side].length;
     const middle = Math.min(width, Math.max(0, scale(medians[side])));
@@ -153,7 +153,7 @@ function drawScatter() {
   }
   const conditions = data.groups.slice(0, -1).map((group) => group.name);
   const readout = html("p", { id: "readout", class: "muted" });
-  readout.textContent = "Point at a file to see its name.";
+  readout.textContent = "Point at a dot to see the file name and the scores.";
   readout.setAttribute("aria-live", "polite");
   const place = html("div");
   const state = { y: 0, condition: "" };
@@ -166,7 +166,7 @@ function drawScatter() {
   const controls = html("div", { class: "controls" });
   if (data.scatter.ys.length > 1) {
     const labels = data.scatter.ys.map((axis) => axis.label);
-    controls.append(select("Words by", labels, (i) => draw((state.y = i))));
+    controls.append(select("Vertical axis", labels, (i) => draw((state.y = i))));
   }
   if (conditions.length) {
     const choose = (i) => draw((state.condition = i ? conditions[i - 1] : ""));

@@ -54,7 +54,7 @@ function isBetter(metric, change) {
   return change > 0 === (metric.better === "higher");
 }
 
-/** "good" or "bad" if a change is certain, else "". */
+/** "good" or "bad" if the interval of a change excludes 0, otherwise "". */
 function verdict(metric, change) {
   if (!metric.better || !change || change.low === null) return "";
   if (change.low <= 0 && change.high >= 0) return "";

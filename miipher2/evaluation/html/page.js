@@ -1,6 +1,7 @@
 function notedTable(title, rows, total) {
   if (!total) return;
-  const more = total > rows.length ? `, the first ${rows.length}` : "";
+  const shown = `, of which the first ${rows.length} are shown`;
+  const more = total > rows.length ? shown : "";
   const lines = rows.map(([file, notes]) =>
     html("tr", {}, html("th", { scope: "row" }, file), html("td", {}, notes)),
   );

@@ -1,4 +1,4 @@
-let current = null; // the player that was started last
+let current = null; // the most recently started player
 
 function audioPlayer(card, side, found) {
   const cursor = html("i");
@@ -34,7 +34,7 @@ function audioPlayer(card, side, found) {
   };
   audio.addEventListener("play", () => {
     if (current && current.audio !== audio) {
-      // Another side of the same file goes on where the last one was.
+      // Another recording of the same file continues at the same position
       const here = current.audio.currentTime;
       const playing = current.card === card && !current.audio.paused;
       if (playing && here < 0.9 * audio.duration) audio.currentTime = here;

@@ -93,7 +93,8 @@ function conditionCell(metric, found) {
 function drawConditions() {
   if (data.groups.length < 2) return;
   const shown = data.questions.flatMap((item) => item.metrics.slice(0, 2));
-  // Quality is never shown without words and voice beside it.
+  // Words and voice have a column even if they were not measured, because
+  // quality alone is misleading
   const missing = data.questions.filter((item) => !item.metrics.length);
   const rows = data.groups.map((group, index) =>
     html(
@@ -167,7 +168,7 @@ function drawMeans() {
   }
   const statistics = ["mean", "median"];
   const choose = (i) => draw((state.statistic = statistics[i]));
-  controls.append(select("Sides", statistics, choose));
+  controls.append(select("Statistic", statistics, choose));
   byId("means").append(html("h3", {}, "All metrics"), controls, place);
   draw();
 }

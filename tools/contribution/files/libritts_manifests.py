@@ -1,7 +1,7 @@
 """CSV manifests of LibriTTS for speech restoration.
 
-Calls ``libritts_prepare.py`` for the training, development and test subsets of
-the corpus, and writes the utterances as CSV.
+``libritts_prepare.py`` finds the utterances of the training, development and
+test subsets of the corpus. This script writes them as CSV.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ SUBSETS = {
     "valid": ["dev-clean", "dev-other"],
     "test": ["test-clean", "test-other"],
 }
-SAMPLE_RATE = 24000  # Hz; the rate of the corpus, so files are not resampled
+SAMPLE_RATE = 24000  # Hz, as in the corpus, so files are not resampled
 
 
 def prepare_manifests(
@@ -29,12 +29,12 @@ def prepare_manifests(
     Arguments
     ---------
     data_folder : str
-        Folder with the subsets; missing subsets are skipped.
+        Folder that contains the subsets; missing subsets are skipped.
     train_csv, valid_csv, test_csv : str
         Manifests to write, with the columns ``ID,duration,wav,spk_id``;
-        durations are in seconds.
+        durations are in seconds. If all of them exist, nothing is written.
     skip_prep : bool
-        Whether to skip preparation.
+        Whether to skip the preparation.
     """
     csvs = {"train": train_csv, "valid": valid_csv, "test": test_csv}
     if skip_prep or all(map(os.path.isfile, csvs.values())):
@@ -52,7 +52,7 @@ def prepare_manifests(
         data_folder,
         *jsons.values(),
         sample_rate=SAMPLE_RATE,
-        model_name="HiFi-GAN",  # without phonemes
+        model_name="HiFi-GAN",  # needs no phonemes
         **splits,
     )
     for split, path in csvs.items():

@@ -42,13 +42,15 @@ def adapt(model):
     )
 
 
-def test_parallel_adapter_starts_from_the_frozen_model(model, device):
+def test_parallel_adapter_initially_keeps_the_output_of_the_model(
+    model, device
+):
     x = torch.randn(2, 5, 8, device=device)
     expected = model(x)
     assert torch.equal(adapt(model)(x), expected)
 
 
-def test_parallel_adapter_is_the_only_part_that_trains(model, device):
+def test_only_the_parallel_adapters_are_trained(model, device):
     x = torch.randn(2, 5, 8, device=device)
     expected = model(x)
     adapted = adapt(model)
@@ -59,13 +61,13 @@ def test_parallel_adapter_is_the_only_part_that_trains(model, device):
     (adapted(x) - x).square().mean().backward()
     optimizer.step()
     assert not torch.allclose(adapted(x), expected)
-    # Without the adapters, the model is the unchanged frozen model
+    # Disabling the adapters restores the output of the frozen model
     for layer in adapted.adapted_model:
         layer.feed_forward.enabled = False
     assert torch.equal(adapted(x), expected)
 
 
-def test_parallel_adapter_is_beside_the_module(device):
+def test_parallel_adapter_adds_a_bottleneck_to_the_module(device):
     from speechbrain.nnet.adapters import ParallelAdapter
 
     frozen = torch.nn.Linear(4, 4, device=device)
@@ -77,11 +79,11 @@ def test_parallel_adapter_is_beside_the_module(device):
     assert torch.allclose(adapter(x), expected)
 
 
-def test_parallel_adapter_of_a_module_that_returns_a_tuple(device):
+def test_parallel_adapter_changes_only_the_first_of_several_outputs(device):
     from speechbrain.nnet.adapters import ParallelAdapter
 
     class Attention(torch.nn.Module):
-        """A module that returns its output and the weights."""
+        """A module that returns two outputs."""
 
         def forward(self, x, mask=None):
             """Return the input and the mask."""

@@ -13,13 +13,13 @@ class Interrupted(Exception):
 
 
 def interrupt(obj, path):
-    """Save hook that is interrupted while it writes."""
+    """Interrupt a save hook while it writes a file."""
     path.write_bytes(b"incomplete")
     raise Interrupted
 
 
 def value(parameter):
-    """Return the value of a parameter of one element."""
+    """Return the value of a parameter with one element."""
     return parameter.detach().item()
 
 
@@ -45,7 +45,7 @@ def test_an_incomplete_checkpoint_is_not_loaded(checkpointer):
     assert value(checkpointer.recoverables["model"].weight) == 1.0
 
 
-def test_a_checkpoint_that_is_replaced_is_not_loaded(checkpointer):
+def test_an_incompletely_replaced_checkpoint_is_not_loaded(checkpointer):
     checkpointer.custom_save_hooks["model"] = interrupt
     with pytest.raises(Interrupted):
         checkpointer.save_checkpoint(name="first")
