@@ -279,7 +279,7 @@ def main(arguments=None):
     command.add_argument("set", metavar="SET", help="test set of make")
     side = command.add_mutually_exclusive_group()
     side.add_argument(
-        "--restored", metavar="DIR", help="folder of restored files"
+        "--restored", metavar="DIR", help="folder of <condition>/<clip>.wav"
     )
     side.add_argument(
         "--model", metavar="FOLDER", help="restore the inputs with this model"

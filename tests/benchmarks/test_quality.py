@@ -170,7 +170,7 @@ def test_clips_are_distributed_over_speakers(data):
         quality_clips.choose(files, 13, 1, data)
 
 
-def test_incomplete_data_is_refused(data, tmp_path):
+def test_incomplete_data_raises_an_error(data, tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         make(tmp_path, tmp_path / "set")
     rows = rows_of(data / "manifest.csv")
@@ -189,7 +189,7 @@ class Peak(base.Metric):
         return [float(abs(wav).max())]
 
 
-def test_silence_is_refused(data, tmp_path):
+def test_silence_raises_an_error(data, tmp_path):
     silent = tmp_path / "data"
     shutil.copytree(data, silent)
     for file in (silent / "speech/valid").rglob("*.flac"):
@@ -259,7 +259,7 @@ def test_scores_are_cached_by_content(scored, tmp_path, capsys):
         scored()
 
 
-def test_missing_restored_files_are_refused(scored, tmp_path):
+def test_missing_restored_files_raise_an_error(scored, tmp_path):
     with pytest.raises(UserError, match="restore every input"):
         scored("--restored", tmp_path)
 

@@ -147,14 +147,14 @@ class Progress:
         )
 
 
-class _Console(logging.StreamHandler):
+class _ConsoleHandler(logging.StreamHandler):
     """Stream handler that raises write errors, such as a closed pipe."""
 
     def handleError(self, record):
         raise
 
 
-class _OneLine(logging.Formatter):
+class _OneLineFormatter(logging.Formatter):
     """Formatter of records as single lines that the stream can encode.
 
     File names can contain line breaks and characters that cannot be encoded.
@@ -170,13 +170,15 @@ class _OneLine(logging.Formatter):
         return line.decode(self.encoding)
 
 
-def _console():
+def _console_handlers():
     """Return handlers that log warnings to stderr and the rest to stdout."""
-    warnings, infos = (_Console(stream) for stream in (sys.stderr, sys.stdout))
+    warnings, infos = (
+        _ConsoleHandler(stream) for stream in (sys.stderr, sys.stdout)
+    )
     warnings.setLevel(logging.WARNING)
     infos.addFilter(lambda record: record.levelno < logging.WARNING)
     for handler in (warnings, infos):
-        handler.setFormatter(_OneLine(handler.stream))
+        handler.setFormatter(_OneLineFormatter(handler.stream))
     # stderr first: while the bar is shown, logging_redirect_tqdm writes all
     # lines to the stream of the first handler, above the bar.
     return [warnings, infos]
@@ -194,7 +196,7 @@ def logging_to(log_file=None, quiet=False):
     quiet : bool
         Whether to show warnings and errors only.
     """
-    handlers = _console()
+    handlers = _console_handlers()
     if quiet:
         handlers = handlers[:1]
     if log_file:

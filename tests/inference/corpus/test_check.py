@@ -163,7 +163,7 @@ def test_worker_processes_check_their_outputs(recordings, restorer, tmp_path):
     assert [p.name for p in (tmp_path / "out").rglob("*.wav")] == ["a.wav"]
 
 
-def test_single_files_and_tars_are_refused(run, tmp_path):
+def test_single_files_and_tars_cannot_be_checked(run, tmp_path):
     (tmp_path / "in" / "shard.tar").write_bytes(b"")
     with pytest.raises(UserError, match=r"shard\.tar: --evaluate does not"):
         run(MaxDuration(1.0))

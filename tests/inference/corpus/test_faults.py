@@ -96,7 +96,7 @@ def open_folder():
     shutil.rmtree(folder)
 
 
-def test_missing_permissions(restorer, open_folder):
+def test_missing_permissions_are_reported(restorer, open_folder):
     source, output = open_folder / "in", open_folder / "out"
     for folder in (source / "a", source / "b", source / "c", output / "b"):
         folder.mkdir(parents=True)
@@ -163,7 +163,7 @@ def test_broken_files_do_not_affect_other_files(restorer, tmp_path):
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_file_deleted_before_it_is_read(restorer, tmp_path):
+def test_file_deleted_before_it_is_read_fails(restorer, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     soundfile.write(folder / "a.wav", voice(0.5), 16000)
@@ -324,7 +324,9 @@ def test_run_can_be_resumed_after_ctrl_c(
 
 
 @pytest.mark.slow
-def test_resuming_after_20_kills(corpus, tiny_model, tmp_path, pipeline_class):
+def test_outputs_are_the_same_after_20_kills(
+    corpus, tiny_model, tmp_path, pipeline_class
+):
     arguments = (corpus, tmp_path / "complete", tiny_model)
     start = time.monotonic()
     assert wait(start_child(functools.partial(command, *arguments))) == 1
@@ -413,7 +415,7 @@ def resident():
 
 
 @pytest.mark.slow
-def test_memory_with_a_thousand_mutated_files(restorer, tmp_path):
+def test_memory_does_not_grow_with_mutated_files(restorer, tmp_path):
     write_mutated(tmp_path / "warm", 200, seed=1)
     run(restorer, tmp_path / "warm", tmp_path / "out0")
     before = resident()

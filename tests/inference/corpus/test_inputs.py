@@ -83,7 +83,7 @@ def test_files_folders_and_manifests(corpus, tmp_path):
         ("", "found none"),
     ],
 )
-def test_invalid_manifests(corpus, tmp_path, text, reason):
+def test_invalid_manifests_raise_an_error(corpus, tmp_path, text, reason):
     manifest = corpus("list.csv") / "list.csv"
     manifest.write_text(text)
     with pytest.raises(UserError, match=reason):
@@ -113,14 +113,14 @@ def test_output_folder_inside_the_input_is_skipped(corpus):
     assert list(outputs([folder], folder / "out")) == ["a.wav", "out2/a.wav"]
 
 
-def test_symbolic_link_loops(corpus, tmp_path):
+def test_symbolic_link_loops_are_not_followed(corpus, tmp_path):
     folder = corpus("s/a.wav")
     (folder / "s" / "loop").symlink_to(folder)
     (folder / "b.wav").symlink_to(folder / "b.wav")
     assert list(outputs([folder], tmp_path / "out")) == ["b.wav", "s/a.wav"]
 
 
-def test_missing_and_colliding_inputs(corpus, tmp_path):
+def test_missing_and_colliding_inputs_raise_an_error(corpus, tmp_path):
     with pytest.raises(UserError, match="no such file or folder"):
         list_items([tmp_path / "nothing"], tmp_path / "out", ".wav")
     with pytest.raises(UserError, match="no recordings found"):

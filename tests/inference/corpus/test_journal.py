@@ -137,7 +137,7 @@ def test_journal_becomes_the_manifest(output, parquet):
     assert len(names(output)) == 2 and name not in names(output)
 
 
-def test_names_that_are_not_valid_utf8(tmp_path):
+def test_names_need_not_be_valid_utf8(tmp_path):
     name = os.fsdecode(b"\xff\n.wav")
     with Journal(tmp_path) as journal:
         journal.append(row(name))
@@ -229,7 +229,7 @@ def test_folder_is_locked_while_the_manifest_is_written(output, monkeypatch):
         assert set(journal.known) == {"a.wav"}
 
 
-def test_read_only_output_folder(tmp_path):
+def test_read_only_output_folder_raises_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written to"):
         with Journal(tmp_path / "file" / "out"):
@@ -247,7 +247,7 @@ def test_foreign_manifest_is_not_overwritten(tmp_path):
             pass
 
 
-def test_full_disk(tmp_path):
+def test_full_disk_raises_an_error(tmp_path):
     with Journal(tmp_path) as journal:
         journal.file.close()
         with open("/dev/full", "ab", buffering=0) as journal.file:

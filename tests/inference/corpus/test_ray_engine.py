@@ -59,7 +59,7 @@ def actors():
             # pid (name) state parent ...
             stat = path.read_text().rpartition(")")[2].split()
             title = path.with_name("cmdline").read_text()
-        except OSError:  # has ended
+        except OSError:  # the process has ended
             continue
         processes[int(path.parent.name)] = int(stat[1]), title
     return {
@@ -105,7 +105,9 @@ def comparable(rows):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not STATM.exists(), reason="finds actors through /proc")
-def test_killed_actor(two_cpus, recordings, tiny_model, tmp_path, capsys):
+def test_killed_actor_is_replaced(
+    two_cpus, recordings, tiny_model, tmp_path, capsys
+):
     folder = recordings({f"{n}.wav": 4.0 + n for n in range(16)})
     (folder / "bad.wav").write_text("not audio")
     local, output = tmp_path / "local", tmp_path / "out"
@@ -226,7 +228,7 @@ def test_error_of_the_model_is_one_line(
     [(["--num-shards", 2], "USER"), ([], "WORLD_SIZE")],
     ids=["shards", "torchrun"],
 )
-def test_ray_excludes_shards_and_torchrun(
+def test_ray_cannot_be_combined_with_shards_or_torchrun(
     recordings, tmp_path, monkeypatch, capsys, options, variable
 ):
     monkeypatch.setenv(variable, "1")
@@ -239,7 +241,7 @@ def test_ray_excludes_shards_and_torchrun(
     )
 
 
-def test_ray_not_installed(recordings, tmp_path, monkeypatch, capsys):
+def test_missing_ray_raises_an_error(recordings, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     folder = recordings({"a.wav": 0.1})
     with pytest.raises(SystemExit):

@@ -93,7 +93,9 @@ def test_folder_of_mixed_recordings(recordings, restore, tmp_path, capsys):
     )
 
 
-def test_resuming(recordings, restore, tmp_path, capsys):
+def test_resuming_restores_only_missing_outputs(
+    recordings, restore, tmp_path, capsys
+):
     folder = recordings({"a.wav": 1.0, "b.wav": 1.0, "c.wav": 1.0})
     (folder / "bad.wav").write_text("not audio")
     _, before = restore(folder)
@@ -166,7 +168,7 @@ def test_reason_mentions_the_removed_output(
     assert rows[0].reason.endswith("output of an earlier run was removed")
 
 
-def test_changed_content(recordings, restore, tmp_path, capsys):
+def test_changed_content_is_detected(recordings, restore, tmp_path, capsys):
     folder = recordings({"a.wav": 1.0, "b.wav": 1.0})
     restore(folder)
     before = restore(folder, "--check-content")[1]  # adds the hashes
@@ -366,7 +368,9 @@ def test_single_file_shows_progress(recordings, restore, monkeypatch):
     assert "100%|" in shown and "9.0 s at" in shown
 
 
-def test_single_file_that_fails(recordings, restore, tmp_path, capsys):
+def test_failed_single_file_has_no_output(
+    recordings, restore, tmp_path, capsys
+):
     folder = recordings({"a.wav": 0.5})
     (folder / "bad.wav").write_text("not audio")
     code, _ = restore(folder / "bad.wav", output="b.wav")
@@ -389,7 +393,7 @@ def test_batch_seconds_with_a_single_file(
     assert batch_sizes == {3}  # windows of 4 s
 
 
-def test_files_into_a_folder(recordings, restore, tmp_path):
+def test_files_are_restored_to_a_folder(recordings, restore, tmp_path):
     folder = recordings({"a.wav": 0.5, "b.flac": 0.5})
     restore(folder / "a.wav", folder / "b.flac")
     assert outputs(tmp_path / "out") == {"a.wav", "b.wav", "manifest.csv"}

@@ -92,7 +92,9 @@ def all_files(folder):
 
 
 @pytest.mark.parametrize("kind", [Pipeline, WorkerPool])
-def test_tars_to_a_relative_folder(tiny_model, tmp_path, monkeypatch, kind):
+def test_tars_are_restored_to_a_relative_folder(
+    tiny_model, tmp_path, monkeypatch, kind
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(local, "pipeline_for", lambda device: kind)
     write_tar(tmp_path / "in" / "a.tar", shard(0))
@@ -107,7 +109,7 @@ def test_tars_to_a_relative_folder(tiny_model, tmp_path, monkeypatch, kind):
     ]
 
 
-def test_tars_next_to_recordings(restore, tmp_path, capsys):
+def test_tars_and_recordings_in_one_folder(restore, tmp_path, capsys):
     folder, plain = tmp_path / "in", tmp_path / "plain"
     shards = {
         "shard-000000.tar": shard(0),
@@ -293,7 +295,7 @@ def test_resuming_after_a_kill_restores_only_the_unfinished_tar(
 
 
 @pytest.mark.parametrize("checks", [1, 7])
-def test_stop_while_reading_a_tar(restorer, tmp_path, checks):
+def test_stop_ends_the_reading_of_a_tar(restorer, tmp_path, checks):
     tar = write_tar(tmp_path / "a.tar", shard(0, 2))
     items = list_items([tar], tmp_path / "out", ".wav")
     settings = Settings(16000)
@@ -403,7 +405,7 @@ def test_broken_tars_do_not_affect_other_tars(restore, tmp_path):
     assert rows["cut.tar"].status == "done"
 
 
-def test_duplicate_recording(restore, tmp_path):
+def test_duplicate_recording_fails_the_tar(restore, tmp_path):
     tar = tmp_path / "in.tar"
     write_tar(tar, {"a.flac": audio(), "b.txt": b"b"})
     with tarfile.open(tar, "a") as file:
@@ -483,7 +485,7 @@ def test_full_disk_fails_the_tar(restore, tmp_path, monkeypatch):
         (["OUT.tar"], "OUT.tar: expected a folder, because the input"),
     ],
 )
-def test_requirements_of_tars(
+def test_tars_require_webdataset_and_an_output_folder(
     tiny_model, tmp_path, monkeypatch, capsys, options, reason
 ):
     if "need" in reason:

@@ -158,7 +158,7 @@ def broken_start(*_):
     os._exit(3)
 
 
-def test_worker_that_does_not_start(
+def test_worker_that_does_not_start_stops_the_run(
     restorer, recordings, tmp_path, monkeypatch
 ):
     items = list_items([recordings({"a.wav": 0.5})], tmp_path / "out", ".wav")
