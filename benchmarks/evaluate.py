@@ -68,7 +68,7 @@ def count_lines(path):
 
 
 def watch(process, journal, marks):
-    """Return (files, time, MiB) when each number of files is reached."""
+    """Return (files, time, MiB) at the times when the marks are reached."""
     found = []
     for mark in marks:
         while process.poll() is None:

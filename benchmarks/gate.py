@@ -133,7 +133,7 @@ def main(arguments=None):
     """Parse the command line, measure the gates and update the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "set", metavar="SET", help="test set of quality.py make"
+        "set", metavar="SET", help="test set written by quality.py make"
     )
     parser.add_argument("report", metavar="REPORT", help="report on a model")
     parser.add_argument("--recogniser", required=True, metavar="WHISPER")

@@ -57,7 +57,7 @@ def launch():
     return time.perf_counter() - start
 
 
-def measure(kind, items, workers):
+def measure(device, items, workers):
     """Restore items and return a row of the table."""
     from miipher2.inference.batching import Engine
     from miipher2.inference.corpus import local
@@ -65,7 +65,7 @@ def measure(kind, items, workers):
 
     echo, rows = Echo(), []
     with tempfile.TemporaryDirectory() as output:
-        pipeline = local.pipeline_for(kind)(
+        pipeline = local.pipeline_for(device)(
             Engine(echo, batch_seconds=640),
             output,
             Settings(echo.sample_rate),
@@ -85,7 +85,7 @@ def measure(kind, items, workers):
         raise RuntimeError(f"{failed[0].input}: {failed[0].reason}")
     audio = sum(row.seconds * row.channels for row in rows)
     return {
-        "I/O in": {"cpu": "threads", "cuda": "processes"}[kind],
+        "I/O in": {"cpu": "threads", "cuda": "processes"}[device],
         "workers": workers,
         "x real time": round(audio / seconds),
         "CPU s per hour": round(3600 * (own + others) / audio, 2),
@@ -132,9 +132,9 @@ def main():
     )
     print()
     table = [
-        measure(kind, items, workers)
+        measure(device, items, workers)
         for workers in sorted(set(arguments.workers))
-        for kind in ("cpu", "cuda")
+        for device in ("cpu", "cuda")
     ]
     print(markdown(list(table[0]), [list(row.values()) for row in table]))
 

@@ -37,12 +37,15 @@ def fill(page, name, text):
     """
     start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
     try:
-        before, found, rest = Path(page).read_text("utf-8").partition(start)
+        before, found, remainder = (
+            Path(page).read_text("utf-8").partition(start)
+        )
     except OSError as error:
         raise UserError(f"{page}: cannot be read: {error.strerror}") from None
-    _, ended, after = rest.partition(end)
+    _, ended, after = remainder.partition(end)
     if not found or not ended:
-        raise UserError(f"{page}: expected the lines {start}and {end}")
+        lines = f"{start.strip()} and {end.strip()}"
+        raise UserError(f"{page}: expected the lines {lines}")
     text = text.strip("\n")
     write_text(page, f"{before}{start}\n{text}\n\n{end}{after}")
 

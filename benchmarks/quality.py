@@ -276,12 +276,12 @@ def main(arguments=None):
     command.add_argument("--seed", type=int, default=1, help="random seed")
     command.set_defaults(run=make)
     command = commands.add_parser("score", help="score a model on the test set")
-    command.add_argument("set", metavar="SET", help="test set of make")
-    side = command.add_mutually_exclusive_group()
-    side.add_argument(
+    command.add_argument("set", metavar="SET", help="test set written by make")
+    group = command.add_mutually_exclusive_group()
+    group.add_argument(
         "--restored", metavar="DIR", help="folder of <condition>/<clip>.wav"
     )
-    side.add_argument(
+    group.add_argument(
         "--model", metavar="FOLDER", help="restore the inputs with this model"
     )
     command.add_argument(
@@ -298,12 +298,12 @@ def main(arguments=None):
     command = commands.add_parser(
         "report", help="write a report on a model, RNNoise or the inputs"
     )
-    command.add_argument("set", metavar="SET", help="test set of make")
-    side = command.add_mutually_exclusive_group()
-    side.add_argument(
+    command.add_argument("set", metavar="SET", help="test set written by make")
+    group = command.add_mutually_exclusive_group()
+    group.add_argument(
         "--model", metavar="FOLDER", help="restore the inputs with this model"
     )
-    side.add_argument(
+    group.add_argument(
         "--rnnoise", action="store_true", help="denoise the inputs with RNNoise"
     )
     command.add_argument("--output", metavar="REPORT", required=True)

@@ -45,7 +45,7 @@ def level(wav, rate=RATE):
 
 
 def shorten(wav, rate=RATE):
-    """Cut a recording at its quietest position in the range ``SECONDS``."""
+    """Cut a recording at the quietest position in the range ``SECONDS``."""
     shortest, longest = (round(seconds * rate) for seconds in SECONDS)
     if len(wav) <= longest:
         return wav

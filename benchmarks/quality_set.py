@@ -60,7 +60,8 @@ DEGRADED = (
     "packet-loss",
     "mixed",
 )
-# Without the step ``level``, because ``degrade_clip`` restores the level
+# Steps of the condition mixed. The step ``level`` is left out, because
+# ``degrade_clip`` restores the level.
 MIXED = (
     "reverb",
     "noise",

@@ -120,7 +120,7 @@ class Journal(LineJournal):
         try:
             size = (self.folder / row.output).stat().st_size
         except OSError:
-            size = 0  # as for a rejected recording without a fallback
+            size = 0  # a rejected recording may have no output
         if size and _are_different(row.input, item.input):
             raise UserError(
                 f"{item.input}: its output {self.folder / row.output} exists "
