@@ -1,4 +1,4 @@
-"""Restoration with a trained model: waveforms, files, windows and batches.
+"""Restoration of waveforms and audio files with a trained model.
 
 Authors
  * The miipher2 authors 2026

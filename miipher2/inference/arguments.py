@@ -1,4 +1,4 @@
-"""Check the arguments passed to the Python interface.
+"""Checks of the arguments passed to the Python interface.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""Convert tensors and arrays passed to the Python interface.
+"""Conversion of tensors and arrays passed to the Python interface.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ def as_clip(wav: Any) -> np.ndarray:
     Arguments
     ---------
     wav : torch.Tensor or numpy.ndarray
-        ``(time,)`` or ``(1, time)``: floating point with full scale at 1, or
+        ``(time,)`` or ``(1, time)``: floating point with a full scale of 1, or
         int16.
 
     Returns
@@ -29,7 +29,7 @@ def as_clip(wav: Any) -> np.ndarray:
     Raises
     ------
     UserError
-        If ``wav`` has another type or shape.
+        If the type or shape of ``wav`` is not supported.
 
     Example
     -------
@@ -74,14 +74,14 @@ def _as_samples(wavs):
         return wavs.astype(np.float32) / 2**15
     if not np.issubdtype(wavs.dtype, np.floating):
         raise UserError(
-            "wavs: expected floating point with full scale at 1, or int16, "
-            f"found {wavs.dtype}; divide it by its full scale"
+            "wavs: expected floating point with a full scale of 1, or int16, "
+            f"found {wavs.dtype}; divide the samples by their full scale"
         )
     return wavs.astype(np.float32)
 
 
 def lengths_in_samples(lengths: Any, batch: int, time: int) -> list[int]:
-    """Convert relative lengths to samples.
+    """Convert relative lengths to numbers of samples.
 
     Arguments
     ---------
@@ -90,7 +90,7 @@ def lengths_in_samples(lengths: Any, batch: int, time: int) -> list[int]:
     batch : int
         Number of clips.
     time : int
-        Length of the longest clip, in samples.
+        Length of the padded clips, in samples.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def lengths_in_samples(lengths: Any, batch: int, time: int) -> list[int]:
     Raises
     ------
     UserError
-        If the number of lengths is not ``batch``, or one is not in (0, 1].
+        If the number of lengths is not ``batch`` or a length is not in (0, 1].
 
     Example
     -------
@@ -112,12 +112,12 @@ def lengths_in_samples(lengths: Any, batch: int, time: int) -> list[int]:
     lengths = torch.as_tensor(lengths).detach().cpu().double()
     if lengths.shape != (batch,):
         raise UserError(
-            f"lengths: expected one for each of {batch} clips, found the "
-            f"shape {tuple(lengths.shape)}"
+            f"lengths: expected one length for each of {batch} clips, found "
+            f"the shape {tuple(lengths.shape)}"
         )
     if not ((lengths > 0) & (lengths <= 1)).all():
         raise UserError(
-            "lengths: expected relative lengths above 0 and up to 1, found "
+            "lengths: expected relative lengths above 0 and at most 1, found "
             f"{lengths.tolist()}; divide sample counts by wavs.shape[1]"
         )
     return (lengths * time).round().long().tolist()

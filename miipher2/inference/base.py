@@ -1,4 +1,4 @@
-"""Restoration of clips and files with any model.
+"""Base class of restorers: restoration of clips and files.
 
 Authors
  * The miipher2 authors 2026
@@ -23,19 +23,19 @@ from miipher2.inference.recording import RATES
 
 
 class BaseRestorer:
-    """Base class: restores clips and files in windows.
+    """Base class of models that restore clips and files in windows.
 
-    A subclass implements ``restore_windows``, see ``Restorer``, and has these
-    attributes.
+    Subclasses implement ``restore_windows``, which is documented in
+    ``Restorer``, and set the following attributes.
 
     Attributes
     ----------
     input_rate : int
-        Hz of the input waveforms.
+        Sample rate of the input waveforms in Hz.
     input_hop : int
         Input samples per frame.
     sample_rate : int
-        Hz of the restored waveforms.
+        Sample rate of the restored waveforms in Hz.
     hop_length : int
         Output samples per frame.
     identity : str
@@ -53,7 +53,7 @@ class BaseRestorer:
     identity: str
 
     def output_samples(self, samples: int) -> int:
-        """Return the length of the output for a number of input samples."""
+        """Return the number of output samples for a number of input samples."""
         return round(samples * self.sample_rate / self.input_rate)
 
     def restore_batch(
@@ -67,7 +67,7 @@ class BaseRestorer:
         Arguments
         ---------
         wavs : torch.Tensor or numpy.ndarray
-            ``(batch, time)``: floating point with full scale at 1, or int16.
+            ``(batch, time)``: floating point with a full scale of 1, or int16.
         lengths : torch.Tensor or numpy.ndarray
             Relative lengths ``(batch,)`` in (0, 1]. None if there is no
             padding.
@@ -83,7 +83,7 @@ class BaseRestorer:
         Raises
         ------
         UserError
-            If an argument is invalid or samples are not finite.
+            If an argument is invalid or a sample is not finite.
         """
         samples = as_batch(wavs)
         rate = self.input_rate if sample_rate is None else sample_rate
@@ -108,7 +108,7 @@ class BaseRestorer:
         Arguments
         ---------
         wav : torch.Tensor or numpy.ndarray
-            ``(time,)`` or ``(1, time)``: floating point with full scale at 1,
+            ``(time,)`` or ``(1, time)``: floating point with a full scale of 1,
             or int16.
         sample_rate : int
             Sample rate of ``wav`` in Hz. None for ``input_rate``.
@@ -138,32 +138,33 @@ class BaseRestorer:
         Arguments
         ---------
         path : str or Path
-            The file, in any format of soundfile or, with PyAV, m4a, aac, webm
-            or video.
+            The file, in any format that soundfile reads. With PyAV, also m4a,
+            aac, webm and video files.
         output : str or Path
-            The file to write: wav, flac or ogg. It is written atomically.
+            The wav, flac or ogg file to write. It is written atomically.
         sample_rate : int
-            Sample rate of the output in Hz. None for the rate of the model.
+            Sample rate of the output in Hz. None for the model's output rate.
         channels : str
-            ``each``: restore every channel; ``mono``: restore their mean.
+            ``each``: restore every channel; ``mono``: restore the mean of all
+            channels.
         loudness : str or float
-            ``input``: the loudness of the input; a number: loudness in LUFS;
-            ``off``: the loudness of the model's output. The true peak is always
-            below -1 dB.
+            ``input``: the loudness of the input; a number: this loudness in
+            LUFS; ``off``: the loudness of the model's output. The true peak is
+            always below -1 dB.
         batch_seconds : float
-            Seconds of audio per batch. None for the default of the device.
+            Seconds of audio per batch. None for the device's default.
         progress : callable
-            Called for each restored window with its seconds of audio and its
-            fraction of the recording.
+            Called for each restored window with the seconds and the fraction of
+            the recording that the window adds.
         subtype : str
-            ``PCM_16``, ``PCM_24`` or, in wav only, ``FLOAT``. None for the
-            sample format of the input if the output format allows it, at least
-            ``PCM_16``.
+            Sample format: ``PCM_16``, ``PCM_24`` or, for wav only, ``FLOAT``.
+            None for the sample format of the input, as far as the output format
+            supports it, but at least 16 bits.
 
         Returns
         -------
         miipher2.inference.items.Row
-            The result: ``status``, ``seconds``, ``channels``, ...
+            The result, with ``status``, ``seconds``, ``channels`` and more.
 
         Raises
         ------

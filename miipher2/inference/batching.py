@@ -1,4 +1,4 @@
-"""Restore windows of many recordings in batches of a few fixed shapes.
+"""Restoration of windows in batches of a few fixed shapes.
 
 Authors
  * The miipher2 authors 2026
@@ -18,22 +18,22 @@ from miipher2.inference.windows import Window
 
 logger = logging.getLogger("miipher2.inference")
 
-# Short windows are padded to the window length, or to a half, a quarter or an
+# Windows are padded to the window length or to one half, one quarter or one
 # eighth of it.
 HALVINGS = 3
-# Seconds of audio per batch. None: one window at a time, without padding, as
-# larger batches are not faster on a CPU.
+# Seconds of audio per batch. None: one window at a time, without padding,
+# because larger batches are not faster on a CPU.
 BATCH_SECONDS = {"cpu": None, "cuda": 640.0}
-# An incomplete batch runs once this number of full batches has arrived after
-# it.
+# An incomplete batch runs once the windows of this many full batches have
+# arrived since its first window.
 PATIENCE = 100
 
 
 class Engine:
-    """Collect windows into batches, run the model and return the waveforms.
+    """Engine that collects windows into batches and runs the model on them.
 
     The output for a window does not depend on the other windows in its batch:
-    batches have a few fixed shapes, unused rows repeat the first window, and
+    batches have a few fixed shapes, missing rows repeat the first window, and
     the model processes rows independently.
 
     Arguments
@@ -42,7 +42,7 @@ class Engine:
         The model, or an object with ``plan``, ``device``, ``input_rate``,
         ``restore_windows`` and ``output_samples``.
     batch_seconds : float
-        Seconds of audio per batch. None for the default of the device.
+        Seconds of audio per batch. None for the device's default.
     total_seconds : float
         Total duration of the input, which limits the size of a batch.
 
@@ -68,8 +68,9 @@ class Engine:
     def __init__(self, restorer, batch_seconds=None, total_seconds=math.inf):
         check_batch_seconds(batch_seconds)
         self.restorer = restorer
-        # Vocoder states by channel. They are weak references, as the last
-        # window of a failed recording never arrives.
+        # Vocoder states by channel. The keys are weak references, because the
+        # last window of a failed recording, which removes its state, never
+        # arrives.
         self.states = weakref.WeakKeyDictionary()
         self.plan = restorer.plan
         device_type = str(restorer.device).partition(":")[0]
@@ -88,7 +89,7 @@ class Engine:
         return 2 * self.rows(self.plan.samples) + 2
 
     def rows(self, samples):
-        """Return the batch size for windows of a length.
+        """Return the batch size for windows of a given length.
 
         Arguments
         ---------
@@ -110,19 +111,19 @@ class Engine:
         Arguments
         ---------
         windows : iterable of Window
-            The windows of each channel are in order.
+            The input windows. The windows of a channel are in order.
 
         Yields
         ------
         window : Window
-            An input window, with ``presence``. The windows of a channel are in
-            order.
+            An input window with its ``presence``. The windows of a channel are
+            in order.
         wav : numpy.ndarray
-            ``(frames * hop_length,)``, or shorter if the window is shorter
-            than the others; float32 at the model's output rate, before the
-            loudness is restored.
+            The restored window ``(time,)``, float32 at the model's output rate,
+            before the loudness is restored.
         """
-        # Launch a batch before fetching the previous one, to keep a GPU busy.
+        # Launch a batch before fetching the previous results, to keep a GPU
+        # busy.
         launched = deque()
         for batch in self._batches(windows):
             if isinstance(batch, Window):
@@ -136,10 +137,10 @@ class Engine:
             yield from self._fetch(*launched.popleft())
 
     def _batches(self, windows):
-        """Yield ``(shape, windows)`` of each batch, and silent windows.
+        """Yield ``(shape, windows)`` for each batch, and silent windows.
 
-        A batch is yielded when it is full, or when it has waited too long and
-        would delay its recordings. Incomplete batches follow at the end.
+        A batch is yielded when it is full, or when it has waited so long that
+        it would delay its recordings. Incomplete batches follow at the end.
         """
         waiting = {}  # shape -> (index of the first window, windows)
         for number, window in enumerate(windows):
@@ -159,8 +160,8 @@ class Engine:
     def _shape(self, samples):
         """Return the padded length of a window and whether it needs a mask.
 
-        If batches hold one window, only its last frame is padded. Padding
-        within the last frame needs no mask.
+        If batches hold one window, only the last frame is padded, which needs
+        no mask.
         """
         hop = self.plan.hop_length
         frames = -(-samples // hop)
@@ -189,7 +190,7 @@ class Engine:
                     raise
                 results = None
             if results is None:
-                # Outside of except, as the exception holds memory
+                # After the except clause, as the exception keeps tensors alive
                 self._halve(rows, shape[0])
                 continue
             self.states = weakref.WeakKeyDictionary(states)
@@ -199,7 +200,7 @@ class Engine:
     def _restore(self, shape, windows, rows):
         """Run the model on a batch; see ``Restorer.restore_windows``."""
         samples, masked = shape
-        # pinned memory, for an asynchronous copy to the GPU
+        # Pinned memory allows an asynchronous copy to the GPU.
         on_gpu = str(self.restorer.device).startswith("cuda")
         wavs = torch.zeros(rows, samples, pin_memory=on_gpu)
         lengths = torch.zeros(rows, dtype=torch.float64)
@@ -207,10 +208,10 @@ class Engine:
         for row, window in enumerate(filled):
             # Padding the last frame with zeros would lower its output level.
             missing = -len(window.samples) % self.plan.hop_length
-            whole = np.pad(window.samples, (0, missing), "symmetric")
-            wavs[row, : len(whole)] = torch.from_numpy(whole)
+            padded = np.pad(window.samples, (0, missing), "symmetric")
+            wavs[row, : len(padded)] = torch.from_numpy(padded)
             wavs[row] *= window.channel.gain
-            lengths[row] = len(whole) / samples
+            lengths[row] = len(padded) / samples
         return self.restorer.restore_windows(
             wavs, lengths if masked else None, windows, self.states
         )
@@ -219,14 +220,14 @@ class Engine:
         """Halve the batch size."""
         if rows == 1:
             raise UserError(
-                f"{self.restorer.device}: out of memory with one window of "
-                f"{samples / self.plan.samples:.0%} of window_seconds; "
+                f"{self.restorer.device}: out of memory with a single window, "
+                f"of {samples / self.plan.samples:.0%} of window_seconds; "
                 "lower window_seconds in the model's hyperparams.yaml, or "
-                "give another --device"
+                "choose another --device"
             )
         self.batch_samples = rows // 2 * samples
         logger.warning(
-            "%s: out of memory: batches halved to %d windows",
+            "%s: out of memory; batch size halved to %d windows",
             self.restorer.device,
             rows // 2,
         )
@@ -257,9 +258,9 @@ def _copy_to_host(wavs, presence):
     wavs : torch.Tensor
         The waveforms on the host.
     presence : torch.Tensor
-        The log-odds on the host, or None.
+        The log-odds of speech on the host. None if there are none.
     copied : torch.cuda.Event
-        Event at the end of the copy. None if the copy is complete.
+        Event that marks the end of the copy. None if the copy is complete.
     """
     if not wavs.is_cuda:
         return wavs.cpu(), None if presence is None else presence.cpu(), None
@@ -280,7 +281,7 @@ def _copy_to_host(wavs, presence):
 def _out_of_memory(error):
     """Return whether an error reports a lack of memory.
 
-    CPU allocators and CUDA's libraries raise a plain ``RuntimeError``.
+    CPU allocators and CUDA libraries raise a plain ``RuntimeError``.
     """
     words = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
     return isinstance(error, torch.OutOfMemoryError) or any(

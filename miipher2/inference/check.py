@@ -1,4 +1,4 @@
-"""Checks of restored recordings: scores, reasons for rejection and fallback.
+"""Checks of restored recordings: scoring, rejection and fallback.
 
 Authors
  * The miipher2 authors 2026
@@ -14,43 +14,44 @@ from miipher2.inference.writing import write_error
 
 
 class Check:
-    """Base class of checks, which run in the process that writes the output.
+    """Base class for checks of restored recordings.
 
     Subclasses implement ``score``, ``reasons``, ``is_complete`` and ``write``.
-    They must be picklable.
+    A check must be picklable, because it runs in the process that writes the
+    output.
 
     Arguments
     ---------
     fallback : str
-        Replacement of a rejected recording. ``input``: the input, at the rate
-        and in the format of the output; ``none``: no file; None: the restored
-        recording is kept.
+        What replaces a rejected recording. ``input``: the input, converted to
+        the sample rate and format of the output; ``none``: no file. None keeps
+        the restored recording.
     """
 
     def __init__(self, fallback=None):
         self.fallback = fallback
 
     def score(self, source, path):
-        """Score a restored recording; called from several threads.
+        """Score a restored recording. This method must be thread-safe.
 
         Arguments
         ---------
         source, path : Path
-            The input and the output.
+            The input file and the restored file.
 
         Returns
         -------
         dict
-            Scores, as numbers, and notes, as text.
+            Scores (numbers) and notes (text) by name.
         """
         raise NotImplementedError
 
     def reasons(self, scores):
-        """Return the reasons to reject a recording with these scores."""
+        """Return the reasons to reject a recording with the given scores."""
         raise NotImplementedError
 
     def is_complete(self, scores):
-        """Return whether the scores have all metrics of this check."""
+        """Return whether the scores contain all metrics of this check."""
         raise NotImplementedError
 
     def write(self, folder, rows, writer=""):
@@ -61,25 +62,25 @@ class Check:
         folder : str or Path
             The output folder.
         rows : list of miipher2.inference.items.Row
-            One row for each recording of the run.
+            One row per recording of the run.
         writer : str
-            Name that is unique among processes that may write at the same time.
+            Name of the calling process, unique among concurrent writers.
 
         Returns
         -------
         str
-            One line for the log.
+            A summary for the log, in one line.
         """
         raise NotImplementedError
 
     def apply(self, job):
-        """Score a written output; replace it if it is rejected.
+        """Score a written output and replace it if it is rejected.
 
         Arguments
         ---------
         job : miipher2.inference.job.Job
-            The finished job. The scores are added to its row, whose status
-            becomes ``rejected`` if the output is replaced.
+            A job whose output has been written. Its row receives the scores
+            and, if the output is replaced, the status ``rejected``.
         """
         row = job.row
         scores = self.score(job.item.input, job.path)
@@ -106,36 +107,37 @@ class Check:
         row.settings = self.settings(row.settings, row)
 
     def settings(self, settings, row):
-        """Return the settings of an output after this check.
+        """Return the settings of an output, including a fallback.
 
         Arguments
         ---------
         settings : str
-            Settings of a kept recording.
+            The settings without a fallback.
         row : miipher2.inference.items.Row
             The row of the recording, with scores.
 
         Returns
         -------
         str
-            The settings; with the fallback if the recording is rejected.
+            The settings, with the fallback appended if the recording is
+            rejected.
         """
         if self.fallback and self.reasons(json.loads(row.scores)):
             return f"{settings}, fallback {self.fallback}"
         return settings
 
     def has_scores(self, row):
-        """Return whether a recording was scored by an earlier run."""
+        """Return whether a row already contains all scores of this check."""
         return bool(row.scores) and self.is_complete(json.loads(row.scores))
 
 
 def input_blocks(recording, sample_rate, length):
-    """Read an input at the rate of its output.
+    """Read an input recording at the sample rate of its output.
 
     Arguments
     ---------
     recording : miipher2.inference.recording.Recording
-        A measured recording.
+        A recording whose ``measure`` method has been called.
     sample_rate : int
         Sample rate of the output in Hz.
     length : int

@@ -1,4 +1,4 @@
-"""Restore clips in memory.
+"""Restoration of clips in memory.
 
 Authors
  * The miipher2 authors 2026
@@ -29,8 +29,8 @@ def restore_clips(restorer, clips, rate):
     Yields
     ------
     numpy.ndarray
-        Restored clip ``(time,)``, float32 at the model's output rate. The clips
-        are yielded in the order of the input.
+        A restored clip ``(time,)``, float32 at the model's output rate. Clips
+        are yielded in input order.
     """
     recordings = {
         index: Recording.from_samples(

@@ -10,24 +10,24 @@ import torch
 
 from miipher2.errors import UserError
 
-# Accelerators that ``auto`` tries, in this order. AMD GPUs have the name cuda.
+# Accelerators that ``auto`` can choose. PyTorch names AMD GPUs cuda, too.
 ACCELERATORS = ("cuda", "xpu", "mps")
 
 
 def choose_device(name: str | None = None) -> str:
-    """Return the device to use.
+    """Return the name of the device to use.
 
     Arguments
     ---------
     name : str
-        ``cpu``, ``cuda``, ``cuda:1``, ``xpu`` or ``mps``. None or ``auto``: the
-        accelerator of this machine or, if there is none, the CPU. With
-        ``torchrun``, each process uses another accelerator.
+        ``cpu``, ``cuda``, ``cuda:1``, ``xpu`` or ``mps``. None or ``auto`` for
+        an accelerator or, if the machine has none, the CPU. With ``torchrun``,
+        each process uses its own accelerator.
 
     Raises
     ------
     UserError
-        If the named device is not available.
+        If the device is not available.
 
     Example
     -------
@@ -66,7 +66,7 @@ def available_devices() -> list[str]:
 
 
 def run_once(restorer) -> None:
-    """Restore a tone, to raise an error if the device cannot run the model.
+    """Restore a tone to check that the device can run the model.
 
     Arguments
     ---------
@@ -74,7 +74,7 @@ def run_once(restorer) -> None:
         The model on its device.
     """
     samples = torch.arange(restorer.input_rate // 2)
-    # A tone, as silence would be skipped
+    # A tone, because silence would bypass the model
     restorer.restore(0.1 * torch.sin(0.1 * samples))
 
 

@@ -1,4 +1,4 @@
-"""Features of padded windows at any sample rate.
+"""Resampling of windows, and features of padded windows.
 
 Authors
  * The miipher2 authors 2026
@@ -13,7 +13,7 @@ from torchaudio.functional import resample
 def resample_windows(
     wavs: torch.Tensor, sample_rate: int, new_rate: int
 ) -> torch.Tensor:
-    """Resample windows in float32, also under autocast.
+    """Resample windows in float32, even under autocast.
 
     Arguments
     ---------
@@ -27,7 +27,6 @@ def resample_windows(
     Returns
     -------
     torch.Tensor
-
         ``(batch, ceil(time * new_rate / sample_rate))``.
 
     Example
@@ -42,17 +41,16 @@ def resample_windows(
 def repeat_last_frame(
     features: torch.Tensor, frames: torch.Tensor
 ) -> torch.Tensor:
-    """Replace the features of padding by the last frame of each row.
+    """Replace the features of padding with the last valid frame of each row.
 
-    The output at the end of a padded clip is then close to that of an unpadded
-    clip.
+    The output at the end of a clip then hardly depends on its padding.
 
     Arguments
     ---------
     features : torch.Tensor
         ``(batch, frames, width)``.
     frames : torch.Tensor
-        Number of frames of each row without padding, ``(batch,)``.
+        Number of valid frames of each row, ``(batch,)``.
 
     Returns
     -------

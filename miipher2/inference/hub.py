@@ -28,7 +28,7 @@ from miipher2.errors import UserError
 # Cause and remedy by type of error
 REASONS = {
     GatedRepoError: (
-        "access is granted on request: ask for it on the repository's page, "
+        "access is granted on request: request it on the repository's page, "
         "then log in with: hf auth login"
     ),
     RevisionNotFoundError: "no such revision",
@@ -43,19 +43,19 @@ REASONS = {
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
-    """Split ``USER/NAME@REVISION``.
+    """Split ``USER/NAME@REVISION`` into the repository and the revision.
 
     Arguments
     ---------
     name : str
-        A repository, with or without a branch, tag or commit.
+        A repository, optionally with a branch, tag or commit.
 
     Returns
     -------
     repository : str
         ``USER/NAME``.
     revision : str
-        The revision. None for the latest one on the default branch.
+        Branch, tag or commit. None for the latest commit of the default branch.
 
     Example
     -------
@@ -79,8 +79,8 @@ def download(name: str) -> Path:
     Returns
     -------
     Path
-        The folder in the cache. If the hub cannot be reached, this is the copy
-        of an earlier download.
+        The folder in the cache. If the hub cannot be reached, the copy of an
+        earlier download is used.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def download(name: str) -> Path:
 
 
 def check_name(repository: str) -> None:
-    """Raise a ``UserError`` if a name is not of the form ``USER/NAME``.
+    """Raise a ``UserError`` unless a name has the form ``USER/NAME``.
 
     Example
     -------
@@ -143,7 +143,7 @@ def upload(folder: Path, repository: str) -> str:
 
 @contextlib.contextmanager
 def _as_user_error(message: str) -> Iterator[None]:
-    """Raise errors of the hub as a ``UserError`` with a message."""
+    """Convert errors of the hub to a ``UserError`` with the given message."""
     try:
         yield
     except (HTTPError, HFValidationError, OSError) as error:
@@ -151,7 +151,7 @@ def _as_user_error(message: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Return the cause of an error of the hub on one line."""
+    """Return the cause of an error of the hub, in one line."""
     for kind, reason in REASONS.items():
         if isinstance(error, kind):
             return reason

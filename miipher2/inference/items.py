@@ -1,4 +1,4 @@
-"""Items of a restoration run, and rows with their results.
+"""Inputs of a restoration run, and their results as rows of a manifest.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ def now() -> str:
 
 
 class Item(NamedTuple):
-    """A recording to restore, or a tar of recordings.
+    """A recording to restore, or a tar file of recordings.
 
     Arguments
     ---------
@@ -31,12 +31,12 @@ class Item(NamedTuple):
     size : int
         Size of the input in bytes.
     mtime_ns : int
-        Modification time of the input; 0 if unknown.
+        Modification time of the input in nanoseconds; 0 if unknown.
     sha256 : str
         Hash of the input's content; empty if it was not computed.
     status, reason : str
-        Status and reason of the row if they are known before the input is read;
-        else empty.
+        Status and reason of the row if they are known before the input is read,
+        otherwise empty.
     """
 
     ID: str
@@ -51,7 +51,7 @@ class Item(NamedTuple):
 
 @dataclass
 class Row:
-    """The result for one recording, a row of the output manifest.
+    """The result of one recording, a row of the output manifest.
 
     Arguments
     ---------
@@ -62,29 +62,29 @@ class Row:
     output : str
         The restored file, relative to the manifest's folder.
     status : str
-        ``done``; ``silent``: contains no speech and is unchanged; ``skipped``:
-        contains no audio to restore; ``rejected``: rejected for its scores and
-        replaced by the fallback; ``failed``.
+        ``done``; ``silent``: the input contains no speech and is not changed;
+        ``skipped``: the input contains no audio; ``rejected``: the scores led
+        to the fallback; ``failed``.
     reason : str
-        The reason why it failed, was skipped or was rejected; else a note on
-        the input or the output.
+        Why the recording failed, was skipped or was rejected; otherwise a note
+        on the input or the output.
     seconds : float
-        Duration of the input.
+        Duration of the input in seconds.
     input_rate, output_rate : int
         Sample rates in Hz.
     channels : int
         Number of output channels.
     seconds_spent : float
-        Time from opening the input until the output was written.
+        Seconds from opening the input until the output was written.
     bytes : int
-        Size of the output.
+        Size of the output in bytes.
     model : str
-        Identity of the model.
+        Hash of the model's files.
     settings : str
         All other options that affect the output.
     input_bytes, input_mtime_ns, input_sha256
-        Size, modification time and hash of the input, see ``Item``; for a
-        recording in a tar, those of the tar.
+        Size, modification time and hash of the input, see ``Item``. For a
+        recording in a tar file, these values describe the tar file.
     finished : str
         UTC time of completion.
     scores : str
@@ -119,12 +119,12 @@ class Row:
         item : Item
             The item.
         **fields
-            Other columns.
+            Values of other columns.
 
         Returns
         -------
         Row
-            A row with the paths and the version of the item.
+            A row with the item's paths, size, modification time and hash.
         """
         row = cls(item.ID, os.path.abspath(item.input), item.output, **fields)
         if item.status:
@@ -133,7 +133,7 @@ class Row:
         return row
 
     def set_input_version(self, item):
-        """Record the version of the input that was restored.
+        """Record the size, modification time and hash of the restored input.
 
         Arguments
         ---------
@@ -154,9 +154,9 @@ class Row:
         Returns
         -------
         bool
-            Whether the hashes are equal or, if a hash is missing, sizes and
-            times are equal. Also True for rows of version 0.1.0, which have
-            neither.
+            Whether the hashes are equal or, if a hash is missing, the sizes and
+            modification times. Always True for rows of version 0.1.0, in which
+            all of these values are missing.
         """
         if self.input_sha256 and item.sha256:
             return self.input_sha256 == item.sha256

@@ -1,4 +1,4 @@
-"""Restore one file and record the result in a row.
+"""Restoration of one file, and its result as a row of the manifest.
 
 Authors
  * The miipher2 authors 2026
@@ -35,14 +35,15 @@ class Settings:
     sample_rate : int
         Sample rate in Hz.
     channels : str
-        ``each``: restore every channel; ``mono``: restore their mean.
+        ``each``: restore every channel; ``mono``: restore the mean of all
+        channels.
     loudness : str or float
-        ``input``: the loudness of the input; a number: loudness in LUFS;
+        ``input``: the loudness of the input; a number: this loudness in LUFS;
         ``off``: the loudness of the model's output.
     subtype : str
         Sample format, see ``miipher2.dataio.formats.output_subtype``.
     check : miipher2.inference.check.Check
-        The check of each written output. None for no check.
+        The check that each written output must pass. None for no check.
 
     Raises
     ------
@@ -72,12 +73,14 @@ class Settings:
             f"{self.sample_rate} Hz, channels {self.channels}, loudness "
             f"{self.loudness}"
         )
-        # The default is left out, as in manifests of earlier versions
+        # The default subtype is omitted, as in manifests of earlier versions.
         return f"{text}, {self.subtype}" if self.subtype else text
 
 
 class Job:
-    """Reads, collects and writes one recording; an ``Engine`` restores it.
+    """The restoration of one recording, from reading to writing.
+
+    An ``Engine`` restores the windows that a job reads and later writes.
 
     Arguments
     ---------
@@ -90,7 +93,7 @@ class Job:
     settings : Settings
         Settings of the output.
     stop : threading.Event
-        Once it is set, reading raises ``Stopped``.
+        Once this event is set, reading raises ``Stopped``. None for no event.
 
     Attributes
     ----------
@@ -118,12 +121,12 @@ class Job:
         self.chunks, self.writing, self.ended = deque(), False, False
 
     def measure(self):
-        """Read the recording for the first time.
+        """Read the recording once to measure its duration and speech levels.
 
         Raises
         ------
         UserError
-            If it cannot be read, or the output cannot be created.
+            If the recording cannot be read or the output cannot be created.
         """
         recording, row = self.recording, self.row
         recording.measure()
@@ -153,7 +156,10 @@ class Job:
         yield from self.recording.windows(self.restorer.plan, owner=self)
 
     def seconds(self, window):
-        """Return the duration that a window adds to the previous ones."""
+        """Return the seconds of the recording that a window adds.
+
+        The windows of all channels at one position share these seconds equally.
+        """
         samples = len(window.samples)
         if window.next_start is not None:
             frames = window.next_start - window.start
@@ -161,12 +167,12 @@ class Job:
         return samples / self.restorer.input_rate / self.row.channels
 
     def add(self, window, wav):
-        """Add a restored window; end the job after the last one.
+        """Add a restored window; end the job after the last window.
 
         Arguments
         ---------
         window : miipher2.inference.windows.Window
-            The window. Those of a channel are added in order.
+            The window. The windows of a channel must be added in order.
         wav : numpy.ndarray
             ``(time,)`` float32.
 
@@ -178,12 +184,12 @@ class Job:
         Raises
         ------
         UserError
-            If it cannot be written, or the samples are not finite.
+            If the output cannot be written or a sample is not finite.
         """
         if not np.isfinite(wav).all():
             raise UserError(
-                f"{self.item.input}: the model returned NaN or infinite samples; "
-                "try --precision fp32"
+                f"{self.item.input}: the model returned NaN or infinite "
+                "samples; try --precision fp32"
             )
         if not self.restored.add(window, wav):
             return False
@@ -212,7 +218,7 @@ class Job:
         self.end()
 
     def end(self):
-        """Delete an incomplete output and complete the row."""
+        """Delete temporary samples and complete the row."""
         if self.restored is not None:
             self.restored.close()
         self.ended = True

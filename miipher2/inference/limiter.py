@@ -1,4 +1,4 @@
-"""A limiter of the true peak with look-ahead.
+"""A true-peak limiter with look-ahead.
 
 Authors
  * The miipher2 authors 2026
@@ -10,13 +10,13 @@ from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 LOOK_AHEAD_SECONDS = 0.005
 OVERSAMPLING = 8
-FILTER = 128  # samples on each side that affect an oversampled sample
+FILTER = 128  # samples on each side that the oversampling filter uses
 
 
 def limit(blocks, sample_rate, ceiling):
     """Limit the true peak of a signal; all channels get the same gain.
 
-    The gain decreases before a peak and increases after it, within twice the
+    The gain falls before a peak and rises after it, each within twice the
     look-ahead. Memory use does not depend on the length of the signal.
 
     Arguments
@@ -26,13 +26,13 @@ def limit(blocks, sample_rate, ceiling):
     sample_rate : int
         Sample rate in Hz.
     ceiling : float
-        Highest true peak as amplitude, with a tolerance of 0.15 dB.
+        Maximum true peak as a linear amplitude, with a tolerance of 0.15 dB.
 
     Yields
     ------
     numpy.ndarray
-        Limited blocks ``(time, channels)`` float32. The total length is that of
-        the input.
+        Limited blocks ``(time, channels)`` float32. Their total length equals
+        the length of the input.
 
     Example
     -------
@@ -46,7 +46,7 @@ def limit(blocks, sample_rate, ceiling):
     """
     reach = round(LOOK_AHEAD_SECONDS * sample_rate)
     context = 2 * reach + FILTER
-    buffer, first = None, 0  # the first sample of the buffer to return
+    buffer, first = None, 0  # index in the buffer of the next output sample
     for block in blocks:
         buffer = block if buffer is None else np.concatenate([buffer, block])
         end = len(buffer) - context
@@ -60,9 +60,9 @@ def limit(blocks, sample_rate, ceiling):
 
 
 def _limited(buffer, first, end, reach, sample_rate, ceiling):
-    """Return samples from ``first`` to ``end`` of a buffer, limited."""
-    # Twice the rate of the meter, as limiting creates many peaks of equal
-    # height
+    """Return the limited samples ``first`` to ``end`` of a buffer."""
+    # The meter oversamples less. More is needed here, because limiting creates
+    # many peaks of equal height.
     fine = soxr.resample(
         buffer, sample_rate, OVERSAMPLING * sample_rate, quality="HQ"
     )
@@ -72,8 +72,8 @@ def _limited(buffer, first, end, reach, sample_rate, ceiling):
     needed = np.minimum(1.0, ceiling / np.maximum(peaks, ceiling))
     if needed[max(0, first - 2 * reach) : end + 2 * reach].min() == 1.0:
         return buffer[first:end]
-    # The averages are not longer than the minimum filter, so that the gain at a
-    # peak is never larger than required.
+    # Both averages together are no longer than the minimum filter, so the gain
+    # at a peak is never too high.
     gain = minimum_filter1d(needed, 2 * reach + 1, mode="nearest")
     for _ in range(2):
         gain = uniform_filter1d(gain, 2 * (reach // 2) + 1, mode="nearest")

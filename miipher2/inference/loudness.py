@@ -14,8 +14,8 @@ from scipy.signal import sosfilt, tf2sos
 
 from miipher2.dataio.speech_level import PowerHistogram
 
-# Highest true peak of an output. The reference meter of BS.1770 shows up to 0.1
-# dB more than this meter, which is still below -1 dB.
+# Maximum true peak of an output: -1.1 dB by this meter. The reference meter of
+# BS.1770 shows up to 0.1 dB more, so the true peak stays below -1 dB.
 CEILING = 10 ** (-1.1 / 20)
 CHUNK = 2**14  # samples; fits in a CPU's cache after fourfold oversampling
 GATE_LUFS = -70.0  # absolute gate of BS.1770
@@ -23,7 +23,7 @@ LUFS_OF_POWER_1 = -0.691
 
 
 class Loudness:
-    """Integrated loudness by ITU-R BS.1770, with pyloudnorm's filters.
+    """Meter of integrated loudness by ITU-R BS.1770, with pyloudnorm's filters.
 
     ``pyloudnorm.Meter`` needs the complete signal; this meter accepts blocks of
     any length. All channels have the same weight.
@@ -43,14 +43,15 @@ class Loudness:
     -23.1
     """
 
-    STEP_SECONDS, STEPS = 0.1, 4  # blocks of 400 ms, one every 100 ms
+    # Blocks of 400 ms consist of 4 steps; a block starts at each step.
+    STEP_SECONDS, STEPS = 0.1, 4
 
     def __init__(self, sample_rate):
         self.sos = _weighting(sample_rate)
         self.state = None
         self.step = round(self.STEP_SECONDS * sample_rate)
-        self.rest = np.zeros(0)  # power of the samples of an incomplete step
-        self.steps = np.zeros(0)  # steps of an incomplete block
+        self.rest = np.zeros(0)  # power of each sample of an incomplete step
+        self.steps = np.zeros(0)  # power of the last steps
         self.blocks = PowerHistogram()
 
     def add(self, samples):
@@ -95,7 +96,7 @@ class Loudness:
 
 @functools.cache
 def _weighting(sample_rate):
-    """Return the filters of BS.1770 as second-order sections ``(2, 6)``."""
+    """Return the K-weighting of BS.1770 as second-order sections ``(2, 6)``."""
     filters = (
         pyloudnorm.IIRfilter(4.0, 0.5**0.5, 1500.0, sample_rate, "high_shelf"),
         pyloudnorm.IIRfilter(0.0, 0.5, 38.0, sample_rate, "high_pass"),
@@ -104,7 +105,7 @@ def _weighting(sample_rate):
 
 
 class TruePeak:
-    """True peak by BS.1770: the peak after fourfold oversampling.
+    """Meter of the true peak by ITU-R BS.1770, with fourfold oversampling.
 
     Arguments
     ---------
@@ -140,7 +141,7 @@ class TruePeak:
         self._update(samples)
 
     def value(self):
-        """Return the peak as amplitude; no samples can be added afterwards."""
+        """Return the linear peak. No samples can be added afterwards."""
         rest = np.zeros(0, dtype=np.float32)
         self._update(self.oversampler.resample_chunk(rest, last=True))
         return self.peak

@@ -14,13 +14,13 @@ from miipher2.inference import hub
 
 logger = logging.getLogger("miipher2.inference")
 
-# Models of this package, and the default model
+# The folder of the bundled models, and the name of the default model
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 DEFAULT = "whisper24"
 
 HYPERPARAMS = "hyperparams.yaml"
 
-# Model folders written by version 0.1.0 name these classes and arguments.
+# Version 0.1.0 wrote model folders with these names of classes and arguments.
 OLD_CLASSES = {
     "miipher2.ssl.SSLBackbone": "miipher2.models.backbone.SSLBackbone",
     "miipher2.cleaner.FeatureCleaner": "miipher2.models.cleaner.FeatureCleaner",
@@ -38,18 +38,18 @@ OLD_CLASSES = {
         "miipher2.models.vocoders.harmonic.HarmonicVocoder"
     ),
 }
-# Arguments of HarmonicVocoder
+# Arguments of HarmonicVocoder, old and new
 OLD_ARGUMENTS = {"keep": "spectral_gate", "hint_width": "level_width"}
 
 
 def find_model(source: str | Path | None = None) -> Path:
-    """Return the folder of a model; download it if needed.
+    """Return the folder of a model, which is downloaded if needed.
 
     Arguments
     ---------
     source : str or Path
-        A folder, the ``output_folder`` of stage 2, the name of a model that
-        comes with this package, or a repository on the Hugging Face hub,
+        A model folder, the ``output_folder`` of ``miipher2 train vocoder``, the
+        name of a bundled model, or a repository on the Hugging Face hub:
         ``USER/NAME`` or ``USER/NAME@REVISION``. None for the default model.
 
     Returns
@@ -63,35 +63,36 @@ def find_model(source: str | Path | None = None) -> Path:
         If there is no such model.
     """
     if source is None:
-        # Also if the working directory has a folder of this name
+        # Even if the working directory contains a folder of this name
         return PRETRAINED / DEFAULT
     if (PRETRAINED / source).is_dir() and not Path(source).exists():
         return PRETRAINED / source
     folder = Path(source)
     if folder.suffix == ".onnx":
         raise UserError(
-            f"{source}: an ONNX file, which only miipher2 restore takes; expected "
-            "a model folder"
+            f"{source}: an ONNX file, which only miipher2 restore accepts; "
+            "expected a model folder"
         )
     if not folder.is_dir():
-        logger.info("%s: no such folder; looking on the hub", source)
+        logger.info("%s: no such folder; looking for it on the hub", source)
         folder = hub.download(str(source))
     if (folder / "model" / HYPERPARAMS).is_file():
         return folder / "model"
-    # Any training with SpeechBrain writes env.log to its output folder, too.
+    # Every output folder of a training has env.log, and a hyperparams.yaml that
+    # describes the training, not a model.
     training = (folder / "env.log").exists()
     if training or not (folder / HYPERPARAMS).is_file():
         raise UserError(
-            f"{folder}: not a restoration model: no model/{HYPERPARAMS} and "
-            f"no {HYPERPARAMS} of a model; expected the output_folder of "
-            "stage 2 (miipher2 train vocoder ...), which "
-            "contains the model when the stage has ended"
+            f"{folder}: contains neither model/{HYPERPARAMS} nor the "
+            f"{HYPERPARAMS} of a model; expected a model folder or the "
+            "output_folder of miipher2 train vocoder, which contains the model "
+            "once training has finished"
         )
     return folder
 
 
 def pretrained_models() -> list[str]:
-    """Return the names of the models of this package, the default one first.
+    """Return the names of the bundled models, the default model first.
 
     Example
     -------

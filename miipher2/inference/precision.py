@@ -1,4 +1,4 @@
-"""Selection of a lower precision for a device, and casting of weights.
+"""Choice of the precision for a device, and casting of weights.
 
 Authors
  * The miipher2 authors 2026
@@ -9,12 +9,12 @@ from speechbrain.utils.autocast import AMPConfig
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-# Layers that autocast runs in the lower precision, for any dtype of the weights
+# Layers that autocast runs in lower precision, whatever dtype the weights have
 AUTOCAST_LAYERS = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
 
 
 def cast_weights(modules: nn.Module, precision: str) -> None:
-    """Cast weights once; autocast alone would cast them in every window.
+    """Cast weights once. Otherwise, autocast would cast them in every window.
 
     Arguments
     ---------
@@ -45,7 +45,7 @@ def best_precision(device: str) -> str:
     Arguments
     ---------
     device : str
-        ``cpu``, ``cuda:0``, ...
+        Name of the device, for example ``cpu`` or ``cuda:0``.
 
     Returns
     -------

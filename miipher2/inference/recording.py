@@ -1,4 +1,4 @@
-"""Reading of a recording in two passes: measure it, then cut it into windows.
+"""Reading of recordings: measurement first, then cutting into windows.
 
 Authors
  * The miipher2 authors 2026
@@ -15,20 +15,20 @@ from miipher2.dataio.speech_level import SpeechLevel
 from miipher2.errors import UserError
 from miipher2.inference.windows import Channel, Window
 
-RATES = (1000, 384000)  # Hz; a header with another rate is corrupt
+RATES = (1000, 384000)  # Hz; a header with a rate outside this range is corrupt
 MAX_CHANNELS = 8
-# Up to this duration, summed over channels, a file is read only once.
+# Files up to this duration, summed over channels, are read only once.
 CACHE_SECONDS = 60.0
 
 
 class Stopped(Exception):
-    """Raised in a reader when its run has been stopped."""
+    """Raised while reading if the run has been stopped."""
 
 
 class Recording:
     """A recording, resampled to the model's input rate.
 
-    The file is read in blocks. A long file is read twice, because the gain of
+    The file is read in blocks. A long file is read twice, because the gain for
     the model's input is known only after the first pass.
 
     Arguments
@@ -38,9 +38,10 @@ class Recording:
     sample_rate : int
         The model's input rate in Hz.
     channels : str
-        ``each``: restore every channel; ``mono``: restore their mean.
+        ``each``: restore every channel; ``mono``: restore the mean of all
+        channels.
     stop : threading.Event
-        Once it is set, reading raises ``Stopped``.
+        Once this event is set, reading raises ``Stopped``. None for no event.
     input_level : dict
         Arguments of ``SpeechLevel.gain``. None for the default values.
 
@@ -57,7 +58,8 @@ class Recording:
     channels : list of Channel
         The channels to restore, set by ``measure``.
     note : str
-        A warning about the file, such as a missing end; else empty.
+        A warning about the file, for example that its end is missing. Empty if
+        there is none.
 
     Example
     -------
@@ -105,7 +107,7 @@ class Recording:
         Returns
         -------
         Recording
-            A recording for which ``measure`` was called.
+            A recording that does not need ``measure``.
         """
         recording = cls("the clip", sample_rate, input_level=input_level)
         audio = AudioStream(rate or sample_rate, 1, [wav[:, None]])
@@ -118,13 +120,13 @@ class Recording:
         return self.frames / self.rate
 
     def measure(self):
-        """Read the recording for the first time.
+        """Read the recording once to measure its duration and speech levels.
 
         Raises
         ------
         UserError
-            If it cannot be read, is empty or contains samples that are not
-            finite.
+            If the file cannot be read, is empty or contains samples that are
+            not finite.
         """
         with open_audio(self.path) as audio:
             self._check(audio)
@@ -150,7 +152,7 @@ class Recording:
         if audio.channels > MAX_CHANNELS and not self.mono:
             raise UserError(
                 f"{self.path}: {audio.channels} channels; expected at most "
-                f"{MAX_CHANNELS}, or --channels mono for their mean"
+                f"{MAX_CHANNELS}; use --channels mono to restore their mean"
             )
 
     def _measure(self, audio, cache_seconds):
@@ -205,8 +207,8 @@ class Recording:
         Yields
         ------
         Window
-            The windows of all channels at one position, then at the next
-            position.
+            The windows of all channels at the first position, then at the next
+            position, and so on.
 
         Raises
         ------

@@ -34,18 +34,18 @@ from miipher2.inference.windows import Window, WindowPlan
 
 
 class Restorer(BaseRestorer, Pretrained):
-    """Restores degraded speech with a trained model.
+    """A trained model that restores degraded speech.
 
     The features of a frozen speech encoder are cleaned by adapters, and a
     vocoder synthesises speech from them. The output has the same duration (to
-    the sample) and loudness as the input, and is silent where the input is.
-    Long recordings are restored in windows, so memory does not depend on the
-    duration. A model with a speech detector attenuates the output by 30 dB
-    where it detects no speech.
+    the sample) and loudness as the input, and is silent where the input is
+    silent. Long recordings are restored in windows, so memory use does not
+    depend on the duration. A model with a speech detector attenuates the output
+    by 30 dB where it detects no speech.
 
-    Threads may share a Restorer. It cannot be pickled. A process that was
-    forked after torch has used its threads may hang: start processes with
-    ``multiprocessing.get_context("spawn")`` and load the model in each of them.
+    Threads can share a Restorer, but it cannot be pickled. A process that is
+    forked after torch has started threads can hang, so start processes with
+    ``multiprocessing.get_context("spawn")`` and load the model in each process.
 
     Arguments
     ---------
@@ -57,8 +57,8 @@ class Restorer(BaseRestorer, Pretrained):
     Attributes
     ----------
     input_rate : int
-        Sample rate of the input waveforms in Hz: the vocoder's if the vocoder
-        needs the recording, else the backbone's.
+        Sample rate of the input waveforms in Hz. If the vocoder needs the
+        recording, this is the vocoder's rate, otherwise the backbone's rate.
     input_hop : int
         Input samples per frame.
     sample_rate : int
@@ -103,12 +103,12 @@ class Restorer(BaseRestorer, Pretrained):
         ---------
         source : str or Path
             A folder written by training (``output_folder/model``), the name of
-            a model of this package or a repository on the Hugging Face hub.
-            None for the default model of this package.
+            a bundled model or a repository on the Hugging Face hub. None for
+            the default model.
         trust_model : bool
-            Whether the model's YAML may run any code. Otherwise it may name
+            Whether the model's YAML may run any code. If False, it may use only
             modules of miipher2, speechbrain, torch, torchaudio and
-            transformers only.
+            transformers.
         **kwargs : dict
             Arguments of ``Pretrained.from_hparams``, for example
             ``run_opts={"device": "cuda", "precision": "bf16"}``.
@@ -121,8 +121,8 @@ class Restorer(BaseRestorer, Pretrained):
         Raises
         ------
         UserError
-            If there is no such model, it is incomplete or corrupt, or it names
-            code that is not trusted.
+            If the model does not exist, is incomplete or corrupt, or uses code
+            that is not trusted.
         """
         folder = find_model(source)
         path = folder / HYPERPARAMS
@@ -146,7 +146,7 @@ class Restorer(BaseRestorer, Pretrained):
         except pickle.UnpicklingError as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(
-                f"{folder}: a file of weights contains objects other than "
+                f"{folder}: a weight file contains objects other than "
                 f"tensors; such files are not loaded ({reason})"
             ) from None
         restorer.identity = model_identity(folder)
@@ -160,7 +160,7 @@ class Restorer(BaseRestorer, Pretrained):
             self.hparams.overlap_seconds,
             self.input_rate,
             self.input_hop,
-            # On a CPU batches hold one window, so windows may differ in length.
+            # On a CPU, batches hold one window, so lengths can differ.
             even=str(self.device).startswith("cpu"),
         )
 
@@ -186,10 +186,10 @@ class Restorer(BaseRestorer, Pretrained):
         lengths : torch.Tensor
             Relative lengths ``(batch,)``. None if there is no padding.
         windows : list of miipher2.inference.windows.Window
-            The windows in the first rows; those of a channel are in order.
-            Further rows are padding of the batch.
+            The windows in the first rows of ``wavs``. The windows of a channel
+            are in order. The other rows pad the batch.
         states : dict
-            States of the vocoder by channel, see ``Vocoder.synthesise``.
+            Vocoder states by channel, see ``Vocoder.synthesise``.
 
         Returns
         -------
@@ -199,9 +199,9 @@ class Restorer(BaseRestorer, Pretrained):
             Log-odds of speech ``(batch, frames)``, on the device. None if the
             model has no speech detector.
         states : dict
-            The states after these windows.
+            Vocoder states after these windows.
         """
-        # ``inference_ctx`` is one object, which threads must not share.
+        # A new context, because threads must not share ``inference_ctx``
         with TorchAutocast(
             self.device_type, dtype=AMPConfig.from_name(self.precision).dtype
         ):
@@ -219,7 +219,7 @@ class Restorer(BaseRestorer, Pretrained):
             restored, states = self.mods.generator.synthesise(
                 features,
                 wavs,
-                [(one.channel, one.start, one.next_start) for one in windows],
+                [(w.channel, w.start, w.next_start) for w in windows],
                 states,
                 self.plan.overlap,
             )

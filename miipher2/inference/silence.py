@@ -1,4 +1,4 @@
-"""Mute the output where the input is digital silence.
+"""Muting of the output where the input is digital silence.
 
 Authors
  * The miipher2 authors 2026
@@ -9,14 +9,14 @@ import numpy as np
 from miipher2.dataio.speech_level import SILENCE_DB
 
 PAUSE_SECONDS = 0.3  # shorter pauses are not muted
-MARGIN = 2  # frames at each end of a pause that are not muted
+MARGIN = 2  # frames that are not muted at each end of a pause
 
 
 def mute_silence(wav, samples, hop_length, sample_rate):
     """Mute a restored window where its input is silent.
 
-    A pause is silent if all samples are below -80 dB of full scale. In such
-    pauses, a model may synthesise noise.
+    The input is silent if all samples of a pause are below -80 dBFS. A model
+    can synthesise noise in such pauses.
 
     Arguments
     ---------
@@ -32,8 +32,8 @@ def mute_silence(wav, samples, hop_length, sample_rate):
     Returns
     -------
     numpy.ndarray
-        ``wav`` itself if there is no such pause, else a muted copy. Fades take
-        one frame.
+        A muted copy with fades of one frame, or ``wav`` itself if nothing is
+        muted.
 
     Example
     -------
@@ -53,8 +53,8 @@ def mute_silence(wav, samples, hop_length, sample_rate):
     gain = np.ones(frames)
     for first, end in edges.reshape(-1, 2):
         if (end - first) * hop_length >= PAUSE_SECONDS * sample_rate:
-            # no margin at the edges of the window, where the neighbouring
-            # window is muted, too
+            # No margin at the edges of the window, because the pause continues
+            # in the neighbouring window
             first += MARGIN if first else 0
             end -= MARGIN if end < frames else 0
             gain[first:end] = 0.0
@@ -74,7 +74,7 @@ def apply_gain(wav, gain):
     Returns
     -------
     numpy.ndarray
-        The window with the gain; ``wav`` itself if the gain is 1 everywhere.
+        The scaled window, or ``wav`` itself if the gain is 1 everywhere.
 
     Example
     -------

@@ -7,31 +7,31 @@ Authors
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-# Numbers of frames of 20 ms. A frame counts as speech if speech is detected
-# within half a second of it, so that no words are lost.
+# In frames of 20 ms. The gate opens half a second before detected speech and
+# closes half a second after it, so that no words are lost.
 SMOOTHING = 15
 HANGOVER = 25
-# Log-odds below which the gate is closed, and above which it is open. In
-# between the gain is linear.
+# Log-odds below which the gate is closed, and above which it is open. Between
+# them, it opens linearly.
 CLOSED, OPEN = -2.5, -1.0
 RESIDUE = 10 ** (-30 / 20)  # gain of the output where the gate is closed
 
 
 def speech_gate(log_odds):
-    """Return the opening of the gate in each frame of a window.
+    """Return how far the gate is open in each frame of a window.
 
-    The overlap of neighbouring windows is longer than the filters, so that
-    windows can be processed independently.
+    The filters are shorter than the overlap of neighbouring windows, so windows
+    can be processed independently.
 
     Arguments
     ---------
     log_odds : numpy.ndarray
-        Log-odds of speech ``(frames,)``, see ``SpeechPresence``.
+        Log-odds of speech ``(frames,)`` from ``SpeechPresence``.
 
     Returns
     -------
     numpy.ndarray
-        ``(frames,)`` from 0 (closed) to 1 (open).
+        ``(frames,)``, from 0 (closed) to 1 (open).
 
     Example
     -------

@@ -1,7 +1,7 @@
-"""Check that a model's YAML cannot run arbitrary code.
+"""A check that a model's YAML cannot run arbitrary code.
 
-HyperPyYAML calls any function that a file names. A model folder may be from an
-untrusted source, so every tag of its YAML is checked before it is loaded.
+HyperPyYAML calls any function that a YAML file names. A model folder may come
+from an untrusted source, so every tag of its YAML is checked before loading.
 
 Authors
  * The miipher2 authors 2026
@@ -23,8 +23,8 @@ from speechbrain.utils.parameter_transfer import Pretrainer
 from miipher2.dataio.hparams import yaml_errors
 from miipher2.errors import UserError
 
-# Packages whose modules and configs are allowed. Other classes of these
-# libraries can download files or run code in their constructors.
+# Packages whose torch modules and model configs are allowed. Other classes of
+# these packages can download files or run code in their constructors.
 PACKAGES = (
     "miipher2.",
     "speechbrain.lobes.",
@@ -36,7 +36,7 @@ PACKAGES = (
 )
 FUNCTIONS = ("miipher2.models.vocoders.base.build_vocoder",)
 PLAIN_TAGS = ("!ref", "!copy", "!tuple", "!PLACEHOLDER")
-PLAIN_YAML = "tag:yaml.org,2002:"  # tags of plain YAML, except python/...
+PLAIN_YAML = "tag:yaml.org,2002:"  # tags of plain YAML; python/... is refused
 
 
 def check_yaml(
@@ -44,7 +44,7 @@ def check_yaml(
     overrides: dict[str, Any] | None = None,
     text: str | None = None,
 ) -> None:
-    """Check that a model's YAML names only modules, configs and plain values.
+    """Check that a model's YAML has only modules, configs and plain values.
 
     Arguments
     ---------
@@ -58,7 +58,7 @@ def check_yaml(
     Raises
     ------
     UserError
-        If it names anything else or is not valid YAML.
+        If the YAML contains anything else or is invalid.
 
     Example
     -------
@@ -67,13 +67,13 @@ def check_yaml(
     >>> check_yaml(path)
     Traceback (most recent call last):
     ...
-    miipher2.errors.UserError: ...names !apply:os.system, ...
+    miipher2.errors.UserError: ...contains !apply:os.system, ...
     """
     with yaml_errors(path):
         if text is None:
             text = Path(path).read_text("utf-8")
-        # Check before resolving, which runs includes and !applyref, and also
-        # after it, because references can create new tags.
+        # Check before resolving references, which runs !include and !applyref,
+        # and again afterwards, because references can create new tags.
         _check(path, text)
         _check(path, resolve_references(text, overrides).getvalue())
 
@@ -89,9 +89,9 @@ def _check(path, text):
         refused = _refused(node)
         if refused:
             raise UserError(
-                f"{path}: names {refused}, which is not allowed; expected "
-                "only torch modules and configs; if you trust its author, "
-                "give --trust-model (in Python: trust_model=True)"
+                f"{path}: contains {refused}, which is not allowed; expected "
+                "only torch modules and configs; if you trust the author, use "
+                "--trust-model (in Python: trust_model=True)"
             )
         if isinstance(node.value, list):
             for child in node.value:
@@ -102,7 +102,7 @@ def _refused(node):
     """Return the part of a node that is not allowed, or None."""
     tag = str(node.tag)
     if isinstance(node.value, str):
-        # HyperPyYAML loads the text of a tuple as YAML, which may call any
+        # HyperPyYAML loads the text of a tuple as YAML, which can call any
         # function.
         is_tuple = tag == "!tuple" or node.value.startswith("(")
         if is_tuple and "!" in node.value:
@@ -127,8 +127,8 @@ def _refused(node):
 def _is_allowed_class(name: str) -> bool:
     """Return whether a name refers to a module, a config or the Pretrainer.
 
-    A dotted name can refer to another package (``torch.nn.functional.os``), so
-    the imported class is checked, too.
+    A dotted name can lead to another package (``torch.nn.functional.os``), so
+    the class to which it leads is checked, too.
     """
     if not name.startswith((*PACKAGES, "speechbrain.utils.parameter_transfer")):
         return False

@@ -1,6 +1,6 @@
 """Overlapping windows of a recording: positions and cross-fade.
 
-Positions are in frames of the backbone. The frames of a window are therefore
+Positions are counted in frames of the backbone, so the frames of a window are
 aligned with the frames of the complete recording.
 
 Authors
@@ -20,10 +20,10 @@ from miipher2.errors import UserError
 class WindowPlan:
     """Positions of overlapping windows of equal length.
 
-    The last window overlaps more than the others, so that all have the same
-    length. At the edge of a window, the model lacks context on one side.
-    Therefore the first and last quarters of each overlap are discarded, and the
-    windows are cross-faded over the middle half.
+    The last window can overlap more than the others, so that all windows have
+    the same length. At the edge of a window, the model lacks context on one
+    side. Each window therefore discards the quarter of an overlap that is next
+    to its edge, and the windows are cross-faded over the middle half.
 
     Arguments
     ---------
@@ -34,8 +34,8 @@ class WindowPlan:
     hop_length : int
         Input samples per frame.
     even : bool
-        Whether to shorten the windows of a recording so that their overlaps are
-        about equal, which saves computation. Otherwise all windows have
+        Whether to shorten the windows of a recording until all overlaps are
+        about equal, which saves computation. If False, all windows have
         ``window`` frames.
 
     Example
@@ -64,7 +64,7 @@ class WindowPlan:
         Arguments
         ---------
         window_seconds, overlap_seconds : float
-            Durations of at least one frame.
+            Durations, which are rounded to whole frames and at least one frame.
         sample_rate : int
             Sample rate of the input in Hz.
         hop_length, even
@@ -73,12 +73,12 @@ class WindowPlan:
         Returns
         -------
         WindowPlan
-            The plan in frames.
+            The plan, in frames.
 
         Raises
         ------
         UserError
-            If the overlap is half of the window or more.
+            If the overlap is not less than half of the window.
         """
         window, overlap = (
             max(1, round(seconds * sample_rate / hop_length))
@@ -86,8 +86,8 @@ class WindowPlan:
         )
         if 2 * overlap >= window:
             raise UserError(
-                f"overlap_seconds: {overlap_seconds} is not less than half of "
-                f"window_seconds, {window_seconds}"
+                f"overlap_seconds: expected less than half of window_seconds "
+                f"({window_seconds}), found {overlap_seconds}"
             )
         return cls(window, overlap, hop_length, even)
 
@@ -103,7 +103,7 @@ class WindowPlan:
 
     @property
     def fade(self):
-        """Number of frames of a cross-fade."""
+        """Length of a cross-fade in frames."""
         return self.overlap - 2 * self.unused
 
     def frames(self, samples):
@@ -139,6 +139,7 @@ class WindowPlan:
         Yields
         ------
         int
+            Index of the frame in the recording.
         """
         frames = math.ceil(samples / self.hop_length)
         window, start = self.frames(samples), 0
@@ -150,14 +151,14 @@ class WindowPlan:
 
 @dataclass(eq=False)
 class Channel:
-    """One channel of a recording. Channels are compared by identity.
+    """A channel of a recording. Channels are compared by identity.
 
     Arguments
     ---------
     gain : float
-        Factor that scales its speech to the model's input level.
+        Factor that scales the speech to the model's input level.
     silent : bool
-        Whether it contains no speech and bypasses the model.
+        Whether the channel contains no speech and bypasses the model.
     """
 
     gain: float
@@ -170,17 +171,19 @@ class Window(NamedTuple):
     Arguments
     ---------
     owner : object
-        Identifies the recording for the caller, for example its ``Job``.
+        The caller's object for the recording, for example a ``Job``.
     channel : Channel
-        The channel. Its windows are processed in order.
+        The channel, whose windows are processed in order.
     samples : numpy.ndarray
-        ``(time,)`` float32 at the model's input rate, before the gain.
+        ``(time,)`` float32 at the model's input rate, before the channel's
+        gain.
     start : int
         First frame of the window.
     next_start : int
         First frame of the channel's next window. None for the last window.
     presence : numpy.ndarray
-        Log-odds of speech ``(frames,)``, set by the engine. None if unknown.
+        Log-odds of speech ``(frames,)``, set by ``Engine``. None before
+        restoration and if the model has no speech detector.
     """
 
     owner: object
@@ -192,15 +195,15 @@ class Window(NamedTuple):
 
 
 class CrossFade:
-    """Join the restored windows of one channel.
+    """Linear cross-fade that joins the restored windows of one channel.
 
-    The cross-fade is linear, because both windows have nearly the same
-    waveform: equal-power gains would raise the level by 3 dB.
+    Neighbouring windows have nearly the same waveform in their overlap, so
+    equal-power gains would raise the level by up to 3 dB.
 
     Arguments
     ---------
     plan : WindowPlan
-        The plan with which the windows were cut.
+        The plan by which the windows were cut.
     hop_length : int
         Output samples per frame.
 
@@ -223,7 +226,7 @@ class CrossFade:
         steps = np.arange(plan.fade * hop_length, dtype=np.float32) + 0.5
         self.fade_in = steps / max(1, len(steps))
         self.fade_out = 1 - self.fade_in
-        self.tail = None  # the end of the previous window, which is faded out
+        self.tail = None  # end of the previous window, to be faded out
 
     def join(self, wav, start, next_start):
         """Append a window.
@@ -240,7 +243,7 @@ class CrossFade:
         Returns
         -------
         numpy.ndarray
-            The next samples that no later window changes.
+            The next samples of the joined waveform.
         """
         first = 0
         if self.tail is not None:

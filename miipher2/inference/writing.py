@@ -1,4 +1,4 @@
-"""Join the restored windows of a recording, set its loudness and write it.
+"""Output of a recording: joining of windows, loudness and writing.
 
 Authors
  * The miipher2 authors 2026
@@ -22,32 +22,32 @@ from miipher2.inference.windows import CrossFade
 
 BLOCK = 2**16  # samples per channel
 IN_MEMORY = 2**22  # bytes per channel; longer channels are spooled to disk
-# Largest gain that restores the input's loudness, 12 dB. An output that is much
-# quieter than its input is residual noise, not speech.
+# Upper limit, 12 dB, of the gain that restores the input's loudness. An output
+# that is much quieter than its input is residual noise, which must stay quiet.
 MAX_LOUDNESS_GAIN = 10 ** (12 / 20)
-# Settings of the limiter, which is used if a given loudness needs it
-LIMIT = 10 ** (-1.2 / 20)  # peaks of the output are up to 0.1 dB higher
-MAX_REDUCTION_DB = 12.0  # largest reduction of a peak
-# Maximum number of passes that search the gain before the limiter
+# The limiter is used if the peaks would be too high at the requested loudness.
+LIMIT = 10 ** (-1.2 / 20)  # peaks of the output can be up to 0.1 dB higher
+MAX_REDUCTION_DB = 12.0  # maximum gain reduction
+# Maximum number of passes in the search for the gain before the limiter
 LOUDNESS_PASSES = 5
-# LU: a smaller error ends the search, a larger one is reported
+# In LU: the error at which the search ends, and the largest accepted error
 LOUDNESS_ERROR = 0.1, 0.5
-WAV_LIMIT = 2**32 - 2**16  # maximum number of bytes of a plain WAV
+WAV_LIMIT = 2**32 - 2**16  # maximum size of a plain WAV file in bytes
 SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 
 
 class RestoredChannel:
-    """Joins the windows of a channel, resamples and spools the result.
+    """A restored channel, joined from its windows, resampled and spooled.
 
-    The output is attenuated where there is no speech. The gain is computed from
-    the parts with speech, once all windows are joined.
+    The output is attenuated where there is no speech. The gain that restores
+    the loudness is known after the last window, from the speech alone.
 
     Arguments
     ---------
     recording : miipher2.inference.recording.Recording
-        A measured recording.
+        A recording whose ``measure`` method has been called.
     index : int
-        Index of the channel.
+        Index of the channel in the recording.
     restorer : miipher2.inference.restorer.Restorer
         The model.
     sample_rate : int
@@ -58,7 +58,7 @@ class RestoredChannel:
     Attributes
     ----------
     speech_found : bool
-        Whether any window contained speech.
+        Whether any window so far contains speech.
     """
 
     def __init__(self, recording, index, restorer, sample_rate, spool):
@@ -70,7 +70,7 @@ class RestoredChannel:
             rate, hop_length = self.input_rate, self.plan.hop_length
         self.cross_fade = CrossFade(self.plan, hop_length)
         self.resampled = resampler(rate, sample_rate)
-        # Meters of the speech in the output and in the input
+        # Joining and loudness of the speech, in the output and in the input
         self.meters = [
             (CrossFade(self.plan, hop_length), Loudness(rate)),
             (
@@ -137,19 +137,19 @@ class RestoredChannel:
 
     @property
     def input_gain(self):
-        """Gain of the model's input; 1 if the model is bypassed."""
+        """Gain of the model's input; 1 if the channel bypasses the model."""
         return 1.0 if self.channel.silent else self.channel.gain
 
     def gain(self):
-        """Return the factor that restores the loudness of the input's speech.
+        """Return the gain that restores the loudness of the input's speech.
 
-        The peak is not limited.
+        The gain does not account for peaks.
         """
         output_loudness, input_loudness = (
             meter.value() for _, meter in self.meters
         )
         if math.isinf(output_loudness) or math.isinf(input_loudness):
-            return 1 / self.input_gain  # no speech, or too quiet
+            return 1 / self.input_gain  # no speech, or too quiet to measure
         gain = 10 ** ((input_loudness - output_loudness) / 20)
         return min(gain, MAX_LOUDNESS_GAIN / self.input_gain)
 
@@ -160,9 +160,9 @@ def scaled_blocks(channels, gains):
     Arguments
     ---------
     channels : list of RestoredChannel
-        Channels to which all windows were added.
+        Channels to which all windows have been added.
     gains : list of float
-        One per channel.
+        Gain of each channel.
 
     Yields
     ------
@@ -180,11 +180,11 @@ def final_blocks(channels, loudness, sample_rate):
     Arguments
     ---------
     channels : list of RestoredChannel
-        Channels to which all windows were added.
+        Channels to which all windows have been added.
     loudness : str or float
-        ``input``: the loudness of the input, per channel; a number: loudness in
-        LUFS of all channels together, with a limiter if needed; ``off``: the
-        loudness of the model's output, with the balance of the input's
+        ``input``: each channel keeps the loudness of its input. A number:
+        loudness of the recording in LUFS, with a limiter if needed. ``off``:
+        loudness of the model's output, with the original balance of the
         channels. A recording without speech is never amplified.
     sample_rate : int
         Sample rate in Hz.
@@ -194,13 +194,13 @@ def final_blocks(channels, loudness, sample_rate):
     blocks : iterable of numpy.ndarray
         ``(time, channels)`` float32.
     note : str
-        The reason why the loudness differs from the requested one; else empty.
+        Why the requested loudness is not reached; empty if it is.
     """
     gains = [channel.gain() for channel in channels]
     speech = [channel for channel in channels if channel.speech_found]
     if loudness == "off":
-        # The loudest channel, which has the smallest gain at the model's input,
-        # is not changed.
+        # The loudest channel is not changed. Its gain at the model's input is
+        # the smallest.
         level = min((channel.input_gain for channel in speech), default=1.0)
         gains = [level / channel.input_gain for channel in channels]
     elif loudness != "input" and speech:
@@ -222,7 +222,7 @@ def _peak(channels, gains):
 
 
 def _measure(blocks, sample_rate):
-    """Return loudness and true peak."""
+    """Return the loudness and the true peak of blocks."""
     meter, peaks = Loudness(sample_rate), []
     for block in blocks:
         meter.add(block)
@@ -233,7 +233,7 @@ def _measure(blocks, sample_rate):
 
 
 def _limited_blocks(channels, gains, loudness, sample_rate):
-    """Return blocks limited to a loudness, and a note if it is not reached."""
+    """Return limited blocks at a loudness, and a note if they miss it."""
     gains = np.array(gains)
     highest = LIMIT * 10 ** (MAX_REDUCTION_DB / 20) / _peak(channels, gains)
     change = min(1.0, highest)
@@ -254,22 +254,22 @@ def _limited_blocks(channels, gains, loudness, sample_rate):
     note = ""
     if abs(missing) > LOUDNESS_ERROR[1]:
         note = (
-            f"{reached:.1f} LUFS instead of {loudness:g}, which needs more than "
-            f"{MAX_REDUCTION_DB:g} dB of limiting"
+            f"{reached:.1f} LUFS instead of {loudness:g}, which would need "
+            f"more than {MAX_REDUCTION_DB:g} dB of limiting"
         )
     return blocks(min(1.0, CEILING / peak)), note
 
 
 class RestoredRecording:
-    """Collects the windows of a recording and writes the complete file.
+    """A restored recording, written once all windows have been added.
 
     Arguments
     ---------
     path : Path
-        The output, whose suffix determines the format. Missing folders are
+        The output file. Its suffix determines the format. Missing folders are
         created.
     recording : miipher2.inference.recording.Recording
-        A measured recording.
+        A recording whose ``measure`` method has been called.
     restorer : miipher2.inference.restorer.Restorer
         The model.
     settings : miipher2.inference.job.Settings
@@ -278,13 +278,13 @@ class RestoredRecording:
     Attributes
     ----------
     note : str
-        A note on the output, set once it is written; else empty.
+        A remark on the written output, or empty.
 
     Raises
     ------
     UserError
-        If the format is unknown or cannot have the sample format, or the
-        folder cannot be created.
+        If the format is unknown or does not support the sample format, or if
+        the folder cannot be created.
     """
 
     def __init__(self, path, recording, restorer, settings):
@@ -302,7 +302,7 @@ class RestoredRecording:
         self.note = ""
         self.channels = {}
         for index, channel in enumerate(recording.channels):
-            # An unnamed file on the output's disk, deleted with the process
+            # An unnamed file on the disk of the output
             spool = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=path.parent)
             self.channels[channel] = RestoredChannel(
                 recording, index, restorer, self.sample_rate, spool
@@ -310,12 +310,12 @@ class RestoredRecording:
 
     @property
     def length(self):
-        """Number of samples per channel of the output."""
+        """Number of output samples per channel."""
         return next(iter(self.channels.values())).length
 
     @property
     def silent(self):
-        """Whether no channel contains speech."""
+        """Whether all channels are silent."""
         return all(channel.silent for channel in self.channels)
 
     def add(self, window, wav):
@@ -324,7 +324,7 @@ class RestoredRecording:
         Arguments
         ---------
         window : miipher2.inference.windows.Window
-            The input window. Those of a channel are added in order.
+            The input window. The windows of a channel must be added in order.
         wav : numpy.ndarray
             The restored window, ``(time,)`` float32.
 
@@ -336,7 +336,7 @@ class RestoredRecording:
         Raises
         ------
         UserError
-            If it cannot be written. No partial file remains.
+            If the file cannot be written. No partial file remains.
         """
         try:
             self.channels[window.channel].add(window, wav)
@@ -362,7 +362,7 @@ class RestoredRecording:
         self.write_blocks(blocks)
 
     def write_blocks(self, blocks):
-        """Write blocks ``(time, channels)`` float32 as the output."""
+        """Write float32 blocks ``(time, channels)`` to the output file."""
         too_long = False
         if self.format == "WAV":
             samples = len(self.channels) * self.length
@@ -383,9 +383,9 @@ class RestoredRecording:
 
 
 def _clear_time(file):
-    """Clear the timestamp in the PEAK chunk that libsndfile writes.
+    """Clear the timestamp that libsndfile writes to the PEAK chunk.
 
-    The output then depends on the input only.
+    Repeated restorations of a recording then give identical files.
     """
     file.seek(0)
     position = file.read(512).find(b"PEAK")

@@ -1,4 +1,4 @@
-"""Fixtures: a tiny model, loaded once, and recordings for it.
+"""Fixtures: a tiny model, which is loaded once, and recordings.
 
 Authors
  * The miipher2 authors 2026
@@ -13,19 +13,19 @@ from miipher2.inference.restorer import Restorer
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
-    """Return the folder of a model with an output rate of 24 kHz."""
+    """Return the folder of a tiny model with an output rate of 24 kHz."""
     return save_tiny_restorer(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")
 def restorer(tiny_model):
-    """Return the model on the CPU."""
+    """Return the tiny model, loaded on the CPU."""
     return Restorer.from_hparams(tiny_model, run_opts={"device": "cpu"})
 
 
 @pytest.fixture
 def recordings(tmp_path):
-    """Return a function that writes ``{name: seconds}`` to a folder."""
+    """Return a function that writes recordings of given durations."""
 
     def write(durations, rate=16000):
         for seed, (name, seconds) in enumerate(durations.items()):

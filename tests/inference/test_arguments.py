@@ -1,4 +1,4 @@
-"""Tests of what the Python interface accepts and refuses.
+"""Tests of the arguments of the Python interface.
 
 Authors
  * The miipher2 authors 2026
@@ -37,11 +37,11 @@ WAV = voice(1.0)
     ],
     ids="float32 float64 tensor one-channel one-channel-array".split(),
 )
-def test_tensors_and_arrays_are_the_same(restorer, wav):
+def test_tensors_and_arrays_give_the_same_output(restorer, wav):
     assert torch.equal(restorer.restore(wav), restorer.restore(WAV))
 
 
-def test_int16_is_scaled(restorer):
+def test_int16_samples_are_scaled(restorer):
     quantised = (WAV * 2**15).round().astype(numpy.int16)
     expected = restorer.restore(quantised / numpy.float32(2**15))
     assert torch.equal(restorer.restore(quantised), expected)
@@ -61,12 +61,12 @@ def test_int16_is_scaled(restorer):
         (numpy.full(800, numpy.nan), "NaN or infinite"),
     ],
 )
-def test_other_waveforms_are_refused(restorer, wav, reason):
+def test_invalid_waveforms_are_refused(restorer, wav, reason):
     with pytest.raises(UserError, match=reason):
         restorer.restore(wav)
 
 
-def test_a_batch_has_two_dimensions(restorer):
+def test_a_batch_must_have_two_dimensions(restorer):
     with pytest.raises(UserError, match=r"\(batch, time\), found \(800,\)"):
         restorer.restore_batch(numpy.zeros(800))
 
@@ -74,12 +74,12 @@ def test_a_batch_has_two_dimensions(restorer):
 @pytest.mark.parametrize(
     "lengths", [[1.0], [1.0, 0.0], [1.0, -0.5], [800, 400], [1.0, math.nan]]
 )
-def test_lengths_are_relative(restorer, lengths):
+def test_lengths_must_be_relative(restorer, lengths):
     with pytest.raises(UserError, match="lengths: "):
         restorer(torch.zeros(2, 800), torch.tensor(lengths))
 
 
-def test_another_sample_rate_is_resampled(restorer):
+def test_a_clip_with_another_sample_rate_is_resampled(restorer):
     wav = voice(1.5, 48000)[:70001]
     restored = restorer.restore(wav, sample_rate=48000)
     assert restored.shape == (round(70001 / 2),)
@@ -119,19 +119,19 @@ def test_settings_are_checked(restorer, recordings, tmp_path, name, value):
     assert not (tmp_path / "out.wav").exists()
 
 
-def test_numbers_of_numpy_are_numbers(restorer):
+def test_numbers_of_numpy_are_accepted(restorer):
     settings = Settings(numpy.int64(24000), loudness=numpy.float32(-23))
     assert str(settings) == str(Settings(24000, loudness=-23.0))
     Engine(restorer, numpy.float64(4))
 
 
-def test_default_settings_are_those_of_older_manifests():
+def test_default_settings_are_written_as_in_older_manifests():
     assert str(Settings(24000)) == "24000 Hz, channels each, loudness input"
     assert str(Settings(24000, subtype="FLOAT")).endswith("input, FLOAT")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_threads_may_share_a_restorer(tiny_model, precision):
+def test_threads_can_share_a_restorer(tiny_model, precision):
     restorer = Restorer.from_hparams(
         tiny_model, run_opts={"device": "cpu", "precision": precision}
     )
@@ -139,8 +139,8 @@ def test_threads_may_share_a_restorer(tiny_model, precision):
     expected = [restorer.restore(clip) for clip in clips]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(restorer.restore, clips))
-    for one, other in zip(expected, found, strict=True):
-        assert torch.equal(one, other)
+    for first, second in zip(expected, found, strict=True):
+        assert torch.equal(first, second)
 
 
 def test_the_package_is_imported_lazily():
@@ -152,12 +152,12 @@ def test_the_package_is_imported_lazily():
 
 
 def restore_in_worker(folder, path):
-    """Load the model and restore a file, in a process of its own."""
+    """Load the model and restore a file in a worker process."""
     restorer = Restorer.from_hparams(folder, run_opts={"device": "cpu"})
     return restorer.restore_file(path, path.with_name("out.wav")).status
 
 
-def test_a_spawned_process_restores(tiny_model, recordings):
+def test_a_spawned_process_restores_a_file(tiny_model, recordings):
     path = recordings({"a.wav": 0.5}) / "a.wav"
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         status = pool.apply(restore_in_worker, (tiny_model, path))

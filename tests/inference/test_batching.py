@@ -1,4 +1,4 @@
-"""Tests of batches: independence of rows, order, lack of memory.
+"""Tests of batches: independence of rows, order and lack of memory.
 
 Authors
  * The miipher2 authors 2026
@@ -35,8 +35,11 @@ def shapes(restorer, monkeypatch):
 LENGTHS = [64000, 63900, 8000, 7681, 7680, 1000, 1, 15800, 32000, 40001]
 
 
-def test_output_does_not_depend_on_the_rest_of_the_batch(restorer, shapes):
-    """Outputs are equal bit for bit, in batches of a few fixed shapes."""
+def test_output_does_not_depend_on_the_other_windows(restorer, shapes):
+    """The output of a window is bit-identical in any batch.
+
+    Batches have a few fixed shapes.
+    """
     windows = [window(i, samples) for i, samples in enumerate(LENGTHS)]
 
     def restored(windows):
@@ -50,7 +53,7 @@ def test_output_does_not_depend_on_the_rest_of_the_batch(restorer, shapes):
         assert len(alone) == round(len(one.samples) * 1.5)
         assert numpy.array_equal(alone, together[one.owner])
         assert numpy.array_equal(alone, mixed[one.owner])
-    # two windows of 4 s, or more windows of a shorter length
+    # Two windows of 4 s, or more windows if they are shorter
     assert {shape for shape, masked in shapes} == {
         (2, 64000),
         (4, 32000),
@@ -66,7 +69,7 @@ def test_output_does_not_depend_on_the_rest_of_the_batch(restorer, shapes):
 def test_the_last_frame_is_mirrored(
     restorer, monkeypatch, batch_seconds, samples
 ):
-    """Zeros would lower the level of its output."""
+    """Padding with zeros would lower the output level of the frame."""
     inputs, restore_windows = [], restorer.restore_windows
 
     def recorded(wavs, *arguments):
@@ -106,7 +109,7 @@ def test_windows_of_a_channel_stay_in_order(restorer):
     assert len(order) == 12
 
 
-def test_a_rare_shape_is_run_before_the_end(restorer, monkeypatch):
+def test_a_window_of_a_rare_shape_runs_before_the_end(restorer, monkeypatch):
     monkeypatch.setattr("miipher2.inference.batching.PATIENCE", 2)
     rare = window("rare", 30000)
     windows = [window(i, 64000) for i in range(12)]
@@ -135,13 +138,13 @@ def test_out_of_memory_halves_the_batch(restorer, monkeypatch, error, caplog):
     expected = {w.owner: wav for w, wav in Engine(restorer).run(windows)}
     restore_windows, rows = restorer.restore_windows, []
 
-    def small(wavs, lengths=None, windows=(), states=None):
+    def with_little_memory(wavs, lengths=None, windows=(), states=None):
         rows.append(len(wavs))
         if len(wavs) > 2:
             raise error
         return restore_windows(wavs, lengths, windows, states)
 
-    monkeypatch.setattr(restorer, "restore_windows", small)
+    monkeypatch.setattr(restorer, "restore_windows", with_little_memory)
     found = {
         w.owner: wav
         for w, wav in Engine(restorer, batch_seconds=4.2).run(windows)
@@ -154,10 +157,10 @@ def test_out_of_memory_halves_the_batch(restorer, monkeypatch, error, caplog):
 
 
 def test_out_of_memory_with_one_window_is_an_error(restorer, monkeypatch):
-    def full(*_):
+    def without_memory(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(restorer, "restore_windows", full)
+    monkeypatch.setattr(restorer, "restore_windows", without_memory)
     with pytest.raises(UserError, match="window_seconds"):
         list(Engine(restorer).run([window(0, 40000)]))
 

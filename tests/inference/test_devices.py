@@ -1,4 +1,4 @@
-"""Tests of the choice of a device. No accelerator is needed.
+"""Tests of the choice of a device, which need no accelerator.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ from miipher2.inference.devices import available_devices, choose_device
 
 @pytest.fixture
 def accelerator(monkeypatch):
-    """Pretend that this machine has accelerators of a kind."""
+    """Return a function that simulates accelerators of a given type."""
 
     def pretend(kind, count=1):
         device = None if kind is None else torch.device(kind)
@@ -44,13 +44,15 @@ def accelerator(monkeypatch):
         (None, ["cpu"]),
     ],
 )
-def test_auto_takes_the_first_accelerator(accelerator, kind, available):
+def test_auto_chooses_the_first_accelerator(accelerator, kind, available):
     accelerator(kind, 2)
     assert available_devices() == available
     assert choose_device() == choose_device("auto") == available[0]
 
 
-def test_each_process_of_torchrun_has_its_own(accelerator, monkeypatch):
+def test_each_process_of_torchrun_uses_its_own_accelerator(
+    accelerator, monkeypatch
+):
     accelerator("xpu", 2)
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert choose_device("auto") == "xpu:1"
@@ -58,13 +60,13 @@ def test_each_process_of_torchrun_has_its_own(accelerator, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", "xpu:99"])
-def test_a_device_that_is_not_there_is_one_line(name):
+def test_an_unavailable_device_is_an_error(name):
     with pytest.raises(UserError, match=f"--device {name}: not .* auto, .*cpu"):
         choose_device(name)
 
 
-def test_a_device_that_cannot_run_the_model_falls_back(tiny_model, caplog):
-    """The device meta has no values: no result can be copied from it."""
+def test_the_cpu_is_used_if_a_device_cannot_run_the_model(tiny_model, caplog):
+    """Results cannot be copied from the device meta, which holds no values."""
     arguments = argparse.Namespace(
         model=str(tiny_model), trust_model=False, device="meta", precision=None
     )

@@ -1,4 +1,4 @@
-"""Tests of models on the hub, with a local stand-in of it.
+"""Tests of model repositories, with a local replacement for the hub.
 
 Authors
  * The miipher2 authors 2026
@@ -23,13 +23,13 @@ def test_a_model_is_downloaded_at_a_revision_and_found_offline(local_hub):
         (f"user/name@{old}", b"# Old"),
     ):
         assert (find_model(name) / "README.md").read_bytes() == card
-    local_hub.server.server_close()  # refuses connections from here on
+    local_hub.server.server_close()  # connections are refused from now on
     local_hub.server.shutdown()
     assert (find_model("user/name") / "README.md").read_bytes() == b"# New"
     assert (find_model("user/name@v1") / "README.md").read_bytes() == b"# Old"
 
 
-def test_a_second_use_downloads_nothing(local_hub):
+def test_a_cached_model_is_not_downloaded_again(local_hub):
     local_hub.add("user/name", FILES, "main")
     find_model("user/name")
     local_hub.requests.clear()
@@ -57,21 +57,21 @@ def test_a_private_repository_needs_a_login(local_hub, monkeypatch):
         ("a/b/c", "neither a folder nor available from the hub"),
     ],
 )
-def test_wrong_names_give_one_line(local_hub, name, message):
+def test_wrong_names_give_an_error_of_one_line(local_hub, name, message):
     local_hub.add("user/name", FILES, "main")
     with pytest.raises(UserError, match=message) as error:
         find_model(name)
     assert "\n" not in str(error.value) and name in str(error.value)
 
 
-def test_without_a_network_and_a_cache_it_says_so(local_hub):
+def test_a_model_that_is_not_cached_needs_a_network(local_hub):
     local_hub.server.server_close()
     local_hub.server.shutdown()
     with pytest.raises(UserError, match="cannot be reached, and .* the cache"):
         find_model("user/name")
 
 
-def test_a_folder_comes_first_even_with_an_at_sign(tmp_path, monkeypatch):
+def test_a_folder_takes_precedence_even_with_an_at_sign(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "user" / "name@v1"
     folder.mkdir(parents=True)
@@ -91,6 +91,6 @@ def test_upload_needs_a_login(local_hub, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["name", "a/b/c", "user/na me", "user/x@v1"])
-def test_wrong_names_of_repositories(name):
+def test_wrong_repository_names_are_refused(name):
     with pytest.raises(UserError, match=name):
         hub.check_name(name)

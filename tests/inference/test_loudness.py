@@ -1,4 +1,4 @@
-"""Tests of the streaming meters of loudness and true peak.
+"""Tests of the streaming meters for loudness and true peak.
 
 Authors
  * The miipher2 authors 2026
@@ -32,7 +32,7 @@ def measure(meter, wav):
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 44100])
 def test_loudness_matches_pyloudnorm(rate):
-    # loud, soft and almost silent: both gates exclude some blocks
+    # Loud, soft and almost silent speech, so that both gates exclude blocks
     wav = numpy.concatenate(
         [voice(5, rate), 0.1 * voice(6, rate, 1), 1e-6 * voice(9, rate, 2)]
     )
@@ -43,7 +43,7 @@ def test_loudness_matches_pyloudnorm(rate):
     assert measure(Loudness(rate), stereo) == pytest.approx(expected, abs=0.05)
 
 
-def test_loudness_of_clips_shorter_than_a_block():
+def test_a_clip_shorter_than_a_block_has_a_loudness():
     wav = numpy.tile(voice(0.25), 40)
     expected = measure(Loudness(16000), wav)
     assert measure(Loudness(16000), wav[:4000]) == pytest.approx(
@@ -52,13 +52,13 @@ def test_loudness_of_clips_shorter_than_a_block():
     assert measure(Loudness(16000), wav[:0]) == -math.inf
 
 
-def test_loudness_of_silence():
+def test_silence_has_a_loudness_of_minus_infinity():
     silence = numpy.zeros(20000, dtype="float32")
     assert measure(Loudness(16000), silence) == -math.inf
 
 
 @pytest.mark.parametrize("rate", [16000, 24000])
-def test_true_peak_matches_a_finer_oversampling(rate):
+def test_the_true_peak_matches_finer_oversampling(rate):
     rng = numpy.random.default_rng(0)
     for wav in (voice(2, rate), 0.1 * rng.standard_normal(rate)):
         wav = wav.astype("float32")

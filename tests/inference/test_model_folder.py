@@ -1,4 +1,4 @@
-"""Tests of model folders: old class names in a model's YAML.
+"""Tests of model folders: location, and old names in a model's YAML.
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,7 @@ from miipher2.inference.model_folder import (
 )
 from miipher2.inference.restorer import Restorer
 
-# hyperparams.yaml of the compact model as version 0.1.0 wrote it
+# The hyperparams.yaml that version 0.1.0 wrote for the compact model
 OLD_YAML = """
 model_folder: !PLACEHOLDER
 
@@ -68,7 +68,7 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 """
 
 
-def test_a_model_folder_with_old_names_restores_the_same_bytes(tmp_path):
+def test_a_model_folder_with_old_names_gives_the_same_output(tmp_path):
     folder = tmp_path / "old"
     shutil.copytree(find_model("compact"), folder)
     (folder / "hyperparams.yaml").write_text(OLD_YAML, "utf-8")
@@ -99,15 +99,15 @@ def test_old_arguments_are_renamed_at_the_start_of_a_line():
 
 
 def test_current_names_are_not_changed():
-    """Nor are arguments, which other classes may name like old ones."""
+    """Argument names change only next to an old class name."""
     text = "a: !new:miipher2.models.backbone.SSLBackbone\n  keep: True\n"
     assert update_names(text) == text
 
 
-def test_output_folder_of_training_has_the_model_inside(tmp_path):
+def test_a_model_is_found_in_the_output_folder_of_training(tmp_path):
     for name in ("hyperparams.yaml", "env.log"):
         (tmp_path / name).write_text("# of training")
-    with pytest.raises(UserError, match="contains the model when the stage"):
+    with pytest.raises(UserError, match="the model once training has finished"):
         find_model(tmp_path)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "hyperparams.yaml").write_text("# of a model")
@@ -115,7 +115,7 @@ def test_output_folder_of_training_has_the_model_inside(tmp_path):
     assert find_model(tmp_path / "model") == tmp_path / "model"
 
 
-def test_unknown_model_names_where_it_was_looked_for(monkeypatch, caplog):
+def test_an_unknown_name_is_looked_for_on_the_hub(monkeypatch, caplog):
     def no_hub(name, revision):
         raise OSError("Name or service not known")
 
@@ -125,4 +125,4 @@ def test_unknown_model_names_where_it_was_looked_for(monkeypatch, caplog):
         pytest.raises(UserError, match="results/1: neither .* not known"),
     ):
         find_model("results/1")
-    assert "results/1: no such folder; looking on the hub" in caplog.text
+    assert "no such folder; looking for it on the hub" in caplog.text

@@ -1,4 +1,4 @@
-"""Tests of reading recordings: formats, resampling, faulty files.
+"""Tests of reading recordings: formats, resampling and faulty files.
 
 Authors
  * The miipher2 authors 2026
@@ -41,7 +41,7 @@ def joined(recording, channel=0):
 
 @pytest.mark.parametrize("cached", [0.0, 60.0], ids=["read twice", "cached"])
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
-def test_windows_hold_the_resampled_recording(
+def test_windows_contain_the_resampled_recording(
     tmp_path, monkeypatch, rate, cached
 ):
     monkeypatch.setattr(module, "CACHE_SECONDS", cached)
@@ -78,28 +78,29 @@ def test_windows_hold_the_resampled_recording(
         ("w64", "PCM_16"),
     ],
 )
-def test_formats_of_soundfile(tmp_path, suffix, subtype):
+def test_formats_of_soundfile_are_read(tmp_path, suffix, subtype):
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, voice(3, 48000), 48000, subtype=subtype)
     recording = measured(path)
     assert recording.seconds == pytest.approx(3, abs=0.06)
     assert recording.note == ""
-    expected = measured_array(voice(3, 48000))
+    expected = clip_level_db(voice(3, 48000))
     assert level_db(recording) == pytest.approx(expected, abs=0.6)
 
 
 def level_db(recording, channel=0):
-    """Return the level of a channel's speech, relative to the model's."""
+    """Return the speech level of a channel relative to the model's level."""
     return -20 * math.log10(recording.channels[channel].gain)
 
 
-def measured_array(wav):
+def clip_level_db(wav):
+    """Return the relative speech level of a clip at 48 kHz."""
     wav = soxr.resample(wav, 48000, 16000)
     return level_db(Recording.from_samples(wav, 16000))
 
 
 def encode(path, codec, wav, rate=48000, pictures=False):
-    """Write stereo audio or a video, with or without audio, with PyAV."""
+    """Write stereo audio, or a video with or without audio, with PyAV."""
     av = pytest.importorskip("av")
     with av.open(str(path), "w") as container:
         if pictures:
@@ -141,16 +142,16 @@ def encode(path, codec, wav, rate=48000, pictures=False):
         ("a.wv", "wavpack", False),
     ],
 )
-def test_formats_of_pyav(tmp_path, name, codec, pictures):
+def test_formats_of_pyav_are_read(tmp_path, name, codec, pictures):
     encode(tmp_path / name, codec, voice(3, 48000), pictures=pictures)
     recording = measured(tmp_path / name)
     assert (recording.rate, len(recording.channels)) == (48000, 2)
     assert recording.seconds == pytest.approx(3, abs=0.05)
-    expected = measured_array(voice(3, 48000))
+    expected = clip_level_db(voice(3, 48000))
     assert level_db(recording, 1) == pytest.approx(expected, abs=0.6)
 
 
-def test_spaces_and_dots_after_the_suffix(tmp_path):
+def test_spaces_and_dots_after_the_suffix_are_ignored(tmp_path):
     encode(tmp_path / "a.m4a", "aac", voice(1, 48000))
     path = (tmp_path / "a.m4a").rename(tmp_path / "a.m4a. ")
     assert measured(path).seconds == pytest.approx(1, abs=0.05)
@@ -167,7 +168,7 @@ def test_a_header_without_a_length_is_noted(tmp_path):
     assert recording.note.startswith("its header gives no length; read to")
 
 
-def test_a_video_without_audio(tmp_path):
+def test_a_video_without_audio_is_an_error(tmp_path):
     encode(tmp_path / "a.mp4", None, [], pictures=True)
     with pytest.raises(NoAudioStream, match="a video without an audio track"):
         measured(tmp_path / "a.mp4")
@@ -195,7 +196,7 @@ def test_a_change_of_the_number_of_channels_is_an_error(tmp_path):
         measured(path)
 
 
-def test_an_input_error_is_reported(tmp_path, monkeypatch):
+def test_an_io_error_is_reported(tmp_path, monkeypatch):
     path = tmp_path / "a.ogg"
     soundfile.write(path, voice(0.5), 16000)
 
@@ -215,50 +216,51 @@ def test_an_unknown_codec_is_reported(tmp_path):
         measured(path)
 
 
-def test_formats_of_pyav_without_pyav(tmp_path, monkeypatch):
+def test_without_pyav_its_formats_are_an_error(tmp_path, monkeypatch):
     (tmp_path / "a.m4a").write_bytes(b"1234")
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match="pip install 'av<19'"):
         measured(tmp_path / "a.m4a")
 
 
-def header(path, rate):
+def set_header_rate(path, rate):
     """Change the sample rate in the header of a wav file."""
     content = bytearray(path.read_bytes())
     content[24:28] = rate.to_bytes(4, "little")
     path.write_bytes(content)
 
 
-def broken(folder, what):
+def write_faulty(folder, fault):
+    """Write a file with the given fault."""
     path = folder / "a.wav"
     wav = voice(1.0)
-    if what == "nan":
+    if fault == "nan":
         wav[777] = numpy.nan
-    if what == "infinite":
+    if fault == "infinite":
         wav = wav.astype("float64")
         wav[777] = 1e300  # too large for float32
-    subtype = "DOUBLE" if what in ("nan", "infinite") else "PCM_16"
-    channels = 64 if what == "64 channels" else 1
+    subtype = "DOUBLE" if fault in ("nan", "infinite") else "PCM_16"
+    channels = 64 if fault == "64 channels" else 1
     soundfile.write(path, numpy.stack([wav] * channels, 1), 16000, subtype)
-    if what == "1 Hz":
-        header(path, 1)
-    if what == "768 kHz":
-        header(path, 768000)
-    if what == "text":
+    if fault == "1 Hz":
+        set_header_rate(path, 1)
+    if fault == "768 kHz":
+        set_header_rate(path, 768000)
+    if fault == "text":
         path.write_text("not audio, but long enough to be a header")
-    if what == "empty":
+    if fault == "empty":
         path.write_bytes(b"")
-    if what == "no samples":
+    if fault == "no samples":
         soundfile.write(path, wav[:0], 16000)
-    if what == "vanished":
+    if fault == "vanished":
         path.unlink()
-    if what == "loop":
+    if fault == "loop":
         path.unlink()
         path.symlink_to(path)
-    if what == "folder":
+    if fault == "folder":
         path.unlink()
         path.mkdir()
-    if what == "other format":
+    if fault == "other format":
         path.unlink()
         path = folder / "a.m4a"
         soundfile.write(path, wav, 16000, format="FLAC")
@@ -267,7 +269,7 @@ def broken(folder, what):
 
 
 @pytest.mark.parametrize(
-    ("what", "reason"),
+    ("fault", "reason"),
     [
         ("nan", "NaN or infinite"),
         ("infinite", "NaN or infinite"),
@@ -283,15 +285,15 @@ def broken(folder, what):
         ("other format", "cannot be read as audio|contains no samples"),
     ],
 )
-def test_faulty_files_are_reported(tmp_path, what, reason):
-    path = broken(tmp_path, what)
+def test_faulty_files_are_reported(tmp_path, fault, reason):
+    path = write_faulty(tmp_path, fault)
     with pytest.raises(UserError, match=reason) as error:
         measured(path)
     assert str(error.value).startswith(f"{path}: ")
 
 
-def test_the_mean_of_64_channels(tmp_path):
-    path = broken(tmp_path, "64 channels")
+def test_the_mean_of_64_channels_is_restored(tmp_path):
+    path = write_faulty(tmp_path, "64 channels")
     mono = measured(path, channels="mono")
     expected = level_db(Recording.from_samples(voice(1.0), 16000))
     assert level_db(mono) == pytest.approx(expected, abs=0.1)
@@ -339,7 +341,9 @@ def test_a_truncated_flac_is_an_error(tmp_path):
         measured(path)
 
 
-def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):
+def test_a_change_of_the_file_while_it_is_read_is_an_error(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(module, "CACHE_SECONDS", 0)
     path = tmp_path / "a.wav"
     soundfile.write(path, voice(20), 16000)
@@ -353,7 +357,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):
 
 
 def test_input_level_sets_the_gain():
-    """By default, speech is brought to -26 dB by at most 40 dB."""
+    """By default, speech is scaled to -26 dB with a gain of up to 40 dB."""
     wav = voice(3.0)
 
     def gain(**input_level):

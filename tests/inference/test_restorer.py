@@ -1,4 +1,4 @@
-"""Tests of the inference interface.
+"""Tests of ``Restorer``: clips, files, windows and model folders.
 
 Authors
  * The miipher2 authors 2026
@@ -54,7 +54,7 @@ def test_output_is_as_long_as_the_input(restorer, samples):
     assert restorer.restore_batch(wav[None]).shape == (1, expected)
 
 
-def test_a_clip_is_the_same_alone_and_in_a_batch(restorer):
+def test_a_clip_gives_the_same_output_alone_and_in_a_batch(restorer):
     clips = [speech(1.0), speech(0.5, seed=1), speech(9.0, seed=2)]
     batch = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
     lengths = torch.tensor([len(clip) / batch.shape[1] for clip in clips])
@@ -82,13 +82,13 @@ def spectra(wav):
 
 
 def distance(a, b):
-    """Return the log-spectral distance of every 10 ms in dB."""
+    """Return the log-spectral distance in dB of each frame of 10 ms."""
     a, b = (20 * (spectra(wav) + 1e-4).log10() for wav in (a, b))
     return (a - b).square().mean(dim=0).sqrt()
 
 
 def in_cross_fades(plan, samples):
-    """Return a mask of the 10 ms frames that lie in a cross-fade."""
+    """Return a mask of the frames of 10 ms that lie in a cross-fade."""
     mask = torch.zeros(samples // 160 + 1, dtype=torch.bool)
     for start in list(plan.starts(samples))[1:]:
         first = 2 * (start + plan.unused)
@@ -110,10 +110,10 @@ def test_windows_match_the_unwindowed_output(restorer, windows, kind):
     assert error < 0.02
     fades = in_cross_fades(restorer.plan, len(wav))
     assert 0.1 < fades.float().mean() < 0.4
-    # as close in the cross-fades as elsewhere
-    far = distance(joined, expected)
-    assert far[fades].mean() < 1.2 * far[~fades].mean()
-    # the level is the same there in every band
+    # The difference is not larger in cross-fades than elsewhere.
+    difference = distance(joined, expected)
+    assert difference[fades].mean() < 1.2 * difference[~fades].mean()
+    # Cross-fades do not change the level of any frequency band.
     ratio = (
         spectra(joined).square()
         / spectra(expected).square().mean(dim=1)[:, None]
@@ -122,24 +122,24 @@ def test_windows_match_the_unwindowed_output(restorer, windows, kind):
     change = bands[:, fades].mean(dim=1) / bands[:, ~fades].mean(dim=1)
     if kind == "noise":
         assert (10 * change.log10()).abs().max() < 0.5
-    # no larger step between samples than elsewhere
+    # Cross-fades add no jumps between samples.
     steps = joined.diff().abs()
     near = fades.repeat_interleave(240)[: len(steps)]
     assert steps[near].max() < 1.1 * steps[~near].max()
 
 
-def test_a_short_overlap_is_measurable(restorer, windows):
-    """The previous test would fail without a sufficient overlap."""
+def test_a_short_overlap_degrades_the_cross_fades(restorer, windows):
+    """The previous test therefore fails if the overlap is too short."""
     wav = 0.1 * torch.randn(40 * 16000, generator=torch.manual_seed(0))
     windows(100.0)
     expected = restorer.restore(wav)
     windows(4.0, overlap_seconds=0.02)
-    far = distance(restorer.restore(wav), expected)
+    difference = distance(restorer.restore(wav), expected)
     fades = in_cross_fades(restorer.plan, len(wav))
-    assert far[fades].mean() > 1.5 * far[~fades].mean()
+    assert difference[fades].mean() > 1.5 * difference[~fades].mean()
 
 
-def test_restore_file(restorer, tmp_path):
+def test_a_file_is_restored_to_its_full_length(restorer, tmp_path):
     stereo = numpy.stack([voice(9.1, 44100), voice(9.1, 44100, 1)], axis=1)
     soundfile.write(tmp_path / "in.flac", stereo[:396901], 44100)
     row = restorer.restore_file(
@@ -154,7 +154,7 @@ def test_restore_file(restorer, tmp_path):
 
 
 def test_a_file_and_its_samples_give_the_same_output(restorer, tmp_path):
-    """They differ by the rounding to 16 bits only."""
+    """The outputs differ by less than one step of 16-bit samples."""
     wav = speech(9.3)
     soundfile.write(tmp_path / "in.wav", wav, 16000, subtype="FLOAT")
     restorer.restore_file(tmp_path / "in.wav", tmp_path / "out.wav")
@@ -176,7 +176,7 @@ def test_errors_name_the_file_and_leave_no_output(restorer, tmp_path):
     assert not list(tmp_path.glob("*out*"))
 
 
-def test_windows_must_not_overlap_by_half(restorer, windows):
+def test_windows_must_overlap_by_less_than_half(restorer, windows):
     windows(2.0, overlap_seconds=1.0)
     with pytest.raises(UserError, match="overlap_seconds"):
         restorer.restore(speech(1))
@@ -200,7 +200,7 @@ def test_a_truncated_weight_file_is_an_error(model, tmp_path):
         Restorer.from_hparams(str(broken))
 
 
-def test_the_identity_depends_on_the_files_only(model, restorer, tmp_path):
+def test_the_identity_depends_only_on_the_files(model, restorer, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(model, copy)
     again = Restorer.from_hparams(copy, run_opts={"device": "cpu"})

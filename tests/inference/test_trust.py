@@ -20,7 +20,7 @@ from miipher2.inference.restorer import Restorer
 from miipher2.inference.trust import check_yaml
 
 CALL = "touch {canary}"
-# Each runs the call when HyperPyYAML loads it, or is a variant of one that does.
+# YAML that runs the call when HyperPyYAML loads it, or a variant of such YAML
 HOSTILE = {
     "apply": "x: !apply:os.system ['{call}']",
     "new": "x: !new:subprocess.Popen [['sh', '-c', '{call}']]",
@@ -36,7 +36,7 @@ HOSTILE = {
     "key": "? !apply:os.system ['{call}']\n: 1",
     "anchor": "x: &a [!apply:os.system ['{call}']]\ny: *a",
     "through a package": "x: !apply:torch.os.system ['{call}']",
-    "through our own": "x: !apply:miipher2.inference.restorer.itertools.sys ['{call}']",
+    "through miipher2": "x: !apply:miipher2.inference.restorer.itertools.sys ['{call}']",
     "a class through a package": "x: !new:torch.utils.data.dataloader."
     "multiprocessing.Process {{target: !name:os.system, args: ['{call}']}}",
     "a function of torch": "x: !apply:torch.hub.load ['{call}', 'm']",
@@ -59,14 +59,14 @@ def model(tmp_path_factory):
     return save_tiny_restorer(tmp_path_factory.mktemp("model"))
 
 
-@pytest.mark.parametrize("what", HOSTILE)
-def test_hostile_yaml_is_refused_and_runs_nothing(model, tmp_path, what):
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_hostile_yaml_is_refused_and_runs_nothing(model, tmp_path, attack):
     canary = tmp_path / "canary"
     folder = tmp_path / "model"
     shutil.copytree(model, folder)
     path = folder / "hyperparams.yaml"
     call = CALL.format(canary=canary)
-    hostile = HOSTILE[what].format(call=call, canary=canary)
+    hostile = HOSTILE[attack].format(call=call, canary=canary)
     (folder / "other.yaml").write_text(f"y: !apply:os.system ['{call}']")
     directive, mark, rest = hostile.rpartition("---\n")
     path.write_text(directive + mark + path.read_text("utf-8") + "\n" + rest)
@@ -76,26 +76,26 @@ def test_hostile_yaml_is_refused_and_runs_nothing(model, tmp_path, what):
 
 
 def test_a_trusted_model_may_run_code(model, tmp_path):
-    """This also shows that the hostile files would run their calls."""
+    """Hostile YAML runs its call if the model is trusted."""
     folder, canary = tmp_path / "model", tmp_path / "canary"
     shutil.copytree(model, folder)
     path, text = folder / "hyperparams.yaml", None
     text = path.read_text("utf-8")
-    for what in ("apply", "python tag", "tuple", "applyref"):
-        hostile = HOSTILE[what].format(call=CALL.format(canary=canary))
+    for attack in ("apply", "python tag", "tuple", "applyref"):
+        hostile = HOSTILE[attack].format(call=CALL.format(canary=canary))
         path.write_text(text + "\n" + hostile)
         try:
             Restorer.from_hparams(
                 folder, trust_model=True, run_opts={"device": "cpu"}
             )
         except Exception as error:  # after the call
-            print(what, error)
-        assert canary.exists(), what
+            print(attack, error)
+        assert canary.exists(), attack
         canary.unlink()
 
 
 class Evil:
-    """Run a command when unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __init__(self, command):
         self.command = command
@@ -141,7 +141,7 @@ def test_a_hostile_pickle_is_not_loaded(model, tmp_path, name):
     assert not canary.exists()
 
 
-def test_code_beside_a_backbone_is_not_run(model, tmp_path):
+def test_code_in_the_folder_of_a_backbone_is_not_run(model, tmp_path):
     folder, canary = tmp_path / "model", tmp_path / "canary"
     shutil.copytree(model, folder)
     config = folder / "backbone/config.json"
@@ -182,7 +182,7 @@ def test_keyboard_interrupt_is_raised(model, monkeypatch):
         check_yaml(model / "hyperparams.yaml", {"model_folder": str(model)})
 
 
-def test_what_cannot_be_imported_is_not_called_untrusted(model, monkeypatch):
+def test_an_import_error_is_reported_with_advice(model, monkeypatch):
     def broken(name):
         error = ValueError("no docstring\nof a class")
         raise pydoc.ErrorDuringImport("a.py", (ValueError, error, None))
@@ -195,7 +195,7 @@ def test_what_cannot_be_imported_is_not_called_untrusted(model, monkeypatch):
         check_yaml(model / "hyperparams.yaml")
 
 
-def test_errors_of_invalid_yaml_have_one_line(tmp_path):
+def test_invalid_yaml_gives_an_error_of_one_line(tmp_path):
     path = tmp_path / "hyperparams.yaml"
     for text in ("a: [1,", "a: !ref <b>", "a: !PLACEHOLDER", "a: \x00"):
         path.write_text(text)

@@ -1,4 +1,4 @@
-"""A vocoder at 24 kHz gets the recording at 24 kHz, the backbone at 16 kHz.
+"""Tests of a model with a vocoder at 24 kHz and a backbone at 16 kHz.
 
 Authors
  * The miipher2 authors 2026
@@ -48,7 +48,7 @@ generator: !apply:miipher2.models.vocoders.base.build_vocoder
 
 @pytest.fixture(scope="module")
 def restorer(tmp_path_factory):
-    """A tiny model whose gate keeps all of the recording."""
+    """Return a tiny model whose gate passes the complete recording."""
     folder = tmp_path_factory.mktemp("wideband")
     source = save_tiny_backbone(folder / "whisper", "whisper")
     backbone = SSLBackbone(source, layer=2)
@@ -73,7 +73,7 @@ def tone(hz, seconds, rate):
     return 0.1 * numpy.sin(2 * numpy.pi * hz * time)
 
 
-def test_windows_are_counted_at_the_rate_of_the_vocoder(restorer):
+def test_windows_are_planned_at_the_sample_rate_of_the_vocoder(restorer):
     assert restorer.input_rate == restorer.sample_rate == 24000
     plan = restorer.plan
     assert (plan.hop_length, plan.window, plan.overlap) == (480, 200, 50)
@@ -99,14 +99,14 @@ def test_frequencies_above_8_khz_are_kept(restorer, tmp_path, seconds):
 
 def test_the_backbone_gets_the_recording_at_16_khz(restorer):
     wav = torch.from_numpy(tone(440, 1.0, 24000)).float()[None]
-    expected = torch.from_numpy(tone(440, 1.0, 16000)).float()[None]
-    one = restorer.mods.cleaner(resample_windows(wav, 24000, 16000))
-    other = restorer.mods.cleaner(expected)
+    wav_16k = torch.from_numpy(tone(440, 1.0, 16000)).float()[None]
+    found = restorer.mods.cleaner(resample_windows(wav, 24000, 16000))
+    expected = restorer.mods.cleaner(wav_16k)
     middle = slice(5, -5)
-    assert torch.allclose(one[:, middle], other[:, middle], atol=0.05)
+    assert torch.allclose(found[:, middle], expected[:, middle], atol=0.05)
 
 
-def test_rows_of_different_length_do_not_change_each_other(restorer):
+def test_rows_of_different_lengths_are_independent(restorer):
     wavs = 0.1 * torch.randn(2, 24000)
     both = restorer.restore_batch(wavs, torch.tensor([1.0, 0.5]))
     alone = restorer.restore_batch(wavs[1:, :12000])

@@ -1,4 +1,4 @@
-"""Tests of the output: length, loudness, peak and atomic writing.
+"""Tests of the output: length, loudness, peaks and atomic writing.
 
 Authors
  * The miipher2 authors 2026
@@ -73,7 +73,7 @@ def test_length_and_waveform_match_the_input(
     written, found_rate = soundfile.read(target)
     assert found_rate == new_rate
     assert len(written) == round(samples * new_rate / rate)
-    if rate == new_rate:  # windows do not change the waveform
+    if rate == new_rate:  # joining does not change the waveform
         numpy.testing.assert_allclose(written, wav, atol=2e-3)
 
 
@@ -100,7 +100,7 @@ def test_residual_noise_is_not_amplified(echo, tmp_path):
 
 @pytest.mark.parametrize("rate", [16000, 48000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_target_loudness(echo, tmp_path, rate, channels):
+def test_a_requested_loudness_is_reached(echo, tmp_path, rate, channels):
     wavs = [voice(9, seed=seed) / (1 + seed) for seed in range(channels)]
     soundfile.write(tmp_path / "a.wav", numpy.stack(wavs, 1), 16000)
     restore(echo, tmp_path / "a.wav", tmp_path / "out.wav", rate, -30.0)
@@ -110,10 +110,10 @@ def test_a_target_loudness(echo, tmp_path, rate, channels):
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_limiter_reaches_the_loudness(echo, tmp_path, channels):
+def test_a_limiter_helps_to_reach_the_loudness(echo, tmp_path, channels):
     rng = numpy.random.default_rng(0)
     wavs = [voice(9, seed=seed) for seed in range(channels)]
-    for wav in wavs:  # peaks of short syllables, as of speech
+    for wav in wavs:  # add short peaks, as in speech
         starts = rng.integers(0, len(wav) - 1000, 20)
         for start in starts:
             wav[start : start + 1000] *= 3
@@ -133,7 +133,7 @@ def test_a_limiter_reaches_the_loudness(echo, tmp_path, channels):
         else:
             assert found_note == ""
             assert found == pytest.approx(loudness, abs=0.5)
-            assert abs(written).max() > 0.85  # it was needed
+            assert abs(written).max() > 0.85  # the limiter was needed
 
 
 def test_off_keeps_the_balance_of_the_channels(echo, tmp_path):
@@ -148,7 +148,7 @@ def test_off_keeps_the_balance_of_the_channels(echo, tmp_path):
 
 
 def noise_of_levels(levels):
-    """Return noise with a level for each second."""
+    """Return noise with the given level in each second."""
     rng = numpy.random.default_rng(0)
     noise = [level * rng.standard_normal(16000) for level in levels]
     return numpy.concatenate(noise).clip(-1, 1)
@@ -175,7 +175,7 @@ def test_a_recording_without_speech_is_never_amplified(
 
 
 def test_the_gain_follows_the_speech(echo, tmp_path):
-    """Loud noise beside the speech does not count, across windows."""
+    """Loud noise before and after speech does not affect the gain."""
     wav = noise_of_levels([0.2] * 8 + [0.1] * 16 + [0.2] * 8)
     soundfile.write(tmp_path / "a.wav", wav, 16000, subtype="FLOAT")
 
@@ -194,14 +194,14 @@ def test_the_gain_follows_the_speech(echo, tmp_path):
     written, _ = soundfile.read(tmp_path / "out.wav")
     speech = slice(8 * 16000, 24 * 16000)
     change_db = 20 * math.log10(written[speech].std() / wav[speech].std())
-    assert change_db == pytest.approx(0, abs=1)  # 4 if all counts
+    assert change_db == pytest.approx(0, abs=1)  # 4 with noise
     for pause in (slice(0, 7 * 16000), slice(25 * 16000, None)):
         assert written[pause].std() < 0.01 * wav[pause].std()
 
 
 @pytest.mark.parametrize("loudness", ["input", -5.0, "off"])
 @pytest.mark.parametrize("rate", [16000, 44100])
-def test_the_true_peak_stays_below_one_decibel(echo, tmp_path, loudness, rate):
+def test_the_true_peak_stays_below_minus_1_db(echo, tmp_path, loudness, rate):
     loud = 12 * voice(6).astype("float64")  # far beyond full scale
     soundfile.write(tmp_path / "a.wav", loud, 16000, subtype="FLOAT")
     restore(echo, tmp_path / "a.wav", tmp_path / "out.wav", rate, loudness)
@@ -212,7 +212,7 @@ def test_the_true_peak_stays_below_one_decibel(echo, tmp_path, loudness, rate):
         assert peak > -1.4  # not lower than necessary
 
 
-def test_silence_passes_through(echo, tmp_path):
+def test_silent_recordings_are_not_changed(echo, tmp_path):
     rng = numpy.random.default_rng(0)
     hiss = numpy.round(32768 * 4e-5 * rng.standard_normal(160000)) / 32768
     for name, wav in (("zero", 0 * hiss), ("hiss", hiss)):
@@ -231,7 +231,7 @@ def test_silence_passes_through(echo, tmp_path):
 
 
 def test_pauses_stay_silent(echo, tmp_path):
-    """Even if the model adds an offset, and across windows."""
+    """Pauses are muted across windows, even if the model adds an offset."""
     echo.restore_windows = lambda wavs, *_: (2 * wavs + 0.01, None, {})
     wav = voice(20)
     pauses = [slice(20000, 28000), slice(60000, 200000), slice(318000, None)]
@@ -251,7 +251,7 @@ def test_pauses_stay_silent(echo, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
-def test_formats(echo, tmp_path, suffix):
+def test_all_formats_are_written(echo, tmp_path, suffix):
     soundfile.write(tmp_path / "a.wav", voice(2), 16000)
     target = tmp_path / "new" / "folder" / f"b.{suffix}"
     restore(echo, tmp_path / "a.wav", target)
@@ -300,7 +300,7 @@ def test_a_wav_of_more_than_4_gib_is_an_rf64(
         ("a.wav PCM_16", "PCM_24", "flac", "PCM_24"),
     ],
 )
-def test_the_sample_format_is_that_of_the_input_or_the_given_one(
+def test_the_sample_format_follows_the_input_or_the_setting(
     echo, tmp_path, source, subtype, target, expected
 ):
     name, found = source.split()
@@ -309,11 +309,11 @@ def test_the_sample_format_is_that_of_the_input_or_the_given_one(
     output = tmp_path / f"out.{target}"
     restore(echo, tmp_path / name, output, subtype=subtype)
     assert soundfile.info(output).subtype == expected
-    if expected == "FLOAT":  # no time of writing in its PEAK chunk
+    if expected == "FLOAT":  # the PEAK chunk has no timestamp
         content = output.read_bytes()
         time = content.index(b"PEAK") + 12
         assert content[time : time + 4] == bytes(4)
-    if found == "FLOAT" and expected != "PCM_16":  # it is not rounded to 16 bit
+    if found == "FLOAT" and expected != "PCM_16":  # not rounded to 16 bits
         written, _ = soundfile.read(output)
         assert abs(written * 2**15 - numpy.round(written * 2**15)).max() > 0.1
 
@@ -337,7 +337,7 @@ def test_impossible_sample_formats_are_refused(
 
 @pytest.fixture(params=["too large", "disk"])
 def small_disk(request, tmp_path):
-    """Yield a folder with little space and the error of exceeding it."""
+    """Yield a folder with little space, and the error when it is full."""
     if request.param == "too large":
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))

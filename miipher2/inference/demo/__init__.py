@@ -1,4 +1,4 @@
-"""The demo page: restore a recording in the browser.
+"""A web page that restores recordings.
 
 Authors
  * The miipher2 authors 2026

@@ -27,7 +27,7 @@ def add_parser(subparsers):
     parser.add_argument(
         "--model",
         help="a model folder written by training, or a repository on the "
-        "Hugging Face hub; default: the models of this package",
+        "Hugging Face hub, to offer in addition to the bundled models",
     )
     parser.add_argument(
         "--trust-model",
@@ -38,7 +38,7 @@ def add_parser(subparsers):
         "--host",
         default="127.0.0.1",
         help="the address to listen on; 0.0.0.0 lets other machines use the "
-        "page; default: %(default)s, this machine only",
+        "page; default: %(default)s (this machine only)",
     )
     parser.add_argument(
         "--port",
@@ -51,13 +51,13 @@ def add_parser(subparsers):
         type=float,
         default=300.0,
         metavar="S",
-        help="longer recordings are refused; default: %(default)g",
+        help="maximum duration of a recording in seconds; default: %(default)g",
     )
     parser.set_defaults(run=_run)
 
 
 def _run(arguments):
-    """Import and run the command; the command line starts without torch."""
+    """Run the command. Imports torch only now, for a fast command line."""
     from miipher2.inference.demo.server import serve
 
     return serve(arguments)

@@ -1,4 +1,4 @@
-"""The demo page. Gradio is imported when the page is built.
+"""The demo page. Gradio is imported only when the page is built.
 
 Authors
  * The miipher2 authors 2026
@@ -13,7 +13,7 @@ from miipher2.dataio.wording import duration
 from miipher2.errors import UserError
 from miipher2.inference.demo.service import Stopped, max_megabytes
 
-# The folder exists in a clone only, not in an installed package.
+# The folder exists only in a clone of the repository.
 EXAMPLES_FOLDER = Path(__file__).parents[3] / "examples" / "noisy"
 EXAMPLES = {
     "valid_001.flac": "Reverberation, babble",
@@ -24,17 +24,17 @@ STYLE = Path(__file__).with_name("page.css")
 INTRODUCTION = """
 # miipher2
 
-Restore degraded speech: remove noise, reverberation and codec artefacts. A
-recording may have up to {seconds} and {megabytes} MB. It stays on the machine that
-runs this page, and is deleted after an hour.
+This page restores degraded speech: it removes noise, reverberation and codec
+artefacts. A recording can be up to {seconds} long and {megabytes} MB in size.
+It stays on the machine that runs this page and is deleted after an hour.
 
-The model can change words. Do not use it where the wording matters.
+The model can change words. Do not use it where the exact wording matters.
 """
-# Interval of the check and age in seconds: uploads and results are deleted
-# after an hour.
+# Seconds between checks, and maximum age of files in seconds: uploads and
+# results are deleted after an hour.
 DELETE_CACHE = (600, 3600)
-MAX_WAITING = 50
-# System fonts: the page needs no network.
+MAX_WAITING = 50  # recordings in the queue
+# System fonts, so that the page needs no network
 FONT = ("system-ui", "sans-serif")
 MONO = ("ui-monospace", "monospace")
 
@@ -65,12 +65,12 @@ def build_page(models, max_seconds):
     models : miipher2.inference.demo.service.Models
         The models to choose from.
     max_seconds : float
-        Longer recordings are refused.
+        Maximum duration of a recording in seconds.
 
     Returns
     -------
     gradio.Blocks
-        Its queue restores one recording at a time.
+        The page. Its queue restores one recording at a time.
     """
     import gradio as gr
 
@@ -95,7 +95,7 @@ def build_page(models, max_seconds):
                 )
                 _add_examples(recording)
                 model = gr.Radio(
-                    models.names, value=models.given, label="Model"
+                    models.names, value=models.selected, label="Model"
                 )
                 button = gr.Button("Restore", variant="primary")
             with gr.Column():
@@ -120,7 +120,7 @@ def build_page(models, max_seconds):
             api_visibility="private",
             show_progress_on=restored,
         )
-        # Clear the result of the previous recording.
+        # A new recording clears the previous result.
         recording.change(
             lambda: _outputs(),
             None,
@@ -133,26 +133,29 @@ def build_page(models, max_seconds):
 
 
 def _add_examples(recording):
-    """Add a button for each example that loads it as the recording."""
+    """Add a button for each example recording."""
     import gradio as gr
 
-    found = {
+    examples = {
         str(EXAMPLES_FOLDER / name): label
         for name, label in EXAMPLES.items()
         if (EXAMPLES_FOLDER / name).is_file()
     }
-    if found:
+    if examples:
         gr.Examples(
-            list(found),
+            list(examples),
             recording,
             cache_examples=False,
-            example_labels=list(found.values()),
+            example_labels=list(examples.values()),
             api_visibility="private",
         )
 
 
 def _run(models, max_seconds, path, name, progress):
-    """Yield the values of the outputs once; Gradio then copies the files."""
+    """Restore a recording and yield the values of the outputs.
+
+    Gradio copies the files before the temporary folder is deleted.
+    """
     if path is None:
         yield _outputs("Upload or record something first.", error=True)
         return
@@ -164,10 +167,10 @@ def _run(models, max_seconds, path, name, progress):
                 path,
                 folder,
                 max_seconds,
-                lambda share: progress(share, desc="Restoring"),
+                lambda fraction: progress(fraction, desc="Restoring"),
             )
         except Stopped:
-            yield _outputs("The server has ended.", error=True)
+            yield _outputs("The server has stopped.", error=True)
             return
         except (UserError, OSError) as error:
             text = str(error).replace(str(path), Path(path).name)
@@ -178,7 +181,7 @@ def _run(models, max_seconds, path, name, progress):
 
 
 def _outputs(text="", file=None, pictures="", error=False):
-    """Return the values of the outputs: player, download, status, pictures."""
+    """Return values for the player, the download, the status and pictures."""
     import gradio as gr
 
     role = "alert" if error else "status"
@@ -191,11 +194,11 @@ def _outputs(text="", file=None, pictures="", error=False):
 
 
 def _summary(row, name):
-    """Return a sentence about a restored recording."""
+    """Return a sentence that describes the result."""
     if row.status == "silent":
         return "The recording is silent; it was not changed."
     text = (
-        f"{duration(row.seconds)} restored by {name} in "
+        f"Restored {duration(row.seconds)} with {name} in "
         f"{duration(row.seconds_spent)}, at {row.output_rate / 1000:g} kHz."
     )
     return f"{text} Note: {row.reason}." if row.reason else text

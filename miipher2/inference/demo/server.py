@@ -19,7 +19,7 @@ LOOPBACK = "127.0.0.1,localhost,::1"
 
 
 def serve(arguments):
-    """Run ``miipher2 demo``, until Ctrl-C or SIGTERM.
+    """Run ``miipher2 demo`` until Ctrl-C or SIGTERM.
 
     Arguments
     ---------
@@ -34,7 +34,7 @@ def serve(arguments):
     """
     check_limit(arguments.max_seconds)
     check_address(arguments.host, arguments.port)
-    # Gradio reads it during import
+    # Gradio reads this variable when it is imported.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     try:
         import gradio  # noqa: F401
@@ -46,19 +46,19 @@ def serve(arguments):
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     models = Models(arguments.model, arguments.trust_model)
-    # Holds uploads and results; deleted when the server ends
+    # Folder of uploads and results, which is deleted when the server stops
     with tempfile.TemporaryDirectory(prefix="miipher2-demo-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         _serve(models, arguments)
 
 
 def _serve(models, arguments):
-    """Launch the page and wait until it is ended."""
+    """Launch the page and wait for Ctrl-C or SIGTERM."""
     from miipher2.inference.demo.page import STYLE, build_page, theme
     from miipher2.inference.demo.service import max_megabytes
 
-    # Gradio checks over HTTP whether its server has started; this must not use
-    # a proxy.
+    # Gradio checks over HTTP whether its server has started. The request must
+    # not go through a proxy.
     for name in ("no_proxy", "NO_PROXY"):
         others = os.environ.get(name)
         os.environ[name] = f"{others},{LOOPBACK}" if others else LOOPBACK
@@ -77,7 +77,7 @@ def _serve(models, arguments):
             theme=theme(),
             css_paths=STYLE,
         )
-        print(f"The demo is at {page.local_url} (end it with Ctrl-C)")
+        print(f"The demo is at {page.local_url} (stop it with Ctrl-C)")
         sys.stdout.flush()
         threading.Event().wait()
     finally:

@@ -20,36 +20,37 @@ from miipher2.inference.corpus.sharding import load_restorer
 from miipher2.inference.items import Row
 from miipher2.inference.model_folder import pretrained_models
 
-# The upload limit is the size of the longest recording in stereo, at 48 kHz and
-# with 32 bits per sample.
+# The upload limit is the size of the longest permitted recording in stereo, at
+# 48 kHz and with 32 bits per sample.
 BYTES_PER_SECOND = 48000 * 2 * 4
 
 
 class Stopped(Exception):
-    """Raised in a restoration when the server ends."""
+    """Raised during a restoration when the server stops."""
 
 
 class Models:
-    """The models of the page. Each is loaded once, when it is first chosen.
+    """The models of the page, each of which is loaded when it is first used.
 
     One recording is restored at a time.
 
     Arguments
     ---------
-    given : str
-        The first model, loaded immediately. None for the default model.
+    selected : str
+        The model that is selected at first and loaded immediately. None for the
+        default model.
     trust_model : bool
-        Whether the YAML of ``given`` may run any code.
+        Whether the YAML of ``selected`` may run any code.
 
     Attributes
     ----------
     names : list of str
-        The given model and those of this package.
+        The selected model, followed by the bundled models.
 
     Raises
     ------
     UserError
-        If ``given`` cannot be loaded.
+        If the selected model cannot be loaded.
 
     Example
     -------
@@ -57,18 +58,18 @@ class Models:
     ['compact', 'whisper24']
     """
 
-    def __init__(self, given=None, trust_model=False):
-        shipped = pretrained_models()
-        self.given = given or shipped[0]
-        self.names = list(dict.fromkeys([self.given, *shipped]))
+    def __init__(self, selected=None, trust_model=False):
+        bundled = pretrained_models()
+        self.selected = selected or bundled[0]
+        self.names = list(dict.fromkeys([self.selected, *bundled]))
         self._trust_model = trust_model
         self._loaded = {}
         self._in_use = threading.Lock()
         self._stop = threading.Event()
-        self._load(self.given)
+        self._load(self.selected)
 
     def restore(self, name, path, folder, max_seconds, progress):
-        """Restore a recording and draw the spectrograms of both sides.
+        """Restore a recording and draw spectrograms of input and output.
 
         Arguments
         ---------
@@ -77,9 +78,9 @@ class Models:
         path : str or Path
             The recording.
         folder : str or Path
-            Folder in which the restored recording is written as a wav file.
+            Folder to which the restored recording is written as a wav file.
         max_seconds : float
-            Longer recordings are refused.
+            Maximum duration of the recording in seconds.
         progress : callable
             Called with the restored fraction of the recording, from 0 to 1.
 
@@ -98,11 +99,11 @@ class Models:
         """
         restored = 0.0
 
-        def advance(_, share):
+        def advance(_, fraction):
             nonlocal restored
             if self._stop.is_set():
                 raise Stopped
-            restored += share
+            restored += fraction
             progress(min(1.0, restored))
 
         with self._in_use:
@@ -120,7 +121,7 @@ class Models:
             pass
 
     def _load(self, name):
-        """Return a model."""
+        """Return a model, which is loaded on first use."""
         if name not in self.names:
             raise UserError(
                 f"model {name}: expected one of {', '.join(self.names)}"
@@ -129,7 +130,7 @@ class Models:
             self._loaded[name] = load_restorer(
                 argparse.Namespace(
                     model=name,
-                    trust_model=self._trust_model and name == self.given,
+                    trust_model=self._trust_model and name == self.selected,
                     device=None,
                     precision=None,
                 )
@@ -148,7 +149,7 @@ class Comparison:
     row : miipher2.inference.items.Row
         The result of ``Restorer.restore_file``.
     max_hz : float
-        The highest frequency of both spectrograms.
+        The highest frequency of both spectrograms in Hz.
     before, after : bytes
         PNG images of the spectrograms, with the same colour scale.
     """
@@ -180,31 +181,31 @@ def compare(wav, sample_rate, output, row):
     """
     restored, restored_rate = read_mono(output)
     max_hz = max(sample_rate, restored_rate) / 2
-    sides = [
+    spectrograms = [
         spectrogram(wav, sample_rate, max_hz),
         spectrogram(restored, restored_rate, max_hz),
     ]
-    loudest = max(float(levels.max()) for levels in sides)
-    before, after = (spectrogram_png(levels, loudest) for levels in sides)
+    loudest = max(float(levels.max()) for levels in spectrograms)
+    before, after = (spectrogram_png(s, loudest) for s in spectrograms)
     return Comparison(output, row, max_hz, before, after)
 
 
 def read_mono(path, max_seconds=math.inf):
-    """Read a recording of any format, mixed to mono, unless it is too long.
+    """Read a recording of any format as mono.
 
     Arguments
     ---------
     path : str or Path
         The file. Reading stops at ``max_seconds``.
     max_seconds : float
-        Longest duration, in seconds.
+        Maximum duration of the recording in seconds.
 
     Returns
     -------
     wav : numpy.ndarray
         ``(time,)`` float32.
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
 
     Raises
     ------
@@ -218,14 +219,14 @@ def read_mono(path, max_seconds=math.inf):
             if frames > max_seconds * audio.rate:
                 raise UserError(
                     f"{path}: longer than {duration(max_seconds)}, the limit "
-                    "of this page; use miipher2 restore, which has none"
+                    "of this page; use miipher2 restore, which has no limit"
                 )
             blocks.append(block.mean(axis=1))
         return np.concatenate(blocks), audio.rate
 
 
 def max_megabytes(max_seconds):
-    """Return the largest upload for a limit in seconds, in units of 2**20 bytes.
+    """Return the maximum upload size in MiB for a maximum duration in seconds.
 
     Example
     -------

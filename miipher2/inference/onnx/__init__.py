@@ -1,4 +1,4 @@
-"""Models as ONNX files: export, and restoration without their PyTorch modules.
+"""Export of models to ONNX files, and restoration without PyTorch modules.
 
 Authors
  * The miipher2 authors 2026

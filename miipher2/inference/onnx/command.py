@@ -8,12 +8,12 @@ import argparse
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the command to the command line.
+    """Add ``miipher2 export-onnx`` to the command line.
 
     Arguments
     ---------
     subparsers : argparse._SubParsersAction
-        Gets the command.
+        The subparsers to which the command is added.
 
     Example
     -------
@@ -32,14 +32,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "(whisper24, compact), or a repository on the Hugging Face hub",
     )
     parser.add_argument(
-        "output", metavar="OUT.onnx", help="the file to write; must not exist"
+        "output",
+        metavar="OUT.onnx",
+        help="the file to write, which must not exist",
     )
     parser.add_argument(
         "--weights",
         choices=["fp32", "int8"],
         default="fp32",
-        help="int8: weights of 8 bits, for a smaller file; everything is still "
-        "computed in fp32; default: fp32",
+        help="int8: weights of 8 bits, for a smaller file; activations are "
+        "still fp32; default: fp32",
     )
     parser.add_argument(
         "--trust-model",
@@ -50,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Import and run the command; the command line starts without torch."""
+    """Run the command. Imports torch only now, for a fast command line."""
     from miipher2.inference.onnx.export import export_onnx
 
     print(

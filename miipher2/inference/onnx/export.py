@@ -20,11 +20,11 @@ from miipher2.inference.onnx.restorer import PREFIX, OnnxRestorer
 from miipher2.inference.restorer import Restorer
 from miipher2.inference.windows import Channel, Window
 
-MAX_BYTES = 2**31 - 1  # of a protocol buffer
-CHECK_FRAMES = 150, 100  # of two windows in succession
+MAX_BYTES = 2**31 - 1  # maximum size of a protocol buffer
+CHECK_FRAMES = 150, 100  # frames of two consecutive windows
 N_FFT, N_MELS = 1024, 80
-# Largest difference of onnxruntime and PyTorch. Mel spectra are compared, as a
-# small change of the pitch shifts the phase of all later harmonics.
+# Maximum difference between onnxruntime and PyTorch. Mel spectra are compared,
+# because a small change in pitch shifts the phase of all later harmonics.
 MAX_DIFFERENCE_DB = {"fp32": 0.1, "int8": 2.0}
 
 
@@ -45,13 +45,13 @@ def export_onnx(source, output, weights="fp32", trust_model=False):
     Returns
     -------
     str
-        What was written, and how to use it.
+        A summary of the file and the command that restores with it.
 
     Raises
     ------
     UserError
-        If the file exists, the model cannot be exported, or onnxruntime and
-        PyTorch differ.
+        If the file exists, the model cannot be exported, or the outputs of
+        onnxruntime and PyTorch differ too much.
     """
     output = Path(output)
     _check_output(output)
@@ -77,8 +77,8 @@ def export_onnx(source, output, weights="fp32", trust_model=False):
     size = model.ByteSize()
     if size > MAX_BYTES:
         raise UserError(
-            f"{source}: the ONNX file would have {size / 1e9:.1f} GB; expected "
-            "at most 2.1 GB; give --weights int8, or choose a smaller encoder"
+            f"{source}: the ONNX file would be {size / 1e9:.1f} GB; expected "
+            "at most 2.1 GB; use --weights int8 or a smaller encoder"
         )
     content = model.SerializeToString()
     difference = mel_difference(
@@ -101,7 +101,7 @@ def export_onnx(source, output, weights="fp32", trust_model=False):
 
 
 def check_output(restorer):
-    """Return the output of a model for two windows in succession.
+    """Return the output of a model for two consecutive windows.
 
     Arguments
     ---------
@@ -111,7 +111,7 @@ def check_output(restorer):
     Returns
     -------
     torch.Tensor
-        ``(time,)``.
+        The restored windows, concatenated ``(time,)``.
     """
     wav = _test_signal(sum(CHECK_FRAMES) * restorer.input_hop, restorer)
     channel, states, outputs = Channel(gain=1.0), {}, []
@@ -128,21 +128,22 @@ def check_output(restorer):
 
 
 def mel_difference(expected, found, sample_rate):
-    """Return the mean difference of the mel spectra of two waveforms.
+    """Return the mean difference between the mel spectra of two waveforms.
 
-    What is more than 60 dB below the loudest band does not count.
+    Levels are limited to 60 dB below the loudest mel band, so that very quiet
+    bands do not count.
 
     Arguments
     ---------
     expected, found : torch.Tensor
         ``(time,)``.
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
 
     Returns
     -------
     float
-        dB; infinite for samples that are not finite.
+        Difference in dB; infinite if any sample is not finite.
 
     Example
     -------
@@ -159,7 +160,7 @@ def mel_difference(expected, found, sample_rate):
 
 
 def _test_signal(samples, restorer):
-    """Return syllables of a gliding pitch, in noise ``(samples,)``."""
+    """Return syllables with a gliding pitch, in noise ``(samples,)``."""
     time = np.arange(samples) / restorer.input_rate
     phase = 2 * np.pi * (150 * time + 10 * np.sin(3 * time))
     wav = sum(np.sin(k * phase) / k for k in range(1, 20))
@@ -169,7 +170,7 @@ def _test_signal(samples, restorer):
 
 
 def _set_metadata(model, restorer, source, weights):
-    """Store what restoration needs; remove notes on the source code."""
+    """Store the metadata for restoration; remove references to source code."""
     from onnx.helper import set_model_props
 
     values = {
@@ -185,8 +186,8 @@ def _set_metadata(model, restorer, source, weights):
         "input_level": json.dumps(restorer.input_level),
     }
     graph = model.graph
-    for one in (*graph.node, *graph.value_info, *graph.initializer, graph):
-        del one.metadata_props[:]
+    for item in (*graph.node, *graph.value_info, *graph.initializer, graph):
+        del item.metadata_props[:]
     del model.functions[:]
     set_model_props(
         model, {f"{PREFIX}{key}": str(value) for key, value in values.items()}
@@ -194,7 +195,7 @@ def _set_metadata(model, restorer, source, weights):
 
 
 def _check_output(output):
-    """Raise a ``UserError`` if the file cannot be written."""
+    """Raise a ``UserError`` unless the name is valid and not in use."""
     if output.suffix != ".onnx":
         raise UserError(f"{output}: expected a name that ends in .onnx")
     if output.exists():

@@ -1,4 +1,4 @@
-"""The whole path of a window, waveform to waveform, as one ONNX graph.
+"""Conversion of a model, from waveform to waveform, to one ONNX graph.
 
 Authors
  * The miipher2 authors 2026
@@ -17,22 +17,24 @@ from miipher2.inference.onnx.inputs import Resampler, encoder_input
 from miipher2.inference.onnx.vocoders import RealHarmonic, exportable
 
 OPSET = 20
-# Frames of the window that the export traces; any other number works, too.
+# Length of the window that is traced. The graph accepts other lengths, too.
 TRACED_FRAMES = 100
 
 
 class Graph(nn.Module):
-    """The path of a window with real tensors only.
+    """A module that restores a window with real tensors only.
 
     Arguments
     ---------
     restorer : miipher2.inference.restorer.Restorer
-        The model, on the CPU; it is copied.
+        The model, on the CPU. Its modules are copied.
 
     Attributes
     ----------
-    inputs, outputs : dict
-        Name -> example of each input, and the names of the outputs.
+    inputs : dict
+        An example of each input by name.
+    outputs : list of str
+        Names of the outputs.
     """
 
     def __init__(self, restorer):
@@ -76,7 +78,7 @@ class Graph(nn.Module):
 
 
 def to_onnx(restorer):
-    """Convert a model.
+    """Convert a model to ONNX.
 
     Arguments
     ---------
@@ -86,12 +88,12 @@ def to_onnx(restorer):
     Returns
     -------
     onnx.ModelProto
-        For windows of any number of frames.
+        A graph for windows of any number of frames.
 
     Raises
     ------
     UserError
-        If the model has a part that cannot be converted.
+        If the model cannot be converted.
     """
     graph = Graph(restorer).eval()
     frames = torch.export.Dim("frames", min=2, max=restorer.plan.window)
@@ -112,7 +114,7 @@ def to_onnx(restorer):
     except torch.onnx.errors.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().partition("\n")[0]
         raise UserError(
-            f"a model of {type(restorer.mods.generator).__name__} and "
+            f"a model with {type(restorer.mods.generator).__name__} and "
             f"{restorer.mods.cleaner.adapted_model.model_type} cannot be "
             f"converted to ONNX ({reason})"
         ) from None

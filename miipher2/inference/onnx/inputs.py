@@ -1,6 +1,7 @@
-"""The way from a waveform to the input of a speech encoder.
+"""Front ends of speech encoders that can be exported to ONNX.
 
-The same as the front ends' ``prepare``, for a whole number of frames.
+They compute the ``prepare`` methods of ``miipher2.models.frontends`` for
+waveforms with a whole number of frames.
 
 Authors
  * The miipher2 authors 2026
@@ -17,12 +18,12 @@ from miipher2.models.frontends import KaldiFbank, LogMel, RawWave
 
 
 class Resampler(nn.Module):
-    """``resample_windows`` of a whole number of frames.
+    """Exportable ``resample_windows``, for a whole number of frames.
 
     Arguments
     ---------
     sample_rate, new_rate : int
-        Hz; not equal.
+        Sample rates in Hz, which must differ.
 
     Example
     -------
@@ -48,12 +49,12 @@ class Resampler(nn.Module):
 
 
 class RawWaveInput(nn.Module):
-    """``RawWave.prepare``.
+    """Exportable ``RawWave.prepare``.
 
     Arguments
     ---------
     front_end : miipher2.models.frontends.RawWave
-        The one to replace.
+        The front end to replace.
     """
 
     def __init__(self, front_end):
@@ -72,12 +73,12 @@ class RawWaveInput(nn.Module):
 
 
 class LogMelInput(nn.Module):
-    """``LogMel.prepare``.
+    """Exportable ``LogMel.prepare``.
 
     Arguments
     ---------
     front_end : miipher2.models.frontends.LogMel
-        The one to replace.
+        The front end to replace.
     """
 
     def __init__(self, front_end):
@@ -99,12 +100,12 @@ class LogMelInput(nn.Module):
 
 
 class KaldiFbankInput(nn.Module):
-    """``KaldiFbank.prepare``.
+    """Exportable ``KaldiFbank.prepare``.
 
     Arguments
     ---------
     front_end : miipher2.models.frontends.KaldiFbank
-        The one to replace.
+        The front end to replace.
     """
 
     def __init__(self, front_end):
@@ -112,7 +113,7 @@ class KaldiFbankInput(nn.Module):
         self.shift, self.stack = front_end.window_shift, front_end.stack
         length = front_end.window_length
         self.edge = (length - self.shift) // 2
-        # Removal of the mean, pre-emphasis and DFT are one linear map.
+        # Mean removal, pre-emphasis and DFT are combined into one linear map.
         identity = torch.eye(length, dtype=torch.float64)
         previous = identity.roll(1, dims=0)
         previous[0] = identity[0]
@@ -126,7 +127,7 @@ class KaldiFbankInput(nn.Module):
         self.register_buffer("mel_filters", front_end.mel_filters.T)
 
     def forward(self, wavs):
-        """Return filter banks ``(batch, frames, width)``."""
+        """Return filter-bank features ``(batch, frames, width)``."""
         first, last = wavs[:, : self.edge], wavs[:, -self.edge :]
         wavs = torch.cat([first.flip(1), wavs, last.flip(1)], dim=1) * 2**15
         spectra = F.conv1d(wavs[:, None], self.analysis, stride=self.shift)
@@ -148,12 +149,12 @@ INPUTS = {
 
 
 def encoder_input(front_end):
-    """Return the module for a front end.
+    """Return the exportable module for a front end.
 
     Arguments
     ---------
     front_end : miipher2.models.frontends.FrontEnd
-        That of a backbone.
+        The front end of a backbone.
 
     Returns
     -------
@@ -162,12 +163,12 @@ def encoder_input(front_end):
     Raises
     ------
     UserError
-        If there is none for its class.
+        If the class of the front end is not supported.
     """
     kind = type(front_end)
     if kind not in INPUTS:
         raise UserError(
             f"an encoder with the front end {kind.__name__} cannot be exported "
-            f"to ONNX; expected {', '.join(one.__name__ for one in INPUTS)}"
+            f"to ONNX; expected {', '.join(cls.__name__ for cls in INPUTS)}"
         )
     return INPUTS[kind](front_end)

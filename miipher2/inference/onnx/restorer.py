@@ -19,27 +19,27 @@ from miipher2.errors import UserError
 from miipher2.inference.base import BaseRestorer
 from miipher2.inference.windows import Window, WindowPlan
 
-# Prefix of the keys of the metadata
+# Prefix of metadata keys
 PREFIX = "miipher2."
 
 
 class OnnxRestorer(BaseRestorer):
-    """Restores degraded speech with onnxruntime, on the CPU.
+    """A model that restores degraded speech with onnxruntime, on the CPU.
 
-    It has the methods of ``Restorer``; no PyTorch module is built. Threads may
-    share it.
+    The class has the methods of ``Restorer`` but builds no PyTorch modules.
+    Threads can share an object of this class.
 
     Arguments
     ---------
     source : str, Path or bytes
         A file written by ``miipher2 export-onnx``, or its content.
     threads : int
-        Number of threads of onnxruntime. None: as many as PyTorch uses.
+        Number of threads of onnxruntime. None for the number that PyTorch uses.
 
     Attributes
     ----------
     device : str
-        ``cpu``.
+        Always ``cpu``.
     precision : str
         Precision of the weights, ``fp32`` or ``int8``.
     window, overlap : int
@@ -88,7 +88,7 @@ class OnnxRestorer(BaseRestorer):
             ) from None
         self.identity = hashlib.sha256(content).hexdigest()[:12]
         self._read_metadata(name)
-        self.outputs = [one.name for one in self.session.get_outputs()]
+        self.outputs = [output.name for output in self.session.get_outputs()]
         self.has_state = "next_phase" in self.outputs
 
     def _read_metadata(self, name: str) -> None:
@@ -129,19 +129,18 @@ class OnnxRestorer(BaseRestorer):
         windows: Sequence[Window] = (),
         states: dict | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None, dict]:
-        """Run the model on windows, one after the other.
+        """Run the model on a batch of windows, one window at a time.
 
         Arguments
         ---------
         wavs, lengths, windows, states
-            See ``Restorer.restore_windows``. The state of a channel is the phase
-            of the vocoder's pulses at the start of the next window, in cycles.
+            See ``Restorer.restore_windows``. The state of a channel is the
+            phase of the vocoder's pulses, in cycles.
 
         Returns
         -------
-        wavs : torch.Tensor
-        presence : torch.Tensor
-        states : dict
+        wavs, presence, states
+            See ``Restorer.restore_windows``.
         """
         states = dict(states or {})
         frames = wavs.shape[1] // self.input_hop

@@ -1,6 +1,6 @@
-"""Spectra as pairs of real tensors, because ONNX operators are.
+"""Spectra as real tensors, because most ONNX operators are not complex.
 
-The first dimension of a spectrum, of size 2, has its real and imaginary part.
+The first dimension of a spectrum has size 2: real part and imaginary part.
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,7 @@ def dft_kernel(window, n_fft=None):
     window : torch.Tensor
         ``(samples,)``.
     n_fft : int
-        Number of points of the DFT. None: the length of the window.
+        Number of points of the DFT. None for the length of the window.
 
     Returns
     -------
@@ -44,12 +44,12 @@ def dft_kernel(window, n_fft=None):
 
 
 class RealSTFT(nn.Module):
-    """Computes ``FrameSTFT`` with convolutions, for the export.
+    """Exportable ``FrameSTFT``, computed with convolutions.
 
     Arguments
     ---------
     stft : miipher2.models.vocoders.stft.FrameSTFT
-        The transform that is replaced.
+        The transform to replace.
 
     Example
     -------
@@ -67,7 +67,7 @@ class RealSTFT(nn.Module):
         self.hop_length = stft.hop_length
         overlap = stft.n_fft - stft.hop_length
         self.padding = overlap // 2, overlap - overlap // 2
-        # Each bin but the first and the last represents two bins of the full DFT
+        # Each bin except the first and the last stands for two bins of the DFT.
         bin_scale = torch.full((stft.n_fft // 2 + 1,), 2.0 / stft.n_fft)
         bin_scale[0] = bin_scale[-1] = 1.0 / stft.n_fft
         kernel = dft_kernel(stft.window)[:, None].float()
@@ -76,13 +76,13 @@ class RealSTFT(nn.Module):
         self.register_buffer("squared_window", stft.window.square()[None, None])
 
     def analyse(self, wav):
-        """``(batch, time)`` -> ``(2, batch, frames, bins)``."""
+        """Transform ``(batch, time)`` to ``(2, batch, frames, bins)``."""
         wav = F.pad(wav[:, None], self.padding)
         spectra = F.conv1d(wav, self.analysis, stride=self.hop_length)
         return torch.stack(spectra.mT.chunk(2, dim=-1))
 
     def synthesise(self, spectra):
-        """``(2, batch, frames, bins)`` -> ``(batch, time)``."""
+        """Transform ``(2, batch, frames, bins)`` to ``(batch, time)``."""
         spectra = spectra * self.bin_scale
         parts = torch.cat([spectra[0], spectra[1]], dim=-1).mT
         wav = self._overlap_add(parts, self.analysis)

@@ -1,4 +1,4 @@
-"""Vocoders with real tensors only, and with their state as tensors.
+"""Vocoders that can be exported to ONNX: all tensors are real.
 
 Authors
  * The miipher2 authors 2026
@@ -17,12 +17,12 @@ from miipher2.models.vocoders.pulse_train import cycles, pulse_train
 
 
 class StatelessVocoder(nn.Module):
-    """A vocoder whose windows are independent, such as HiFi-GAN.
+    """Exportable vocoder whose windows are independent, such as HiFi-GAN.
 
     Arguments
     ---------
     vocoder : miipher2.models.vocoders.base.Vocoder
-        It is changed in place.
+        The vocoder to wrap.
     """
 
     def __init__(self, vocoder):
@@ -35,7 +35,7 @@ class StatelessVocoder(nn.Module):
 
 
 class RealISTFT(StatelessVocoder):
-    """``ISTFTVocoder``."""
+    """Exportable ``ISTFTVocoder``."""
 
     def __init__(self, vocoder):
         super().__init__(vocoder)
@@ -54,12 +54,12 @@ class RealISTFT(StatelessVocoder):
 
 
 class RealHarmonic(StatelessVocoder):
-    """``HarmonicVocoder``, whose state is the phase of its harmonics.
+    """Exportable ``HarmonicVocoder``, whose state is the phase of its pulses.
 
     Arguments
     ---------
     vocoder : miipher2.models.vocoders.harmonic.HarmonicVocoder
-        It is changed in place.
+        The vocoder to wrap. It is modified in place.
     overlap : int
         Frames that neighbouring windows share.
     """
@@ -82,18 +82,19 @@ class RealHarmonic(StatelessVocoder):
         recording : torch.Tensor
             ``(1, time)``.
         start, next_start : torch.Tensor
-            First frames of this window and of the next one, int64 ``(1,)``. Of
-            the last window: any ``next_start``.
+            First frames of this window and of the next window, int64 ``(1,)``.
+            For the last window, ``next_start`` is arbitrary.
         phase : torch.Tensor
-            The state after the previous window, in cycles, float64 ``(1,)``.
-            Not used if ``start`` is 0.
+            ``next_phase`` of the previous window, in cycles, float64 ``(1,)``.
+            Ignored if ``start`` is 0.
 
         Returns
         -------
         wav : torch.Tensor
             ``(1, time)``.
         next_phase : torch.Tensor
-            The state after this window.
+            Phase in the middle of the overlap with the next window, in cycles,
+            float64 ``(1,)``.
         """
         vocoder = self.vocoder
         filters, scores, gated = vocoder.predict(features, recording)
@@ -114,7 +115,7 @@ class RealHarmonic(StatelessVocoder):
         return wav.clamp(-1, 1), (first + end) % 1
 
     def _render(self, pulses, noise, filters, gated):
-        """``HarmonicVocoder.render`` with given pulses and noise."""
+        """Compute ``HarmonicVocoder.render`` from pulses and noise."""
         stft = self.vocoder.stft
         gains = filters[:, :, :2].clamp(max=self.vocoder.max_gain).exp()
         angle = filters[:, :, 2]
@@ -131,25 +132,26 @@ class RealHarmonic(StatelessVocoder):
 
 
 def real_levels(gate, spectra):
-    """``SpectralGate.levels`` of spectra ``(2, batch, frames, bins)``."""
+    """Compute ``SpectralGate.levels`` of ``(2, batch, frames, bins)``."""
     magnitude = spectra.square().sum(0).sqrt() / gate.noise_rms
     return magnitude.clamp(min=math.exp(gate.floor)).log()
 
 
 def exportable(vocoder, overlap):
-    """Return a vocoder that can be exported.
+    """Return a module that computes a vocoder and can be exported.
 
     Arguments
     ---------
     vocoder : miipher2.models.vocoders.base.Vocoder
-        It is changed in place.
+        The vocoder to wrap. It can be modified in place.
     overlap : int
         Frames that neighbouring windows share.
 
     Returns
     -------
     torch.nn.Module
-        ``(features, recording, *state)`` -> ``(wav, *state)``.
+        Its ``forward`` maps ``(features, recording, *state)`` to
+        ``(wav, *state)``.
     """
     if isinstance(vocoder, HarmonicVocoder):
         return RealHarmonic(vocoder, overlap)

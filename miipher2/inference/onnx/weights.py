@@ -1,7 +1,7 @@
-"""Weights in 8 bits; everything is still computed in float32.
+"""Quantisation of weights to 8 bits; activations remain in float32.
 
-Quantised activations break speech encoders, whose hidden states have a few very
-large dimensions. Quantised weights hardly change the output.
+Quantised activations break speech encoders, because a few dimensions of their
+hidden states are very large. Quantised weights hardly change the output.
 
 Authors
  * The miipher2 authors 2026
@@ -14,19 +14,21 @@ import onnx
 import onnx.parser
 from onnx import numpy_helper
 
-# The dimension of the output channels in the weight of a layer
+# Dimension of the output channels in the weight of a layer
 CHANNEL_AXIS = {"MatMul": -1, "Conv": 0, "ConvTranspose": 1}
-MIN_SIZE = 4096  # smaller weights are kept
-FIXED = (".analysis", ".kernel")  # Fourier transforms, filters
+MIN_SIZE = 4096  # smaller weights are not quantised
+# Fourier transforms and filters, which are not quantised
+FIXED = (".analysis", ".kernel")
 
 
 def quantise(model):
-    """Replace weights by int8 ones with a scale for each output channel.
+    """Replace weights with int8 weights and a scale for each output channel.
 
     Arguments
     ---------
     model : onnx.ModelProto
-        Changed in place. Each weight is the output of ``DequantizeLinear``.
+        The model, which is modified in place. A ``DequantizeLinear`` node
+        computes each weight.
 
     Example
     -------
@@ -50,7 +52,7 @@ def quantise(model):
             axis = CHANNEL_AXIS.get(node.op_type) if index == 1 else None
             if axis is not None:
                 axis %= len(tensor.dims)
-            # Keep a weight that another kind of layer uses, too.
+            # Do not quantise a weight that is used along different axes.
             if axes.setdefault(name, axis) != axis:
                 axes[name] = None
     nodes = []
@@ -82,7 +84,7 @@ def _is_large(tensor):
 
 
 def _int8(weight, axis):
-    """Return int8 values and a scale for each index of an axis."""
+    """Return int8 values, and a scale for each index along an axis."""
     others = tuple(i for i in range(weight.ndim) if i != axis)
     largest = np.abs(weight).max(axis=others, keepdims=True)
     scale = np.maximum(largest, 1e-12) / 127

@@ -1,4 +1,4 @@
-"""The demo page in a real browser, Chromium without a window.
+"""Tests of the demo page in headless Chromium.
 
 Authors
  * The miipher2 authors 2026
@@ -19,9 +19,9 @@ import soundfile
 from tiny_restorer import voice
 
 MAX_SECONDS = 10.0
-SECONDS = 6.0  # more than a window of the tiny model
-TIMEOUT = 60  # seconds; machines that run tests may be busy
-# Runs the command line and writes down where it connects to.
+SECONDS = 6.0  # longer than a window of the tiny model
+TIMEOUT = 60  # seconds; the machine may be busy
+# Runs the command line and logs the addresses to which it connects.
 PROGRAM = """
 import sys
 log = open(sys.argv.pop(1), "w", buffering=1)
@@ -59,7 +59,7 @@ def server(tiny_model, temporary, tmp_path_factory):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell may have started the tests with SIGINT ignored.
+        # The shell that started the tests may ignore SIGINT.
         preexec_fn=lambda: signal.signal(
             signal.SIGINT, signal.default_int_handler
         ),
@@ -81,7 +81,7 @@ def server(tiny_model, temporary, tmp_path_factory):
 
 @pytest.fixture
 def open_tab(browser, server):
-    """Return a function that opens the page; check what all tabs logged."""
+    """Return a function that opens the page; then check for logged errors."""
     problems, contexts = [], []
 
     def open_(width=1000, scheme="light"):
@@ -126,7 +126,7 @@ def upload(tab, path):
     tab.locator("#recording audio, #recording #waveform").first.wait_for(
         state="attached"
     )
-    # The page clears the last result and then lets go of the upload button.
+    # The page clears the last result and then enables the upload button.
     tab.wait_for_load_state("networkidle")
 
 
@@ -145,7 +145,7 @@ def message(tab):
 
 
 def downloaded(tab):
-    """Return the name, rate and samples of the file behind Download."""
+    """Download the restored file; return its name, rate and samples."""
     with tab.expect_download() as download:
         tab.get_by_role("link", name="Download").or_(
             tab.get_by_role("button", name="Download")
@@ -161,8 +161,8 @@ def test_a_noisy_file_is_restored_shown_and_downloaded(
     upload(tab, noisy)
     press_restore(tab)
     wait_for_result(tab)
-    assert "6.0 s restored by" in tab.locator("#status").inner_text()
-    # The player has the audio: its length, and it plays.
+    assert "Restored 6.0 s with" in tab.locator("#status").inner_text()
+    # The player shows the duration of the audio and plays it.
     tab.locator("#restored #duration", has_text="0:06").wait_for()
     tab.locator("#restored").get_by_role(
         "button", name="Play", exact=True
@@ -182,7 +182,7 @@ def test_a_noisy_file_is_restored_shown_and_downloaded(
     assert sizes[0] == sizes[1] and sizes[0][0] and sizes[0][1] > 100
     scales = tab.locator("#spectrograms .frequency").all_inner_texts()
     assert scales[0] == scales[1] and "12 kHz" in scales[0]
-    # They are deleted when the server ends, see its fixture.
+    # The server fixture checks that these files are deleted at the end.
     names = {path.name for path in temporary.rglob("*.wav")}
     assert names == {"noisy.wav", "noisy_restored.wav"}
     # Another recording clears the result.
@@ -191,7 +191,7 @@ def test_a_noisy_file_is_restored_shown_and_downloaded(
     assert not tab.locator("#status [role=status]").count()
 
 
-def test_a_text_file_gets_one_line(open_tab, tmp_path):
+def test_a_text_file_gives_an_error_of_one_line(open_tab, tmp_path):
     path = tmp_path / "letter.wav"
     path.write_text("Dear reader,\nthis is not a recording.\n" * 20)
     tab = open_tab()
@@ -200,12 +200,12 @@ def test_a_text_file_gets_one_line(open_tab, tmp_path):
     text = message(tab)
     assert text.startswith("letter.wav: cannot be read as audio")
     assert "\n" not in text
-    # The browser's player says that it cannot play it either.
+    # The browser's player cannot play the file either and logs errors.
     assert all("MediaError" in problem for problem in open_tab.problems)
     open_tab.problems.clear()
 
 
-def test_a_long_file_gets_its_limit(open_tab, tmp_path):
+def test_a_long_file_gives_an_error_with_the_limit(open_tab, tmp_path):
     path = tmp_path / "long.wav"
     soundfile.write(path, numpy.zeros(int(8000 * MAX_SECONDS) + 8000), 8000)
     tab = open_tab()
@@ -213,7 +213,7 @@ def test_a_long_file_gets_its_limit(open_tab, tmp_path):
     press_restore(tab)
     assert message(tab) == (
         "long.wav: longer than 10 s, the limit of this page; use miipher2 "
-        "restore, which has none"
+        "restore, which has no limit"
     )
 
 
@@ -226,18 +226,18 @@ def test_a_large_file_is_not_uploaded(open_tab, tmp_path):
     tab.set_input_files("#recording input[type=file]", path)
     limit = re.compile(r"exceed the maximum allowed size of 4(\.0)? Mb")
     tab.get_by_text(limit).first.wait_for()
-    # The page asks for what was not uploaded.
+    # The page requests the file that was not uploaded.
     assert all(p == "Response" or "404" in p for p in open_tab.problems)
     open_tab.problems.clear()
 
 
-def test_without_a_recording(open_tab):
+def test_restore_without_a_recording_is_an_error(open_tab):
     tab = open_tab()
     press_restore(tab)
     assert message(tab) == "Upload or record something first."
 
 
-def test_two_tabs_at_once_both_end(open_tab, noisy, tmp_path):
+def test_two_tabs_at_once_both_show_results(open_tab, noisy, tmp_path):
     other = tmp_path / "other.wav"
     soundfile.write(other, voice(3.0, 8000, seed=3), 8000)
     tabs = [open_tab(), open_tab()]
@@ -257,9 +257,7 @@ def test_two_tabs_at_once_both_end(open_tab, noisy, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_narrow_window_needs_no_scrolling_to_the_side(
-    open_tab, noisy, scheme
-):
+def test_a_narrow_window_needs_no_horizontal_scrolling(open_tab, noisy, scheme):
     tab = open_tab(width=390, scheme=scheme)
     upload(tab, noisy)
     press_restore(tab)

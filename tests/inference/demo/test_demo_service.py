@@ -1,4 +1,4 @@
-"""Tests of the demo without its page: limits, models, addresses, messages.
+"""Tests of the demo without its page: limits, models and messages.
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,7 @@ from miipher2.inference.demo.service import Models, Stopped, read_mono
 
 @pytest.fixture(scope="session")
 def models(tiny_model):
-    """Return the models of a page that is started with a tiny one."""
+    """Return the models of a demo that is started with the tiny model."""
     return Models(str(tiny_model))
 
 
@@ -29,8 +29,8 @@ def models(tiny_model):
 def restore(models, tmp_path):
     """Return a function that restores a file with the tiny model."""
 
-    def run(path, max_seconds=20.0, progress=lambda share: None):
-        name = models.given
+    def run(path, max_seconds=20.0, progress=lambda fraction: None):
+        name = models.selected
         return models.restore(name, path, tmp_path, max_seconds, progress)
 
     return run
@@ -41,7 +41,7 @@ def save_voice(path, seconds, rate=16000):
     return path
 
 
-def test_given_model_comes_first_and_is_loaded_once(models, tiny_model):
+def test_the_selected_model_comes_first_and_is_loaded_once(models, tiny_model):
     assert models.names == [str(tiny_model), "whisper24", "compact"]
     assert list(models._loaded) == [str(tiny_model)]
     assert models._load(str(tiny_model)) is models._load(str(tiny_model))
@@ -50,21 +50,22 @@ def test_given_model_comes_first_and_is_loaded_once(models, tiny_model):
 
 
 @pytest.mark.parametrize("rate, max_hz", [(16000, 12000), (48000, 24000)])
-def test_both_sides_are_on_one_scale(restore, tmp_path, rate, max_hz):
+def test_both_spectrograms_have_the_same_scale(restore, tmp_path, rate, max_hz):
     path = save_voice(tmp_path / "a.wav", 6.0, rate)
-    shares = []
-    result = restore(path, progress=shares.append)
+    fractions = []
+    result = restore(path, progress=fractions.append)
     assert result.path.name == "a_restored.wav"
     info = soundfile.info(result.path)
     assert info.frames == 6 * 24000 and info.samplerate == 24000
     assert result.max_hz == max_hz
     assert result.before != result.after
     assert result.before[:24] == result.after[:24]  # signature and size
-    assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
-    assert len(shares) > 2
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1)
+    assert len(fractions) > 2
 
 
-def test_recording_is_not_read_beyond_the_limit(restore, tmp_path):
+def test_a_recording_is_not_read_beyond_the_limit(restore, tmp_path):
     path = save_voice(tmp_path / "a.wav", 2.0)
     assert len(read_mono(path, 2.0)[0]) == 32000
     with pytest.raises(UserError, match="a.wav: longer than 1.9 s"):
@@ -81,26 +82,26 @@ def test_stereo_is_restored_in_stereo_and_drawn_in_mono(restore, tmp_path):
     assert soundfile.info(restore(path).path).channels == 2
 
 
-def test_stop_ends_the_restoration_that_runs(tiny_model, tmp_path):
+def test_stop_ends_the_running_restoration(tiny_model, tmp_path):
     models = Models(str(tiny_model))
     path = save_voice(tmp_path / "a.wav", 12.0)
     stopping = threading.Thread(target=models.stop)
 
-    def stop(share):
-        if share > 0 and not stopping.ident:
+    def stop(fraction):
+        if fraction > 0 and not stopping.ident:
             stopping.start()
             models._stop.wait()
 
     with pytest.raises(Stopped):
-        models.restore(models.given, path, tmp_path, 20.0, stop)
+        models.restore(models.selected, path, tmp_path, 20.0, stop)
     stopping.join(timeout=10)
     assert not stopping.is_alive()
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(Stopped):
-        models.restore(models.given, path, tmp_path, 20.0, stop)
+        models.restore(models.selected, path, tmp_path, 20.0, stop)
 
 
-def test_port_in_use():
+def test_a_port_in_use_is_an_error():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(UserError, match=f"--port {port}: in use"):
@@ -116,7 +117,7 @@ def test_port_in_use():
         (["--host", "192.0.2.1"], "--host 192.0.2.1: cannot listen on port"),
     ],
 )
-def test_wrong_options_give_one_line(options, message, capsys):
+def test_wrong_options_give_an_error_of_one_line(options, message, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["demo", *options])
     assert exit_.value.code == 2
@@ -124,7 +125,7 @@ def test_wrong_options_give_one_line(options, message, capsys):
     assert error.startswith(f"error: {message}") and "\n" not in error
 
 
-def test_without_gradio_one_line_says_what_to_install(monkeypatch, capsys):
+def test_without_gradio_the_error_is_an_install_command(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

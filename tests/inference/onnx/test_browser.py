@@ -1,4 +1,4 @@
-"""A test of docs/onnx.html: a model in the browser.
+"""Test of docs/onnx.html, which runs a model in the browser.
 
 Authors
  * The miipher2 authors 2026
@@ -29,7 +29,7 @@ FILES = (
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder without a log."""
+    """A request handler that serves a folder and logs nothing."""
 
     def log_message(self, *_):
         pass
@@ -37,7 +37,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Serve the page, onnxruntime-web and a tiny model; yield the folder."""
+    """Serve the page, onnxruntime-web and a tiny model.
+
+    Yields the folder and the address of the page.
+    """
     if not PACKAGE.exists():
         pytest.skip("needs onnxruntime-web: npm install onnxruntime-web")
     folder = tmp_path_factory.mktemp("site")

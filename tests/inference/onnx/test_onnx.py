@@ -1,4 +1,4 @@
-"""Tests of the export to ONNX, and of restoration with onnxruntime.
+"""Tests of the export to ONNX and of restoration with onnxruntime.
 
 Authors
  * The miipher2 authors 2026
@@ -26,12 +26,13 @@ from miipher2.inference.onnx.restorer import OnnxRestorer
 from miipher2.inference.onnx.weights import quantise
 from miipher2.inference.restorer import Restorer
 
-# Rounding changes the pitch, and the error of a phase grows with time.
-DECIBELS = 35
+# Minimum signal-to-error ratio in dB. Rounding changes the pitch slightly, so
+# the phase error grows with time.
+MIN_RATIO_DB = 35
 
 
 class Exported:
-    """A tiny model, and its ONNX file."""
+    """A tiny model and its ONNX file."""
 
     def __init__(self, folder, family, vocoder, weights="fp32"):
         self.folder = save_tiny_restorer(folder, family, vocoder)
@@ -40,7 +41,7 @@ class Exported:
 
     @property
     def restorers(self):
-        """Both restorers."""
+        """Restorers with PyTorch and with onnxruntime."""
         torch_restorer = Restorer.from_hparams(
             self.folder, run_opts={"device": "cpu", "precision": "fp32"}
         )
@@ -49,27 +50,30 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Return a model like the default one: Whisper, a vocoder with a state."""
+    """Return a model like the default model: Whisper and a stateful vocoder."""
     folder = tmp_path_factory.mktemp("onnx")
     return Exported(folder, "whisper", "harmonic.HarmonicVocoder")
 
 
-def assert_close(expected, found, decibels):
+def assert_close(expected, found, ratio_db=MIN_RATIO_DB):
+    """Check the ratio of the signal to the error."""
     expected, found = numpy.asarray(expected), numpy.asarray(found)
     assert expected.shape == found.shape
     assert numpy.abs(expected).max() > 0.001
     error = numpy.square(found - expected).mean()
-    assert error < 10 ** (-decibels / 10) * numpy.square(expected).mean()
+    assert error < 10 ** (-ratio_db / 10) * numpy.square(expected).mean()
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.5, 3.999, 11.3])
-def test_clips_are_restored_as_by_pytorch(exported, seconds):
+def test_clips_are_restored_as_with_pytorch(exported, seconds):
     wav = voice(seconds, 24000)
-    expected, found = (one.restore(wav) for one in exported.restorers)
-    assert_close(expected, found, decibels=DECIBELS)
+    expected, found = (r.restore(wav) for r in exported.restorers)
+    assert_close(expected, found)
 
 
-def test_a_state_passes_from_window_to_window(exported, monkeypatch):
+def test_each_window_needs_the_state_of_the_previous_window(
+    exported, monkeypatch
+):
     restorer, other = exported.restorers
     wav = voice(11.3, 24000)
     expected = restorer.restore(wav)
@@ -88,7 +92,7 @@ def test_a_state_passes_from_window_to_window(exported, monkeypatch):
         ),
     )
     with pytest.raises(AssertionError):
-        assert_close(expected, other.restore(wav), decibels=DECIBELS)
+        assert_close(expected, other.restore(wav))
 
 
 def test_rows_of_a_batch_are_independent(exported):
@@ -98,12 +102,12 @@ def test_rows_of_a_batch_are_independent(exported):
     expected, _, _ = restorer.restore_windows(wavs, lengths)
     found, presence, states = other.restore_windows(wavs, lengths)
     assert presence is None and states == {}
-    assert_close(expected[0], found[0], decibels=DECIBELS)
-    assert_close(expected[1, :11000], found[1, :11000], decibels=20)
+    assert_close(expected[0], found[0])
+    assert_close(expected[1, :11000], found[1, :11000], ratio_db=20)
     assert (found[1, 12000:] == 0).all()
 
 
-def test_weights_in_int8(exported):
+def test_int8_weights_hardly_change_the_output(exported):
     model = onnx.load(exported.path)
     before = model.ByteSize()
     quantise(model)
@@ -120,7 +124,9 @@ def test_weights_in_int8(exported):
     assert 0.01 < difference < 2.0
 
 
-def test_the_command_restores_files_and_resumes(exported, tmp_path, capsys):
+def test_the_command_restores_files_and_skips_finished_files(
+    exported, tmp_path, capsys
+):
     wav = tmp_path / "in" / "a.wav"
     wav.parent.mkdir()
     soundfile.write(wav, voice(6, 16000), 16000)
@@ -130,8 +136,8 @@ def test_the_command_restores_files_and_resumes(exported, tmp_path, capsys):
         if model != exported.path:
             command += ["--precision", "fp32"]
         assert main([*map(str, command)]) == 0
-    audio = [soundfile.read(one / "a.wav")[0] for one in (expected, found)]
-    assert_close(*audio, decibels=DECIBELS)
+    audio = [soundfile.read(out / "a.wav")[0] for out in (expected, found)]
+    assert_close(*audio)
     capsys.readouterr()
     command = ["restore", wav.parent, found, "--model", exported.path]
     assert main([*map(str, command)]) == 0
@@ -152,7 +158,7 @@ def test_no_pytorch_model_is_built(exported, tmp_path):
     assert soundfile.info(tmp_path / "b.wav").frames == 12000
 
 
-def test_the_program_of_the_documentation(exported, tmp_path):
+def test_the_program_in_the_documentation_restores_a_file(exported, tmp_path):
     page = (ROOT / "docs/onnx.md").read_text("utf-8")
     code = page.split("<!-- onnxruntime -->\n```python\n")[1].split("```")[0]
     (tmp_path / "restore_onnx.py").write_text(code, "utf-8")
@@ -168,10 +174,10 @@ def test_the_program_of_the_documentation(exported, tmp_path):
     assert correlation > 0.8
 
 
-def test_the_file_has_all_that_restoration_needs(exported):
+def test_the_file_contains_metadata_but_no_local_paths(exported):
     model = onnx.load(exported.path)
     onnx.checker.check_model(model)
-    metadata = {one.key: one.value for one in model.metadata_props}
+    metadata = {prop.key: prop.value for prop in model.metadata_props}
     assert metadata["miipher2.window"] == "200"
     assert metadata["miipher2.overlap"] == "50"
     assert metadata["miipher2.sample_rate"] == "24000"
@@ -186,12 +192,12 @@ def test_the_file_has_all_that_restoration_needs(exported):
     ("family", "vocoder"),
     zip(FAMILIES, itertools.cycle(VOCODERS), strict=False),
 )
-def test_every_family_and_vocoder(tmp_path, family, vocoder):
+def test_every_family_and_vocoder_can_be_exported(tmp_path, family, vocoder):
     exported = Exported(tmp_path, family, vocoder)
     for seconds in (0.5, 6):
         wav = voice(seconds, exported.restorers[0].input_rate)
-        expected, found = (one.restore(wav) for one in exported.restorers)
-        assert_close(expected, found, decibels=DECIBELS)
+        expected, found = (r.restore(wav) for r in exported.restorers)
+        assert_close(expected, found)
 
 
 def test_wrong_outputs_are_refused_before_the_model_is_loaded(tmp_path, capsys):
@@ -209,7 +215,9 @@ def test_wrong_outputs_are_refused_before_the_model_is_loaded(tmp_path, capsys):
     assert sorted(tmp_path.iterdir()) == [existing]
 
 
-def test_a_difference_is_refused(exported, tmp_path, monkeypatch):
+def test_a_file_that_differs_from_pytorch_is_not_written(
+    exported, tmp_path, monkeypatch
+):
     monkeypatch.setattr(graph, "to_onnx", lambda _: onnx.load(exported.path))
     monkeypatch.setattr(export, "mel_difference", lambda *_: 0.2)
     with pytest.raises(UserError, match=r"differs from PyTorch's by 0.20 dB"):
@@ -218,7 +226,9 @@ def test_a_difference_is_refused(exported, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_model_that_cannot_be_converted(exported, tmp_path, monkeypatch):
+def test_a_model_that_cannot_be_converted_is_an_error(
+    exported, tmp_path, monkeypatch
+):
     from miipher2.models.vocoders.hifigan import HiFiGAN
 
     def complex_forward(self, features, recording=None, pitch=None):
@@ -267,7 +277,7 @@ def test_commands_that_need_a_folder_refuse_an_onnx_file(exported):
         Restorer.from_hparams(exported.path)
 
 
-def test_missing_packages(exported, tmp_path, monkeypatch):
+def test_missing_packages_are_reported(exported, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match="onnxruntime: pip install onnxruntime"):
         OnnxRestorer(exported.path)
