@@ -88,7 +88,7 @@ def _add_outputs(group):
         "--subtype",
         choices=SUBTYPES,
         help="sample format of wav and flac files (flac does not support "
-        "FLOAT); default: PCM_24 or FLOAT if the input has this format, else "
+        "FLOAT); default: PCM_24 or FLOAT if the input has that format, else "
         "PCM_16",
     )
     group.add_argument(
@@ -180,9 +180,9 @@ def _add_engine(group):
         choices=["local", "ray"],
         default="local",
         help="local (default): restore on this machine; ray: use actors on the "
-        "Ray cluster at RAY_ADDRESS, or on this machine if RAY_ADDRESS is not "
-        "set. Every node needs the inputs, the model and the output folder at "
-        "the same paths",
+        "Ray cluster at RAY_ADDRESS, or on this machine if there is none. "
+        "Every node needs the inputs, the model and the output folder at the "
+        "same paths",
     )
     group.add_argument(
         "--actors",
