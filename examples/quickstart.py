@@ -1,10 +1,10 @@
 """Train stages 1 and 2 on the example speech and restore noisy recordings.
 
-On one minute of speech, the script trains adapters from scratch, on the
-backbone of the compact model (miipher2/pretrained/compact), and fine-tunes the
-vocoder of this model. It takes a few minutes on two CPU cores. The example only
-shows how to train and restore. The quality is low: the mel error can be higher
-after restoration than before.
+On one minute of speech, the script trains adapters from scratch and fine-tunes
+a vocoder. It starts from the backbone and the vocoder of the compact model
+(miipher2/pretrained/compact). The script takes a few minutes on two CPU cores.
+It shows how to train and restore, not how good a model can be: the mel error
+can be higher after restoration than before.
 
     python examples/quickstart.py [OUTPUT_FOLDER]
 

@@ -7,7 +7,7 @@ DATA has a ``manifest.csv`` (path, seconds, speaker, split, licence), clean
 speech in ``speech*``, noise in ``noise`` and room impulse responses in ``rir``.
 The script writes ``piece_0.tar``, ``piece_1.tar``, ... to OUT. Unpack them into
 one folder, and use it as ``--data_folder``, ``--noise_folder`` and
-``--rir_folder`` of training; it contains all manifests. The same data and
+``--rir_folder`` in training; it contains all manifests. The same data and
 library versions give the same bytes.
 
 Speech and noise are encoded as mono Ogg Opus at 16 kHz; Opus files and impulse
@@ -89,7 +89,7 @@ def is_allowed(licence, patterns=None):
 
 
 def select(data, patterns=None):
-    """Read the manifest, and print how much is excluded by licence.
+    """Read the manifest, and print the excluded duration by licence.
 
     Arguments
     ---------

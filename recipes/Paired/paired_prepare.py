@@ -4,8 +4,8 @@
     train/clean/NAME.wav   val/clean/NAME.wav   test/clean/NAME.wav
 
 ``val`` can also be called ``valid`` or ``dev``, and ``test`` is optional.
-Without such folders, as written by ``miipher2 degrade --pairs``, the pairs are
-split by speaker, or by file if there are too few speakers:
+Without split folders, as in the output of ``miipher2 degrade --pairs``, the
+pairs are split by speaker, or by file if there are too few speakers:
 
     noisy/NAME.wav   clean/NAME.wav
 

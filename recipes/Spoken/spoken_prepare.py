@@ -35,7 +35,7 @@ from miipher2.errors import UserError
 logger = logging.getLogger(__name__)
 
 LENGTHS = {"cmn": (10, 60), "ja": (10, 60)}  # range of characters per sentence
-LENGTH = (25, 190)
+LENGTH = (25, 190)  # other languages
 # The first letter of a voice's name stands for its language, the second letter
 # for its sex.
 LANGUAGES = {
@@ -53,7 +53,7 @@ HELD_OUT = {  # voices for validation and test
     "valid": ("af_nova", "bm_daniel"),
     "test": ("am_puck", "bf_lily"),
 }
-# Unusual voices: three characters, and one that whispers
+# Three character voices and a whispering voice, which are not used
 EXCLUDED = ("am_santa", "em_santa", "pm_santa", "af_nicole")
 BLENDED = 0.7  # fraction of speakers with a blend of two voices
 RESIZED = 0.5  # fraction of speakers with scaled pitch and formants
@@ -189,7 +189,7 @@ def read_sentences(folder):
     for path in sorted(Path(folder).glob("*.txt")):
         if path.stem not in LANGUAGES.values():
             known = ", ".join(sorted(LANGUAGES.values()))
-            raise UserError(f"{path}: expected a file name of {known}")
+            raise UserError(f"{path}: unknown language; expected {known}")
         low, high = LENGTHS.get(path.stem, LENGTH)
         lines = path.read_text("utf-8").splitlines()
         lines = [re.sub(r'[«»"“”„]', "", line).strip() for line in lines]

@@ -190,7 +190,7 @@ def test_wrong_voices_and_texts_are_refused(spoken, files, tmp_path):
     with pytest.raises(UserError, match="expected the voices of Kokoro"):
         run(spoken, tmp_path / "a", files, voices=files["model"])
     (tmp_path / "texts/klingon.txt").write_text("x" * 50)
-    with pytest.raises(UserError, match="expected a file name of"):
+    with pytest.raises(UserError, match="unknown language; expected"):
         run(spoken, tmp_path / "a", files)
 
 
