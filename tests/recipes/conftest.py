@@ -1,4 +1,4 @@
-"""Tiny corpora for the prepare scripts.
+"""Tiny corpora for tests of the prepare scripts.
 
 Authors
  * The miipher2 authors 2026
@@ -16,14 +16,14 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def audio(path, seconds=0.1, rate=8000, channels=1):
-    """Write a silent audio file, with its folders."""
+    """Write a silent audio file; create its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = numpy.zeros((round(seconds * rate), channels))
     soundfile.write(path, samples, rate)
 
 
 def load(script):
-    """Import a prepare script, e.g. ``Folder/folder_prepare.py``."""
+    """Import a script of ``recipes``, such as ``Folder/folder_prepare.py``."""
     path = RECIPES / script
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
@@ -31,8 +31,8 @@ def load(script):
     return module
 
 
-class Prepared:
-    """Run a prepare function on ``root`` and read its manifests."""
+class Corpus:
+    """A corpus in the folder ``root``, and the manifests prepared from it."""
 
     def __init__(self, folder):
         self.root = folder / "corpus"
@@ -40,7 +40,7 @@ class Prepared:
         self.out = folder / "manifests"
         self.csvs = [self.out / f"{s}.csv" for s in ("train", "valid", "test")]
 
-    def tree(self, *paths, **properties):
+    def write(self, *paths, **properties):
         for path in paths:
             audio(self.root / path, **properties)
 
@@ -61,7 +61,7 @@ class Prepared:
 
 @pytest.fixture
 def corpus(tmp_path):
-    return Prepared(tmp_path)
+    return Corpus(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Denoised targets, ``recipes/Compact/denoise_targets.py``.
+"""Tests of denoised targets, ``recipes/Compact/denoise_targets.py``.
 
 Authors
  * The miipher2 authors 2026
@@ -19,7 +19,7 @@ def script(recipe):
 
 
 def noisy_syllables(seconds=3.0):
-    """Return syllables of 0.2 s with pauses of 0.2 s, clean and with hiss."""
+    """Return tones of 0.2 s with pauses of 0.2 s, clean and with hiss."""
     time = np.arange(int(seconds * RATE)) / RATE
     speech = 0.3 * np.sin(2 * np.pi * 300 * time) * (time % 0.4 < 0.2)
     hiss = 1e-3 * np.random.default_rng(0).standard_normal(len(time))
@@ -67,7 +67,7 @@ def test_the_manifest_has_recordings_and_targets(script, tmp_path, capsys):
     assert (rate, len(denoised)) == (RATE, len(recorded))
     expected = script.reduce_noise(recorded, RATE)
     assert np.allclose(denoised, expected, atol=1e-4)
-    with pytest.raises(SystemExit):  # copies would be overwritten
+    with pytest.raises(SystemExit):  # the output would be overwritten
         script.main([*arguments, "--data-root", str(data)])
     assert "out: exists already" in capsys.readouterr().err.splitlines()[-1]
     (data / "a.flac").write_text("not audio")

@@ -1,4 +1,4 @@
-"""Detection of speech, ``recipes/Compact/fit_speech_presence.py``.
+"""Tests of speech detection, ``recipes/Compact/fit_speech_presence.py``.
 
 Authors
  * The miipher2 authors 2026
@@ -19,7 +19,7 @@ def script(recipe, monkeypatch):
     return recipe("Compact/fit_speech_presence.py")
 
 
-def test_report_counts_frames(script, capsys):
+def test_the_report_counts_frames(script, capsys):
     features = numpy.full((200, 1), 5.0, dtype=numpy.float32)
     features[:100] = -5.0
     labels = numpy.ones(200)
@@ -30,7 +30,7 @@ def test_report_counts_frames(script, capsys):
     )
     shown = capsys.readouterr().out
     assert "50.0% of speech missed, 0.0% of noise" in shown
-    # 100 frames, of which the gate is held open for 25; smoothing adds two.
+    # The gate stays open for 25 of the 100 missed frames; smoothing adds two.
     assert "36.5% of speech attenuated" in shown
     assert "100.0% of noise attenuated completely, 0.0% not" in shown
 

@@ -1,4 +1,4 @@
-"""Data packs, ``recipes/Compact/pack.py``.
+"""Tests of data packs, ``recipes/Compact/pack.py``.
 
 Authors
  * The miipher2 authors 2026
@@ -67,7 +67,9 @@ def files_in(piece):
         return {m.name: tar.extractfile(m).read() for m in tar}
 
 
-def test_contents(pack, data, tmp_path, capsys):
+def test_an_archive_has_permitted_files_and_manifests(
+    pack, data, tmp_path, capsys
+):
     (piece,) = pack()
     assert "excluded: noise, GPL-2+: " in capsys.readouterr().out
     files = files_in(piece)
@@ -124,7 +126,7 @@ def test_the_same_data_gives_the_same_bytes(pack):
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_archives_are_limited_in_size(pack, tmp_path):
+def test_the_size_of_an_archive_is_limited(pack, tmp_path):
     (tmp_path / "pack").mkdir()
     stale = tmp_path / "pack/piece_9.tar"
     stale.touch()
@@ -139,7 +141,7 @@ def test_archives_are_limited_in_size(pack, tmp_path):
         assert set(files_in(piece)) >= CSVS
 
 
-def test_licences(pack):
+def test_only_files_with_a_permitted_licence_are_packed(pack):
     (piece,) = pack("--licences", "CC0*", "GPL-2+*")
     assert "speech/train/anna/1.ogg" not in files_in(piece)
     assert "noise/x/train/saw.ogg" in files_in(piece)
@@ -155,7 +157,7 @@ def test_licences(pack):
         (["--piece-megabytes", "0.01"], "does not fit into an archive"),
     ],
 )
-def test_impossible_packs_are_refused(pack, capsys, options, message):
+def test_options_that_cannot_be_met_are_refused(pack, capsys, options, message):
     with pytest.raises(SystemExit):
         pack(*options)
     error = capsys.readouterr().err.splitlines()[-1]
@@ -179,7 +181,7 @@ def test_missing_files_are_named(pack, data, capsys):
     )
 
 
-def test_a_serial_number_changes_no_audio(recipe):
+def test_the_serial_number_does_not_change_the_audio(recipe):
     script = recipe("Compact/pack.py")
     samples = 0.1 * numpy.random.default_rng(0).standard_normal(48000)
     ogg = io.BytesIO()

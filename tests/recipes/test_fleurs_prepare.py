@@ -19,14 +19,14 @@ def fleurs(corpus):
     for language in ("en_us", "ja_jp", "yo_ng"):
         for split in ("train", "dev", "test"):
             name = f"{10**18 + len(language + split)}.wav"
-            corpus.tree(f"{language}/audio/{split}/{name}", rate=16000)
+            corpus.write(f"{language}/audio/{split}/{name}", rate=16000)
             table = corpus.root / language / f"{split}.tsv"
             table.write_text(f"1\t{name}\tA text.\ta text\ta\t1600\tMALE\n")
             (corpus.root / language / f"audio/{split}.tar.gz").touch()
     return corpus
 
 
-def test_splits_of_the_corpus(fleurs, prepare):
+def test_the_splits_of_the_corpus_are_used(fleurs, prepare):
     for rows, split in zip(
         fleurs.run(prepare), ("train", "dev", "test"), strict=True
     ):
@@ -35,9 +35,9 @@ def test_splits_of_the_corpus(fleurs, prepare):
         assert all(row["ID"].startswith(row["spk_id"]) for row in rows)
 
 
-def test_the_same_number_in_two_languages(corpus, prepare):
+def test_equal_file_names_in_two_languages_have_different_ids(corpus, prepare):
     for language in ("da_dk", "sv_se"):
-        corpus.tree(
+        corpus.write(
             *(f"{language}/{s}/1.wav" for s in ("train", "dev", "test"))
         )
     train, valid, test = corpus.run(prepare)
@@ -45,7 +45,7 @@ def test_the_same_number_in_two_languages(corpus, prepare):
     assert len({row["ID"] for row in train + valid + test}) == 6
 
 
-def test_languages(fleurs, prepare):
+def test_languages_can_be_selected(fleurs, prepare):
     train, _, _ = fleurs.run(prepare, languages=["ja_jp"])
     assert fleurs.speakers(train) == {"ja_jp"}
     message = "expected de_de/audio/train.*found en_us, ja_jp, yo_ng"
@@ -53,7 +53,7 @@ def test_languages(fleurs, prepare):
         fleurs.run(prepare, languages=["ja_jp", "de_de"])
 
 
-def test_wrong_data_folders(corpus, prepare):
+def test_a_wrong_data_folder_is_refused(corpus, prepare):
     (corpus.root / "en_us/audio").mkdir(parents=True)
     (corpus.root / "en_us/audio/train.tar.gz").touch()
     with pytest.raises(UserError, match="en_us/audio/train/.*found en_us/"):

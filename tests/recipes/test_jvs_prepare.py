@@ -26,7 +26,7 @@ def jvs(corpus):
     for number in range(1, 13):
         for style, name in FILES.items():
             folder = f"jvs_ver1/jvs{number:03d}/{style}"
-            corpus.tree(f"{folder}/wav24kHz16bit/{name}.wav", rate=24000)
+            corpus.write(f"{folder}/wav24kHz16bit/{name}.wav", rate=24000)
             text = corpus.root / folder / "transcripts_utf8.txt"
             text.write_text(f"{name}:また", encoding="utf-8")
     (corpus.root / "jvs_ver1/gender_f0range.txt").write_text("speaker ...")
@@ -34,16 +34,16 @@ def jvs(corpus):
 
 
 def test_speakers_are_held_out(jvs, prepare):
-    sides = jvs.run(prepare)
-    assert [len(rows) for rows in sides] == [18, 4, 2]
-    # Only the names decide, so this must not change between versions.
-    assert jvs.speakers(sides[1]) == {"jvs003", "jvs011"}
-    assert jvs.speakers(sides[2]) == {"jvs002"}
-    styles = {w.split("/")[2] for rows in sides for w in jvs.wavs(rows)}
+    splits = jvs.run(prepare)
+    assert [len(rows) for rows in splits] == [18, 4, 2]
+    # The splits depend on the names only and must not change between versions.
+    assert jvs.speakers(splits[1]) == {"jvs003", "jvs011"}
+    assert jvs.speakers(splits[2]) == {"jvs002"}
+    styles = {w.split("/")[2] for rows in splits for w in jvs.wavs(rows)}
     assert styles == {"parallel100", "nonpara30"}
 
 
-def test_styles(jvs, prepare):
+def test_styles_can_be_selected(jvs, prepare):
     rows = sum(jvs.run(prepare, styles=["whisper10", "falset10"]), [])
     styles = {wav.split("/")[2] for wav in jvs.wavs(rows)}
     assert styles == {"whisper10", "falset10"} and len(rows) == 24
@@ -51,12 +51,12 @@ def test_styles(jvs, prepare):
         jvs.run(prepare, styles=["falsetto"])
 
 
-def test_the_corpus_folder_itself(jvs, prepare):
+def test_the_folder_jvs_ver1_is_accepted(jvs, prepare):
     jvs.root /= "jvs_ver1"
     assert jvs.wavs(jvs.run(prepare)[0])[0].startswith("jvs001/nonpara30/")
 
 
-def test_wrong_data_folders(corpus, prepare):
+def test_a_wrong_data_folder_is_refused(corpus, prepare):
     (corpus.root / "jsut").mkdir()
     with pytest.raises(UserError, match="jvs001/parallel100/.*found jsut/"):
         corpus.run(prepare)

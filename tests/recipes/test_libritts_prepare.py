@@ -21,7 +21,7 @@ def utterance(subset, speaker, number=0):
     return f"{subset}/{speaker}/198/{name}.wav"
 
 
-TREE = [
+FILES = [
     utterance("train-clean-100", 19),
     utterance("train-clean-360", 14),
     utterance("train-other-500", 20),
@@ -32,47 +32,49 @@ TREE = [
 ]
 
 
-@pytest.mark.parametrize("inside", ["", "LibriTTS/", "LibriTTS_R/"])
-def test_splits_of_the_corpus(corpus, prepare, inside):
-    corpus.tree(*(inside + path for path in TREE), rate=24000)
-    text = corpus.root / inside / TREE[0].replace(".wav", ".normalized.txt")
+@pytest.mark.parametrize("parent", ["", "LibriTTS/", "LibriTTS_R/"])
+def test_the_splits_of_the_corpus_are_used(corpus, prepare, parent):
+    corpus.write(*(parent + path for path in FILES), rate=24000)
+    text = corpus.root / parent / FILES[0].replace(".wav", ".normalized.txt")
     text.write_text("A text.")
     train, valid, test = corpus.run(prepare)
-    assert corpus.wavs(train) == [inside + path for path in TREE[:3]]
+    assert corpus.wavs(train) == [parent + path for path in FILES[:3]]
     assert corpus.speakers(valid) == {"84", "116"}
     assert corpus.speakers(test) == {"61", "367"}
 
 
 def test_missing_subsets_are_skipped(corpus, prepare):
-    corpus.tree(TREE[0], TREE[3], TREE[5])
+    corpus.write(FILES[0], FILES[3], FILES[5])
     assert [len(rows) for rows in corpus.run(prepare)] == [1, 1, 1]
 
 
-def test_chosen_subsets(corpus, prepare):
-    corpus.tree(*TREE)
+def test_subsets_can_be_selected(corpus, prepare):
+    corpus.write(*FILES)
     subsets = ["train-clean-100", "dev-clean", "test-clean"]
-    sides = corpus.run(prepare, subsets=subsets)
-    assert sum(map(corpus.wavs, sides), []) == [TREE[0], TREE[3], TREE[5]]
+    splits = corpus.run(prepare, subsets=subsets)
+    assert sum(map(corpus.wavs, splits), []) == [FILES[0], FILES[3], FILES[5]]
     with pytest.raises(UserError, match="found train-clean$"):
         corpus.run(prepare, subsets=["train-clean"])
 
 
-def test_train_alone_holds_out_speakers(corpus, prepare, caplog):
+def test_speakers_are_held_out_if_only_a_train_subset_exists(
+    corpus, prepare, caplog
+):
     speakers = range(10, 20)
-    corpus.tree(*(utterance("train-clean-100", s, 0) for s in speakers))
-    corpus.tree(*(utterance("train-clean-100", s, 1) for s in speakers))
+    corpus.write(*(utterance("train-clean-100", s, 0) for s in speakers))
+    corpus.write(*(utterance("train-clean-100", s, 1) for s in speakers))
     with caplog.at_level(logging.INFO):
-        sides = corpus.run(prepare)
+        splits = corpus.run(prepare)
     assert "All files are in the training split" in caplog.text
-    assert sum(len(corpus.speakers(rows)) for rows in sides) == 10
+    assert sum(len(corpus.speakers(rows)) for rows in splits) == 10
 
 
-def test_wrong_data_folders(corpus, prepare):
+def test_a_wrong_data_folder_is_refused(corpus, prepare):
     (corpus.root / "VCTK").mkdir()
     with pytest.raises(UserError, match="train-clean-100/.*found VCTK/"):
         corpus.run(prepare)
-    corpus.tree(*("LibriTTS/" + path for path in TREE))
-    corpus.tree(*("LibriTTS_R/" + path for path in TREE))
+    corpus.write(*("LibriTTS/" + path for path in FILES))
+    corpus.write(*("LibriTTS_R/" + path for path in FILES))
     with pytest.raises(UserError, match="LibriTTS and LibriTTS_R"):
         corpus.run(prepare)
     with pytest.raises(UserError, match="no such folder"):
@@ -80,7 +82,7 @@ def test_wrong_data_folders(corpus, prepare):
     prepare(corpus.root / "absent", *corpus.csvs, skip_prep=True)
 
 
-def test_no_train_subset(corpus, prepare):
-    corpus.tree(*TREE[3:])
+def test_a_missing_train_subset_is_refused(corpus, prepare):
+    corpus.write(*FILES[3:])
     with pytest.raises(UserError, match="only 2 valid and 2 test"):
         corpus.run(prepare)

@@ -19,27 +19,27 @@ def chapters(corpus, rows):
     return {name.split("-")[0] for name in names}
 
 
-@pytest.mark.parametrize("inside", ["", "LJSpeech-1.1/"])
-def test_chapters_are_held_out(corpus, prepare, inside):
-    corpus.tree(
+@pytest.mark.parametrize("parent", ["", "LJSpeech-1.1/"])
+def test_chapters_are_held_out(corpus, prepare, parent):
+    corpus.write(
         *(
-            f"{inside}wavs/LJ{chapter:03d}-{number:04d}.wav"
+            f"{parent}wavs/LJ{chapter:03d}-{number:04d}.wav"
             for chapter in range(1, 21)
             for number in (1, 2)
         ),
         rate=22050,
     )
-    (corpus.root / inside / "metadata.csv").write_text("LJ001-0001|A.|A.\n")
-    sides = corpus.run(prepare)
-    assert [sorted(chapters(corpus, rows)) for rows in sides[1:]] == [
+    (corpus.root / parent / "metadata.csv").write_text("LJ001-0001|A.|A.\n")
+    splits = corpus.run(prepare)
+    assert [sorted(chapters(corpus, rows)) for rows in splits[1:]] == [
         ["LJ006", "LJ009"],
         ["LJ010", "LJ012"],
     ]
-    assert [len(rows) for rows in sides] == [32, 4, 4]
-    assert corpus.speakers(sum(sides, [])) == {"LJ"}
+    assert [len(rows) for rows in splits] == [32, 4, 4]
+    assert corpus.speakers(sum(splits, [])) == {"LJ"}
 
 
-def test_wrong_data_folders(corpus, prepare):
+def test_a_wrong_data_folder_is_refused(corpus, prepare):
     (corpus.root / "metadata.csv").write_text("LJ001-0001|A.|A.\n")
     message = "expected wavs/LJ001-0001.wav.*found metadata.csv"
     with pytest.raises(UserError, match=message):

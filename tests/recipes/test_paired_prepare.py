@@ -1,4 +1,4 @@
-"""Data preparation of pairs.
+"""Data preparation of pairs of noisy and clean recordings.
 
 Authors
  * The miipher2 authors 2026
@@ -18,11 +18,11 @@ def prepare(recipe):
 def pairs(corpus):
     for split in ("train", "val"):
         for side in ("noisy", "clean"):
-            corpus.tree(f"{split}/{side}/1.wav", f"{split}/{side}/2.wav")
+            corpus.write(f"{split}/{side}/1.wav", f"{split}/{side}/2.wav")
     return corpus
 
 
-def test_pairs(pairs, prepare):
+def test_the_manifests_contain_the_pairs(pairs, prepare):
     train, valid, test = pairs.run(prepare)
     assert list(train[0]) == ["ID", "duration", "wav", "spk_id", "noisy_wav"]
     assert [(row["wav"], row["noisy_wav"]) for row in train] == [
@@ -32,17 +32,17 @@ def test_pairs(pairs, prepare):
     assert len(valid) == 2 and test == valid
 
 
-def test_valid_and_test_folders(pairs, prepare):
+def test_valid_and_test_folders_are_used(pairs, prepare):
     (pairs.root / "val").rename(pairs.root / "valid")
-    pairs.tree("test/noisy/1.wav", "test/clean/1.wav")
+    pairs.write("test/noisy/1.wav", "test/clean/1.wav")
     _, valid, test = pairs.run(prepare)
     assert pairs.wavs(valid) == ["valid/clean/1.wav", "valid/clean/2.wav"]
     assert pairs.wavs(test) == ["test/clean/1.wav"]
 
 
-def test_pairs_without_splits_are_split(corpus, prepare):
+def test_pairs_without_split_folders_are_split(corpus, prepare):
     for side in ("noisy", "clean"):
-        corpus.tree(*(f"{side}/{n}.wav" for n in range(4)))
+        corpus.write(*(f"{side}/{n}.wav" for n in range(4)))
     splits = corpus.run(prepare)
     assert [len(rows) for rows in splits] == [2, 1, 1]
     for row in sum(splits, []):
@@ -51,30 +51,32 @@ def test_pairs_without_splits_are_split(corpus, prepare):
         assert row["spk_id"] == "corpus"
 
 
-def test_speakers_of_pairs_are_not_divided(corpus, prepare):
+def test_pairs_of_a_speaker_are_in_one_split(corpus, prepare):
     for side in ("noisy", "clean"):
-        corpus.tree(*(f"{side}/{s}/{n}.wav" for s in "abcd" for n in "12"))
+        corpus.write(*(f"{side}/{s}/{n}.wav" for s in "abcd" for n in "12"))
     speakers = [corpus.speakers(rows) for rows in corpus.run(prepare)]
     assert sorted(sum(map(list, speakers), [])) == ["a", "b", "c", "d"]
 
 
-def test_splits_beside_sides_are_refused(pairs, prepare):
-    pairs.tree("noisy/1.wav")
+def test_noisy_and_clean_folders_beside_split_folders_are_refused(
+    pairs, prepare
+):
+    pairs.write("noisy/1.wav")
     with pytest.raises(UserError, match="expected either train and val, or"):
         pairs.run(prepare)
 
 
-def test_subfolders_and_different_suffixes(pairs, prepare):
-    pairs.tree("train/noisy/話者 1/ä b.wav", "train/clean/話者 1/ä b.flac")
+def test_files_are_matched_by_subfolder_and_stem(pairs, prepare):
+    pairs.write("train/noisy/話者 1/ä b.wav", "train/clean/話者 1/ä b.flac")
     row = pairs.run(prepare)[0][-1]
     assert row["spk_id"] == "話者 1"
     assert row["wav"].endswith("clean/話者 1/ä b.flac")
     assert row["noisy_wav"].endswith("noisy/話者 1/ä b.wav")
 
 
-def test_no_partner(pairs, prepare):
-    pairs.tree(*(f"train/noisy/extra{n}.wav" for n in range(6)))
-    pairs.tree("train/clean/lonely.wav")
+def test_files_without_a_partner_are_refused(pairs, prepare):
+    pairs.write(*(f"train/noisy/extra{n}.wav" for n in range(6)))
+    pairs.write("train/clean/lonely.wav")
     with pytest.raises(UserError) as caught:
         pairs.run(prepare)
     message = str(caught.value)
@@ -82,8 +84,8 @@ def test_no_partner(pairs, prepare):
     assert "extra5" not in message and "..." in message
 
 
-def test_duplicate_names(pairs, prepare):
-    pairs.tree("train/clean/1.flac")
+def test_duplicate_names_are_refused(pairs, prepare):
+    pairs.write("train/clean/1.flac")
     with pytest.raises(UserError, match="clean/1.wav and train/clean/1.flac"):
         pairs.run(prepare)
 
@@ -96,8 +98,10 @@ def test_duplicate_names(pairs, prepare):
         ({"seconds": 0.16}, "seconds.*0.16 s in .*0.1 s in"),
     ],
 )
-def test_sides_that_differ(pairs, prepare, properties, message):
-    pairs.tree("val/noisy/2.wav", **properties)
+def test_pairs_with_different_properties_are_refused(
+    pairs, prepare, properties, message
+):
+    pairs.write("val/noisy/2.wav", **properties)
     with pytest.raises(UserError, match=message) as caught:
         pairs.run(prepare)
     assert "val/noisy/2.wav" in str(caught.value)
@@ -105,23 +109,23 @@ def test_sides_that_differ(pairs, prepare, properties, message):
     assert not pairs.out.exists()
 
 
-def test_durations_within_tolerance(pairs, prepare):
-    pairs.tree("val/noisy/2.wav", seconds=0.14)
+def test_slightly_different_durations_are_accepted(pairs, prepare):
+    pairs.write("val/noisy/2.wav", seconds=0.14)
     assert len(pairs.run(prepare)[1]) == 2
 
 
-def test_unreadable_side_skips_the_pair(pairs, prepare, caplog):
+def test_a_pair_with_an_unreadable_file_is_skipped(pairs, prepare, caplog):
     (pairs.root / "train/noisy/1.wav").write_bytes(b"broken")
     train, _, _ = pairs.run(prepare)
     assert pairs.wavs(train) == ["train/clean/2.wav"]
     assert "train/noisy/1.wav: skipped" in caplog.text
 
 
-def test_wrong_data_folders(corpus, prepare):
-    corpus.tree("speech/1.wav")
+def test_a_wrong_data_folder_is_refused(corpus, prepare):
+    corpus.write("speech/1.wav")
     with pytest.raises(UserError, match="train/noisy, .*found speech/"):
         corpus.run(prepare)
-    corpus.tree("train/clean/1.wav")
+    corpus.write("train/clean/1.wav")
     with pytest.raises(UserError, match="noisy and clean, found clean/"):
         corpus.run(prepare)
     with pytest.raises(UserError, match="no such folder"):

@@ -1,4 +1,4 @@
-"""The corpus that a text-to-speech model speaks; Kokoro is replaced by a tone.
+"""Data preparation of synthetic speech; a tone replaces the model Kokoro.
 
 Authors
  * The miipher2 authors 2026
@@ -20,7 +20,7 @@ SENTENCES = [f"This is the sentence with the number {n}." for n in range(30)]
 
 
 class Tone:
-    """Stands in for Kokoro: a tone, one second for each 20 characters."""
+    """Replacement for Kokoro: a tone with one second per 20 characters."""
 
     def __init__(self):
         self.calls = []
@@ -83,13 +83,12 @@ def contents(folder):
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*.*")}
 
 
-def test_corpus_has_manifests_texts_and_held_out_voices(
+def test_the_corpus_has_manifests_texts_and_held_out_voices(
     spoken, files, tmp_path
 ):
     files["speakers"] = 40
     (tmp_path / "texts" / "en-gb.txt").write_text("\n".join(SENTENCES))
-    monkey = {**spoken.HELD_OUT, "test": ("ff_one",)}
-    spoken.HELD_OUT = monkey
+    spoken.HELD_OUT = {**spoken.HELD_OUT, "test": ("ff_one",)}
     out = tmp_path / "corpus"
     train, valid, test = run(spoken, out, files)
     assert {row["spk_id"] for row in valid} == {"af_nova", "bm_daniel"}
@@ -101,7 +100,7 @@ def test_corpus_has_manifests_texts_and_held_out_voices(
     assert len(wav) / rate == pytest.approx(
         float(train[0]["duration"]), abs=1e-3
     )
-    # 0.25 s of silence at the ends, at a fixed level
+    # the level is fixed, and the clip begins with silence
     active = wav[numpy.abs(wav) > 0.05 * numpy.abs(wav).max()]
     assert numpy.sqrt(numpy.mean(active**2)) == pytest.approx(0.06, rel=0.01)
     assert numpy.abs(wav[:2000]).max() < 1e-3
@@ -115,13 +114,15 @@ def test_corpus_has_manifests_texts_and_held_out_voices(
     assert blended > 10
 
 
-def test_corpus_is_reproducible_and_continues(spoken, files, tmp_path):
+def test_the_corpus_is_reproducible_also_after_an_interruption(
+    spoken, files, tmp_path
+):
     run(spoken, tmp_path / "a", files)
     calls = len(spoken.tone.calls)
     assert calls == 12  # 4 speakers and 2 held-out voices
     run(spoken, tmp_path / "a", files)
     assert len(spoken.tone.calls) == calls
-    # interrupted in the middle of a speaker, and with fewer speakers at first
+    # with fewer speakers at first, and after an interruption within a speaker
     run(spoken, tmp_path / "b", files, speakers=2)
     folder = tmp_path / "b/train/spoken0001"
     (folder / "clips.csv").unlink()
@@ -138,7 +139,7 @@ def test_other_settings_need_another_folder(spoken, files, tmp_path):
         run(spoken, tmp_path / "a", files, clips=3, seed=1)
 
 
-def test_broken_clips_are_dropped(spoken, files, tmp_path, monkeypatch):
+def test_clips_with_a_fault_are_excluded(spoken, files, tmp_path, monkeypatch):
     fault = iter(["", "OVRL 1.20"] * 6)
     synthesiser = sys.modules["kokoro_speech"].Synthesiser
     monkeypatch.setattr(synthesiser, "find_fault", lambda *_: next(fault))
@@ -148,7 +149,7 @@ def test_broken_clips_are_dropped(spoken, files, tmp_path, monkeypatch):
     assert "OVRL 1.20" in table
 
 
-def test_checks_compare_with_the_text_and_the_lowest_rating(spoken):
+def test_clips_are_checked_for_wrong_words_low_quality_and_silence(spoken):
     synthesiser = object.__new__(sys.modules["kokoro_speech"].Synthesiser)
     synthesiser.checks = {"max_cer": 30.0, "min_ovrl": 2.5}
 
@@ -194,7 +195,7 @@ def test_wrong_voices_and_texts_are_refused(spoken, files, tmp_path):
         run(spoken, tmp_path / "a", files)
 
 
-def test_the_metrics_of_the_checks_exist(spoken, files, monkeypatch):
+def test_the_checks_load_their_metrics(spoken, files, monkeypatch):
     from miipher2.evaluation import metrics, recognition
 
     loaded = []

@@ -18,21 +18,21 @@ def prepare(recipe):
 
 @pytest.fixture
 def vctk(corpus):
-    """Create the layout of version 0.92; p280 has no mic2."""
+    """Create a corpus with the layout of version 0.92; p280 has no mic2."""
     root = "wav48_silence_trimmed"
     for speaker in SPEAKERS:
         for mic in ("mic1", "mic2"):
-            corpus.tree(f"{root}/{speaker}/{speaker}_001_{mic}.flac")
-    corpus.tree(f"{root}/p280/p280_001_mic1.flac")
+            corpus.write(f"{root}/{speaker}/{speaker}_001_{mic}.flac")
+    corpus.write(f"{root}/p280/p280_001_mic1.flac")
     (corpus.root / root / "log.txt").write_text("p225 ...")
     (corpus.root / "speaker-info.txt").write_text("ID AGE GENDER ...")
     return corpus
 
 
 @pytest.mark.parametrize("mic", ["mic1", "mic2"])
-def test_one_microphone(vctk, prepare, mic):
-    sides = vctk.run(prepare, mic=mic)
-    wavs = {w.rsplit("/", 1)[1] for rows in sides for w in vctk.wavs(rows)}
+def test_recordings_of_one_microphone_are_used(vctk, prepare, mic):
+    splits = vctk.run(prepare, mic=mic)
+    wavs = {w.rsplit("/", 1)[1] for rows in splits for w in vctk.wavs(rows)}
     assert wavs == {
         *(f"{speaker}_001_{mic}.flac" for speaker in SPEAKERS),
         "p280_001_mic1.flac",
@@ -40,23 +40,23 @@ def test_one_microphone(vctk, prepare, mic):
 
 
 def test_speakers_are_held_out(vctk, prepare):
-    sides = [vctk.speakers(rows) for rows in vctk.run(prepare)]
-    # Only the names decide, so this must not change between versions.
-    assert sides[1] == {"p238", "p249"}
-    assert sides[2] == {"p225", "p230", "p251"}
-    assert sides[0] == {*SPEAKERS, "p280"} - sides[1] - sides[2]
+    train, valid, test = (vctk.speakers(rows) for rows in vctk.run(prepare))
+    # The splits depend on the names only and must not change between versions.
+    assert valid == {"p238", "p249"}
+    assert test == {"p225", "p230", "p251"}
+    assert train == {*SPEAKERS, "p280"} - valid - test
 
 
-@pytest.mark.parametrize("inside", ["", "VCTK-Corpus/"])
-def test_older_layout(corpus, prepare, inside):
-    wavs = [f"{inside}wav48/{s}/{s}_001.wav" for s in SPEAKERS[:5]]
-    corpus.tree(*wavs, f"{inside}wav48/p225/p225_002.wav", rate=48000)
+@pytest.mark.parametrize("parent", ["", "VCTK-Corpus/"])
+def test_the_older_layout_is_read(corpus, prepare, parent):
+    wavs = [f"{parent}wav48/{s}/{s}_001.wav" for s in SPEAKERS[:5]]
+    corpus.write(*wavs, f"{parent}wav48/p225/p225_002.wav", rate=48000)
     rows = sum(corpus.run(prepare), [])
     assert len(rows) == 6
     assert corpus.speakers(rows) == set(SPEAKERS[:5])
 
 
-def test_wrong_data_folders(corpus, prepare):
+def test_a_wrong_data_folder_is_refused(corpus, prepare):
     (corpus.root / "wav16").mkdir()
     with pytest.raises(UserError, match="wav48_silence_trimmed/p225.*wav16/"):
         corpus.run(prepare)

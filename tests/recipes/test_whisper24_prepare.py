@@ -1,4 +1,4 @@
-"""Manifests with a bandwidth, ``recipes/Whisper24/whisper24_prepare.py``.
+"""Tests of manifests with bandwidths, from ``whisper24_prepare.py``.
 
 Authors
  * The miipher2 authors 2026
@@ -17,7 +17,7 @@ HEAD = ("path", "seconds", "sample_rate", "speaker", "split", "licence")
 
 @pytest.fixture
 def data(tmp_path):
-    """Noise in syllables for each kind, split and licence."""
+    """Write noise bursts as speech, noise and room impulse responses."""
     rng = np.random.default_rng(0)
     rows = []
     for kind in ("speech24", "noise", "rir"):
@@ -37,7 +37,7 @@ def data(tmp_path):
     return tmp_path
 
 
-def test_speech_has_its_bandwidth_and_the_gpl_is_excluded(
+def test_speech_has_a_bandwidth_and_gpl_files_are_excluded(
     recipe, data, tmp_path, capsys
 ):
     recipe("Whisper24/whisper24_prepare.py").main(
@@ -54,7 +54,8 @@ def test_speech_has_its_bandwidth_and_the_gpl_is_excluded(
     rows = read_manifest(tmp_path / "out/train.csv", data)
     assert {row["bandwidth"] for row in rows} == {12000.0}
     assert {row["wav"] for row in rows} == {str(data / "speech24/train/CC.wav")}
-    assert len(rows) == 2  # twice for a speaker of less than 90 s
+    # speech of a speaker with less than 90 s is listed twice
+    assert len(rows) == 2
     noise = read_manifest(tmp_path / "out/noise.csv", data)
     assert "bandwidth" not in noise[0]
     assert "excluded: speech, GPL-2" in capsys.readouterr().out

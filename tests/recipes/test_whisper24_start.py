@@ -1,4 +1,4 @@
-"""A vocoder at 24 kHz that is initialised from one at 16 kHz.
+"""Initialisation of a vocoder at 24 kHz from a vocoder at 16 kHz.
 
 Authors
  * The miipher2 authors 2026
@@ -28,7 +28,7 @@ def recipe_module(recipe):
 
 @pytest.fixture
 def start(recipe_module):
-    """Both have the same encoder, so that the maps are exact."""
+    """Initialise a vocoder that has the same encoder, with exact maps."""
     torch.manual_seed(0)
     old = HarmonicVocoder(4, **SMALL).eval()
     for parameter in old.parameters():
@@ -51,7 +51,7 @@ def start(recipe_module):
     return start
 
 
-def test_a_ridge_finds_a_linear_map(recipe_module):
+def test_ridge_regression_finds_a_linear_map(recipe_module):
     torch.manual_seed(0)
     weight, bias = torch.randn(3, 5), torch.randn(3)
     ridge = recipe_module.Ridge(5, 3)
@@ -63,7 +63,9 @@ def test_a_ridge_finds_a_linear_map(recipe_module):
     assert torch.allclose(found[1], bias, atol=1e-3)
 
 
-def test_the_strength_with_the_least_error_is_taken(recipe_module, capsys):
+def test_the_regularisation_with_the_smallest_error_is_used(
+    recipe_module, capsys
+):
     torch.manual_seed(0)
     ridge = recipe_module.Ridge(2, 1)
     x = torch.randn(100, 2)
@@ -73,8 +75,8 @@ def test_the_strength_with_the_least_error_is_taken(recipe_module, capsys):
     assert "ridge 0.001" in capsys.readouterr().out
 
 
-def test_below_the_handover_filters_and_pitch_agree(start):
-    """Up to the higher levels at the higher rate."""
+def test_filters_and_pitch_agree_below_the_handover(start):
+    """The filters differ only by the higher level at the higher rate."""
     features = torch.randn(1, 12, 4)
     rise = math.log(24000 / 16000) / 2
     levels = torch.randn(1, 24, 321) - 3
@@ -87,7 +89,7 @@ def test_below_the_handover_filters_and_pitch_agree(start):
         found.append(vocoder.predict(features))
     cut = start.handover
     (before, pitch_before, _), (after, pitch_after, _) = found
-    inner = slice(6, -6)  # padding is not shifted with the levels
+    inner = slice(6, -6)  # the padding does not have the higher level
     assert torch.allclose(
         before[:, inner, :2, :cut] + rise,
         after[:, inner, :2, :cut],
@@ -98,7 +100,7 @@ def test_below_the_handover_filters_and_pitch_agree(start):
     )
 
 
-def test_above_the_handover_filters_follow_the_regression(start):
+def test_filters_above_the_handover_are_the_regression(start):
     filters, _, _ = start.new.predict(torch.randn(1, 6, 4))
     cut = start.handover
     assert torch.allclose(filters[:, :, 1, cut:], torch.tensor(-5.0))
@@ -106,7 +108,7 @@ def test_above_the_handover_filters_follow_the_regression(start):
     assert cut == 290
 
 
-def test_the_gate_above_is_that_of_a_lower_bin(start):
+def test_the_gate_above_the_handover_is_copied_from_lower_bins(start):
     old, new = start.old.gate, start.new.gate
     assert torch.equal(new.slope[:, :321], old.slope)
     assert torch.equal(new.slope[:, 400], old.slope[:, 300])

@@ -1,4 +1,4 @@
-"""SpeechBrain's checks of recipes, on all experiments.
+"""SpeechBrain's checks of recipes, applied to all experiments.
 
 Authors
  * The miipher2 authors 2026
@@ -49,7 +49,7 @@ def test_data_folder_is_the_only_placeholder(path):
 
 @pytest.mark.parametrize("path", YAMLS, ids=name)
 def test_every_top_level_key_has_a_comment(path):
-    """Beside it, or above it in its paragraph."""
+    """The comment is on the line of the key, or above it in its paragraph."""
     uncommented = [
         key
         for paragraph in path.read_text("utf-8").split("\n\n")
@@ -73,11 +73,11 @@ def test_the_packaged_chain_has_the_settings_of_the_recipe():
     assert settings(packaged) == settings(recipe)
 
 
-def test_hparams_has_no_links():
+def test_hparams_contains_no_symbolic_links():
     assert not [path for path in HPARAMS.rglob("*") if path.is_symlink()]
 
 
-def test_recipe_folders_show_the_same_files():
+def test_the_recipe_folder_has_the_files_of_the_repository():
     recipe = ROOT / "recipes/LibriTTS/restoration/miipher2"
     assert (recipe / "train.py").samefile(ROOT / "train.py")
     assert (recipe / "hparams").samefile(ROOT / "hparams")

@@ -19,13 +19,13 @@ from miipher2.training.dataset import speech_dataset
 from miipher2.training.loaders import validation_loader
 
 
-def same(one, other):
+def same(first, second):
     return all(
-        torch.equal(one[k], other[k]) for k in ("clean", "noisy", "target")
+        torch.equal(first[k], second[k]) for k in ("clean", "noisy", "target")
     )
 
 
-def test_items_depend_on_seed_epoch_and_id_alone(dataset):
+def test_items_depend_only_on_seed_epoch_and_id(dataset):
     item = dataset()[3, 1]
     assert item["clean"].shape == item["noisy"].shape == (8000,)
     assert not torch.equal(item["clean"], item["noisy"])
@@ -42,32 +42,32 @@ def test_clean_speech_has_a_fixed_level_and_is_not_clipped(dataset):
         assert level == pytest.approx(-26, abs=0.1)
 
 
-def test_degraded_speech_has_the_same_level(dataset):
+def test_degraded_speech_has_the_level_of_clean_speech(dataset):
     quiet = Chain({"level": (1.0, Level(level_db=(-45.0, -40.0)))})
     noisy = dataset(segment_seconds=9.0, degrade=quiet)[1, 0]["noisy"]
     level = 20 * numpy.log10(SpeechLevel.of(noisy, 16000).value())
     assert level == pytest.approx(-26, abs=0.1)
 
 
-def test_target_at_24_khz_stays_aligned(dataset):
+def test_a_target_at_24_khz_has_the_duration_of_the_input(dataset):
     item = dataset(sample_rate=24000)[1, 0]
     assert item["target"].shape == (12000,)
     assert item["clean"].shape == (8000,)
 
 
-def test_recorded_pairs_are_cropped_alike(manifest, corpus, tmp_path, dataset):
+def test_recorded_pairs_have_the_same_crop(manifest, corpus, tmp_path, dataset):
     lines = manifest.read_text().splitlines()
     paired = [lines[0] + ",noisy_wav"]
     paired += [f"{row},{row.split(',')[2]}" for row in lines[1:]]
     manifest.write_text("\n".join(paired) + "\n")
     item = dataset(kinds=["all", "clipping"])[1, 0]
     assert torch.allclose(item["clean"], item["noisy"], atol=1e-6)
-    # recorded pairs are not degraded further: one kind only
+    # recorded pairs are not degraded further, so the only kind is "all"
     assert len(dataset(kinds=["all", "clipping"])) == len(dataset())
 
 
 @pytest.mark.parametrize("missing", [0.02, 0.1])
-def test_pairs_of_slightly_different_lengths(
+def test_only_small_differences_of_length_are_corrected(
     manifest, corpus, tmp_path, dataset, missing
 ):
     header, row, *_ = manifest.read_text().splitlines()
@@ -84,7 +84,7 @@ def test_pairs_of_slightly_different_lengths(
         return
     item = dataset(segment_seconds=9.0)[0, 0]
     assert len(item["noisy"]) == len(item["clean"])
-    # The end is a mirror image, not zeros.
+    # The end is filled by reflection, not by zeros.
     end = round(missing * 16000)
     last, before = item["noisy"][-end:], item["noisy"][-2 * end : -end]
     assert last.abs().max() > 0
@@ -93,15 +93,15 @@ def test_pairs_of_slightly_different_lengths(
 
 @pytest.fixture
 def give_targets(manifest, corpus, tmp_path):
-    """Add ``target_wav`` to the manifest: modified recordings."""
+    """Return a function that adds modified recordings as ``target_wav``."""
 
     def give(change):
         header, *rows = manifest.read_text().splitlines()
         for number, row in enumerate(rows):
             path = tmp_path / f"{number}.flac"
             wav = row.split(",")[2].replace("$data_root", str(corpus))
-            samples, own = soundfile.read(wav)
-            soundfile.write(path, change(samples), own)
+            samples, rate = soundfile.read(wav)
+            soundfile.write(path, change(samples), rate)
             rows[number] = f"{row},{path}"
         text = "\n".join([f"{header},target_wav", *rows])
         manifest.write_text(text + "\n")
@@ -120,10 +120,10 @@ def test_the_denoised_target_is_used_if_noise_was_added(
     give_targets(lambda samples: samples[: len(samples) - cut] / 2)
     item = dataset(**options)[1, 0]
     assert torch.equal(item["noisy"], plain["noisy"])
-    for side, end in (("clean", -200), ("target", -300)):
-        assert item[side].shape == plain[side].shape
-        half = plain[side][:end] / 2
-        assert torch.allclose(item[side][:end], half, atol=1e-4)
+    for key, end in (("clean", -200), ("target", -300)):
+        assert item[key].shape == plain[key].shape
+        half = plain[key][:end] / 2
+        assert torch.allclose(item[key][:end], half, atol=1e-4)
         assert half.abs().max() > 0.01
 
 
@@ -158,9 +158,9 @@ def test_early_reflections_are_added_to_the_denoised_target(
     assert torch.allclose(item["clean"], plain["clean"] / 2, atol=1e-3)
 
 
-def test_kinds_multiply_the_clips_and_max_clips_limits_them(dataset):
-    every = dataset(kinds=["all", "clipping", "reverb"], max_clips=3)
-    kinds = [every[0, i]["kind"] for i in range(len(every))]
+def test_each_kind_has_every_clip_up_to_max_clips(dataset):
+    items = dataset(kinds=["all", "clipping", "reverb"], max_clips=3)
+    kinds = [items[0, i]["kind"] for i in range(len(items))]
     # the chain has no rooms, so reverb is skipped
     assert sorted(set(kinds)) == ["all", "clipping"]
     assert 2 <= kinds.count("all") == kinds.count("clipping") <= 3
@@ -184,14 +184,14 @@ def test_unreadable_audio_is_reported(tmp_path):
 
 @pytest.fixture
 def broken(manifest, corpus, tmp_path):
-    """Copy the corpus; break files by ``broken(name, how)``."""
+    """Return a function that damages a file and creates the dataset."""
     shutil.copytree(corpus / "speech", tmp_path / "speech")
 
-    def make(name, how="missing", **options):
+    def make(name, damage="missing", **options):
         path = tmp_path / "speech/train" / name
-        if how == "missing":
+        if damage == "missing":
             path.unlink()
-        elif how == "truncated":
+        elif damage == "truncated":
             soundfile.write(path, numpy.zeros(160), 16000)
         else:
             path.write_bytes(b"not audio")
@@ -205,15 +205,17 @@ def broken(manifest, corpus, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "how, reason",
+    "damage, reason",
     [
         ("missing", "no such file; looked for /"),
         ("truncated", "no audio at"),
         ("other", "cannot be read as audio"),
     ],
 )
-def test_an_unusable_clip_names_file_and_line(how, reason, broken):
-    dataset = broken("train0/take1.wav", how)
+def test_the_error_of_an_unusable_clip_names_file_and_line(
+    damage, reason, broken
+):
+    dataset = broken("train0/take1.wav", damage)
     with pytest.raises(UserError, match=reason) as error:
         dataset[1, 1]
     text = str(error.value)
@@ -222,21 +224,21 @@ def test_an_unusable_clip_names_file_and_line(how, reason, broken):
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_unusable_clips_are_skipped_up_to_a_share(num_workers, broken, caplog):
+def test_unusable_clips_are_skipped_up_to_a_limit(num_workers, broken, caplog):
     dataset = broken("train0/take1.wav", skip_bad_clips=True)
     assert dataset[1, 1]["id"] == "all/train1-take0"
     loader = validation_loader(dataset, 2, num_workers)
     ids = [name for batch in loader for name in batch.id]
     assert len(ids) == 8 and ids[1] == ids[2] == "all/train1-take0"
     assert int(dataset.bad.sum()) == 1
-    if not num_workers:  # workers have handlers of their own
+    if not num_workers:  # worker processes have separate log handlers
         assert "skipped (1 of 8 clips so far)" in caplog.text
     dataset = broken("train1/take0.wav", skip_bad_clips=True)
     with pytest.raises(UserError, match="2 of 8 clips cannot be used"):
         list(validation_loader(dataset, 2, num_workers))
 
 
-def test_an_error_of_noise_is_not_skipped(broken, monkeypatch):
+def test_an_error_in_a_noise_file_is_not_skipped(broken, monkeypatch):
     def fail(*args, **kwargs):
         raise UserError("noise.wav: cannot be read as audio")
 

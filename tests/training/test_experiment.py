@@ -53,7 +53,7 @@ def test_missing_files_are_named(yaml):
 
 
 @pytest.mark.parametrize(
-    "text,word",
+    "text, word",
     [
         ("a: !new:torch.nn.Linear\n  width: 3", "torch.nn.Linear.*width"),
         ("a: !new:torch.nn.Linnear", "torch.nn.Linnear"),
@@ -61,7 +61,7 @@ def test_missing_files_are_named(yaml):
         ("a: [1", "not a valid YAML file.*expected"),
     ],
 )
-def test_errors_in_a_yaml_are_one_line(tmp_path, text, word):
+def test_errors_in_a_yaml_are_reported_in_one_line(tmp_path, text, word):
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(UserError, match=word) as error:
         load_hparams(str(tmp_path / "a.yaml"))
@@ -88,7 +88,7 @@ def test_an_override_that_is_given_twice_is_refused(yaml):
 
 
 @pytest.mark.parametrize("name", ["vocoder.yaml", "compact/vocoder.yaml"])
-def test_restore_yaml_is_found_from_every_experiment(request, name):
+def test_restore_yaml_is_found_for_every_experiment(request, name):
     hparams = request.config.rootpath / "hparams"
     assert _restore_yaml(hparams / name) == hparams / "models/restore.yaml"
 
@@ -119,12 +119,12 @@ def test_a_missing_restore_yaml_is_reported(tmp_path):
         ("lr: {a: 1}", "--lr: expected one value"),
     ],
 )
-def test_a_wrong_value_names_its_key(yaml, override, words):
+def test_the_error_of_a_wrong_value_names_the_key(yaml, override, words):
     with pytest.raises(UserError, match=words):
         check_overrides(yaml, parse_overrides(override))
 
 
-def test_a_yaml_with_the_key_tensorboard_says_what_to_do(yaml, tmp_path):
+def test_a_yaml_with_the_old_key_tensorboard_is_refused(yaml, tmp_path):
     old = tmp_path / "old.yaml"
     text = open(yaml, encoding="utf-8").read()
     text = text.replace("logger: curves", "tensorboard: False")
@@ -133,7 +133,7 @@ def test_a_yaml_with_the_key_tensorboard_says_what_to_do(yaml, tmp_path):
         check_overrides(str(old), {})
 
 
-def test_values_that_fit_are_taken(yaml):
+def test_values_of_the_right_type_are_accepted(yaml):
     overrides = parse_overrides(
         "batch_size: 2\nlr: 1\nminutes: 0.5\nwarmup_steps: 3\n"
         "max_steps: !ref <seed>\ndegrade: {clean_share: 0.1}\n"
@@ -146,17 +146,19 @@ def test_help_lists_every_key_with_its_comment(yaml, train_script, capsys):
     with pytest.raises(SystemExit):
         train_script.main([yaml, "--help"])
     lines = capsys.readouterr().out.splitlines()
-    at = lines.index("--batch_size=16")
-    assert lines[at + 1] == "    clips per batch and process"
+    index = lines.index("--batch_size=16")
+    assert lines[index + 1] == "    clips per batch and process"
     keys = list(read_yaml(yaml))
     for key in keys:
         if not key.startswith("__"):
             assert any(line.startswith(f"--{key}=") for line in lines), key
 
 
-def test_settings_ignore_lengths_and_see_includes(yaml, tmp_path):
-    one = run_settings(yaml, parse_overrides("max_steps: 3\nnum_workers: 0"))
-    assert one == run_settings(yaml, {})
+def test_settings_exclude_the_length_and_include_other_files(yaml, tmp_path):
+    settings = run_settings(
+        yaml, parse_overrides("max_steps: 3\nnum_workers: 0")
+    )
+    assert settings == run_settings(yaml, {})
     for override in (
         "batch_size: 3",
         "seed: 2",
@@ -167,12 +169,12 @@ def test_settings_ignore_lengths_and_see_includes(yaml, tmp_path):
     ):
         key = override.partition(":")[0]
         other = run_settings(yaml, parse_overrides(override))
-        assert {k for k in one if one[k] != other[k]} == {key}
+        assert {k for k in settings if settings[k] != other[k]} == {key}
 
 
 @pytest.fixture
 def stage_one(tmp_path):
-    """Write the model folder of stage 1 of WavLM Large, without weights."""
+    """Write the folder of a stage 1 on WavLM Large, without weights."""
     folder = tmp_path / "pa/model"
     folder.mkdir(parents=True)
     (folder / "cleaner.safetensors").touch()
@@ -210,7 +212,7 @@ def test_stage_two_takes_backbone_and_adapters_from_stage_one(
         ),
     ],
 )
-def test_a_contradiction_to_stage_one_is_refused_before_loading(
+def test_overrides_that_contradict_stage_one_are_refused_before_loading(
     override, words, request, train_script, stage_one
 ):
     yaml = str(request.config.rootpath / "hparams/vocoder.yaml")
@@ -236,7 +238,7 @@ def test_a_missing_folder_is_refused_before_loading(
     options, words, request, train_script, tmp_path, monkeypatch
 ):
     def load(*arguments):
-        raise AssertionError("the model is loaded first")
+        raise AssertionError("the model is loaded before the check")
 
     monkeypatch.setattr(train_script, "load_hparams", load)
     yaml = str(request.config.rootpath / "hparams/pa.yaml")
@@ -247,13 +249,13 @@ def test_a_missing_folder_is_refused_before_loading(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_gpu_that_is_not_there_is_refused(yaml, train_script):
+def test_an_unavailable_device_is_refused(yaml, train_script):
     for device in ("cuda:99", "gpu"):
         with pytest.raises(UserError, match=f"--device {device}: not avail"):
             train_script.main([yaml, "--data_folder=x", f"--device={device}"])
 
 
-def test_backbone_from_a_config_is_not_in_the_yaml_of_the_cleaner(
+def test_a_backbone_from_a_config_is_not_in_the_yaml_of_the_cleaner(
     request, tmp_path
 ):
     cleaner = SimpleNamespace(saver=lambda path: path.write_bytes(b""))

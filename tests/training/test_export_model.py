@@ -39,7 +39,7 @@ adapter_placement: feed_forward
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """The output_folder of a run, with one of stage 1 beside it."""
+    """Create the output_folder of stage 2, with stage 1 beside it."""
     folder = tmp_path_factory.mktemp("runs")
     results = folder / "stage2"
     save_tiny_restorer(results)
@@ -67,7 +67,9 @@ def results(tmp_path_factory):
     return results
 
 
-def test_the_folder_restores_and_has_nothing_of_training(results, tmp_path):
+def test_the_exported_folder_restores_and_has_no_training_files(
+    results, tmp_path
+):
     out = tmp_path / "shared"
     line = export_model(results, out)
     assert line.endswith(f"--model {out}")
@@ -103,7 +105,7 @@ def test_the_card_is_filled_from_the_run(results, tmp_path):
         "# out\n",
         "encoder: hubert-base, layer 2",
         "vocoder: HiFiGAN",
-        # a recording that is repeated counts once
+        # a repeated recording is counted once
         "| speech, training | 3 | 1.50 | 3 |",
         "| room impulse responses, training | manifest not found |",
         "Stage 1, adapters: 20 steps (batch_size 4, lr 0.1, seed 7).",
@@ -120,14 +122,14 @@ def test_the_card_is_filled_from_the_run(results, tmp_path):
     assert "/home/me" not in card and "noise, training" not in card
 
 
-def test_without_licences_the_card_says_so(results, tmp_path):
+def test_the_card_states_that_licences_are_missing(results, tmp_path):
     export_model(results, tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text("utf-8")
     assert "license:" not in card and "Not measured" in card
     assert card.count("not stated: ask the author") == 2
 
 
-def test_it_is_pushed_and_restores_from_the_hub(
+def test_a_pushed_model_restores_from_the_hub(
     results, tmp_path, local_hub, capsys
 ):
     out = tmp_path / "out"
@@ -162,7 +164,7 @@ def test_a_failed_push_keeps_the_folder(
         (lambda run: shutil.rmtree(run), "no such folder"),
     ],
 )
-def test_wrong_results(results, tmp_path, change, message):
+def test_wrong_result_folders_are_refused(results, tmp_path, change, message):
     run = shutil.copytree(results, tmp_path / "run")
     change(run)
     with pytest.raises(UserError, match=message):
@@ -170,7 +172,7 @@ def test_wrong_results(results, tmp_path, change, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_wrong_report_leaves_nothing(results, tmp_path):
+def test_a_wrong_report_leaves_no_output(results, tmp_path):
     with pytest.raises(UserError, match=r"no summary.md"):
         export_model(results, tmp_path / "out", report=tmp_path)
     assert list(tmp_path.iterdir()) == []

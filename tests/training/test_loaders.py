@@ -24,10 +24,10 @@ def collect(loader, count):
     ]
 
 
-def equal(one, other):
-    return len(one) == len(other) and all(
+def equal(first, second):
+    return len(first) == len(second) and all(
         a[0] == b[0] and torch.equal(a[1], b[1])
-        for a, b in zip(one, other, strict=True)
+        for a, b in zip(first, second, strict=True)
     )
 
 
@@ -65,17 +65,17 @@ def test_a_resumed_loader_continues_with_the_next_batch(dataset, tmp_path):
 def test_a_resumed_loader_with_other_batches_uses_every_clip_once(
     num_workers, dataset, tmp_path
 ):
-    """Eight clips an epoch: three batches of 3, then batches of 2."""
+    """The batch size changes from 3 to 2; each epoch has all eight clips."""
     loader = training_loader(dataset(), num_workers=num_workers, **OPTIONS)
     before = collect(loader, 4)
     loader = resumed(loader, tmp_path / "loader", dataset(), batch_size=2)
     after = collect(loader, 3)
     assert [len(ids) for ids, _ in before + after] == [3, 3, 2, 3, 1, 2, 2]
-    epochs = [clip for ids, _ in before + after for clip in ids]
-    assert len(set(epochs[:8])) == len(set(epochs[8:])) == 8
+    clips = [clip for ids, _ in before + after for clip in ids]
+    assert len(set(clips[:8])) == len(set(clips[8:])) == 8
 
 
-def test_a_resumed_loader_with_batches_by_duration(dataset, tmp_path):
+def test_a_resumed_loader_can_change_to_batches_by_duration(dataset, tmp_path):
     loader = training_loader(dataset(), **OPTIONS)
     collect(loader, 2)
     loader = resumed(loader, tmp_path / "loader", dataset(), batch_seconds=1.0)
@@ -92,12 +92,12 @@ def test_processes_continue_where_one_process_stopped(dataset):
         return batches
 
     expected = list(itertools.islice(batches(), 9))
-    one = batches()
-    list(itertools.islice(one, 3))
-    start = one.ends[-1]
+    single = batches()
+    list(itertools.islice(single, 3))
+    start = single.ends[-1]
     ranks = [batches(rank, 2, start) for rank in (0, 1)]
-    taken = [list(itertools.islice(rank, 3)) for rank in ranks]
-    assert taken == [expected[3::2], expected[4::2]]
+    resumed = [list(itertools.islice(rank, 3)) for rank in ranks]
+    assert resumed == [expected[3::2], expected[4::2]]
     assert ranks[0].ends == ranks[1].ends
     start = ranks[0].ends[0]
     assert next(iter(batches(start=start))) == expected[5]
@@ -115,7 +115,7 @@ def test_processes_share_the_batches(dataset):
     assert take(1, 2, 6) == batches[1::2]
 
 
-def test_batches_by_duration(manifest, corpus, dataset):
+def test_the_duration_of_a_batch_is_limited(manifest, corpus, dataset):
     clips = dataset(segment_seconds=2.0)
     durations = [clips.data[key]["duration"] for key in clips.data_ids]
     batches = EndlessBatches(clips, 1, None, 2.0, batch_seconds=4.0)
@@ -129,7 +129,7 @@ def test_batches_by_duration(manifest, corpus, dataset):
     assert sorted(indices) == list(range(len(clips)))
 
 
-def test_validation_is_the_same_every_time(dataset):
+def test_validation_batches_are_the_same_every_time(dataset):
     loader = validation_loader(dataset(), batch_size=3)
     assert equal(collect(loader, 9), collect(loader, 9))
 

@@ -1,4 +1,4 @@
-"""TensorBoard, Weights & Biases, and the clips that they show.
+"""TensorBoard, Weights & Biases, and the clips that they log.
 
 Authors
  * The miipher2 authors 2026
@@ -29,10 +29,10 @@ STATS = {
 
 @pytest.fixture
 def clip():
-    """A tone that is wrong in ``predicted``."""
+    """Return a tone with a wrong frequency in ``predicted``."""
     time = torch.arange(RATE // 2) / RATE
     tones = {"input": 1000, "predicted": 3000, "target": 1000}
-    wavs = {s: 0.5 * torch.sin(6.283 * hz * time) for s, hz in tones.items()}
+    wavs = {v: 0.5 * torch.sin(6.283 * hz * time) for v, hz in tones.items()}
     return ShownClip(wavs, RATE)
 
 
@@ -45,26 +45,26 @@ def events(folder):
     accumulator = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator"
     )
-    found = accumulator.EventAccumulator(
+    loaded = accumulator.EventAccumulator(
         str(folder), {"images": 0, "audio": 0, "scalars": 0}
     )
-    return found.Reload()
+    return loaded.Reload()
 
 
 def test_spectrograms_share_one_scale(clip):
     quiet = {**clip.wavs, "predicted": 0.1 * clip.wavs["predicted"]}
     maps, (lowest, highest) = spectrograms(quiet, RATE)
-    peaks = {side: values.max() for side, values in maps.items()}
+    peaks = {version: values.max() for version, values in maps.items()}
     assert peaks["target"] == pytest.approx(highest)
     assert peaks["predicted"] == pytest.approx(highest - 20, abs=0.5)
     bins, _ = maps["predicted"].shape
-    row = maps["predicted"].mean(axis=1).argmax()
-    assert row / (bins - 1) * RATE / 2 == pytest.approx(3000, abs=25)
+    loudest = maps["predicted"].mean(axis=1).argmax()
+    assert loudest / (bins - 1) * RATE / 2 == pytest.approx(3000, abs=25)
     assert lowest < highest - 60
 
 
 def test_features_are_normalised_by_the_target():
-    """Also those of a dimension that is much larger than the others."""
+    """A dimension with much larger values is normalised separately."""
     target = torch.randn(50, 2) * torch.tensor([1.0, 100.0]) + 7
     features = {"target": target, "predicted": target + target.std(dim=0)}
     maps, _ = normalised(features)
@@ -75,10 +75,10 @@ def test_features_are_normalised_by_the_target():
 
 @pytest.mark.parametrize("seconds", [0.005, 0.5])
 @pytest.mark.parametrize("stage", [1, 2])
-def test_pictures_show_what_is_predicted(clip, stage, seconds):
-    """Also of a clip that is shorter than a window."""
+def test_pictures_show_the_prediction(clip, stage, seconds):
+    """A wrong prediction changes its panel, also in a clip of 5 ms."""
     samples = int(seconds * RATE)
-    wavs = {side: wav[:samples] for side, wav in clip.wavs.items()}
+    wavs = {version: wav[:samples] for version, wav in clip.wavs.items()}
     clip = ShownClip(wavs, RATE)
     wrong = ShownClip(
         {**wavs, "predicted": wavs["predicted"].roll(3) / 9}, RATE
@@ -97,7 +97,7 @@ def test_pictures_show_what_is_predicted(clip, stage, seconds):
     assert third - 20 < changed.min() and changed.max() < 2 * third + 20
 
 
-def test_tensorboard_counts_optimizer_steps_also_when_resumed(tmp_path, clip):
+def test_tensorboard_logs_optimizer_steps_of_resumed_runs(tmp_path, clip):
     pytest.importorskip("tensorboard")
     for first in (5, 15):
         logger = TensorBoardLogger(str(tmp_path))
@@ -105,34 +105,34 @@ def test_tensorboard_counts_optimizer_steps_also_when_resumed(tmp_path, clip):
             logger.log_stats({"step": step, "lr": 0.1}, **STATS)
             logger.log_clips(step, {"all/a": clip})
         logger.writer.close()
-    found = events(tmp_path)
+    logged = events(tmp_path)
     for tag in ("loss/train", "mel restored/valid", "lr"):
-        assert [e.step for e in found.Scalars(tag)] == [5, 10, 15, 20]
-    for side in ("input", "predicted", "target"):
-        audio = found.Audio(f"all/a/{side}")
+        assert [e.step for e in logged.Scalars(tag)] == [5, 10, 15, 20]
+    for version in ("input", "predicted", "target"):
+        audio = logged.Audio(f"all/a/{version}")
         assert [e.step for e in audio] == [5, 10, 15, 20]
         assert audio[0].sample_rate == RATE
-        assert audio[0].length_frames == len(clip.wavs[side])
-    assert [e.step for e in found.Images("all/a/picture")] == [5, 10, 15, 20]
+        assert audio[0].length_frames == len(clip.wavs[version])
+    assert [e.step for e in logged.Images("all/a/picture")] == [5, 10, 15, 20]
 
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
-    """Run wandb without network; return what it was given to log."""
+    """Run wandb without a network; return the list of the logged data."""
     wandb = pytest.importorskip("wandb")
     for name in ("WANDB_PROJECT", "WANDB_NAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     (tmp_path / "hyperparams.yaml").write_text("lr: 0.1\nmodel: !new:a.B\n")
-    given = []
+    logs = []
     log = wandb.Run.log
     monkeypatch.setattr(
         wandb.Run,
         "log",
-        lambda run, data, **keys: (given.append(data), log(run, data, **keys)),
+        lambda run, data, **keys: (logs.append(data), log(run, data, **keys)),
     )
-    yield given
+    yield logs
     wandb.finish()
 
 
@@ -155,7 +155,9 @@ def test_wandb_works_offline_and_continues_a_run(offline, tmp_path, clip):
     assert len(list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))) == 2
 
 
-def test_wandb_that_cannot_start_is_one_line(offline, tmp_path, monkeypatch):
+def test_an_error_of_wandb_is_reported_in_one_line(
+    offline, tmp_path, monkeypatch
+):
     import wandb
 
     def refuse(**options):
@@ -166,7 +168,7 @@ def test_wandb_that_cannot_start_is_one_line(offline, tmp_path, monkeypatch):
         WandBLogger(str(tmp_path))
 
 
-def test_logger_that_is_unknown_or_not_installed(
+def test_unknown_and_missing_loggers_are_refused(
     train, options, tmp_path, monkeypatch
 ):
     with pytest.raises(UserError, match="--logger=board: expected curves"):
@@ -178,10 +180,8 @@ def test_logger_that_is_unknown_or_not_installed(
     assert choose_logger("mine", mine=RunLogger) is RunLogger
 
 
-def test_training_shows_its_clips_and_draws_its_curves(
-    train, trained, options, tmp_path
-):
-    """Stage 1 shows features, stage 2 what it wrote as samples."""
+def test_training_logs_clips_or_draws_curves(train, trained, options, tmp_path):
+    """Stage 1 logs the input and the target; stage 2 logs its samples."""
     pytest.importorskip("tensorboard")
     curves = (trained / "pa/curves.png").read_bytes()
     assert curves.startswith(b"\x89PNG")
@@ -189,8 +189,8 @@ def test_training_shows_its_clips_and_draws_its_curves(
     train("pa", tmp_path / "pa", **options)
     stage1 = events(tmp_path / "pa/tensorboard")
     assert len(stage1.Tags()["images"]) == 1
-    sides = {tag.split("/")[-1] for tag in stage1.Tags()["audio"]}
-    assert sides == {"input", "target"}
+    versions = {tag.split("/")[-1] for tag in stage1.Tags()["audio"]}
+    assert versions == {"input", "target"}
     assert not (tmp_path / "pa/curves.png").exists()
     options |= {"cleaner_folder": trained / "pa", "pretrain_steps": 1}
     train("vocoder", tmp_path / "vocoder", **options)
@@ -198,7 +198,7 @@ def test_training_shows_its_clips_and_draws_its_curves(
     samples = list((tmp_path / "vocoder/samples/0000002").iterdir())
     assert len(samples) == len(stage2.Tags()["audio"]) == 3
     assert [e.step for e in stage2.Scalars("loss/train")] == [2]
-    # the mean of the terms and the loss are of the same steps
+    # the loss and its terms are means over the same steps
     term, loss = (
         float(logged(tmp_path / "vocoder", name)[0])
         for name in ("train G_l1_spec_loss", "train loss")

@@ -30,7 +30,7 @@ def test_padding_is_ignored():
         assert torch.allclose(alone[name], padded[name])
 
 
-def test_loud_errors_count_more_than_faint_ones():
+def test_loud_errors_count_more_than_faint_errors():
     torch.manual_seed(0)
     time = torch.arange(16000) / 16000
     target = 0.1 * torch.sin(2 * torch.pi * 1000 * time)[None]
@@ -43,7 +43,7 @@ def test_loud_errors_count_more_than_faint_ones():
     assert sum(loss(target, target)) == 0
 
 
-def test_silence_has_a_gradient():
+def test_silence_has_a_finite_gradient():
     predicted = torch.zeros(1, 8000, requires_grad=True)
     sum(MultiScaleSTFTLoss()(predicted, torch.zeros(1, 8000))).backward()
     assert predicted.grad.isfinite().all()

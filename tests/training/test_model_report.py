@@ -1,4 +1,4 @@
-"""The evaluation of the exported model at the end of training.
+"""Evaluation of the exported model at the end of training.
 
 Authors
  * The miipher2 authors 2026
@@ -12,12 +12,12 @@ import soundfile
 
 from miipher2.inference.restorer import Restorer
 
-SIDES = ("input", "restored", "clean")
+FOLDERS = ("input", "restored", "clean")
 
 
 @pytest.fixture
 def finish(trained, train, tiny_backbone, tmp_path):
-    """Run a copy of a finished stage 2 again, with other options."""
+    """Return a function that reruns a copy of a finished stage 2."""
     shutil.copytree(trained / "vocoder", tmp_path / "vocoder")
 
     def run(**options):
@@ -35,8 +35,8 @@ def finish(trained, train, tiny_backbone, tmp_path):
 
 
 def test_test_clips_are_restored_and_scored(finish, capsys):
-    given = {"evaluate": True, "evaluation": "{metrics: [sisdr, lsd]}"}
-    folder = finish(**given, valid_clips=2) / "evaluation"
+    options = {"evaluate": True, "evaluation": "{metrics: [sisdr, lsd]}"}
+    folder = finish(**options, valid_clips=2) / "evaluation"
     assert f"Scores of the test clips: {folder / 'report.html'}" in (
         capsys.readouterr().out
     )
@@ -47,8 +47,8 @@ def test_test_clips_are_restored_and_scored(finish, capsys):
         assert row["status"] == "done" and row["notes"] == ""
         assert row["restored_lsd"] != row["input_lsd"] != "0.0000"
         lengths = {
-            soundfile.info(folder / side / row["file"]).duration
-            for side in SIDES
+            soundfile.info(folder / name / row["file"]).duration
+            for name in FOLDERS
         }
         assert len(lengths) == 1
     assert (folder / "summary.md").exists()
@@ -58,12 +58,12 @@ def test_test_clips_are_restored_and_scored(finish, capsys):
     restored = folder / "restored" / rows[0]["file"]
     assert restored.read_bytes() == again.read_bytes()
 
-    finish(**given, valid_clips=1)
+    finish(**options, valid_clips=1)
     with open(folder / "files.csv", newline="") as file:
         [row] = csv.DictReader(file)
     assert row["file"] == rows[0]["file"]
 
 
-def test_without_the_key_there_is_no_report(finish):
+def test_no_report_is_written_by_default(finish):
     folder = finish()
     assert not (folder / "evaluation").exists()

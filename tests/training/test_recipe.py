@@ -24,7 +24,7 @@ from miipher2.training.recipe import (
 )
 
 
-def test_names_are_the_experiments_and_not_what_they_include():
+def test_names_of_experiments_do_not_contain_included_files():
     assert {"pa", "ssl", "vocoder", "compact/pa"} <= set(experiment_names())
     assert not [name for name in experiment_names() if "models" in name]
     assert find_experiment("pa") == ROOT / "hparams/pa.yaml"
@@ -37,7 +37,7 @@ def test_a_yaml_file_is_an_experiment(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["vocode", "no/pa.yaml", "hparams"])
-def test_a_wrong_name_lists_the_names(name, capsys):
+def test_the_error_of_a_wrong_name_lists_the_names(name, capsys):
     with pytest.raises(UserError, match=r"one of compact/pa, .* pa, .*vocoder"):
         find_experiment(name)
     with pytest.raises(SystemExit) as exit_:
@@ -47,7 +47,7 @@ def test_a_wrong_name_lists_the_names(name, capsys):
     assert error.startswith(f"error: {name}: ") and "\n" not in error
 
 
-def test_help_has_keys_and_run_options(capsys):
+def test_help_lists_keys_and_run_options(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["train", "pa", "--help"])
     assert exit_.value.code == 0
@@ -55,7 +55,7 @@ def test_help_has_keys_and_run_options(capsys):
     assert "--max_steps=800000" in shown and "--debug_batches" in shown
 
 
-def test_the_command_is_that_of_this_process(monkeypatch):
+def test_the_command_is_the_command_of_this_process(monkeypatch):
     path = ROOT / "hparams/compact/pa.yaml"
     monkeypatch.setattr(sys, "argv", ["/bin/miipher2", "train"])
     assert train_command(path) == ["miipher2", "train", "compact/pa"]
@@ -72,7 +72,7 @@ def test_the_command_runs_the_training_script(tmp_path, capsys):
     assert Path(sys.modules["train"].__file__).samefile(ROOT / "train.py")
 
 
-# What a wheel is built from
+# Files and folders from which the wheel is built
 SOURCES = (
     *("setup.py", "pyproject.toml", "README.md", "LICENSE"),
     *("train.py", "hparams", "recipes", "miipher2"),
@@ -81,9 +81,10 @@ SOURCES = (
 
 @pytest.fixture
 def installed(tmp_path):
-    """Install the wheel in a new environment; return a function to run it.
+    """Return a function that runs a command in an environment with the wheel.
 
-    The environment has the packages of this one, but not this repository.
+    The environment has the packages of the current environment, but not this
+    repository.
     """
     pytest.importorskip("build", reason="needs pip install build")
     pytest.importorskip("setuptools", "77")

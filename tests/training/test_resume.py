@@ -1,4 +1,4 @@
-"""Resuming: other counts, signals, damaged checkpoints, other settings.
+"""Resumed runs: new counts and settings, signals and damaged checkpoints.
 
 Authors
  * The miipher2 authors 2026
@@ -39,10 +39,10 @@ def validated(folder):
         ({"valid_interval": 3}, {"valid_interval": 2}),
     ],
 )
-def test_a_run_is_resumed_with_other_counts(
+def test_a_run_is_resumed_with_other_batches_or_intervals(
     first, then, train, options, tmp_path
 ):
-    """Every validation has a training loss, and the steps are the run's."""
+    """Every validation has a training loss and the right step."""
     options |= {"max_steps": 4, "valid_interval": 2}
     train("pa", tmp_path, **{**options, **first})
     options |= {"max_steps": 8, "resume_with_other_data": True}
@@ -52,14 +52,14 @@ def test_a_run_is_resumed_with_other_counts(
     assert all(float(loss) > 0 for loss in logged(tmp_path, "train loss"))
 
 
-def interrupt(monkeypatch, number, where, step):
-    """Send a signal to this process from a batch of a stage."""
+def interrupt(monkeypatch, number, stage, step):
+    """Send a signal to this process at a step of training or validation."""
     compute_forward = AdapterBrain.compute_forward
 
-    def compute(brain, batch, stage):
-        if stage == where and brain.optimizer_step == step:
+    def compute(brain, batch, current_stage):
+        if current_stage == stage and brain.optimizer_step == step:
             os.kill(os.getpid(), number)
-        return compute_forward(brain, batch, stage)
+        return compute_forward(brain, batch, current_stage)
 
     monkeypatch.setattr(AdapterBrain, "compute_forward", compute)
 
@@ -98,7 +98,7 @@ def test_a_stopped_run_has_a_checkpoint_and_resumes_with_identical_results(
 
 @pytest.fixture
 def checkpointer(tmp_path):
-    """Create one with three checkpoints; 2 is the last value."""
+    """Return a checkpointer with checkpoints of the values 0, 1 and 2."""
     module = torch.nn.Linear(1, 1, bias=False)
     checkpointer = AtomicCheckpointer(tmp_path, {"module": module})
     for value in range(3):
@@ -117,7 +117,7 @@ def recovered(checkpointer, **options):
 @pytest.mark.parametrize(
     "file, size", [("module.ckpt", 0), ("module.ckpt", 99), ("CKPT.yaml", 0)]
 )
-def test_a_damaged_checkpoint_is_set_aside(
+def test_a_damaged_checkpoint_is_renamed(
     file, size, options, checkpointer, tmp_path, caplog
 ):
     damaged = tmp_path / "CKPT+2"
@@ -130,7 +130,7 @@ def test_a_damaged_checkpoint_is_set_aside(
 
 
 def test_a_checkpoint_without_sizes_is_loaded(checkpointer, tmp_path):
-    """As older versions wrote it."""
+    """Older versions wrote checkpoints without sizes."""
     for meta in tmp_path.glob("*/CKPT.yaml"):
         entries = yaml.safe_load(meta.read_text())
         del entries["sizes"]
@@ -138,7 +138,7 @@ def test_a_checkpoint_without_sizes_is_loaded(checkpointer, tmp_path):
     assert recovered(checkpointer) == 2
 
 
-def test_a_full_disk_is_one_line_and_keeps_the_checkpoint_before(
+def test_a_full_disk_is_reported_and_keeps_the_previous_checkpoint(
     checkpointer, tmp_path, monkeypatch
 ):
     def full(*args, **kwargs):
@@ -169,10 +169,10 @@ def test_a_checkpoint_of_another_model_is_refused(checkpointer, tmp_path):
         ({"degrade": "{clean_share: 0.5}"}, "degrade"),
     ],
 )
-def test_a_folder_of_other_settings_is_refused(
+def test_a_run_with_other_settings_is_refused(
     override, words, trained, train, options, monkeypatch
 ):
-    """Before anything is written or built."""
+    """The error is raised before any file is written or model is built."""
     monkeypatch.setattr("train.load_hparams", None)
     folder = trained / "pa"
     before = (folder / "hyperparams.yaml").read_text()
@@ -184,9 +184,7 @@ def test_a_folder_of_other_settings_is_refused(
     assert (folder / "hyperparams.yaml").read_text() == before
 
 
-def test_other_data_is_refused_and_can_be_allowed(
-    train, corpus, options, tmp_path
-):
+def test_other_data_is_refused_unless_allowed(train, corpus, options, tmp_path):
     speech = tmp_path / "speech"
     shutil.copytree(corpus / "speech", speech)
     options |= {"data_folder": speech}

@@ -35,9 +35,9 @@ class Timed(RunLength):
 
 
 def test_time_left_follows_the_minutes():
-    """A quarter of the time is over: three times as much is left."""
+    """After a quarter of the time, three times the elapsed time is left."""
     progress = bar(100, Timed(12, minutes=60))
-    progress.update(0.5)  # at a share of 0
+    progress.update(0.5)  # at a fraction of 0
     for step in range(2, 11):
         progress.length.fraction = step / 40
         progress.update(0.5)
@@ -50,7 +50,7 @@ def test_time_left_follows_the_minutes():
     assert progress.bar.total == progress.bar.n == 111
 
 
-def test_a_step_limit_ends_a_run_of_minutes_before_its_time():
+def test_a_step_limit_ends_a_run_of_minutes_early():
     progress = bar(0, Timed(5, minutes=60, step_limit=12))
     progress.length.fraction = 0.001
     progress.update(0.5)

@@ -1,4 +1,4 @@
-"""The loss on features of a frozen encoder.
+"""Loss between features of a frozen encoder.
 
 Authors
  * The miipher2 authors 2026
@@ -32,15 +32,17 @@ def test_only_the_waveform_gets_a_gradient(cleaner):
     assert all(p.grad is None for p in cleaner.parameters())
 
 
-def test_equal_waveforms_have_no_loss_and_weight_scales_it(cleaner):
+def test_equal_waveforms_have_zero_loss_and_the_weight_is_a_factor(cleaner):
     predicted, target = torch.randn(2, 1, 12000).unbind(0)
     predicted, target = predicted.expand(2, -1), target.expand(2, -1)
     assert SSLLoss(cleaner, 24000)(target, target) == 0
-    one, three = (SSLLoss(cleaner, 24000, w)(predicted, target) for w in (1, 3))
-    assert float(three) == pytest.approx(3 * float(one), rel=1e-4)
+    once, triple = (
+        SSLLoss(cleaner, 24000, weight)(predicted, target) for weight in (1, 3)
+    )
+    assert float(triple) == pytest.approx(3 * float(once), rel=1e-4)
 
 
-def test_adapters_do_not_count_and_stay_enabled(cleaner):
+def test_the_loss_ignores_adapters_and_leaves_them_enabled(cleaner):
     target = torch.randn(1, 12000)
     loss = SSLLoss(cleaner, 24000)
     before = loss(0.3 * target.flip(-1), target)
@@ -50,7 +52,7 @@ def test_adapters_do_not_count_and_stay_enabled(cleaner):
     assert loss(0.3 * target.flip(-1), target) == before
 
 
-def test_clips_with_a_silent_target_do_not_count(cleaner):
+def test_clips_with_a_silent_target_are_ignored(cleaner):
     target = torch.randn(2, 12000)
     target[1] = 0
     predicted = torch.randn(2, 12000)
@@ -61,5 +63,5 @@ def test_clips_with_a_silent_target_do_not_count(cleaner):
     assert loss(predicted, target) < 1e-6
 
 
-def test_it_has_no_parameters(cleaner):
+def test_the_loss_has_no_parameters(cleaner):
     assert not list(SSLLoss(cleaner, 24000).parameters())

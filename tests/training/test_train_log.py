@@ -34,8 +34,8 @@ def steps(path, name):
     return read_train_log(path)[name][0]
 
 
-def test_a_run_that_goes_back_replaces_its_later_validations(train_log):
-    """Other intervals, a damaged checkpoint or a new run in the folder."""
+def test_a_run_from_an_earlier_step_replaces_later_validations(train_log):
+    """A run starts earlier if the latest checkpoint is damaged or missing."""
     train_log.write_text(
         "".join(validation(step, loss=step) for step in (5, 10, 15, 20))
         + "".join(validation(step, loss=100 + step) for step in (12, 15, 18))
@@ -49,7 +49,7 @@ def test_a_run_that_goes_back_replaces_its_later_validations(train_log):
     assert read_train_log(train_log)["valid loss"] == ([5], [3])
 
 
-def test_the_test_of_an_earlier_checkpoint_replaces_nothing(train_log):
+def test_a_test_of_an_earlier_step_replaces_no_validations(train_log):
     train_log.write_text(
         "".join(validation(step, loss=step) for step in (5, 10))
         + "step: 5 - test loss: 4.0\n"
@@ -59,8 +59,8 @@ def test_the_test_of_an_earlier_checkpoint_replaces_nothing(train_log):
     assert read_train_log(train_log)["test loss"] == ([5], [4.0])
 
 
-def test_damaged_lines_and_nan_are_left_out(train_log):
-    """As after a power failure."""
+def test_damaged_lines_and_nan_are_omitted(train_log):
+    """A power failure can leave damaged lines in the log."""
     train_log.write_bytes(
         validation(5, loss=1).encode()
         + b"step: 10, lr: 1.0e-04 - train lo\n\0\0\xff\n\n"
@@ -71,7 +71,7 @@ def test_damaged_lines_and_nan_are_left_out(train_log):
     assert curves["valid l1"] == ([15], [2.0])
 
 
-def test_panels_of_every_stage():
+def test_statistics_of_all_stages_are_grouped_by_panel():
     names = ["lr", "train loss", "train D_loss", "valid loss", "valid l1"]
     names += ["valid ratio", "valid ratio noise", "valid mel restored"]
     assert list(group_by_panel(names).values()) == [
@@ -108,7 +108,7 @@ def test_every_statistic_is_drawn_with_its_last_value(train_log):
     assert noise.get_xydata().tolist() == [[5, 0.9], [10, 0.5]]
 
 
-def test_a_picture_is_written_with_few_values_and_replaced(train_log):
+def test_a_picture_of_few_values_is_written_and_replaced(train_log):
     for line in ("step: 0, lr: 0.0 - valid loss: 0.0\n", validation(3, mel=1)):
         with open(train_log, "a") as log:
             log.write(line)
@@ -124,7 +124,7 @@ def test_a_picture_is_written_with_few_values_and_replaced(train_log):
 
 
 @pytest.mark.parametrize("reason", ["pip install matplotlib", "Is a directory"])
-def test_what_cannot_be_drawn_is_said_once(
+def test_a_failure_to_draw_is_logged_once(
     reason, train_log, monkeypatch, caplog
 ):
     train_log.write_text(validation(5, loss=1))

@@ -26,10 +26,10 @@ from miipher2.models.weights import load_weights
 from miipher2.training.losses import FeatureLoss
 from miipher2.training.vocoder_brain import VocoderBrain
 
-TOGETHER = {"train_adapters": True, "pretrain_steps": 0}
+TRAIN_ADAPTERS = {"train_adapters": True, "pretrain_steps": 0}
 
 
-def figures(folder, name):
+def logged_values(folder, name):
     """Return the logged values of a statistic."""
     text = (folder / "train_log.txt").read_text()
     return [float(x) for x in re.findall(rf"{name}: ([\d.e+-]+)", text)]
@@ -44,7 +44,7 @@ def test_every_backbone_family_trains_with_one_override(
     include.write_text(f"source: {folder}\nlayer: 2\n")
     train("pa", tmp_path / "pa", ssl=f"!include:{include}")
     assert (tmp_path / "pa/model/cleaner.safetensors").exists()
-    ratio = figures(tmp_path / "pa", "valid ratio")
+    ratio = logged_values(tmp_path / "pa", "valid ratio")
     assert ratio and 0 < ratio[-1] < 10
 
 
@@ -64,13 +64,13 @@ def test_adapters_learn_and_each_degradation_is_reported(
         adapter_bottleneck=16,
         valid_kinds="[noise, clipping]",
     )
-    loss = figures(tmp_path, "train loss")
+    loss = logged_values(tmp_path, "train loss")
     assert loss[-1] < 0.9 * loss[0]
     for name in ("l1", "l2", "sc", "ratio noise", "ratio clipping"):
-        assert len(figures(tmp_path, f"valid {name}")) == 3
+        assert len(logged_values(tmp_path, f"valid {name}")) == 3
 
 
-def test_vocoder_changes_phase_and_exports_a_model(trained):
+def test_the_vocoder_changes_phase_and_exports_a_model(trained):
     folder = trained / "vocoder"
     log = (folder / "log.txt").read_text()
     assert "features of clean speech" in log
@@ -89,7 +89,7 @@ def test_vocoder_changes_phase_and_exports_a_model(trained):
     assert all(torch.equal(exported[k], adapters[k]) for k in exported)
 
 
-def test_vocoder_learns_and_a_resumed_run_keeps_its_phase(
+def test_the_vocoder_learns_and_a_resumed_run_keeps_its_phase(
     train, trained, tiny_backbone, tmp_path
 ):
     options = {
@@ -104,10 +104,10 @@ def test_vocoder_learns_and_a_resumed_run_keeps_its_phase(
     }
     train("vocoder", tmp_path, max_steps=20, **options)
     train("vocoder", tmp_path, max_steps=60, **options)
-    loss = figures(tmp_path, "train loss")
+    loss = logged_values(tmp_path, "train loss")
     assert len(loss) == 3 and loss[-1] < 0.99 * loss[0]
-    assert len(figures(tmp_path, "valid mel clean")) == 1
-    assert len(figures(tmp_path, "valid mel restored")) == 2
+    assert len(logged_values(tmp_path, "valid mel clean")) == 1
+    assert len(logged_values(tmp_path, "valid mel restored")) == 2
     log = (tmp_path / "log.txt").read_text()
     phases = re.findall(r"features of (\w+) speech", log)
     assert phases == ["clean", "clean", "restored"]
@@ -140,7 +140,7 @@ def test_adversarial_steps_change_both_networks(
 def test_each_network_gets_gradients_of_its_own_loss_only(
     batches, train, trained, tiny_backbone, tmp_path, monkeypatch
 ):
-    """As with separate passes, of detached waveforms for its own loss."""
+    """The gradients equal the gradients of separate passes for each loss."""
     checked = []
 
     class Checked(VocoderBrain):
@@ -197,7 +197,7 @@ def test_adapters_train_with_the_vocoder_and_are_resumed(
         "ssl_source": tiny_backbone,
         "ssl_layer": 2,
         "cleaner_folder": trained / "pa",
-        **TOGETHER,
+        **TRAIN_ADAPTERS,
     }
     train("vocoder", tmp_path, max_steps=2, **options)
     file = "model/cleaner.safetensors"
@@ -214,7 +214,7 @@ def test_adapters_train_with_the_vocoder_and_are_resumed(
 def test_adversarial_runs_export_the_last_checkpoint(
     mel_steps, exported, train, trained, tiny_backbone, tmp_path, monkeypatch
 ):
-    """Although the mel error rises with every validation."""
+    """The last checkpoint is exported although the mel error rises."""
     monkeypatch.setattr(
         VocoderBrain,
         "stage_stats",
@@ -241,15 +241,15 @@ def test_adversarial_runs_export_the_last_checkpoint(
     assert ("mel_steps=" in log) == (mel_steps > 0)
 
 
-def test_a_finished_run_is_a_no_op(train, tiny_backbone, tmp_path):
+def test_a_finished_run_is_not_trained_again(train, tiny_backbone, tmp_path):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
     train("pa", tmp_path, **options)
     train("pa", tmp_path, **options)
-    assert len(figures(tmp_path, "valid loss")) == 1
+    assert len(logged_values(tmp_path, "valid loss")) == 1
 
 
 @pytest.mark.parametrize(
-    "first,then,steps",
+    "first, then, steps",
     [((3, 2), (8, 2), [2, 3, 5, 7, 8]), ((4, 4), (6, 1), [4, 5, 6])],
 )
 def test_a_run_can_be_extended(
@@ -292,21 +292,23 @@ def test_test_only_evaluates_the_trained_vocoder(
     before = weights.read_bytes()
     train_script.main([*command_line, "--test_only"])
     assert weights.read_bytes() == before
-    one, other = figures(tmp_path, "test mel restored")
-    assert one == other
+    first, second = logged_values(tmp_path, "test mel restored")
+    assert first == second
 
 
-def test_training_without_noise_is_explicit(train, tiny_backbone, tmp_path):
+def test_training_without_noise_must_be_requested(
+    train, tiny_backbone, tmp_path
+):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
     with pytest.raises(UserError, match="--noise_folder=FOLDER"):
         train("pa", tmp_path, noise_folder="null", **options)
     names = ("noise_csv", "valid_noise_csv", "rir_csv", "valid_rir_csv")
     options |= dict.fromkeys(names, "null")
     train("pa", tmp_path, noise_folder="null", rir_folder="null", **options)
-    assert figures(tmp_path, "valid loss")
+    assert logged_values(tmp_path, "valid loss")
 
 
-def test_an_error_in_a_worker_is_one_line(
+def test_an_error_in_a_worker_process_is_reported_in_one_line(
     train, corpus, tiny_backbone, tmp_path
 ):
     broken = tmp_path / "speech"
@@ -336,16 +338,16 @@ def test_accumulated_batches_count_as_one_step(train, tiny_backbone, tmp_path):
         grad_accumulation_factor=3,
         max_steps=4,
     )
-    assert figures(tmp_path, "step")[:2] == [2, 4]
+    assert logged_values(tmp_path, "step")[:2] == [2, 4]
 
 
-def test_optimizer_step_limit_ends_a_run_early(
+def test_the_optimizer_step_limit_ends_a_run_early(
     train_script, corpus, tiny_backbone, tmp_path
 ):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2, "max_steps": 6}
     command_line = arguments("pa", corpus, tmp_path, **options)
     train_script.main([*command_line, "--optimizer_step_limit=3"])
-    assert figures(tmp_path, "step") == [2, 3, 3]
+    assert logged_values(tmp_path, "step") == [2, 3, 3]
 
 
 def test_debug_runs_two_short_epochs_and_exports_nothing(
@@ -355,7 +357,7 @@ def test_debug_runs_two_short_epochs_and_exports_nothing(
     options |= {"max_steps": 50, "valid_interval": 10}
     command_line = arguments("pa", corpus, tmp_path, **options)
     train_script.main([*command_line, "--debug"])
-    assert figures(tmp_path, "step") == [2, 4, 4]
+    assert logged_values(tmp_path, "step") == [2, 4, 4]
     assert not (tmp_path / "model").exists()
     assert not list((tmp_path / "save").glob("CKPT+*"))
     train_script.main([*command_line, "--debug", "--debug_persistently"])
@@ -377,7 +379,9 @@ def test_the_compact_experiments_train_in_bf16(
     assert (tmp_path / "model").is_dir()
 
 
-def test_batches_by_duration_and_bf16(train, tiny_backbone, tmp_path):
+def test_batches_by_duration_can_be_used_with_bf16(
+    train, tiny_backbone, tmp_path
+):
     train(
         "pa",
         tmp_path,
@@ -386,7 +390,7 @@ def test_batches_by_duration_and_bf16(train, tiny_backbone, tmp_path):
         batch_seconds=2.0,
         precision="bf16",
     )
-    assert figures(tmp_path, "valid loss")
+    assert logged_values(tmp_path, "valid loss")
 
 
 def command(stage, corpus, output, **overrides):
@@ -428,13 +432,13 @@ def test_a_killed_run_resumes_with_identical_results(
     log = (tmp_path / "killed/log.txt").read_text()
     assert re.search(r"resumed at step \d+ of 24", log)
     for name in ("train loss", "valid loss", "test loss"):
-        expected = figures(tmp_path / "uninterrupted", name)
-        assert figures(tmp_path / "killed", name)[-1] == expected[-1]
-    one, other = (
+        expected = logged_values(tmp_path / "uninterrupted", name)
+        assert logged_values(tmp_path / "killed", name)[-1] == expected[-1]
+    expected, resumed = (
         load_weights(tmp_path / name / "model/cleaner.safetensors")[0]
         for name in ("uninterrupted", "killed")
     )
-    assert all(torch.equal(one[k], other[k]) for k in one)
+    assert all(torch.equal(expected[k], resumed[k]) for k in expected)
 
 
 def test_an_incomplete_checkpoint_is_removed(train, tiny_backbone, tmp_path):
@@ -446,14 +450,16 @@ def test_an_incomplete_checkpoint_is_removed(train, tiny_backbone, tmp_path):
     (incomplete / "cleaner.ckpt").write_bytes(b"truncated")
     train("pa", tmp_path, **{**options, "max_steps": 4})
     assert not incomplete.exists()
-    assert figures(tmp_path, "valid loss")[1:]
+    assert logged_values(tmp_path, "valid loss")[1:]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "stage, extra", [("pa", {}), ("vocoder", {}), ("vocoder", TOGETHER)]
+    "stage, extra", [("pa", {}), ("vocoder", {}), ("vocoder", TRAIN_ADAPTERS)]
 )
-def test_two_processes(stage, extra, corpus, trained, tiny_backbone, tmp_path):
+def test_two_processes_train(
+    stage, extra, corpus, trained, tiny_backbone, tmp_path
+):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2, "max_steps": 4}
     if stage == "vocoder":
         options |= {"cleaner_folder": trained / "pa", "mel_steps": 2}
@@ -472,7 +478,7 @@ def test_two_processes(stage, extra, corpus, trained, tiny_backbone, tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert len(figures(tmp_path, "step: 4 - test")) <= 1
+    assert len(logged_values(tmp_path, "step: 4 - test")) <= 1
     assert (tmp_path / "model/cleaner.safetensors").exists()
     assert len(list((tmp_path / "save").glob("CKPT+*"))) >= 1
 
@@ -494,7 +500,9 @@ def test_wrong_paths_and_names_are_reported_in_one_line(
         assert not (tmp_path / "run/model").exists()
 
 
-def test_a_vocoder_that_does_not_fit_is_refused(train, trained, tmp_path):
+def test_a_vocoder_that_does_not_fit_the_backbone_is_refused(
+    train, trained, tmp_path
+):
     include = tmp_path / "v.yaml"
     small = (ROOT / "hparams/models/vocoder/hifigan_small.yaml").read_text()
     include.write_text(small.replace("[8, 8, 5]", "[8, 8, 4]"))
@@ -509,7 +517,9 @@ def test_a_vocoder_that_does_not_fit_is_refused(train, trained, tmp_path):
         )
 
 
-def test_vocoder_without_stage_one(train, tiny_backbone, tmp_path):
+def test_a_vocoder_can_be_trained_without_stage_one(
+    train, tiny_backbone, tmp_path
+):
     train(
         "vocoder",
         tmp_path,
@@ -524,7 +534,7 @@ def test_vocoder_without_stage_one(train, tiny_backbone, tmp_path):
     assert restorer.restore(torch.zeros(8000)).shape == (8000,)
 
 
-def test_from_the_recipe_folder(corpus, tiny_backbone, tmp_path):
+def test_training_runs_in_the_recipe_folder(corpus, tiny_backbone, tmp_path):
     recipe = ROOT / "recipes/LibriTTS/restoration/miipher2"
     command_line = arguments(
         "pa", corpus, tmp_path, ssl_source=tiny_backbone, ssl_layer=2
@@ -562,7 +572,9 @@ def test_minutes_end_a_run_and_compress_the_schedule(
     assert (tmp_path / "model/cleaner.safetensors").exists()
 
 
-def test_max_steps_do_not_end_a_run_of_minutes(train, tmp_path, tiny_backbone):
+def test_max_steps_does_not_end_a_run_of_minutes(
+    train, tmp_path, tiny_backbone
+):
     backbone = {"ssl_source": tiny_backbone, "ssl_layer": 2}
     options = {"minutes": 0.05, "max_steps": 1, "valid_interval": 100000}
     train("pa", tmp_path, **options, **backbone)
@@ -616,7 +628,7 @@ def test_start_folder_initialises_a_run(
         trained / "vocoder/model/backbone/model.safetensors",
         atol=1e-2,
     )
-    # half precision models include the discriminator
+    # a model exported in half precision includes the discriminator
     train(
         "vocoder",
         tmp_path / "next",
@@ -639,13 +651,13 @@ def test_start_folder_initialises_a_run(
         )
 
 
-def assert_same_weights(one, other, atol=0.0):
+def assert_same_weights(first, second, atol=0.0):
     """Compare two weight files."""
-    one, other = load_weights(one)[0], load_weights(other)[0]
-    assert one.keys() == other.keys()
-    for name, tensor in one.items():
+    first, second = load_weights(first)[0], load_weights(second)[0]
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
         assert torch.allclose(
-            tensor.float(), other[name].float(), rtol=1e-3, atol=atol
+            tensor.float(), second[name].float(), rtol=1e-3, atol=atol
         ), name
 
 
@@ -675,7 +687,7 @@ def test_a_harmonic_vocoder_trains_with_pitch_and_averaging(
     assert restorer.restore_batch(torch.randn(1, 8000)).shape == (1, 8000)
 
 
-def test_the_last_line_says_what_to_expect_and_what_to_run(
+def test_the_last_line_has_the_result_and_the_next_command(
     train, corpus, trained, tiny_backbone, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(sys, "argv", ["train.py"])
@@ -688,7 +700,7 @@ def test_the_last_line_says_what_to_expect_and_what_to_run(
     assert command[1] == "train.py" and command[2].endswith("vocoder.yaml")
     for key in ("data_folder", "noise_folder", "rir_folder"):
         assert any(option.startswith(f"--{key}={corpus}") for option in command)
-    # stage 2 takes the backbone from stage 1: the command needs no more
+    # stage 2 uses the backbone of stage 1, so the command does not name it
     tiny = arguments("vocoder", corpus, tmp_path / "vocoder")
     settings = ("batch", "segment", "num", "max", "valid", "device", "vocoder")
     settings = tuple(f"--{name}" for name in (*settings, "discriminator"))
@@ -700,26 +712,26 @@ def test_the_last_line_says_what_to_expect_and_what_to_run(
     assert line.startswith("Trained for 2 steps (default: 875,000), test mel")
 
 
-def test_a_loss_that_is_not_finite_names_step_and_clips(
+def test_the_error_of_a_nonfinite_loss_names_step_and_clips(
     train, tiny_backbone, tmp_path, monkeypatch
 ):
     forward = FeatureLoss.forward
 
-    def spoilt(loss, predicted, *rest):
-        return forward(loss, predicted * float("nan"), *rest)
+    def nan_forward(loss, predicted, *others):
+        return forward(loss, predicted * float("nan"), *others)
 
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
     train("pa", tmp_path, **options)
-    monkeypatch.setattr(FeatureLoss, "forward", spoilt)
+    monkeypatch.setattr(FeatureLoss, "forward", nan_forward)
     with pytest.raises(UserError, match="^step 3: the loss is nan; clips") as e:
         train("pa", tmp_path, **options | {"max_steps": 4})
     assert "all/train" in str(e.value) and "\n" not in str(e.value)
     monkeypatch.undo()
     train("pa", tmp_path, **options | {"max_steps": 4})
-    assert figures(tmp_path, "step")[-1] == 4
+    assert logged_values(tmp_path, "step")[-1] == 4
 
 
-def test_slow_runs_say_so_and_the_bar_is_that_of_the_run(
+def test_slow_runs_log_a_warning_and_the_bar_shows_the_whole_run(
     train_script, corpus, tiny_backbone, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr("miipher2.training.run_progress.WARN_DAYS", 0)
@@ -736,7 +748,7 @@ def test_slow_runs_say_so_and_the_bar_is_that_of_the_run(
     assert "a crash loses up to 15 minutes" in log
 
 
-def test_large_vocoders_on_a_cpu_name_the_small_ones(
+def test_a_large_vocoder_on_a_cpu_logs_a_warning_with_small_vocoders(
     train, trained, tiny_backbone, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("miipher2.training.vocoder_brain.LARGE", 1e5)
@@ -752,7 +764,7 @@ def test_large_vocoders_on_a_cpu_name_the_small_ones(
     assert first < log.index("VocoderBrain on cpu")
 
 
-def test_the_step_limit_has_to_be_a_number(
+def test_the_step_limit_must_be_a_number(
     train_script, corpus, tiny_backbone, tmp_path
 ):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
@@ -768,7 +780,7 @@ def test_counts_are_at_least_one(key, train, tiny_backbone, tmp_path):
         train("pa", tmp_path, **options)
 
 
-def test_no_warning_about_figures():
+def test_the_warning_about_figures_is_hidden():
     logger = logging.getLogger("speechbrain.utils.train_logger")
     text = "torchvision is not available - cannot save figures"
     record = logger.makeRecord(logger.name, 30, "", 0, text, (), None)

@@ -1,4 +1,4 @@
-"""The experiments of ``hparams/whisper24``, on a tiny Whisper.
+"""The experiments of ``hparams/whisper24`` with a tiny Whisper.
 
 Authors
  * The miipher2 authors 2026
@@ -29,7 +29,7 @@ def pitch(monkeypatch):
     )
 
 
-def test_both_stages_give_a_model_at_24_khz(
+def test_both_stages_train_a_model_at_24_khz(
     train_script, corpus, whisper, pitch, tmp_path
 ):
     options = {"ssl_source": whisper, "ssl_layer": 2}

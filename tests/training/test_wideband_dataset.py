@@ -1,4 +1,4 @@
-"""Pairs whose degraded side is at the vocoder's rate.
+"""Dataset items with degraded speech at the sample rate of the vocoder.
 
 Authors
  * The miipher2 authors 2026
@@ -19,7 +19,7 @@ RATE = 24000
 
 @pytest.fixture
 def manifest(tmp_path):
-    """Two clips of white noise in syllables at 24 kHz."""
+    """Write two clips of white noise with pauses at 24 kHz."""
     rng = numpy.random.default_rng(0)
     rows = []
     for name, bandwidth in (("a", 8000), ("b", 12000)):
@@ -51,7 +51,7 @@ def power_above_8k(wav):
     return float(spectrum[hz > 8200].sum() / spectrum.sum())
 
 
-def test_each_side_has_its_rate(manifest):
+def test_each_waveform_has_the_right_sample_rate(manifest):
     item = dataset(manifest)[1, 0]
     assert item["clean"].shape == item["noisy"].shape == (16000,)
     assert item["recording"].shape == item["target"].shape == (RATE,)
@@ -59,26 +59,26 @@ def test_each_side_has_its_rate(manifest):
     assert [dataset(manifest)[1, i]["bandwidth"] for i in (0, 1)] == [8e3, 12e3]
 
 
-def test_a_share_of_the_recordings_is_narrow(manifest):
+def test_a_fraction_of_the_recordings_is_narrowband(manifest):
     items = dataset(manifest, narrow_share=0.5)
     above = [power_above_8k(items[e, 0]["recording"]) for e in range(40)]
-    narrow = sum(share < 0.01 for share in above)
+    narrow = sum(power < 0.01 for power in above)
     assert 10 < narrow < 30
     assert power_above_8k(items[0, 0]["target"]) > 0.2
 
 
-def test_a_chain_at_16_khz_gives_narrow_recordings(manifest):
+def test_a_chain_at_16_khz_gives_narrowband_recordings(manifest):
     item = dataset(manifest, rate=16000)[1, 0]
     assert item["recording"].shape == (RATE,)
     assert power_above_8k(item["recording"]) < 0.01
 
 
-def test_another_rate_of_the_chain_is_refused(manifest):
+def test_a_chain_at_another_sample_rate_is_refused(manifest):
     with pytest.raises(UserError, match="degrade: sample_rate 8000 Hz"):
         dataset(manifest, rate=8000)
 
 
-def test_without_speech_the_target_is_silence(manifest):
+def test_the_target_of_noise_without_speech_is_silence(manifest):
     noise = NoSpeech(1.0, [ColouredNoise(sample_rate=RATE)])
     item = dataset(manifest, no_speech=noise)[1, 0]
     assert not item["target"].any() and not item["clean"].any()
@@ -86,7 +86,7 @@ def test_without_speech_the_target_is_silence(manifest):
     assert item["recording"].shape == item["target"].shape
 
 
-def test_without_speech_the_pitch_is_unvoiced(manifest):
+def test_the_pitch_of_noise_without_speech_is_unvoiced(manifest):
     def pitch(wav, start, frames):
         return torch.tensor([120.0, 1.0]).repeat(frames, 1)
 
