@@ -12,8 +12,8 @@ import speechbrain as sb
 from miipher2.training.shown_clips import ShownClip, valid_part
 from miipher2.training.step_brain import StepBrain
 
-# A smaller loss without adapters is a rounding error: the clips were not
-# degraded, for example because babble needs other speakers.
+# A smaller loss without adapters is due to rounding: the clips were not
+# degraded, for example because there were no other speakers for babble.
 ROUNDING_ERROR = 1e-4
 
 

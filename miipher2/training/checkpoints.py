@@ -82,7 +82,8 @@ class AtomicCheckpointer(Checkpointer):
             ddp_barrier()
             if if_main_process():
                 _complete(checkpoint)
-        except (OSError, RuntimeError) as error:  # torch.save: RuntimeError
+        # torch.save raises a RuntimeError if the disk is full
+        except (OSError, RuntimeError) as error:
             if self._writing != self.checkpoints_dir:
                 shutil.rmtree(self._writing, ignore_errors=True)
             raise UserError(

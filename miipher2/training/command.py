@@ -88,7 +88,7 @@ def _add_export(subparsers):
 
 
 def _train(arguments):
-    """Run ``miipher2 train``; other commands start without this import."""
+    """Run ``miipher2 train``; torch is imported here, because it is slow."""
     from miipher2.training.recipe import train
 
     train(arguments.experiment, arguments.options)

@@ -17,7 +17,7 @@ from miipher2.training.train_log import read_train_log
 
 logger = get_logger(__name__)
 
-# Title of each panel, and first words of the names of its statistics. All other
+# First words of the names of the statistics in each panel, by title. All other
 # statistics are loss terms.
 PANELS = {
     "Loss": ("loss",),
@@ -35,7 +35,7 @@ WIDE_RANGE = 8
 
 
 class CurvesLogger(RunLogger):
-    """A logger that plots ``train_log.txt`` as ``curves.png`` beside it.
+    """A logger that plots ``train_log.txt`` as ``curves.png``.
 
     If matplotlib is missing or the file cannot be written, one warning is
     logged and training continues.

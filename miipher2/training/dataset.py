@@ -63,11 +63,11 @@ def speech_dataset(
     kinds : list of str
         Kinds of degradation: names of single degradations in the chain, or
         ``all`` for the complete chain. The dataset contains every clip once for
-        each kind. Kinds that need missing manifests of noise or room impulse
-        responses are skipped.
+        each kind. A kind is skipped if the manifest of its noise or room
+        impulse responses is missing.
     max_clips : int
-        Maximum number of clips, at even intervals in the manifest. None for all
-        clips.
+        Largest number of clips, which are taken at even intervals from the
+        manifest. None for all clips.
     pitch : miipher2.dataio.pitch.PitchTracks
         If given, items also contain the ``pitch`` of the clean speech.
     input_level : dict
@@ -211,7 +211,7 @@ class SpeechClips:
         return takes("ID", "kind", "epoch", *columns)(load)
 
     def load(self, name, kind, epoch, wav, noisy_wav, target_wav, duration):
-        """Yield clean, noisy, target, cut, recording and, if used, pitch."""
+        """Yield the items named in ``pipeline``; ``pitch`` only if used."""
         rng = generator(self.seed, epoch, name)
         latest = max(0.0, duration - self.segment_seconds)
         crop = {
@@ -254,7 +254,7 @@ class SpeechClips:
             yield self.load_pitch(wav, crop["start"], target)
 
     def load_pitch(self, wav, start, target):
-        """Return the pitch of a crop; frames of silence are unvoiced."""
+        """Return the pitch of a crop, unvoiced if the target is silence."""
         seconds = len(target) / self.sample_rate
         frames = math.ceil(seconds / self.pitch.frame_seconds)
         pitch = self.pitch(wav, start, frames)

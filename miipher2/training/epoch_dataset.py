@@ -1,4 +1,4 @@
-"""A dataset whose items depend on the epoch and which can skip unusable clips.
+"""A dataset whose items depend on the epoch and that can skip unusable clips.
 
 Authors
  * The miipher2 authors 2026
@@ -35,7 +35,7 @@ class EpochDataset(DynamicItemDataset):
         Path of the manifest, for error messages.
     skip_bad_clips : bool
         Whether to replace an unusable clip by the next clip, for up to 1 % of
-        the clips. Unusable clips are counted over all worker processes.
+        the clips. All worker processes share the count of unusable clips.
     """
 
     def __init__(self, data, dynamic_items=(), csv="", skip_bad_clips=False):

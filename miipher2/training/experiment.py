@@ -1,4 +1,4 @@
-"""Experiments: loading the YAML, initialising modules and exporting models.
+"""Experiments: loading of YAML files, initialisation of modules, and exports.
 
 Authors
  * The miipher2 authors 2026
@@ -95,7 +95,7 @@ def check_segments(hparams):
     rate = hparams["generator"].sample_rate / hparams["generator"].hop_length
     if frames > crop * rate:
         raise UserError(
-            f"--vocoder_frames={frames}: {frames / rate:g} s, longer than "
+            f"--vocoder_frames={frames}: {frames / rate:g} s is longer than "
             f"--segment_seconds={crop:g}; reduce --vocoder_frames to "
             f"{int(crop * rate)}, or increase --segment_seconds to "
             f"{frames / rate:g}"
@@ -171,7 +171,7 @@ def stage_one_overrides(hparams_file, overrides):
     if folder is None:
         return overrides
     path = find_cleaner(folder).with_name(CLEANER_YAML)
-    if not path.exists():  # the folder is of an older version or of stage 2
+    if not path.exists():  # written by an older version or by stage 2
         return overrides
     lines = [overrides] if overrides else []
     shared = read_yaml(path)
@@ -185,7 +185,7 @@ def stage_one_overrides(hparams_file, overrides):
         value = resolved[key]
         folder = _is_folder(key, trained) or _is_folder(key, value)
         if key in given or ("ssl" in given and key in SSL_KEYS):
-            if value != trained and not folder:  # folders may be copies
+            if value != trained and not folder:  # a folder may be a copy
                 raise UserError(
                     f"--{key}={value}: the adapters in {path.parent} were "
                     f"trained with {trained}; omit this option"
@@ -202,7 +202,7 @@ def _is_folder(key, value):
 
 
 def start_from(hparams, folder):
-    """Initialise the modules to train from the model folder of another run.
+    """Initialise the modules from the model folder of an earlier run.
 
     Arguments
     ---------
@@ -309,7 +309,7 @@ def export_cleaner(hparams, hparams_file, overrides):
     shared = {key: hparams[key] for key in CLEANER_KEYS if key in hparams}
     source = shared.get("ssl_source")
     keys = ()
-    if not isinstance(source, str):  # a config, which stage 2 needs as well
+    if not isinstance(source, str):  # a config, which stage 2 needs, too
         shared.pop("ssl_source", None)
         keys = ("ssl", "ssl_source")
     elif Path(source).is_dir():
@@ -331,8 +331,8 @@ def export_cleaner(hparams, hparams_file, overrides):
 def export_restorer(hparams, hparams_file, overrides, half=False):
     """Write the ``model`` folder of stage 2, for ``Restorer.from_hparams``.
 
-    It contains everything that restoration needs: ``hyperparams.yaml``, the
-    adapters, the vocoder, and the layers of the backbone up to ``ssl_layer``.
+    The folder contains everything that restoration needs: ``hyperparams.yaml``,
+    adapters, vocoder, and the layers of the backbone up to ``ssl_layer``.
 
     Arguments
     ---------

@@ -36,8 +36,8 @@ def export_model(
     results : str or Path
         The ``output_folder`` of stage 2.
     output : str or Path
-        Output folder, which must be missing or empty. It is created when its
-        contents are complete.
+        Output folder, which must be missing or empty. It appears only when it
+        is complete.
     report : str or Path
         Output folder of ``miipher2 evaluate``, whose summary is added to the
         card. None for a card without evaluation.
@@ -56,7 +56,7 @@ def export_model(
     ------
     UserError
         If there is no finished run, if the output folder contains files, if the
-        model needs code that is not in this package, or if the upload fails.
+        model needs code that other users do not have, or if the upload fails.
     """
     results, output = Path(results), Path(output)
     if push is not None:

@@ -32,7 +32,7 @@ class EndlessBatches:
     batch_size : int
         Number of clips per batch.
     segment_seconds : float
-        Length in seconds to which longer clips are cropped.
+        Length in seconds to which longer clips are cropped by the dataset.
     batch_seconds : float
         If given, batches consist of clips of similar length with at most this
         total duration in seconds, and ``batch_size`` is not used.
@@ -43,9 +43,9 @@ class EndlessBatches:
     Attributes
     ----------
     start : int
-        Number of clips to skip when a run is resumed: the clips that all
-        processes together consumed before. Clips are counted instead of
-        batches, because batch size and number of processes may change.
+        Number of clips to skip when a run is resumed, because all processes
+        together have consumed them. Clips are counted instead of batches,
+        because the batch size and the number of processes may change.
     ends : collections.deque
         For each yielded batch, the number of clips that all processes together
         have consumed after it. The loader removes the entries.

@@ -125,8 +125,9 @@ def start_wandb(output_folder):
     Arguments
     ---------
     output_folder : str
-        Folder of the training run. The ID of the wandb run is stored in
-        ``wandb/run_id``. Its configuration is read from ``hyperparams.yaml``.
+        Folder of the training run. The ID of the wandb run is stored in its
+        file ``wandb/run_id``, and the configuration of the wandb run is read
+        from its file ``hyperparams.yaml``.
 
     Returns
     -------
@@ -136,7 +137,7 @@ def start_wandb(output_folder):
     Raises
     ------
     UserError
-        If wandb cannot start, for example without an account or a network.
+        If wandb cannot start, for example without a login or a network.
     """
     import wandb
 
@@ -178,7 +179,8 @@ def scalars(hyperparams):
     values = {}
     for key, value in read_yaml(hyperparams).items():
         for kind in (bool, int, float, str):
-            if isinstance(value, kind):  # or a subclass of the YAML parser
+            # the YAML parser returns subclasses of these types
+            if isinstance(value, kind):
                 values[key] = kind(value)
                 break
     return values

@@ -26,7 +26,7 @@ def parse_overrides(overrides):
     Returns
     -------
     dict
-        New values by key.
+        New values by key. YAML tags are kept.
 
     Raises
     ------
@@ -85,8 +85,8 @@ def check_overrides(hparams_file, overrides):
     Raises
     ------
     UserError
-        If a key at the top level or in a mapping is unknown; the message names
-        the closest key. Also if a value has another type than in the YAML, or
+        If a key is unknown, at the top level or in a mapping; the message names
+        the closest key. Also if the type of a value differs from the YAML, or
         if a key of an older version of this package is used.
 
     Example
@@ -128,7 +128,7 @@ def _check_names(prefix, overrides, node, path):
         path = Path(path).absolute().parent / tag.removeprefix("!include:")
         known = {**read_yaml(path), **known}
     elif tag:
-        return  # the class of this tag checks its arguments
+        return  # arguments of a class are checked by the class
     for name, value in overrides.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0.5)

@@ -19,20 +19,21 @@ class PretrainingBrain(StepBrain):
     """Brain of stage 0, which pretrains a backbone.
 
     The backbone is trained to predict frames of clean speech from degraded and
-    partly masked speech. Masks are seeded with the clip's ID and crop offset,
-    and dropout is seeded with the optimizer step. A resumed run therefore gives
-    the same result as an uninterrupted run.
+    partly masked speech. Masks are seeded with the clip's ID and a random
+    number of its crop, and dropout is seeded with the optimizer step. A resumed
+    run therefore gives the same result as an uninterrupted run.
 
     Arguments
     ---------
     visible_weight : float
-        Weight of the loss on visible frames, which are not masked. They are
-        easier to predict and train the convolutions from the first step.
+        Weight of the loss on visible frames, which are not masked. Visible
+        frames are easier to predict and train the convolutions from the first
+        step.
     front_end_steps : int
         Number of initial steps that train only the convolutions. In these
         steps, the convolutions predict the spectra of their input, without
-        masks. Afterwards, they are frozen. 0 to freeze them from the start.
-        None to train them with the other layers in all steps.
+        masks. In later steps, the convolutions are frozen. 0 to freeze them in
+        all steps. None to train them with the other layers in all steps.
     front_end_lr : float
         Peak learning rate of the first ``front_end_steps``. It is reached after
         a warm-up of 50 steps and then decays to zero.
@@ -59,7 +60,7 @@ class PretrainingBrain(StepBrain):
         return self.optimizer_step < (self.front_end_steps or 0)
 
     def on_fit_batch_start(self, batch, should_step):
-        """Seed dropout, set the learning rate, freeze convolutions if due."""
+        """Seed dropout; set the learning rate; freeze the convolutions."""
         self.batch_ids = batch.id
         frozen = self.front_end_steps is not None and not self.front_end_alone
         self.unwrap(self.modules.pretraining).freeze_front_end(frozen)
@@ -109,9 +110,9 @@ class PretrainingBrain(StepBrain):
         return *predicted, masks.to(self.device), visible.to(self.device)
 
     def masks(self, batch):
-        """Draw the masks ``(batch, frames)`` of a batch.
+        """Draw the masks of a batch.
 
-        Masks are seeded with clip ID and crop offset.
+        Masks are seeded with the clip's ID and ``cut``.
 
         Arguments
         ---------

@@ -20,11 +20,11 @@ class RunLength:
         Number of optimizer steps of the schedule and, without ``minutes``, of
         the run.
     minutes : float
-        If given, the run ends after this time, and the schedule is compressed
-        into it.
+        If given, the run ends after this time, and the schedule is scaled to
+        this time.
     step_limit : int or str
-        Largest number of optimizer steps, also of a run of ``minutes``. None
-        for no limit.
+        Largest number of optimizer steps, with or without ``minutes``. None for
+        no limit.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class RunLength:
         return 1.0 if elapsed >= self.minutes else elapsed / self.minutes
 
     def schedule_step(self, step):
-        """Return the position in the schedule of an optimizer step, from 1.
+        """Return the schedule step of an optimizer step, counted from 1.
 
         With ``minutes``, the first step after this time is the last step.
         """

@@ -1,4 +1,4 @@
-"""The progress bar of a run, and a warning if the run will take very long.
+"""The progress bar of a run, and a warning if the run will take weeks.
 
 Authors
  * The miipher2 authors 2026
@@ -13,8 +13,8 @@ from tqdm import tqdm
 logger = get_logger(__name__)
 
 WARN_DAYS = 7  # a warning is logged for longer runs
-MIN_FRACTION = 1e-6  # of the minutes, to avoid a division by zero
-LINE_SECONDS = 60.0  # between two lines if stderr is not a terminal
+MIN_FRACTION = 1e-6  # smallest elapsed fraction, against division by zero
+LINE_SECONDS = 60.0  # seconds between lines if stderr is not a terminal
 
 
 class RunProgress:
@@ -46,7 +46,7 @@ class RunProgress:
         self.times = []
         # print fewer lines if stderr is a file
         pause = 0.1 if sys.stderr.isatty() else LINE_SECONDS
-        # with the mean rate of the run, the time left agrees with the minutes
+        # the mean rate of the run gives a time left that agrees with minutes
         rate = {"smoothing": 0} if self.timed else {}
         self.bar = tqdm(
             initial=step,

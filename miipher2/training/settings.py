@@ -70,8 +70,8 @@ def run_settings(hparams_file, overrides):
     -------
     dict
         Values as text, by key. References are not resolved, so a warm-up of
-        ``<max_steps> // 100`` is equal for any ``max_steps``. For a class
-        without overridden arguments, only its name is included.
+        ``<max_steps> // 100`` is equal for any ``max_steps``. The value of a
+        class without overridden arguments is only the name of the class.
 
     Example
     -------
@@ -117,8 +117,8 @@ def data_digests(hparams):
     Arguments
     ---------
     hparams : dict
-        The experiment. Keys that end in ``_csv`` are paths of manifests; the
-        test manifest is not included.
+        The experiment. The values of keys that end in ``_csv`` are paths of
+        manifests. The test manifest is not included.
 
     Returns
     -------

@@ -13,8 +13,8 @@ from miipher2.dataio.audio import write_audio
 from miipher2.dataio.output_names import portable_name
 
 WINDOW_SECONDS = 0.04  # length of the STFT window
-RANGE_DB = 80.0  # range of spectrograms below the loudest bin
-DEVIATIONS = 3.0  # range of features, in standard deviations
+RANGE_DB = 80.0  # range of levels shown below the loudest bin
+DEVIATIONS = 3.0  # largest feature shown, in standard deviations
 
 
 class ShownClip(NamedTuple):

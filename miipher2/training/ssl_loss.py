@@ -1,4 +1,4 @@
-"""A loss on the features of a frozen speech encoder.
+"""Loss between features of a frozen speech encoder.
 
 Authors
  * The miipher2 authors 2026
@@ -43,7 +43,7 @@ class SSLLoss(nn.Module):
 
     def __init__(self, cleaner, sample_rate, weight=1.0):
         super().__init__()
-        self._cleaner = [cleaner]  # in a list, so that it is not a submodule
+        self._cleaner = [cleaner]  # a list hides the submodule from nn.Module
         self.sample_rate = sample_rate
         self.weight = weight
 

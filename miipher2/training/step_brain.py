@@ -1,4 +1,4 @@
-"""Base class of the Brains: training by steps, schedule and logs.
+"""Base class of the Brains: step-based training, schedule and logs.
 
 Authors
  * The miipher2 authors 2026
@@ -50,8 +50,7 @@ class StepBrain(sb.Brain):
     valid_interval : int
         Number of optimizer steps between two validations.
     lr_schedule : callable
-        Called with an optimizer and the number of the next step, counted from
-        1.
+        Called with an optimizer and the number of the next step, from 1.
     output_folder : str
         Folder for logs and audio samples.
     train_logger : speechbrain.utils.train_logger.TrainLogger
@@ -60,7 +59,7 @@ class StepBrain(sb.Brain):
         Function or class that creates a ``RunLogger``.
     minutes : float
         If given, the run ends after this time instead, and the schedule is
-        compressed into it. Such a run is not reproducible.
+        scaled to this time. Such a run is not reproducible.
     **brain : dict
         Arguments of ``speechbrain.Brain``.
     """
@@ -79,12 +78,12 @@ class StepBrain(sb.Brain):
     ):
         check_counts(valid_interval=valid_interval)
         super().__init__(**brain)
-        # the limit is a run option and may be a string
+        # optimizer_step_limit is a run option and may be a string
         self.length = RunLength(max_steps, minutes, self.optimizer_step_limit)
         self.optimizer_step_limit = self.length.steps
         self.valid_interval = valid_interval
         self.validated_step = 0  # optimizer step of the last validation
-        self.train_stats = None  # set after training, until validation ends
+        self.train_stats = None  # set from the end of training to validation
         self.train_terms = TermMeans()
         self.progress = None
         self.signals = StopSignals()
@@ -92,7 +91,7 @@ class StepBrain(sb.Brain):
         self.output_folder = Path(output_folder)
         self.train_logger = train_logger
         self.logger = logger()
-        self.shown = {}  # clips of the current stage: name -> ShownClip
+        self.shown = {}  # clips of the current stage, ShownClip by name
 
     @property
     def best_key(self):
@@ -115,7 +114,8 @@ class StepBrain(sb.Brain):
         Raises
         ------
         SystemExit
-            After Ctrl-C (status 130) or SIGTERM (143). A checkpoint is saved.
+            After Ctrl-C (status 130) or SIGTERM (status 143). A checkpoint is
+            saved before.
         """
 
         def epochs():
@@ -170,7 +170,7 @@ class StepBrain(sb.Brain):
     def optimizers_step(self):
         """Update the parameters and the progress bar."""
         super().optimizers_step()
-        if self.progress is not None:  # it is None outside of fit
+        if self.progress is not None:  # None outside of fit
             self.progress.update(self.avg_train_loss)
 
     def outcome(self, default_steps):
@@ -269,7 +269,7 @@ class StepBrain(sb.Brain):
         return False
 
     def on_fit_batch_start(self, batch, should_step):
-        """Seed the random numbers of the models; set the learning rate."""
+        """Seed the random number generator; set the learning rate."""
         self.batch_ids = batch.id
         # a resumed run uses the same random numbers
         torch.manual_seed(self.optimizer_step)

@@ -13,8 +13,8 @@ from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
 
-# A repetition within this time is ignored: torchrun repeats the terminal's
-# signals
+# A signal repeated within this time is ignored, because torchrun repeats the
+# signals of the terminal
 SAME_SIGNAL_SECONDS = 2.0
 
 

@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 
 MIN_SAMPLES = 1024  # the spectral loss needs at least one window
 SUMS = {"G_loss", "G_gen_loss", "G_adv_loss"}  # sums of other terms
-LARGE = 10e6  # with more parameters, training on a CPU is too slow
+LARGE = 10e6  # vocoders with more parameters train too slowly on a CPU
 
 
 class VocoderBrain(StepBrain):
@@ -34,9 +34,9 @@ class VocoderBrain(StepBrain):
     vocoder. The first ``mel_steps`` use only the spectral loss and are much
     faster. Losses are computed up to the bandwidth of the recording.
 
-    A vocoder with ``needs_pitch`` also gets the pitch of the clean speech. A
-    vocoder with ``needs_recording`` also gets the degraded speech if its
-    features are restored.
+    A vocoder with ``needs_pitch`` also gets the pitch of the clean speech.
+    After ``pretrain_steps``, a vocoder with ``needs_recording`` also gets the
+    degraded speech.
 
     Arguments
     ---------
@@ -116,12 +116,12 @@ class VocoderBrain(StepBrain):
 
     @property
     def best_key(self):
-        """Key of the mel error of the phase, as phases are not comparable."""
+        """Key of the mel error, which depends on the phase."""
         return f"mel {self.phase}"
 
     @property
     def exports_last(self):
-        """True in adversarial steps, which do not improve the mel error."""
+        """True in adversarial steps, where the mel error does not improve."""
         return self.adversarial
 
     @property
@@ -166,9 +166,9 @@ class VocoderBrain(StepBrain):
         if self.device == "cpu" and count > LARGE:
             logger.warning(
                 f"{type(generator).__name__} has {count / 1e6:.0f} M "
-                "parameters; on a CPU, a step takes about a minute. Smaller: "
+                "parameters; on a CPU, a step takes about a minute; use "
                 "--vocoder='!include:models/vocoder/hifigan_small.yaml' "
-                "(or istft, harmonic) with --discriminator="
+                "(or istft, harmonic) and --discriminator="
                 "'!new:miipher2.models.discriminators.FrameDiscriminator'"
             )
         super().on_fit_start()
@@ -203,7 +203,7 @@ class VocoderBrain(StepBrain):
         predicted, target : torch.Tensor
             Waveforms ``(batch, 1, time)``.
         own_loss : torch.Tensor
-            Loss that the vocoder returns, plus ``ssl_loss``.
+            Loss returned by the vocoder, plus ``ssl_loss``.
         """
         inputs = {"features": self.compute_features(batch)}
         target = batch.target.data.to(self.device)
@@ -294,7 +294,7 @@ class VocoderBrain(StepBrain):
         return errors.mean()
 
     def show(self, batch, index, predicted, target):
-        """Store a clip ``(1, time)`` at the output rate, for the loggers."""
+        """Store a clip ``(1, time)`` at the output rate for the loggers."""
         rate = self.unwrap(self.modules.generator).sample_rate
         wavs, lengths = self.input_speech(batch)
         wavs = valid_part({"input": wavs}, index, float(lengths[index]))
@@ -386,7 +386,7 @@ class VocoderBrain(StepBrain):
         super().on_stage_end(stage, stage_loss, epoch)
 
     def on_evaluate_start(self, **keys):
-        """Load the checkpoint to export, with its moving average if any."""
+        """Load the checkpoint to export, and the moving average if used."""
         super().on_evaluate_start(**keys)
         if self.phase == "clean":
             logger.warning(

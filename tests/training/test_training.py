@@ -590,7 +590,7 @@ def test_segments_longer_than_the_crops_are_refused(
     with pytest.raises(UserError) as error:
         train("vocoder", tmp_path, **options)
     assert str(error.value) == (
-        "--vocoder_frames=31: 0.62 s, longer than --segment_seconds=0.6; "
+        "--vocoder_frames=31: 0.62 s is longer than --segment_seconds=0.6; "
         "reduce --vocoder_frames to 30, or increase --segment_seconds to 0.62"
     )
     assert not (tmp_path / "log.txt").exists()
