@@ -26,7 +26,7 @@ from miipher2.errors import UserError
 from miipher2.evaluation import base, metrics
 
 RATE = 16000
-READERS = "abcdef"
+SPEAKERS = "abcdef"
 
 
 def read(path):
@@ -58,7 +58,7 @@ def data(tmp_path_factory):
         seconds = len(wav) / rate
         rows.append([path, f"{seconds:.3f}", speaker, split])
 
-    for speaker in READERS:
+    for speaker in SPEAKERS:
         for take in (1, 2):
             wav = voice(rng, 4.7 + take / 2)
             name = f"speech/valid/{speaker}/{take}.flac"
@@ -106,7 +106,7 @@ def test_set_has_every_condition(quality_folder):
     *rows, _, _, _ = rows  # no-speech, see test_quality_extra.py
     assert [row["condition"] for row in rows] == 3 * conditions
     speakers = {row["speaker"] for row in rows}
-    assert len(speakers) == 3 and speakers <= set(READERS)
+    assert len(speakers) == 3 and speakers <= set(SPEAKERS)
     for row in rows:
         clean, noisy = (
             read(
@@ -164,8 +164,8 @@ def test_clips_are_distributed_over_speakers(data):
     files = rows_of(data / "manifest.csv")
     chosen = quality_clips.choose(files, 8, 1, data)
     speakers = [row["speaker"] for row in chosen]
-    assert set(speakers) == set(READERS) and len(speakers) == 8
-    assert max(map(speakers.count, READERS)) == 2
+    assert set(speakers) == set(SPEAKERS) and len(speakers) == 8
+    assert max(map(speakers.count, SPEAKERS)) == 2
     with pytest.raises(UserError, match="there are 12"):
         quality_clips.choose(files, 13, 1, data)
 
