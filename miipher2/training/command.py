@@ -88,7 +88,7 @@ def _add_export(subparsers):
 
 
 def _train(arguments):
-    """Run ``miipher2 train``; torch is imported here, because it is slow."""
+    """Run ``miipher2 train``; the import is local, as torch loads slowly."""
     from miipher2.training.recipe import train
 
     train(arguments.experiment, arguments.options)

@@ -120,7 +120,7 @@ def find_cleaner(cleaner_folder):
             return folder / CLEANER
     raise UserError(
         f"--cleaner_folder={cleaner_folder}: no {CLEANER} in this folder or "
-        "its folder 'model'; give the output_folder of a finished stage 1 "
+        "its subfolder 'model'; give the output_folder of a finished stage 1 "
         "(miipher2 train pa ...)"
     )
 

@@ -12,8 +12,8 @@ from torch import nn
 class FeatureLoss(nn.Module):
     """Sum of L1, squared L2 and spectral convergence losses between features.
 
-    The loss of Miipher-2, section 2, is ``||S-S'||_1 + ||S-S'||_2^2 +
-    ||S-S'||^2 / ||S||^2``. Here, the first two terms are averaged over the
+    The loss in section 2 of Miipher-2 is ``||S-S'||_1 + ||S-S'||_2^2 +
+    ||S-S'||^2 / ||S||^2``. This class averages the first two terms over the
     frames without padding, so they do not depend on the length of a clip.
 
     Arguments

@@ -36,10 +36,10 @@ CARD = """\
 # {title}
 
 A model that restores noisy, reverberant, band-limited, clipped or coded speech to
-clean speech at {sample_rate:,} Hz. It is an open
+clean speech at {sample_rate:,} Hz. It is an open implementation of
 [Miipher-2](https://arxiv.org/abs/2505.04457): adapters clean the features of a frozen
-speech encoder, and a vocoder synthesises speech from the cleaned features. It was
-trained with miipher2 {version}. Hash of the model files: `{identity}`.
+speech encoder, and a vocoder synthesises speech from the cleaned features. The model
+was trained with miipher2 {version}. Hash of the model files: `{identity}`.
 
 ## Use
 

@@ -64,7 +64,7 @@ def clip_mask(lengths, wavs):
 
 
 def crop_segments(clips, starts, size, step=1):
-    """Crop segments of clips, which are zero-padded after the end of a clip.
+    """Crop segments from clips; pad with zeros after the end of a clip.
 
     Arguments
     ---------

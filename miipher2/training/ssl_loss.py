@@ -43,7 +43,7 @@ class SSLLoss(nn.Module):
 
     def __init__(self, cleaner, sample_rate, weight=1.0):
         super().__init__()
-        self._cleaner = [cleaner]  # a list hides the submodule from nn.Module
+        self._cleaner = [cleaner]  # in a list: not registered as a submodule
         self.sample_rate = sample_rate
         self.weight = weight
 

@@ -83,7 +83,7 @@ class StepBrain(sb.Brain):
         self.optimizer_step_limit = self.length.steps
         self.valid_interval = valid_interval
         self.validated_step = 0  # optimizer step of the last validation
-        self.train_stats = None  # set from the end of training to validation
+        self.train_stats = None  # None except between training and validation
         self.train_terms = TermMeans()
         self.progress = None
         self.signals = StopSignals()
@@ -115,7 +115,7 @@ class StepBrain(sb.Brain):
         ------
         SystemExit
             After Ctrl-C (status 130) or SIGTERM (status 143). A checkpoint is
-            saved before.
+            saved first.
         """
 
         def epochs():

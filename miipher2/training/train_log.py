@@ -48,8 +48,8 @@ def read_train_log(path):
         step = int(values.pop("step", -1))
         if step < 0 or not values:
             continue
-        # the step of a test is the step of the exported checkpoint, which may
-        # not be the latest step
+        # a test line has the step of the exported checkpoint, which may be
+        # earlier than the latest validation
         if not any(name.startswith("test ") for name in values):
             if step <= latest:
                 rows = [row for row in rows if row[0] < step]

@@ -28,7 +28,7 @@ def recipe_module(recipe):
 
 @pytest.fixture
 def start(recipe_module):
-    """Initialise a vocoder that has the same encoder, with exact maps."""
+    """Return an initialised vocoder; equal encoders make the maps exact."""
     torch.manual_seed(0)
     old = HarmonicVocoder(4, **SMALL).eval()
     for parameter in old.parameters():
@@ -100,7 +100,7 @@ def test_filters_and_pitch_agree_below_the_handover(start):
     )
 
 
-def test_filters_above_the_handover_are_the_regression(start):
+def test_filters_above_the_handover_follow_the_regression(start):
     filters, _, _ = start.new.predict(torch.randn(1, 6, 4))
     cut = start.handover
     assert torch.allclose(filters[:, :, 1, cut:], torch.tensor(-5.0))

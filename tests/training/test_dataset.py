@@ -158,10 +158,10 @@ def test_early_reflections_are_added_to_the_denoised_target(
     assert torch.allclose(item["clean"], plain["clean"] / 2, atol=1e-3)
 
 
-def test_each_kind_has_every_clip_up_to_max_clips(dataset):
+def test_every_kind_has_all_clips_up_to_max_clips(dataset):
     items = dataset(kinds=["all", "clipping", "reverb"], max_clips=3)
     kinds = [items[0, i]["kind"] for i in range(len(items))]
-    # the chain has no rooms, so reverb is skipped
+    # the chain has no room impulse responses, so reverb is skipped
     assert sorted(set(kinds)) == ["all", "clipping"]
     assert 2 <= kinds.count("all") == kinds.count("clipping") <= 3
     with pytest.raises(UserError, match="nosie"):

@@ -154,7 +154,7 @@ def test_help_lists_every_key_with_its_comment(yaml, train_script, capsys):
             assert any(line.startswith(f"--{key}=") for line in lines), key
 
 
-def test_settings_exclude_the_length_and_include_other_files(yaml, tmp_path):
+def test_settings_exclude_the_run_length_and_cover_included_files(yaml):
     settings = run_settings(
         yaml, parse_overrides("max_steps: 3\nnum_workers: 0")
     )

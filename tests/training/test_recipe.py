@@ -24,7 +24,7 @@ from miipher2.training.recipe import (
 )
 
 
-def test_names_of_experiments_do_not_contain_included_files():
+def test_included_files_are_not_experiments():
     assert {"pa", "ssl", "vocoder", "compact/pa"} <= set(experiment_names())
     assert not [name for name in experiment_names() if "models" in name]
     assert find_experiment("pa") == ROOT / "hparams/pa.yaml"

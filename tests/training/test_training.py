@@ -457,7 +457,7 @@ def test_an_incomplete_checkpoint_is_removed(train, tiny_backbone, tmp_path):
 @pytest.mark.parametrize(
     "stage, extra", [("pa", {}), ("vocoder", {}), ("vocoder", TRAIN_ADAPTERS)]
 )
-def test_two_processes_train(
+def test_training_runs_in_two_processes(
     stage, extra, corpus, trained, tiny_backbone, tmp_path
 ):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2, "max_steps": 4}
