@@ -58,8 +58,9 @@ TOPICS = (
         "libritts-restoration",
         "Add a speech restoration recipe for LibriTTS (Miipher-2)",
         "Parallel adapters on a frozen self-supervised model map features\n"
-        "of degraded speech to those of clean speech; a vocoder synthesises\n"
-        "the waveform. Optionally, the self-supervised model is pretrained.",
+        "of degraded speech to features of clean speech; a vocoder\n"
+        "synthesises the waveform. Optionally, the self-supervised model is\n"
+        "pretrained.",
         add_recipe,
     ),
 )

@@ -38,7 +38,7 @@ class Clip(NamedTuple):
     aligned: np.ndarray | None = None
 
 
-class Remembered:
+class CachedFunction:
     """Cache of a function's results for the most recent waveforms.
 
     Several files often share a clean recording, whose features are then
@@ -47,11 +47,11 @@ class Remembered:
     Arguments
     ---------
     function : callable
-        Its first argument is a waveform ``(time,)``.
+        Function whose first argument is a waveform ``(time,)``.
 
     Example
     -------
-    >>> length = Remembered(lambda wav: print("computed") or len(wav))
+    >>> length = CachedFunction(lambda wav: print("computed") or len(wav))
     >>> length(np.ones(3)), length(np.ones(3))
     computed
     (3, 3)
@@ -119,14 +119,14 @@ class Metric:
 
     def versions(self) -> list[str]:
         """Return the names and versions of the packages."""
-        found = []
+        names = []
         for package in self.packages.values():
             try:
                 package += f" {importlib.metadata.version(package)}"
             except importlib.metadata.PackageNotFoundError:
                 pass  # installed under another name; its version is unknown
-            found.append(package)
-        return found
+            names.append(package)
+        return names
 
     def remark(self, reference: str | None) -> str:
         """Return the line of the summary that explains the columns.

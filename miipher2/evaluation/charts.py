@@ -172,9 +172,9 @@ def histogram(scores: Scores, metric: str) -> Json | None:
     -------
     dict
         ``low`` and ``high`` are the limits of the bins, ``shares`` are the
-        fractions of files per bin by side, and ``medians`` are the medians by
-        side. Scores outside the limits are counted in the outermost bins. None
-        if there are no scores.
+        fractions of files in each bin by side, and ``medians`` are the medians
+        by side. Scores outside the limits are counted in the outermost bins.
+        None if there are no scores.
     """
     sides = {}
     for side in scores.sides(metric):

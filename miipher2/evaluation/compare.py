@@ -112,9 +112,9 @@ def log_spectral_distance(
     level of active speech (see ``active_samples``). The power spectra are
     computed by an STFT with a Hann window of 512 samples and a hop length of
     128 samples, with a floor 80 dB below the largest bin of the reference. The
-    distance of a frame is the root mean square of the
-    differences in dB over the bins from ``lowest`` to half the sample rate. The
-    result is the mean over all frames, including pauses.
+    distance of a frame is the root mean square of the differences in dB over
+    the bins from ``lowest`` to half the sample rate. The result is the mean
+    over all frames, including pauses.
 
     Arguments
     ---------

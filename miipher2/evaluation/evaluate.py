@@ -95,7 +95,7 @@ def evaluate(
     Returns
     -------
     Report
-        The report of all files; None if other shards are not finished.
+        The report of all files; None if other shards are unfinished.
 
     Raises
     ------

@@ -235,7 +235,7 @@ class Page:
             "quality (OVRL) and fewer recognition errors. Large points have a "
             "player. Points outside the range of an axis are drawn at its end.",
             "no_scatter": "This chart needs OVRL and one of CER, PER and WER.",
-            "listen": f"{rule} Each player has the beginning of a recording. "
+            "listen": f"{rule} Each player contains the start of a recording. "
             "To compare two recordings of a file, start the second one while "
             "the first one plays: it continues at the same position.",
             "files": f"{shown} {rule}",
@@ -257,7 +257,7 @@ class Page:
         return questions
 
     def _counts(self) -> str:
-        """Return the mean error rate of each type and the number of loops."""
+        """Return text with the rate of each error type and the loop count."""
         text = ""
         for unit in ("cer", "wer"):
             if f"{unit}_sub" in self.metrics:
@@ -331,9 +331,11 @@ class Page:
             metric = self.ranking.criterion[place]
             number = self.ranking.place[place]
             texts.append(f"{_worst(number)} by {LABELS[metric]}")
-        whole = float(self.scores["seconds"][index])
-        if found["seconds"] < whole - 0.1:
-            texts.append(f"the first {found['seconds']:.1f} s of {whole:.1f} s")
+        duration = float(self.scores["seconds"][index])
+        if found["seconds"] < duration - 0.1:
+            texts.append(
+                f"the first {found['seconds']:.1f} s of {duration:.1f} s"
+            )
         names = [m for _, _, ms in QUESTIONS for m in ms if m in self.metrics]
         return {
             "file": row["file"],

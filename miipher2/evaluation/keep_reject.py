@@ -74,7 +74,7 @@ def write_keep_reject(
     gate : Gate
         The thresholds.
     restored : str or Path
-        Folder of the restored recordings, written as ``$data_root``.
+        Folder of the restored recordings, for which ``$data_root`` stands.
     writer : str
         Name that is unique among the processes that write at the same time.
 

@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from miipher2.evaluation.base import NAN, SAMPLE_RATE, Clip, Metric, Remembered
+from miipher2.evaluation.base import (
+    NAN,
+    SAMPLE_RATE,
+    CachedFunction,
+    Clip,
+    Metric,
+)
 from miipher2.evaluation.compare import (
     log_spectral_distance,
     mel_cepstral_distortion,
@@ -51,7 +57,7 @@ class DNSMOS(Metric):
         self.model.onnx_sess, self.model.p808_onnx_sess = (
             onnxruntime.InferenceSession(path, options) for path in paths
         )
-        self.ratings = Remembered(self._rate)
+        self.ratings = CachedFunction(self._rate)
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
         """Return the waveform of each side, not aligned."""

@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 from speechbrain.utils.edit_distance import accumulatable_wer_stats
 
-from miipher2.evaluation.base import NAN, SAMPLE_RATE, Clip, Metric, Remembered
+from miipher2.evaluation.base import (
+    NAN,
+    SAMPLE_RATE,
+    CachedFunction,
+    Clip,
+    Metric,
+)
 
 
 class PhonemeErrors(Metric):
@@ -37,7 +43,7 @@ class PhonemeErrors(Metric):
         import hama
 
         self.recogniser = hama.ASRModel()
-        self.phonemes = Remembered(self._recognise)
+        self.phonemes = CachedFunction(self._recognise)
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
         """Return the phonemes of each side."""

@@ -15,7 +15,7 @@ LINE_SECONDS = 60.0  # between progress lines if stderr is not a terminal
 
 
 class Progress:
-    """Progress bar on stderr, or one line per minute if this is no terminal.
+    """Progress bar, or one line per minute if stderr is not a terminal.
 
     Arguments
     ---------

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miipher2.errors import UserError
-from miipher2.evaluation.base import Clip, Metric, Remembered
+from miipher2.evaluation.base import CachedFunction, Clip, Metric
 from miipher2.evaluation.words import (
     character_errors,
     cut_loop,
@@ -51,10 +51,9 @@ class WordErrors(Metric):
     The reference text is the transcript of the file. Without transcripts, it is
     the recogniser's output for the clean recording or, if there is none, for
     the input. Case, punctuation and repeated white space are ignored. The
-    language is detected in the clean recording or, if it is missing, in the
-    input or in the restored recording, and used for all sides. A phrase that
-    the recogniser repeats to the end of a window of 30 s is counted once; see
-    ``cut_loop``.
+    language is detected on the first available side, in the order clean, input,
+    restored, and then used for all sides. A phrase that the recogniser repeats
+    to the end of a window of 30 s is counted once; see ``cut_loop``.
 
     Arguments
     ---------
@@ -95,7 +94,7 @@ class WordErrors(Metric):
         from faster_whisper import WhisperModel
 
         self.recogniser = recogniser
-        self.recognise = Remembered(self._recognise)
+        self.recognise = CachedFunction(self._recognise)
         self.transcripts = transcripts
         if transcripts:
             self.reference_sides = ()

@@ -23,7 +23,7 @@ from miipher2.evaluation.scorer import Scorer
 from miipher2.evaluation.scores import Scores, read_rows
 from miipher2.evaluation.statistics import Statistics
 
-MAX_CONDITIONS = 20  # with more conditions, only all files have intervals
+MAX_CONDITIONS = 20  # maximum number of conditions with their own intervals
 # Headings of the columns that are always shown beside DNSMOS, because DNSMOS can
 # rise even if words are lost
 BESIDE_DNSMOS = {"speaker": "speaker", "wer": "WER %", "per": "PER %"}
@@ -57,7 +57,7 @@ def complete_scores(
 def means(
     rows: Iterable[Mapping[str, Any]], column: str, sides: Iterable[str]
 ) -> dict[str, float]:
-    """Return the mean of each side over the files that have all scores.
+    """Return the mean score of each side.
 
     Arguments
     ---------

@@ -1,4 +1,4 @@
-"""Scores and a gate during ``miipher2 restore``.
+"""Scoring of recordings during ``miipher2 restore``, and the gate.
 
 Authors
  * The miipher2 authors 2026

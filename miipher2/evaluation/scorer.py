@@ -102,7 +102,7 @@ class Scorer:
         transcripts: Mapping[str, str] | None = None,
         names: Sequence[str] | None = None,
     ) -> "Scorer":
-        """Load the metrics whose packages are installed.
+        """Return a scorer with the metrics whose packages are installed.
 
         Arguments
         ---------

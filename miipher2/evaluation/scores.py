@@ -6,7 +6,7 @@ columns. A cell without a value is empty. The columns are, in order:
 
 ==================== ======================================================
 ``file``             path of the restored file, relative to its folder
-``condition``        condition, for means by condition; may be empty
+``condition``        group of files with common means; may be empty
 ``status``           ``done``; ``silent``: all sides are silent; ``failed``: the
                      restored file cannot be read, or is silent although
                      another side is not; ``missing``: no restored file
@@ -27,7 +27,7 @@ columns. A cell without a value is empty. The columns are, in order:
 ``_wer_sub``,        insertions and deletions
 ``_wer_ins``,
 ``_wer_del``
-``{side}_cer``, ...  character error rate in percent, with the same columns
+``{side}_cer``, ...  the same four columns for the character error rate
 ``{side}_loop``      1 if the recogniser repeated a phrase to the end, which
                      is then counted once; 0 otherwise
 ``{side}_per``       phoneme error rate in percent

@@ -11,7 +11,7 @@ import numpy
 import pytest
 
 from miipher2.errors import UserError
-from miipher2.evaluation.base import Clip, Remembered
+from miipher2.evaluation.base import CachedFunction, Clip
 from miipher2.evaluation.recognition import WordErrors
 from miipher2.evaluation.words import cut_loop, word_errors
 
@@ -56,7 +56,7 @@ def metric(monkeypatch):
         metric = WordErrors.__new__(WordErrors)
         metric.recogniser, metric.model = "fake", FakeWhisper()
         metric.transcripts = transcripts
-        metric.recognise = Remembered(metric._recognise)
+        metric.recognise = CachedFunction(metric._recognise)
         metric.reference_sides = () if transcripts else ("clean", "input")
         return metric
 
@@ -114,7 +114,7 @@ def test_a_clean_recording_of_several_files_is_recognised_once(metric):
         recognised.append(len(wav))
         return function(wav, language)
 
-    metric.recognise = Remembered(recognise)
+    metric.recognise = CachedFunction(recognise)
     for name, length in (("a", 1), ("b", 5)):
         sides = clips(restored=length, clean=3)
         assert metric.measure(f"{name}.wav", sides, "clean")
