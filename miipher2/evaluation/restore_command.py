@@ -57,7 +57,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Run the command; torch is imported here, so that --help is fast."""
+    """Run the command; importing torch here keeps ``--help`` fast."""
     from miipher2.inference.corpus.run import restore
 
     if not arguments.evaluate:
