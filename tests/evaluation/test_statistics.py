@@ -43,9 +43,8 @@ def test_intervals_depend_only_on_values_and_seed(monkeypatch):
     before = bootstrap(values)
     assert np.array_equal(before, bootstrap(values))
     assert not np.array_equal(before, bootstrap(values, seed=1))
-    monkeypatch.setattr(
-        statistics, "BATCH", 120
-    )  # two bootstrap samples at once
+    # Two bootstrap samples of 50 files per batch
+    monkeypatch.setattr(statistics, "BATCH", 120)
     assert np.allclose(before, bootstrap(values))
 
 
