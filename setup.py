@@ -7,7 +7,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildModules(build_py):
-    """Leaves out this file, which is in the same folder as train.py."""
+    """Build the package without setup.py, which is in train.py's folder."""
 
     def find_package_modules(self, package, package_dir):
         modules = super().find_package_modules(package, package_dir)
@@ -38,7 +38,7 @@ setup(
         "miipher2.inference.demo": ["*.css"],
         "miipher2.recipe": ["hparams/**/*.yaml", "recipes/*/*.py"],
     },
-    # Documentation of the training of the included models
+    # Recipes that only document the training of the included models
     exclude_package_data={
         "miipher2.recipe": ["recipes/Compact/*", "recipes/Whisper24/*"]
     },
@@ -81,7 +81,7 @@ setup(
         "demo": ["gradio>=6.31,<7"],
         # pitch targets for training the harmonic vocoder
         "pitch": ["swift-f0>=0.3"],
-        # miipher2 export-onnx; onnxruntime restores with the file
+        # miipher2 export-onnx; onnxruntime runs the exported file
         "onnx": ["onnx>=1.18", "onnxruntime>=1.20", "onnxscript>=0.5"],
         "parquet": ["pyarrow>=15"],
         "ray": ["ray[data]>=2.60"],
@@ -104,7 +104,7 @@ setup(
             "mypy",
             "jiwer>=4",
             "av>=14,<19",
-            # the demo page, in the Chromium of the system
+            # tests of the demo page, with a Chromium installed on the system
             "gradio>=6.31,<7",
             "playwright",
             "onnx>=1.18",

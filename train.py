@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Train one stage of Miipher-2, which is configured by a YAML file.
+"""Train one stage of Miipher-2, as configured by a YAML file.
 
-To run this recipe, stage 1, adapters, and stage 2, vocoder:
+To run this recipe, train the adapters (stage 1) and then the vocoder (stage 2):
 > python train.py hparams/pa.yaml --data_folder=SPEECH
 > python train.py hparams/vocoder.yaml --data_folder=SPEECH
 
-Stage 0, pretraining of a backbone (optional):
+Optionally, pretrain a backbone first (stage 0):
 > python train.py hparams/ssl.yaml --data_folder=SPEECH
 
-Add --noise_folder=NOISE --rir_folder=RIRS, folders with noise and room impulse
-responses that degrade the speech.
+Add --noise_folder=NOISE --rir_folder=RIRS to degrade the speech with recorded
+noise and room impulse responses.
 
-Any key of the YAML can be overridden (--batch_size=8); SpeechBrain's run
-options (--device=cuda:0, --precision=bf16, --debug, ...) work as well.
+Any key of the YAML file can be overridden, for example with --batch_size=8.
+SpeechBrain's run options (--device=cuda:0, --precision=bf16, --debug, ...) work
+as well.
 
 Authors
  * The miipher2 authors 2026
@@ -49,7 +50,7 @@ from miipher2.training.settings import (
     run_settings,
 )
 
-# YAMLs refer to prepare functions as folder_prepare.prepare_folder
+# YAML files name prepare functions as in folder_prepare.prepare_folder
 sys.path += map(str, Path(__file__).resolve().parent.glob("recipes/*"))
 
 
@@ -77,7 +78,10 @@ def prepare(hparams):
 
 
 def check_data(hparams):
-    """Check that folders, and manifests that are not written, exist."""
+    """Check that the data folders and the manifests to read exist.
+
+    Manifests that the run itself writes from a data folder are not checked.
+    """
     for name in ("data", "noise", "rir"):
         folder = hparams[f"{name}_folder"]
         if folder is not None and not hparams["skip_prep"]:
@@ -88,8 +92,8 @@ def check_data(hparams):
                 if hparams[key] is not None and not Path(hparams[key]).exists():
                     raise UserError(
                         f"{hparams[key]}: no such manifest; give "
-                        f"--{name}_folder=FOLDER, or train without it: "
-                        f"--{name}_csv=null --valid_{name}_csv=null"
+                        f"--{name}_folder=FOLDER, or disable this degradation "
+                        f"with --{name}_csv=null --valid_{name}_csv=null"
                     )
 
 
@@ -99,7 +103,7 @@ def dataio_prepare(hparams):
     valid_set = hparams["valid_set"]()
     test_set = hparams["test_set"]()
     for dataset in (train_set, valid_set, test_set):
-        dataset[0, 0]  # raises an error before training if audio cannot be read
+        dataset[0, 0]  # unreadable audio raises an error before training
     return train_set, valid_set, test_set
 
 
@@ -117,8 +121,8 @@ def check_experiment(hparams_file, overrides):
     Returns
     -------
     overrides : str
-        The overrides; for stage 2, with the backbone and the adapters of stage
-        1.
+        The overrides. For stage 2, they include the backbone and the adapters
+        of stage 1.
     settings : dict
         See ``run_settings``.
     """
@@ -137,7 +141,7 @@ def check_experiment(hparams_file, overrides):
 
 
 def main(arguments):
-    """Prepare the data, train, evaluate and export the model."""
+    """Prepare the data, then train, evaluate and export the model."""
     yamls = [name for name in arguments if name.endswith((".yaml", ".yml"))]
     if yamls and {"-h", "--help"} & set(arguments):
         print(f"{describe_keys(yamls[0])}\n\nSpeechBrain's run options:\n")

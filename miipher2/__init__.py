@@ -1,8 +1,7 @@
 """Miipher-2: universal speech restoration as a SpeechBrain recipe.
 
 A frozen self-supervised speech model encodes degraded speech, parallel
-adapters map its features to those of clean speech, and a vocoder synthesises
-the waveform.
+adapters clean its features, and a vocoder synthesises the waveform.
 
 Authors
  * The miipher2 authors 2026
@@ -13,7 +12,7 @@ __all__ = ["Restorer"]
 
 
 def __getattr__(name):
-    """Import ``Restorer``, and with it torch, when it is first used."""
+    """Import ``Restorer`` on first use, because it imports torch."""
     if name == "Restorer":
         from miipher2.inference.restorer import Restorer
 

@@ -11,8 +11,8 @@ import sys
 from miipher2 import __version__
 from miipher2.errors import one_line_errors
 
-# The commands of each module, with their descriptions. A module is imported
-# only if one of its commands is run, because importing torch takes seconds.
+# Commands and their descriptions, by module. A module is imported only if one
+# of its commands is run, because importing torch takes seconds.
 COMMANDS = {
     "miipher2.evaluation.restore_command": {
         "restore": "restore recordings or entire corpora",
@@ -43,13 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     Arguments
     ---------
     arguments : list of str
-        Arguments of the command line. None for ``sys.argv``.
+        Arguments of the command line. None for ``sys.argv[1:]``.
 
     Returns
     -------
     int
-        The exit code: 0 for success, 1 if some files failed. Wrong usage raises
-        ``SystemExit`` with code 2.
+        The exit status: 0 for success, 1 if some files failed. Incorrect usage
+        raises ``SystemExit`` with status 2.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     with one_line_errors():
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:
-    """Return a parser with the options of the given command only."""
+    """Return a parser with the options of the requested command only."""
     parser = argparse.ArgumentParser(
         prog="miipher2", description="Universal speech restoration."
     )

@@ -1,8 +1,9 @@
 """The exception for errors that the user can fix.
 
-Examples are a missing file, an invalid value in a YAML, or two files that do
-not match. The message names the file, key or value, the expected value and the
-remedy. Programs print it as one line without a traceback.
+Examples are a missing file, an invalid value in a YAML file, or two files of a
+pair with different durations. The message names the file, key or value at
+fault, what was expected, and the remedy. Programs print the message as one
+line, without a traceback.
 
 Authors
  * The miipher2 authors 2026
@@ -32,15 +33,16 @@ def one_line_errors() -> Iterator[None]:
     """Exit with a one-line message on a ``UserError``, ``OSError`` or Ctrl-C.
 
     An ``OSError`` is, for example, a missing permission or a full disk. All
-    other exceptions are bugs and keep their traceback. A program may be started
-    with closed standard streams, for example with ``>&-``. It ends without a
-    message if the reader of its output ends, for example ``head``.
+    other exceptions are bugs and keep their traceback. If the reader of the
+    output exits early, as ``head`` does, the program ends without a message.
+    Programs that are started with closed standard streams, for example with
+    ``>&-``, work as well.
 
     Raises
     ------
     SystemExit
-        With status 2 for an error, 130 for Ctrl-C and 141 for a closed output,
-        as if the program were killed by SIGPIPE.
+        With status 2 for an error, 130 for Ctrl-C, and 141 if the output was
+        closed, as for a program killed by SIGPIPE.
 
     Example
     -------
@@ -52,7 +54,8 @@ def one_line_errors() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()  # else Python reports a closed output
+            # Without this flush, Python would report a closed output at exit.
+            sys.stdout.flush()
     except BrokenPipeError:
         for stream in (sys.stdout, sys.stderr):
             _discard(stream)
@@ -65,8 +68,8 @@ def one_line_errors() -> Iterator[None]:
         print(f"error: {line}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        prefix = f"{error.filename}: " if error.filename else ""
+        print(f"error: {prefix}{error.strerror or error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -78,15 +81,15 @@ def _open_closed_streams() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             stream = open(os.devnull, "r" if name == "stdin" else "w")
-            # Usually this is the lowest free descriptor; child processes
-            # inherit it.
+            # The new stream usually has the descriptor of the closed one, and
+            # child processes inherit standard streams.
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
 
 
 def _discard(stream: TextIO) -> None:
     """Discard all buffered and future output of a stream."""
-    with contextlib.suppress(OSError, ValueError):  # the stream is not a file
+    with contextlib.suppress(OSError, ValueError):  # stream without descriptor
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)

@@ -1,4 +1,4 @@
-"""A small corpus and tiny training runs.
+"""Shared fixtures, among them a small corpus and tiny training runs.
 
 Authors
  * The miipher2 authors 2026
@@ -24,13 +24,13 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Use one thread: tests run in parallel, and tiny models gain nothing."""
+    """Use one thread, because tests run in parallel and the models are tiny."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
 def browser():
-    """Yield a headless Chromium; tests are skipped without it."""
+    """Yield a headless Chromium; skip the test if Chromium is missing."""
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
@@ -45,7 +45,7 @@ def browser():
 
 @pytest.fixture(autouse=True)
 def no_log_handlers_of_training():
-    """Remove the handlers of a run, whose streams end with its test."""
+    """Remove the log handlers of a training run after its test."""
     yield
     root = logging.getLogger()
     for handler in root.handlers[:]:
@@ -109,7 +109,7 @@ def tiny_backbone(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, train_script, corpus, tiny_backbone):
-    """Train stages 1 and 2; return the folder of ``pa`` and ``vocoder``."""
+    """Train stages 1 and 2; return the folder with ``pa`` and ``vocoder``."""
     root = tmp_path_factory.mktemp("trained")
     backbone = {"ssl_source": tiny_backbone, "ssl_layer": 2}
     train_script.main(arguments("pa", corpus, root / "pa", **backbone))
@@ -128,7 +128,7 @@ def trained(tmp_path_factory, train_script, corpus, tiny_backbone):
 
 @pytest.fixture
 def local_hub(tmp_path_factory, monkeypatch):
-    """Run a stand-in of the Hugging Face hub, logged in and without a cache."""
+    """Run a stand-in for the Hugging Face Hub with an empty local cache."""
     from huggingface_hub import constants
 
     hub = LocalHub()

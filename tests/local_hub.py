@@ -1,8 +1,8 @@
-"""A stand-in of the Hugging Face hub: the part of its HTTP interface in use.
+"""A stand-in for the Hugging Face Hub with the HTTP interface that tests need.
 
-It keeps repositories in memory and has no Xet storage. It was written from the
-requests of ``huggingface_hub``, not from the hub's code, and was not compared
-with the hub itself.
+The stand-in keeps repositories in memory and has no Xet storage. It was written
+from the requests of the client library ``huggingface_hub``, without the code of
+the Hub, and was not compared with the real Hub.
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,12 @@ TOKEN = "hf_test"
 
 
 class LocalHub:
-    """Repositories: name -> {"revisions": {name: {path: bytes}}, ...}."""
+    """A local HTTP server with repositories of models.
+
+    ``repositories`` maps names to dictionaries. A dictionary contains, for each
+    revision, its files ``{path: bytes}`` under the key ``revision`` and the
+    hash of its commit under the key ``(revision, "sha")``.
+    """
 
     def __init__(self):
         self.repositories = {}
@@ -65,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *arguments):
-        """Print nothing."""
+        """Log nothing."""
 
     def answer(self, status=200, body=b"", **headers):
         if not isinstance(body, bytes):
@@ -99,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = respond
 
     def files(self, name, revision):
-        """Return the files of a revision; answer with an error if none."""
+        """Return the files of a revision, or answer with an error."""
         repository = self.store.repositories.get(name)
         if repository is None or (
             name in self.store.private and not self.logged_in
@@ -142,9 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
     def create(self, body):
         if not self.logged_in:
             return self.answer(401, {"error": "Invalid username or password."})
-        asked = json.loads(body)
+        request = json.loads(body)
         name = "/".join(
-            filter(None, (asked.get("organization"), asked["name"]))
+            filter(None, (request.get("organization"), request["name"]))
         )
         exists = name in self.store.repositories
         self.store.repositories.setdefault(name, {})

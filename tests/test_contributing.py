@@ -1,4 +1,4 @@
-"""Each "Add a ..." section of CONTRIBUTING.md works as written.
+"""Tests that each "Add a ..." section of CONTRIBUTING.md works as written.
 
 Authors
  * The miipher2 authors 2026
@@ -14,7 +14,7 @@ import pytest
 from tiny_runs import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-# What the commands need of the repository
+# The files and folders of the repository that the commands need
 COPIED = ("miipher2", "hparams", "recipes", "examples", "train.py")
 ADD = [
     title for title in re.findall(r"^## (.+)$", PAGE, re.M) if "Add" in title
@@ -22,19 +22,19 @@ ADD = [
 
 
 def blocks(title):
-    """Return (language, text) of the code blocks of a section."""
+    """Return (language, text) for each code block of a section."""
     section = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
     return re.findall(r"^```(\w+)\n(.*?)^```$", section, re.M | re.S)
 
 
 def write(root, text):
-    """Write a block to the place that its first line names."""
+    """Write a code block to the file and place that its first line names."""
     header, text = text.split("\n", 1)
     name, _, place = header.removeprefix("# ").partition(", ")
     path = root / name
     if not place:
         path.parent.mkdir(exist_ok=True)
-        assert not path.exists(), f"{name} is new in the text"
+        assert not path.exists(), f"{name}: expected a new file"
         path.write_text(text)
     elif place == "at the end":
         path.write_text(path.read_text() + text)
@@ -48,7 +48,7 @@ def write(root, text):
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the repository, in which new files can be written."""
+    """Return a copy of the repository that a test can change."""
     for name in COPIED:
         source = ROOT / name
         if source.is_file():
@@ -62,7 +62,7 @@ def copy(tmp_path):
 
 
 def run(folder, script):
-    """Run shell commands in a copy, with this Python and its package."""
+    """Run shell commands in a copy of the repository, with its package."""
     commands = folder / "bin"
     commands.mkdir()
     for name, start in (("python", ""), ("miipher2", "-m miipher2 ")):
@@ -75,14 +75,14 @@ def run(folder, script):
         "PYTHONPATH": str(folder),
         "OMP_NUM_THREADS": "1",
     }
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_every_kind_of_addition_is_described():

@@ -1,4 +1,4 @@
-"""The documentation: links, what to install, and files that it shows.
+"""Tests of the documentation: links, pip commands and example files.
 
 Authors
  * The miipher2 authors 2026
@@ -30,7 +30,7 @@ TEXTS = [
 
 
 def anchors(page):
-    """Return the anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors that GitHub generates for a page's headings."""
     text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.S)
     return {
         re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
@@ -39,7 +39,7 @@ def anchors(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_somewhere(page):
+def test_links_have_targets(page):
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
         if link.startswith("http"):
             continue
@@ -49,18 +49,18 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(target), link
 
 
-def test_extras_are_those_of_the_clone():
-    # miipher2 is in no package index
-    wrong = re.compile(r"pip install [\"']?miipher2\b")
-    assert not [p for p in TEXTS if wrong.search(p.read_text("utf-8"))]
+def test_no_page_installs_miipher2_from_a_package_index():
+    # No package index contains miipher2; it is installed from a clone.
+    command = re.compile(r"pip install [\"']?miipher2\b")
+    assert not [p for p in TEXTS if command.search(p.read_text("utf-8"))]
 
 
-def test_folder_of_the_first_command_is_ignored():
+def test_output_folder_of_the_first_command_is_ignored_by_git():
     lines = (ROOT / ".gitignore").read_text("utf-8").splitlines()
     assert "/restored/" in lines
 
 
-def test_loss_of_words_is_on_the_first_screen():
+def test_readme_and_model_cards_warn_of_changed_words():
     head = (ROOT / "README.md").read_text("utf-8").splitlines()[:40]
     assert "Do not use it where the wording matters" in "\n".join(head)
     for card in ("docs/compact.md", "miipher2/pretrained/whisper24/README.md"):
@@ -68,23 +68,22 @@ def test_loss_of_words_is_on_the_first_screen():
         assert "Do not use it where the wording matters" in text, card
 
 
-def test_examples_have_all_sides():
-    sides = [
-        sorted(path.name for path in (ROOT / "examples" / side).iterdir())
-        for side in ("noisy", "restored", "clean")
-    ]
-    assert len(sides[0]) == 3 and sides[0] == sides[1] == sides[2]
-    for name in sides[0]:
-        lengths = {
-            soundfile.info(ROOT / "examples" / side / name).duration
-            for side in ("noisy", "restored", "clean")
+def test_examples_are_noisy_restored_and_clean():
+    folders = [ROOT / "examples" / n for n in ("noisy", "restored", "clean")]
+    names, *others = (
+        sorted(path.name for path in folder.iterdir()) for folder in folders
+    )
+    assert len(names) == 3 and others == [names, names]
+    for name in names:
+        durations = {
+            soundfile.info(folder / name).duration for folder in folders
         }
-        assert len(lengths) == 1
+        assert len(durations) == 1
     assert (ROOT / "docs" / "examples.png").exists()
 
 
 @pytest.mark.slow
-def test_site_builds_and_refuses_broken_links(tmp_path):
+def test_site_builds_unless_a_link_is_broken(tmp_path):
     pytest.importorskip("mkdocs")
     pytest.importorskip("mkdocstrings")
     for name in ("docs", "recipes", "examples", "miipher2"):

@@ -46,7 +46,7 @@ def test_errors_of_the_user_are_one_line(error, code, line, capsys):
     assert exit_of(error, capsys) == (code, line)
 
 
-def test_closed_standard_streams(monkeypatch):
+def test_closed_standard_streams_are_replaced(monkeypatch):
     for name in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, name, None)
     with one_line_errors():
@@ -59,7 +59,7 @@ def test_closed_standard_streams(monkeypatch):
 
 @pytest.mark.parametrize("count", [1, 100_000])
 def test_output_that_is_closed_early(monkeypatch, capfd, count):
-    """Whether it is noticed while writing or at the end."""
+    """Python notices a closed output when its buffer is full or flushed."""
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "w") as stdout:

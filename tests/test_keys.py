@@ -1,4 +1,4 @@
-"""docs/keys.md and the keys of the YAMLs.
+"""Tests of docs/keys.md and of the comments on YAML keys.
 
 Authors
  * The miipher2 authors 2026
@@ -13,8 +13,8 @@ from miipher2.training.yaml_keys import yaml_keys
 
 
 def test_page_is_up_to_date():
-    made = runpy.run_path(str(ROOT / "docs" / "make_keys.py"))
-    assert made["PAGE"].read_text("utf-8") == made["page"](), (
+    module = runpy.run_path(str(ROOT / "docs" / "make_keys.py"))
+    assert module["PAGE"].read_text("utf-8") == module["page"](), (
         "run python docs/make_keys.py"
     )
 
@@ -22,11 +22,11 @@ def test_page_is_up_to_date():
 @pytest.mark.parametrize("stage", ["ssl", "pa", "vocoder"])
 def test_every_key_has_a_comment(stage):
     keys = yaml_keys(ROOT / "hparams" / f"{stage}.yaml")
-    silent = {key.name for key in keys if not key.comment}
-    assert silent <= {"brain", "feature_loss"}
+    uncommented = {key.name for key in keys if not key.comment}
+    assert uncommented <= {"brain", "feature_loss"}
 
 
-def test_comments_on_and_above_the_line(tmp_path):
+def test_comments_beside_and_above_keys_are_read(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(
         "# A header.\n\nseed: 1  # of all\n# Above\n# two: lines\na: !new:dict\n"

@@ -1,4 +1,4 @@
-"""The figures that the quickstart prints.
+"""Tests of the figures that the quickstart prints.
 
 Authors
  * The miipher2 authors 2026
@@ -10,7 +10,7 @@ import re
 from tiny_runs import ROOT
 
 
-def test_figures_before_and_after_also_when_they_got_worse(capsys):
+def test_report_says_whether_figures_got_better_or_worse(capsys):
     path = ROOT / "examples/quickstart.py"
     spec = importlib.util.spec_from_file_location("quickstart", path)
     quickstart = importlib.util.module_from_spec(spec)

@@ -1,9 +1,10 @@
-"""The commands of the user's pages run, one after the other, in one clone.
+"""Tests that the commands on the user pages run, in order, in one clone.
 
-They run as written but for the changes in ``CHANGES`` and the arguments in
-``SETTINGS``, which make them small. What is not run is in ``NOT_RUN``. Each
-command is a process of its own, forked from one that has imported the large
-packages, as importing them would take most of the time.
+Commands run as written, except for the replacements in ``CHANGES`` and the
+additional arguments in ``SETTINGS``, which shorten the runs. Commands in
+``NOT_RUN`` are skipped. Each command runs in a new process, forked from a
+process that has already imported the large packages, because importing them
+for each command would take most of the time.
 
 Authors
  * The miipher2 authors 2026
@@ -23,25 +24,29 @@ import soundfile
 import torch
 from tiny_runs import ROOT
 
-# A command that stands on two pages runs once.
+# A command that appears on two pages runs once.
 PAGES = ("README", "docs/training", "docs/parts", "docs/restore")
 PAGE = "\n".join((ROOT / f"{name}.md").read_text("utf-8") for name in PAGES)
 COPIED = ("miipher2", "hparams", "recipes", "examples", "train.py")
 CORPUS = "--data_folder=SPEECH --noise_folder=NOISE --rir_folder=RIRS"
 
-# (text of a command, what is run instead, why)
+# (text in a command, its replacement, reason)
 CHANGES = [
-    ("miipher2 train pa", "python train.py hparams/pa.yaml", "the same"),
-    ("miipher2 train vocoder", "python train.py hparams/vocoder.yaml", "same"),
-    (" ...", f" {CORPUS}", "the arguments that the text leaves out"),
+    ("miipher2 train pa", "python train.py hparams/pa.yaml", "equivalent"),
+    (
+        "miipher2 train vocoder",
+        "python train.py hparams/vocoder.yaml",
+        "equivalent",
+    ),
+    (" ...", f" {CORPUS}", "the arguments that the text omits"),
     ("SPEECH", "examples/speech", "a placeholder"),
     ("NOISE ", "examples/noise ", "a placeholder"),
     ("RIRS", "examples/rirs", "a placeholder"),
     ("CLEAN NOISY", "RECORDINGS NOISY", "a placeholder"),
     ("--reference CLEAN", "--reference RECORDINGS", "a placeholder"),
     ("--model MODEL", "--model results/vocoder/1234/model", "a placeholder"),
-    ("models/ssl/wavlm_large", "models/ssl/hubert_tiny", "a model of the hub"),
-    ("--minutes=60", "--valid_clips=1", "an hour; the steps end this run"),
+    ("models/ssl/wavlm_large", "models/ssl/hubert_tiny", "needs a download"),
+    ("--minutes=60", "--valid_clips=1", "takes an hour; max_steps ends it"),
 ]
 
 TINY = (
@@ -53,26 +58,26 @@ TINY_VOCODER = (
     "--vocoder=!include:models/vocoder/hifigan_small.yaml --vocoder_frames=12 "
     "--discriminator=!new:miipher2.models.discriminators.FrameDiscriminator"
 )
-# YAML -> arguments that make its run small. Those of options that the command
-# has itself are left out, as an option is given once.
+# Arguments that shorten a run, by YAML file. An argument is not added if the
+# command already sets the option.
 SETTINGS = {
     "hparams/pa.yaml": f"{TINY} {TINY_BACKBONE} --valid_kinds=[all]",
     "hparams/vocoder.yaml": f"{TINY} {TINY_BACKBONE} {TINY_VOCODER}",
     "hparams/ssl.yaml": TINY,
-    # a second is less than its vocoder_frames
+    # One second is shorter than the vocoder_frames of this YAML file.
     "hparams/compact/vocoder.yaml": TINY.replace("seconds=1", "seconds=1.6"),
 }
 
-# Commands outside of the blocks, and commands in them that are replaced by true
+# Commands and options on the pages that are not run, with the reasons
 NOT_RUN = {
-    "pip": "installs; .ci/run does so in a new environment",
-    "pytest": "is what runs this",
+    "pip": "installs packages; .ci/run does so in a new environment",
+    "pytest": "runs this test",
     "tensorboard": "serves until Ctrl-C",
-    "torchrun": "several GPUs",
-    "--engine ray": "has its own tests, tests/inference/corpus",
-    "--num-shards": "several machines; has its own tests",
-    "prepare_libritts": "a corpus; tests/recipes",
-    "precision=bf16": "an option of the commands above",
+    "torchrun": "needs several GPUs",
+    "--engine ray": "tested in tests/inference/corpus",
+    "--num-shards": "needs several machines; tested in tests/inference/corpus",
+    "prepare_libritts": "needs a corpus; tested in tests/recipes",
+    "precision=bf16": "an option of commands that are run",
 }
 
 
@@ -86,7 +91,7 @@ PRELOADED = [
     "soundfile",
 ]
 
-# What the Python example supposes
+# Variables that the Python example assumes to be defined
 PYTHON = """
 import torch
 wav, wavs, lengths = torch.rand(16000), torch.rand(2, 16000), torch.ones(2)
@@ -99,13 +104,13 @@ def code(language):
 
 
 def commands():
-    """Return the commands of the bash blocks, continued lines joined."""
+    """Return the commands of the bash blocks, with continued lines joined."""
     text = re.sub(r"\s*\\\n\s*", " ", "".join(code("bash")))
     return list(dict.fromkeys(text.splitlines()))
 
 
-def small(command):
-    """Apply the changes and settings to a command."""
+def shortened(command):
+    """Apply ``CHANGES`` and ``SETTINGS`` to a command."""
     for text, other, _ in CHANGES:
         command = re.sub(
             re.escape(text) + r"(?![\w/])" * text[-1].isalnum(),
@@ -122,7 +127,7 @@ def small(command):
 
 @pytest.fixture
 def clone(tmp_path):
-    """A copy of the clone, with the files that the README supposes."""
+    """Return a copy of the repository with the files that the pages assume."""
     for name in COPIED:
         source = ROOT / name
         if source.is_file():
@@ -146,7 +151,7 @@ def clone(tmp_path):
 
 
 def start(folder, words, output):
-    """Run a program with its arguments in the copy, in this process."""
+    """Run a program with its arguments in a folder, in this process."""
     with open(output, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -165,24 +170,25 @@ def start(folder, words, output):
 
 
 def run(folder, command):
-    """Run the programs of a command, joined by &&, and check that they succeed."""
+    """Run the programs that a command joins by &&; check that they succeed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    for part in command.split(" && "):
-        words = shlex.split(part, comments=True)
+    for program in command.split(" && "):
+        words = shlex.split(program, comments=True)
         if words[0] in NOT_RUN:
             continue
         output = folder / "output.txt"
         process = context.Process(target=start, args=(folder, words, output))
         process.start()
         process.join()
-        assert process.exitcode == 0, part + "\n" + output.read_text("utf-8")
+        message = program + "\n" + output.read_text("utf-8")
+        assert process.exitcode == 0, message
 
 
 def test_changes_and_settings_are_used():
     text = "\n".join(commands())
-    for change, _, why in CHANGES:
-        assert change in f"{text}\n" and why
+    for change, _, reason in CHANGES:
+        assert change in f"{text}\n" and reason
     for yaml in SETTINGS:
         assert f"train.py {yaml} " in text
     for command in NOT_RUN:
@@ -193,7 +199,7 @@ def test_changes_and_settings_are_used():
 def test_commands_run_one_after_the_other(clone, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     for command in commands():
-        run(clone, small(command))
+        run(clone, shortened(command))
     (clone / "example.py").write_text(PYTHON + "".join(code("python")))
     run(clone, "python example.py")
     assert len(list(clone.glob("restored/*.wav"))) == 3

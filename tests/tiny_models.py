@@ -1,4 +1,4 @@
-"""Tiny speech encoders of every family with random weights.
+"""Tiny speech encoders of all supported families with random weights.
 
 Authors
  * The miipher2 authors 2026
@@ -19,21 +19,22 @@ FAMILIES = [
 
 
 def tiny_config(family, layers=3, width=32):
-    """Return the config of a tiny model with the family's hop of 320.
+    """Return the config of a tiny model with the family's hop of 320 samples.
 
     Arguments
     ---------
     family : str
         One of ``FAMILIES``.
     layers : int
-        Transformer layers.
+        Number of Transformer layers.
     width : int
-        Features per frame; a multiple of 4.
+        Number of features per frame, a multiple of 4.
 
     Returns
     -------
     transformers.PretrainedConfig
-        Masking, layer drop and dropout are on, as in released configs.
+        The config. Masking, layer drop and dropout are enabled, as in released
+        models.
     """
     if family == "whisper":
         return transformers.WhisperConfig(
@@ -93,30 +94,30 @@ def tiny_extractor(config):
 
 
 def save_tiny_backbone(folder, family, layers=3, width=32):
-    """Save a complete tiny model as on the Hugging Face hub.
+    """Save a tiny model with all files that a model on the Hub has.
 
     Arguments
     ---------
     folder : str or Path
-        Where to save it.
+        The folder to write to.
     family : str
         One of ``FAMILIES``.
     layers : int
-        Transformer layers.
+        Number of Transformer layers.
     width : int
-        Features per frame; a multiple of 4.
+        Number of features per frame, a multiple of 4.
 
     Returns
     -------
     str
-        The folder.
+        The folder of the model.
     """
     config = tiny_config(family, layers, width)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(len(family))
         model = transformers.AutoModel.from_config(config)
-        # Initial norms and biases are close to the identity. Perturb them, so
-        # that tests notice whether they are applied.
+        # Initially, norms and biases have no effect. Perturb them, so that
+        # tests notice whether they are applied.
         for parameter in model.parameters():
             if parameter.dim() == 1:
                 parameter.data += 0.2 * torch.randn_like(parameter)

@@ -61,16 +61,16 @@ generator: !apply:miipher2.models.vocoders.base.build_vocoder
 
 
 def save_tiny_restorer(folder, family="hubert", vocoder="hifigan.HiFiGAN"):
-    """Save a model with an output rate of 24 kHz, as training does.
+    """Save a tiny model with an output rate of 24 kHz, as training saves it.
 
-    Its windows are short: 4 s, with an overlap of 1 s.
+    The model restores recordings in short windows of 4 s that overlap by 1 s.
 
     Arguments
     ---------
     folder : Path
         The folder to write to.
     family : str
-        Of the backbone, one of ``tiny_models.FAMILIES``.
+        Family of the backbone, one of ``tiny_models.FAMILIES``.
     vocoder : str
         One of ``VOCODERS``.
 
@@ -86,7 +86,7 @@ def save_tiny_restorer(folder, family="hubert", vocoder="hifigan.HiFiGAN"):
         torch.manual_seed(0)
         backbone = SSLBackbone(source, layer=2)
         generator = getattr(module, name)(backbone.width, **VOCODERS[vocoder])
-        # With the initial weights the output hardly depends on the input.
+        # With the initial weights, the output hardly depends on the input.
         for parameter in generator.parameters():
             parameter.data *= 2
     model = folder / "model"
@@ -107,9 +107,9 @@ def voice(seconds, rate=16000, seed=0):
     Arguments
     ---------
     seconds : float
-        Duration.
+        Duration in seconds.
     rate : int
-        Hz.
+        Sample rate in Hz.
     seed : int
         Seed of the pitch and the noise.
 

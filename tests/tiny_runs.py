@@ -19,11 +19,16 @@ def arguments(stage, corpus, output, **overrides):
         An experiment of ``hparams``: ``pa``, ``vocoder``, ``ssl`` or
         ``compact/...``.
     corpus : Path
-        The fixture ``corpus``.
+        The folder that the fixture ``corpus`` returns.
     output : Path
         The run's ``output_folder``.
-    **overrides : dict
+    **overrides
         Further overrides.
+
+    Returns
+    -------
+    list of str
+        The arguments of ``train.py``.
     """
     options = {
         "data_folder": corpus / "speech",
@@ -56,16 +61,21 @@ def arguments(stage, corpus, output, **overrides):
 
 
 def logged(folder, name, after=""):
-    """Return the values of a statistic in ``train_log.txt``, as text.
+    """Return the logged values of a statistic in ``train_log.txt``.
 
     Arguments
     ---------
     folder : Path
         The run's ``output_folder``.
     name : str
-        The statistic.
+        Name of the statistic.
     after : str
-        Regular expression of what follows the value.
+        Regular expression that the text after the value must match.
+
+    Returns
+    -------
+    list of str
+        The values, as text.
     """
     text = (folder / "train_log.txt").read_text()
     return re.findall(rf"{name}: ([\d.e+-]+|nan){after}", text)

@@ -8,7 +8,7 @@ import numpy
 
 
 def voice(rng, seconds, rate=16000):
-    """Return a gliding harmonic tone in syllables."""
+    """Return a gliding harmonic tone with syllables, ``(time,)``."""
     time = numpy.arange(int(seconds * rate)) / rate
     pitch = rng.uniform(90, 220) * (1 + 0.1 * numpy.sin(3 * time))
     phase = 2 * numpy.pi * numpy.cumsum(pitch) / rate

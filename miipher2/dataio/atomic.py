@@ -13,18 +13,18 @@ from miipher2.dataio.digest import digest
 
 
 class _CheckedFile(io.FileIO):
-    """A file that stores a write error, because libsndfile ignores it."""
+    """A file that stores write errors, because libsndfile ignores them."""
 
     error = None
 
     def write(self, data):
-        rest = memoryview(data)
+        remaining = memoryview(data)
         try:
-            while rest:
-                rest = rest[super().write(rest) :]
+            while remaining:
+                remaining = remaining[super().write(remaining) :]
         except OSError as error:
             self.error = error
-        return len(data) - len(rest)
+        return len(data) - len(remaining)
 
     def check(self):
         if self.error:
@@ -32,18 +32,17 @@ class _CheckedFile(io.FileIO):
 
 
 def partial_path(path, writer=""):
-    """Return the name of the temporary file next to ``path``.
+    """Return the path of the temporary file for ``path``.
 
-    The name depends only on the arguments, so that a new run replaces the file
-    of a killed run.
+    The result depends only on the arguments, so that a new run overwrites the
+    temporary file of a killed run.
 
     Arguments
     ---------
     path : Path
-        The final name.
+        The final path.
     writer : str
-        Name that is unique among writers that may write the file at the same
-        time.
+        A name that distinguishes concurrent writers of the same file.
 
     Returns
     -------
@@ -55,12 +54,12 @@ def partial_path(path, writer=""):
 
 @contextlib.contextmanager
 def atomic_write(path, writer=""):
-    """Open a temporary file that is flushed and renamed to ``path`` at the end.
+    """Open a temporary file, which is renamed to ``path`` when it is complete.
 
     Arguments
     ---------
     path : str or Path
-        The final name; its folder is created if needed.
+        The final path; its folder is created if needed.
     writer : str
         See ``partial_path``.
 
@@ -72,7 +71,7 @@ def atomic_write(path, writer=""):
     Raises
     ------
     OSError
-        If writing fails. No file remains.
+        If writing fails. The temporary file is removed.
 
     Example
     -------
@@ -107,7 +106,7 @@ def write_text(path, text):
     path : str or Path
         The file; its folder is created if needed.
     text : str
-        Content of the file. Line ends are not converted.
+        Content of the file. Line endings are not converted.
 
     Example
     -------

@@ -45,7 +45,7 @@ def resample(samples, rate, new_rate):
     Returns
     -------
     numpy.ndarray
-        The resampled signal, with the same dimensions.
+        The resampled signal, ``(time,)`` or ``(time, channels)``.
     """
     if rate == new_rate or not len(samples):
         return samples
@@ -53,13 +53,13 @@ def resample(samples, rate, new_rate):
 
 
 def read_audio(path, sample_rate, start=0.0, seconds=None):
-    """Read an audio file or a segment of it, mixed to mono.
+    """Read an audio file or a segment of it, downmixed to mono.
 
     Arguments
     ---------
     path : str or Path
-        A file in a format that soundfile reads or, by its suffix, one that
-        PyAV decodes, which cannot be read from the middle.
+        The file. Files with one of ``PYAV_SUFFIXES`` are decoded by PyAV, which
+        always starts at the beginning; soundfile reads all other files.
     sample_rate : int
         Sample rate of the output in Hz.
     start : float
@@ -75,7 +75,7 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
     Raises
     ------
     UserError
-        If the file is missing, unreadable or contains NaN or Inf.
+        If the file is missing or unreadable, or contains NaN or Inf.
 
     Example
     -------
@@ -102,7 +102,7 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
 
 
 def _read(path, start, seconds):
-    """Return a segment ``(time, channels)`` and its rate, with soundfile."""
+    """Read a segment with soundfile; return ``(time, channels)`` and rate."""
     try:
         with SoundFile(path) as file:
             if file.unfinished:
@@ -124,7 +124,7 @@ def _read(path, start, seconds):
 
 
 def _decode(path, start, seconds):
-    """Return a segment ``(time, channels)`` and its rate, with PyAV."""
+    """Decode a segment with PyAV; return ``(time, channels)`` and rate."""
     with open_audio(path) as audio:
         first = int(start * audio.rate)
         end = math.inf if seconds is None else first + seconds * audio.rate
@@ -140,7 +140,7 @@ def _decode(path, start, seconds):
 
 @functools.cache
 def _warn_unfinished(path):
-    """Log a warning, once per file."""
+    """Warn once per file that its header gives no length."""
     logger.warning("%s: %s", path, UNFINISHED)
 
 

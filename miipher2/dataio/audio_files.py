@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class AudioFile(NamedTuple):
-    """A file in a folder, which has not been opened yet.
+    """An audio file in a folder, not yet opened.
 
     Arguments
     ---------
@@ -65,18 +65,18 @@ def corpus_root(data_folder, *names):
     data_folder : str or Path
         The folder given by the user.
     *names : str
-        Possible names of the folder of the unpacked corpus.
+        Possible folder names of the unpacked corpus.
 
     Returns
     -------
     Path
-        ``data_folder``, or the folder in it that has one of the names.
+        ``data_folder``, or its subfolder with one of the names.
 
     Raises
     ------
     UserError
-        If ``data_folder`` is not a folder, or contains several of the names,
-        which are versions of one corpus.
+        If ``data_folder`` is not a folder, or contains several of these
+        subfolders, which are different versions of one corpus.
 
     Example
     -------
@@ -96,11 +96,10 @@ def corpus_root(data_folder, *names):
 
 def _folder(path):
     path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such folder")
     if not path.is_dir():
-        raise UserError(
-            f"{path}: expected a folder with audio, found "
-            f"{'a file' if path.exists() else 'no such folder'}"
-        )
+        raise UserError(f"{path}: expected a folder with audio, found a file")
     return path
 
 
@@ -130,7 +129,7 @@ def first_folder(data_folder, folders):
 
 
 def contents(folder):
-    """Summarise what a folder contains, for error messages.
+    """Summarise the contents of a folder for error messages.
 
     Arguments
     ---------
@@ -140,7 +139,7 @@ def contents(folder):
     Returns
     -------
     str
-        Up to six names, and the number of further names.
+        Up to six names and the number of further names, or "nothing".
 
     Example
     -------
@@ -162,11 +161,11 @@ def list_audio(
     on_error=None,
     on_skip=None,
 ):
-    """List the audio files below a folder, except hidden ones.
+    """List the audio files below a folder, except hidden files.
 
-    Links to folders are followed, but no folder is visited twice, so that loops
-    of links end. Audio files with other suffixes and files that are not regular
-    files, such as FIFOs, are skipped.
+    Symbolic links to folders are followed. Each folder is visited once, even if
+    links form a loop. Audio files with other suffixes and files that are not
+    regular files, such as FIFOs, are skipped.
 
     Arguments
     ---------
@@ -232,20 +231,20 @@ def list_audio(
 
 
 def _audio_file(data_folder, folder, name, suffixes):
-    """Return an ``AudioFile`` and the reason to skip it, or ""."""
+    """Return an ``AudioFile`` and the reason to skip it ("" for none)."""
     path = os.path.join(folder, name)
     relative = os.path.relpath(path, data_folder).replace(os.sep, "/")
-    file, kind = AudioFile(relative, 0, 0), ""
-    # A broken link has no status; read_headers reports it.
+    file, file_type = AudioFile(relative, 0, 0), ""
+    # A broken link has no status; ``read_headers`` reports the link.
     with contextlib.suppress(OSError):
         status = os.stat(path)
         file = AudioFile(relative, status.st_size, status.st_mtime_ns)
-        kind = irregular(status)
-    if kind:
-        return file, f"expected a regular file, found {kind}"
+        file_type = irregular(status)
+    if file_type:
+        return file, f"expected a regular file, found {file_type}"
     if not has_suffix(name, suffixes):
         suffix = os.path.splitext(name.rstrip(" ."))[1].lower()
-        return file, f"{suffix} is not read; convert it to .wav or .flac"
+        return file, f"{suffix} is not supported; convert it to .wav or .flac"
     return file, ""
 
 

@@ -1,8 +1,9 @@
-"""Measure the bandwidth of recordings, and limit waveforms to it.
+"""Bandwidth of recordings: measurement and low-pass filtering.
 
-A recording at 24 kHz that was encoded or resampled from 16 kHz has no content
-above some frequency. In training on such a recording, prediction and target
-pass the same low-pass filter before the loss is computed.
+A recording at 24 kHz that was resampled from 16 kHz or decoded from a lossy
+format has no content above a certain frequency. In training on such a
+recording, the prediction and the target pass through the same low-pass filter
+before the loss is computed.
 
 Authors
  * The miipher2 authors 2026
@@ -13,20 +14,21 @@ import torch
 
 WINDOW_SECONDS = 0.032
 REFERENCE_HZ = (2000, 4000)
-DROP_DB = 40.0  # threshold below the mean power of the reference band
+DROP_DB = 40.0  # distance of the threshold below the power in REFERENCE_HZ
 SMOOTHING_HZ = 500.0
-# Fraction of the bandwidth below the roll-off of a recording's filters. A
-# vocoder trained on the roll-off learns a notch at this frequency.
+# Cut-off of the low-pass filter as a fraction of the bandwidth. Just below the
+# bandwidth, the anti-aliasing filter of a recording rolls off, and a vocoder
+# trained on this roll-off learns a spectral notch.
 BELOW_ROLL_OFF = 0.95
 
 
 def measure_bandwidth(samples, sample_rate):
     """Return the frequency at which the spectrum of a recording ends.
 
-    It is the highest frequency at which the mean spectrum is at most
-    ``DROP_DB`` below the mean power from 2 to 4 kHz. Only the loudest 10 % of
-    the frames in this band are used, because fricatives contain all frequencies
-    up to the bandwidth.
+    The spectrum is averaged over the 10 % of the frames with the highest power
+    between 2 and 4 kHz, because fricatives contain all frequencies up to the
+    bandwidth. It ends at the highest frequency whose power is less than
+    ``DROP_DB`` below the mean power of this band.
 
     Arguments
     ---------
@@ -38,8 +40,8 @@ def measure_bandwidth(samples, sample_rate):
     Returns
     -------
     float
-        The frequency in Hz; half the sample rate if the recording is too short
-        or silent.
+        The frequency in Hz; half the sample rate for full-band, silent and very
+        short recordings.
 
     Example
     -------
@@ -73,7 +75,7 @@ def measure_bandwidth(samples, sample_rate):
 
 
 def low_pass(wavs, bandwidth_hz, sample_rate):
-    """Remove the frequencies of each clip above 95 % of its bandwidth.
+    """Remove all frequencies above 95 % of each clip's bandwidth.
 
     A clip whose bandwidth is at least half the sample rate is not changed.
 

@@ -1,7 +1,8 @@
-"""Decoding recordings of all formats, block by block.
+"""Block-by-block decoding of recordings in all supported formats.
 
-soundfile decodes the formats that it supports. PyAV decodes the other formats
-of phones and the web (m4a, aac, webm, ...) and the audio tracks of videos.
+soundfile decodes the formats that it supports. PyAV decodes other formats that
+are common on phones and on the web (m4a, aac, webm, ...), and the audio tracks
+of videos.
 
 Authors
  * The miipher2 authors 2026
@@ -22,19 +23,20 @@ from miipher2.dataio.sound_file import SoundFile, open_regular
 from miipher2.errors import UserError
 
 BLOCK = 2**17  # number of samples, summed over channels
-# libsndfile's log of a wav, aiff or au file that is shorter than its header
-# specifies: bytes according to the header, and bytes in the file.
+# Line of libsndfile's log for a wav, aiff or au file that is shorter than its
+# header specifies. The groups are the numbers of bytes in the header and in the
+# file.
 CORRECTED = re.compile(
     r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE
 )
-OGG_PAGE = 2**16  # largest size of a page in bytes
-# Sizes in bytes from this one on mean "unknown" in a wav file written to a
-# pipe.
+OGG_PAGE = 2**16  # maximum size of an Ogg page in bytes
+# In a wav file that was written to a pipe, a size of this many bytes or more
+# means "unknown".
 STREAMED = 2**32 - 2**16
 
 
 class NoAudioStream(UserError):
-    """A video has no audio track; it is skipped, not failed."""
+    """A video without an audio track, which is skipped rather than failed."""
 
 
 class AudioStream:
@@ -94,7 +96,7 @@ def open_audio(path):
     Raises
     ------
     UserError
-        If the file is missing, empty or cannot be decoded. The error may also
+        If the file is missing, empty or cannot be decoded. The error can also
         be raised while blocks are read.
 
     Example
@@ -138,7 +140,7 @@ def _open_soundfile(path):
 
 
 def _header_length(file):
-    """Return the length in the header, also if libsndfile has corrected it."""
+    """Return the length in the header, before any correction by libsndfile."""
     if file.frames >= UNKNOWN_FRAMES:
         return None
     corrected = CORRECTED.search(file.extra_info)
@@ -201,11 +203,11 @@ def _pyav_blocks(path, container, stream):
     import av
 
     codec = stream.codec_context
-    # Converts the sample type only. Passing None flushes the resampler.
-    converted = av.AudioResampler("flt", codec.layout, codec.rate)
+    # The resampler only converts the sample type; None flushes it.
+    converter = av.AudioResampler("flt", codec.layout, codec.rate)
     for frame in itertools.chain(container.decode(stream), [None]):
         try:
-            parts = converted.resample(frame)
+            chunks = converter.resample(frame)
         except av.FFmpegError:
             raise
         except ValueError:
@@ -213,8 +215,8 @@ def _pyav_blocks(path, container, stream):
                 f"{path}: cannot be read as audio: its sample rate or "
                 "channels change within the file"
             ) from None
-        for part in parts:
-            yield part.to_ndarray().reshape(-1, codec.channels)
+        for chunk in chunks:
+            yield chunk.to_ndarray().reshape(-1, codec.channels)
 
 
 def resampler(rate, new_rate, channels=1):

@@ -8,7 +8,7 @@ import hashlib
 
 
 def digest(text):
-    """Hash a text or a file name, also if it is not valid UTF-8.
+    """Hash a text or a file name, even if it is not valid UTF-8.
 
     Arguments
     ---------

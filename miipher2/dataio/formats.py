@@ -36,7 +36,7 @@ UNREADABLE_SUFFIXES = (
 )
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
-# Sample formats of restored recordings by file format, with soundfile's names.
+# Sample formats of restored recordings by file format, as named by soundfile.
 OUTPUT_SUBTYPES = {
     "wav": ("PCM_16", "PCM_24", "FLOAT"),
     "flac": ("PCM_16", "PCM_24"),
@@ -44,8 +44,9 @@ OUTPUT_SUBTYPES = {
 }
 OUTPUT_FORMATS = tuple(OUTPUT_SUBTYPES)
 SUBTYPES = OUTPUT_SUBTYPES["wav"]
-# Output sample formats that keep the resolution of an input, best first. For
-# other inputs, the first sample format of the output is used.
+# Output sample formats that preserve the resolution of an input sample format,
+# in order of preference. For all other inputs, the first sample format of the
+# output file format is used.
 KEPT_SUBTYPES = {
     "PCM_24": ("PCM_24",),
     "PCM_32": ("PCM_24",),
@@ -80,12 +81,12 @@ def has_suffix(name, suffixes):
 
 
 def output_format(path, formats=OUTPUT_FORMATS):
-    """Return soundfile's name of the format of a suffix.
+    """Return soundfile's name for the format of an output file.
 
     Arguments
     ---------
     path : str or Path
-        The file to write.
+        The file to write, whose suffix determines the format.
     formats : collection of str
         Allowed formats, in lower case.
 
@@ -114,16 +115,16 @@ def output_format(path, formats=OUTPUT_FORMATS):
 
 
 def output_subtype(file_format, subtype=None, source=""):
-    """Return soundfile's name of the sample format of a file to write.
+    """Return soundfile's name for the sample format of an output file.
 
     Arguments
     ---------
     file_format : str
         ``wav``, ``flac`` or ``ogg``, in any case.
     subtype : str
-        One of ``SUBTYPES``. None for the sample format of the input if it has
-        more than 16 bits and the file format allows it, else for the first
-        sample format of the file format.
+        One of ``SUBTYPES``. None for a format that preserves the resolution of
+        the input if it has more than 16 bits and the file format allows it, and
+        otherwise for the first sample format of the file format.
     source : str
         Sample format of the input; empty if unknown.
 
@@ -150,9 +151,9 @@ def output_subtype(file_format, subtype=None, source=""):
         return subtype
     choices = [name for name in allowed if name in SUBTYPES]
     raise UserError(
-        f"subtype {subtype}: {file_format.lower()} files cannot have it; "
-        + (f"use {_either(choices)}" if choices else "leave it out")
-        + f", or write {_either(_formats_with(subtype))}"
+        f"subtype {subtype}: not supported by {file_format.lower()} files; "
+        + (f"use {_either(choices)}" if choices else "omit the subtype")
+        + f", or write {_either(_formats_with(subtype))} files"
     )
 
 

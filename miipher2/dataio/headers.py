@@ -1,4 +1,4 @@
-"""Reading of the headers of many audio files.
+"""Parallel reading of the headers of audio files.
 
 Authors
  * The miipher2 authors 2026
@@ -18,9 +18,9 @@ from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# libsndfile's number of frames if the header of a stream gives none.
+# libsndfile's number of frames for a stream whose header gives no length.
 UNKNOWN_FRAMES = 2**63 - 1
-# Largest difference in duration between the two sides of a pair, in seconds.
+# Maximum difference in duration between the two files of a pair, in seconds.
 PAIR_TOLERANCE = 0.05
 
 
@@ -115,7 +115,7 @@ def _read_header(path):
     if frames <= 0:
         return "contains no samples"
     if frames == UNKNOWN_FRAMES:
-        return "its header does not give a length"
+        return "its header gives no length"
     return Header(frames / rate, rate, channels, unfinished)
 
 

@@ -1,4 +1,4 @@
-"""Load HyperPyYAML files with one-line errors.
+"""Loading of HyperPyYAML files with one-line errors.
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,7 @@ def yaml_errors(path):
     Arguments
     ---------
     path : str or Path
-        The file that is loaded, for the error message.
+        The file to name in the error message.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def yaml_errors(path):
     except OSError as error:
         file = str(error.filename)
         if file != str(path) and not file.endswith((".yaml", ".yml")):
-            raise  # raised by a class that the YAML builds
+            raise  # raised by a class that the YAML file instantiates
         included = "" if file == str(path) else f" (included by {path})"
         raise UserError(
             f"{file}: cannot be read: {error.strerror}{included}"

@@ -1,7 +1,8 @@
-"""Journals, with which an interrupted run over many files is resumed.
+"""Journals, from which an interrupted run over many files can be resumed.
 
-Each process appends a line of JSON for every file to its own journal in the
-output folder. The process that finishes last merges the journals into a table.
+A run can be divided into shards, one per process. For each file, a process
+appends a line of JSON to its own journal in the output folder. The process that
+finishes last merges the journals into a table.
 
 Authors
  * The miipher2 authors 2026
@@ -37,7 +38,7 @@ def find_journals(folder, name):
     folder : Path
         The output folder, which may be missing.
     name : str
-        Name of the table.
+        Name of the table without its suffix, for example ``manifest``.
 
     Returns
     -------
@@ -80,7 +81,7 @@ class LineJournal:
     folder : str or Path
         The output folder; created if needed.
     name : str
-        Name of the table without its suffix, for example ``manifest``.
+        Name of the table without its suffix.
     shard : int
         Index of the shard.
     num_shards : int
@@ -139,11 +140,11 @@ class LineJournal:
         self.file.close()
 
     def _lock(self):
-        """Lock the journal, unless another run uses the folder."""
+        """Lock the journal; raise an error if another run uses the folder."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.file)
-            found = find_journals(self.folder, self.name)
-            others = found - self.running - set(self.finished)
+            journals = find_journals(self.folder, self.name)
+            others = journals - self.running - set(self.finished)
             if not _try_lock(self.file) or any(map(_is_locked, others)):
                 raise UserError(
                     f"{self.folder}: in use by another run; wait until it has "
@@ -173,13 +174,13 @@ class LineJournal:
         Raises
         ------
         UserError
-            If it cannot be written.
+            If the line cannot be written.
         """
-        rest = memoryview(json.dumps(line).encode() + b"\n")
+        remaining = memoryview(json.dumps(line).encode() + b"\n")
         with self.lock:
             try:
-                while rest:
-                    rest = rest[self.file.write(rest) :]
+                while remaining:
+                    remaining = remaining[self.file.write(remaining) :]
             except OSError as error:
                 raise UserError(
                     f"{self.path}: cannot be written: {error.strerror}; "
@@ -187,19 +188,18 @@ class LineJournal:
                 ) from None
 
     def lines(self):
-        """Read the lines of all shards, also those of killed runs.
+        """Read the lines of all shards, including the shards of killed runs.
 
         Yields
         ------
         dict
-            The lines of all journals, one journal after the other. Incomplete
-            lines are left out.
+            The complete lines of all journals, one journal after the other.
         """
         for path in sorted(find_journals(self.folder, self.name)):
             try:
                 file = open(path, "rb")
             except FileNotFoundError:
-                # The last shard has just removed the journal
+                # The last shard to finish has just removed the journal.
                 continue
             with file:
                 for line in file:
@@ -212,10 +212,9 @@ class LineJournal:
         Arguments
         ---------
         merge : callable
-            Called without arguments; returns the argument of ``write``,
-            computed from ``lines``.
+            Called without arguments; computes the table from ``lines``.
         write : callable
-            Called with the result of ``merge``; writes the table atomically.
+            Called with the table; writes it atomically.
 
         Returns
         -------
@@ -231,12 +230,12 @@ class LineJournal:
             return False
         merged = merge()
         # Two processes may reach this line at the same time. If all journals
-        # still exist, both have read the same lines; otherwise the other
-        # process has written the table.
+        # still exist, both have read the same lines. If a journal is missing,
+        # the other process has already written the table.
         if not self._all_finished():
             return False
         write(merged)
-        # Keep the journals of shards of this run that were restarted.
+        # Keep journals of restarted shards of this run, which are in use.
         for journal in find_journals(self.folder, self.name) - self.running:
             journal.unlink(missing_ok=True)
         return True
@@ -251,8 +250,8 @@ def _try_lock(file):
     Returns
     -------
     bool
-        False if another process has locked it. True if the file system has
-        no locks.
+        False if another process has locked the file. True if the file is now
+        locked or the file system does not support locks.
     """
     try:
         if fcntl is not None:
@@ -262,7 +261,7 @@ def _try_lock(file):
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
     except (BlockingIOError, PermissionError):
         return False
-    except OSError:  # no locks
+    except OSError:  # the file system does not support locks
         pass
     return True
 
@@ -272,5 +271,5 @@ def _is_locked(path):
     try:
         with open(path, "r+b") as file:
             return not _try_lock(file)
-    except FileNotFoundError:  # the last shard has just removed the journal
+    except FileNotFoundError:  # removed by the last shard to finish
         return False

@@ -53,7 +53,7 @@ def write_manifest(path, rows):
 
 
 def read_manifest(path, data_root, columns=("ID", "duration", "wav")):
-    """Read a manifest of this package or of SpeechBrain.
+    """Read a manifest in the format of this package or of SpeechBrain.
 
     Arguments
     ---------
@@ -61,7 +61,7 @@ def read_manifest(path, data_root, columns=("ID", "duration", "wav")):
         The CSV file.
     data_root : str or Path
         Folder that replaces ``$data_root`` or any other variable at the start
-        of a path, such as ``$noise_folder`` in SpeechBrain's samples.
+        of a path, such as ``$noise_folder`` in SpeechBrain's manifests.
     columns : tuple of str
         Required columns.
 
@@ -99,8 +99,8 @@ def read_manifest(path, data_root, columns=("ID", "duration", "wav")):
                 raise UserError(f"{location}: {name} is empty")
         if lines.setdefault(row["ID"], line) != line:
             raise UserError(
-                f"{location}: expected unique IDs, found {row['ID']} also in "
-                f"line {lines[row['ID']]}"
+                f"{location}: the ID {row['ID']!r} is already used in line "
+                f"{lines[row['ID']]}"
             )
         for name in ("wav", *OTHER_WAVS):
             variable = re.match(r"\$\w+(?=/)", row.get(name, ""))

@@ -14,7 +14,7 @@ from miipher2.errors import UserError
 
 
 def unique_stems(names):
-    """Remove the suffixes of file names if the stems are unique.
+    """Remove the suffix of each file name whose stem is unique.
 
     Arguments
     ---------
@@ -24,7 +24,7 @@ def unique_stems(names):
     Returns
     -------
     dict
-        Stem by name, or the name itself if another file has the same stem.
+        Stem of each name, or the name itself if another file has the same stem.
 
     Example
     -------

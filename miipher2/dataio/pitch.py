@@ -1,4 +1,4 @@
-"""Pitch of clean speech, the training target of the harmonic vocoder's pitch.
+"""Pitch of clean speech, a training target of the harmonic vocoder.
 
 Authors
  * The miipher2 authors 2026
@@ -60,13 +60,13 @@ class PitchTracks:
         start : float
             Start of the segment in seconds.
         frames : int
-            Number of values.
+            Number of frames.
 
         Returns
         -------
         torch.Tensor
-            ``(frames, 2)``: the pitch in Hz, interpolated in unvoiced frames,
-            and a flag, 1 in voiced and 0 in unvoiced frames.
+            ``(frames, 2)``: the pitch in Hz, interpolated over unvoiced frames,
+            and a flag that is 1 in voiced and 0 in unvoiced frames.
         """
         times, hz, voiced = self.track(path)
         centres = start + (np.arange(frames) + 0.5) * self.frame_seconds
@@ -112,7 +112,7 @@ class PitchTracks:
                     "pip install swift-f0"
                 ) from None
             self.detector = SwiftF0(threads=1)
-        found = self.detector.detect(
+        track = self.detector.detect(
             read_audio(path, RATE).numpy(), RATE, self.lowest, self.highest
         )
-        return np.stack([found.timestamps, found.pitch_hz, found.confidence])
+        return np.stack([track.timestamps, track.pitch_hz, track.confidence])

@@ -1,4 +1,4 @@
-"""Cache that skips data preparation if nothing has changed.
+"""A cache for skipping data preparation if nothing has changed.
 
 Authors
  * The miipher2 authors 2026
@@ -12,7 +12,7 @@ from miipher2.dataio.digest import file_digest
 
 
 class PrepCache:
-    """A JSON file that records the inputs of the prepared files.
+    """A JSON file with the inputs and the hashes of prepared files.
 
     Arguments
     ---------
@@ -21,7 +21,7 @@ class PrepCache:
     source : dict
         Everything on which the prepared files depend, as JSON types.
     products : dict
-        Path of each prepared file, by name.
+        Paths of the prepared files, by name.
 
     Example
     -------
@@ -46,7 +46,7 @@ class PrepCache:
         self.notes = {}
 
     def is_current(self):
-        """Compare the JSON file with the inputs and the prepared files.
+        """Return whether the inputs and the prepared files are unchanged.
 
         Returns
         -------
@@ -61,7 +61,7 @@ class PrepCache:
             return False  # a file is missing or damaged
 
     def save(self, **notes):
-        """Write the JSON file, after the prepared files.
+        """Write the JSON file, after the prepared files have been written.
 
         Arguments
         ---------

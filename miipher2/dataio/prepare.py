@@ -63,7 +63,8 @@ def prepare_manifests(
     """Write the manifests of a corpus, unless they are up to date.
 
     ``train.stamp.json`` next to ``train.csv`` records the listed files, the
-    arguments and the manifests. While it matches, no header is read.
+    arguments and the hashes of the manifests. If all of them are unchanged, no
+    header is read.
 
     Arguments
     ---------
@@ -72,7 +73,7 @@ def prepare_manifests(
     utterances : list of Utterance
         All files of the corpus.
     manifests : dict
-        Path of the CSV file by split; ``train`` is the first.
+        Path of the CSV file by split; the first split is ``train``.
     layout : str
         Description of the expected files, for the error message.
     valid_share, test_share : float
@@ -80,14 +81,14 @@ def prepare_manifests(
     min_seconds : float
         Minimum duration in seconds.
     repeat_few : bool
-        Whether to put all files into every split if there are too few.
+        Whether every split gets all files if there are too few to divide.
     label : str
-        What ``spk_id`` is, for the log.
+        Noun for the values of ``spk_id``, used in log messages.
 
     Raises
     ------
     UserError
-        If no usable file remains, or the two sides of a pair differ.
+        If no usable file remains, or the two files of a pair do not match.
     """
     if not utterances:
         raise UserError(
@@ -99,7 +100,9 @@ def prepare_manifests(
         utterances, manifests, {**shares, "min_seconds": min_seconds}
     )
     if cache.is_current():
-        logger.info("%s: nothing has changed, skipped", manifests["train"])
+        logger.info(
+            "%s: nothing has changed; preparation skipped", manifests["train"]
+        )
         for line in cache.notes.get("splits", ()):
             logger.info("%s", line)
         if cache.notes["left_out"]:
@@ -120,7 +123,7 @@ def prepare_manifests(
 
 def _cache(utterances, manifests, arguments):
     source = {
-        # Increment if manifests of the same files change.
+        # Increment if the code writes different manifests for the same files.
         "format": 1,
         "arguments": arguments,
         "files": len(utterances),
@@ -150,26 +153,27 @@ def _rows(data_folder, utterances, min_seconds):
     if not headers:
         raise UserError(
             f"{data_folder}: none of {count(len(files), 'audio file')} can be "
-            "used; "
-            f"{failed[0][0]}: {failed[0][1]}"
+            f"used; {failed[0][0]}: {failed[0][1]}"
         )
     ids = _ids(u.audio for u in utterances)
     rows, short = {}, 0
     for u in utterances:
-        sides = [file.path for file in (u.audio, u.noisy) if file]
-        if not all(path in headers for path in sides):
+        paths = [file.path for file in (u.audio, u.noisy) if file]
+        if not all(path in headers for path in paths):
             continue
         if headers[u.audio.path].seconds < min_seconds:
             short += 1
             continue
         rows[u.audio] = _row(u, ids[u.audio], headers)
     if short:
-        logger.info("%s under %g s skipped", count(short, "file"), min_seconds)
+        logger.info(
+            "skipped %s shorter than %g s", count(short, "file"), min_seconds
+        )
     if not rows:
         raise UserError(
             f"{data_folder}: no usable file among "
-            f"{count(len(files), 'audio file')}: {len(failed)} unusable, "
-            f"{short} under {min_seconds:g} s"
+            f"{count(len(files), 'audio file')}: {len(failed)} unreadable, "
+            f"{short} shorter than {min_seconds:g} s"
         )
     return rows, len(failed)
 
@@ -191,7 +195,7 @@ def _row(utterance, ID, headers):
 
 
 def _ids(files):
-    """Return IDs derived from paths, with a hash if two would be equal."""
+    """Derive IDs from paths; append a hash if two IDs would be equal."""
     ids = {file: file.stem.replace("/", "-").strip() for file in files}
     times = Counter(ids.values())
     return {
@@ -206,13 +210,13 @@ def prepare_noise(
     """Write the manifests of all noise recordings below a folder.
 
     Files in folders named ``valid``, ``val``, ``dev`` or ``test``, at any
-    depth, are held out. If the corpus has no such folders, files are held out
-    by a hash of the name.
+    depth, are held out. If there are no such folders, the files to hold out are
+    chosen by a hash of the name.
 
     Arguments
     ---------
     data_folder : str or Path
-        Folder with noise; ``$data_root`` of the manifests.
+        Folder with noise, ``$data_root`` in the manifests.
     csv : str or Path
         Manifest for training.
     valid_csv : str or Path

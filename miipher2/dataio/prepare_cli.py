@@ -27,11 +27,11 @@ def command_line(prepare, argv=None):
     argv : list of str
         Command-line arguments. None for ``sys.argv``.
     """
-    summary, _, rest = inspect.getdoc(prepare).partition("\n\nArguments\n")
-    found = re.findall(r"^(\w+) : .*\n((?: {4}.*\n?)+)", rest, re.MULTILINE)
-    helps = {name: " ".join(text.split()) for name, text in found}
+    summary, _, entries = inspect.getdoc(prepare).partition("\n\nArguments\n")
+    texts = re.findall(r"^(\w+) : .*\n((?: {4}.*\n?)+)", entries, re.MULTILINE)
+    help_of = {name: " ".join(text.split()) for name, text in texts}
     parser = argparse.ArgumentParser(description=summary)
-    parser.add_argument("data_folder", help=helps["data_folder"])
+    parser.add_argument("data_folder", help=help_of["data_folder"])
     parser.add_argument(
         "output_folder", help="Folder for train.csv, valid.csv and test.csv."
     )
@@ -44,7 +44,7 @@ def command_line(prepare, argv=None):
             default=default,
             type=str if is_list else type(default),
             nargs="+" if is_list else None,
-            help=f"{helps[option.name]} (default: {shown})",
+            help=f"{help_of[option.name]} (default: {shown})",
         )
     arguments = vars(parser.parse_args(argv))
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -13,9 +13,9 @@ import soundfile
 
 from miipher2.errors import UserError
 
-# Note on an unfinished file, see ``SoundFile``
+# Note about an unfinished file; see ``SoundFile``
 UNFINISHED = "its header gives no length; read to the end of the file"
-KINDS = {
+FILE_TYPES = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -42,12 +42,14 @@ def irregular(status):
     >>> irregular(os.stat(os.devnull))
     'a device'
     """
-    kind = stat.S_IFMT(status.st_mode)
-    return "" if kind == stat.S_IFREG else KINDS.get(kind, "a special file")
+    mode = stat.S_IFMT(status.st_mode)
+    if mode == stat.S_IFREG:
+        return ""
+    return FILE_TYPES.get(mode, "a special file")
 
 
 def open_regular(path):
-    """Open a regular file to read bytes; never block on a FIFO.
+    """Open a regular file for reading in binary mode; never block on a FIFO.
 
     Arguments
     ---------
@@ -62,15 +64,15 @@ def open_regular(path):
     Raises
     ------
     UserError
-        If the path is a folder, a FIFO, a device or a socket, or if the file
-        has no bytes.
+        If the path is a folder, a FIFO, a device or a socket, or if the file is
+        empty.
     OSError
-        If it cannot be opened.
+        If the file cannot be opened.
     """
     status = os.stat(path)
-    found = irregular(status)
-    if found:
-        raise UserError(f"{path}: expected a regular file, found {found}")
+    file_type = irregular(status)
+    if file_type:
+        raise UserError(f"{path}: expected a regular file, found {file_type}")
     if not status.st_size:
         raise UserError(f"{path}: an empty file (0 bytes)")
     return open(path, "rb")
@@ -79,20 +81,21 @@ def open_regular(path):
 class SoundFile(soundfile.SoundFile):
     """An audio file that is open for reading.
 
-    If a recorder crashes, the length in the header may be 0. libsndfile then
-    reads no samples. This class reads such a file to its end.
+    A recorder that crashes can leave an unfinished file, whose header gives a
+    length of 0. libsndfile reads no samples from such a file; this class reads
+    it to its end and sets the attribute ``unfinished`` to True.
 
     Arguments
     ---------
     path : str or Path
-        The file. ``unfinished`` is True if its header gives no length.
+        The file.
 
     Raises
     ------
     UserError
-        If it is not a regular file or has no bytes.
+        If the path is not a regular file or the file is empty.
     OSError, soundfile.LibsndfileError
-        If it cannot be opened.
+        If the file cannot be opened.
 
     Example
     -------
@@ -110,12 +113,12 @@ class SoundFile(soundfile.SoundFile):
         with open_regular(path) as file:
             patch = _length_patch(file)
         self.unfinished = patch is not None
-        # Pass bytes, as file names may not be valid UTF-8.
+        # Pass bytes, because file names may not be valid UTF-8.
         super().__init__(_Patched(path, *patch) if patch else os.fsencode(path))
 
 
 class _Patched(io.FileIO):
-    """A file in which some bytes are replaced when they are read."""
+    """A file of which some bytes are replaced when they are read."""
 
     def __init__(self, path, position, patch):
         super().__init__(path)
@@ -136,7 +139,7 @@ class _Patched(io.FileIO):
 
 
 def _length_patch(file):
-    """Return the position of a length of 0 and its true value, or None."""
+    """Return the position and the bytes that correct a length of 0, or None."""
     size = os.fstat(file.fileno()).st_size
     head = file.read(12)
     if head[:4] == b".snd" and head[8:] == bytes(4):
@@ -156,16 +159,16 @@ def _length_patch(file):
         file.seek(position)
     else:
         return None
-    rest = size - position
+    remaining = size - position
     if ds64:
         return (
-            (ds64[0] + 8, struct.pack("<Q", rest))
-            if rest and ds64[1][8:] == bytes(8)
+            (ds64[0] + 8, struct.pack("<Q", remaining))
+            if remaining and ds64[1][8:] == bytes(8)
             else None
         )
     # If the RIFF chunk ends with the file, the header is complete and the
     # remaining bytes are other chunks.
     finished = 8 + struct.unpack("<I", head[4:8])[0] in (size, size + 1)
-    if length or not rest or finished:
+    if length or not remaining or finished:
         return None
-    return position - 4, struct.pack("<I", min(rest, 2**32 - 1))
+    return position - 4, struct.pack("<I", min(remaining, 2**32 - 1))

@@ -10,9 +10,9 @@ import zlib
 import numpy as np
 
 SILENCE_DB = -140.0  # level of digital silence
-BLOCK = 512  # frames per Fourier transform; limits memory use
-COLOURS = 64  # number of colours; fewer give smaller files
-# Red, green and blue values from the quietest to the loudest level
+BLOCK = 512  # number of frames transformed at once, which limits memory use
+COLOURS = 64  # number of colours; fewer colours give smaller files
+# Red, green and blue values, from the quietest to the loudest level
 GRADIENT = (
     *((6, 6, 20), (34, 18, 86), (86, 24, 118), (142, 40, 112)),
     *((198, 62, 86), (238, 104, 56), (252, 168, 60), (252, 248, 186)),
@@ -36,13 +36,13 @@ def spectrogram(wav, sample_rate, max_hz, rows=256, columns=800):
     rows : int
         Number of frequencies, from 0 to ``max_hz``.
     columns : int
-        Number of points in time. In a long recording, a column is the mean of
-        several frames.
+        Number of points in time. In a long recording, each column is the mean
+        of several frames.
 
     Returns
     -------
     numpy.ndarray
-        ``(rows, columns)`` float32, in dB of a sine at full scale.
+        ``(rows, columns)`` float32, in dB relative to a full-scale sine.
 
     Example
     -------
@@ -87,22 +87,22 @@ def spectrogram_png(levels, loudest_db, range_db=80.0):
     Returns
     -------
     bytes
-        A PNG image with one pixel per value, low frequencies at the bottom.
+        A PNG image with one pixel per value and low frequencies at the bottom.
 
     Example
     -------
     >>> spectrogram_png(np.zeros((2, 3)), loudest_db=0.0)[1:4]
     b'PNG'
     """
-    shares = np.clip((levels - loudest_db) / range_db + 1, 0, 1)
-    pixels = np.round(shares[::-1] * (COLOURS - 1)).astype(np.uint8)
+    scaled = np.clip((levels - loudest_db) / range_db + 1, 0, 1)
+    pixels = np.round(scaled[::-1] * (COLOURS - 1)).astype(np.uint8)
     positions = np.linspace(0, len(GRADIENT) - 1, COLOURS)
     palette = [
         np.interp(positions, range(len(GRADIENT)), channel)
         for channel in zip(*GRADIENT, strict=True)
     ]
     height, width = pixels.shape
-    # Each row starts with 0, the filter type "none".
+    # In PNG data, each row starts with its filter type; 0 means "none".
     rows = np.pad(pixels, ((0, 0), (1, 0)))
     header = struct.pack(">2I5B", width, height, 8, 3, 0, 0, 0)
     return b"".join(

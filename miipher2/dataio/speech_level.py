@@ -1,10 +1,11 @@
 """The level of active speech.
 
-Both measures use the frames of 25 ms that are at most 25 dB below the loudest
-frame. ``active_samples`` returns a mask of the samples of a clip in memory, for
+A frame of 25 ms is active if it is at most 25 dB below the loudest frame.
+``active_samples`` returns a mask of the active samples of a clip in memory, for
 degradations and metrics. ``SpeechLevel`` measures recordings of any length in
-constant memory, for the input level of the models. Its values differ slightly,
-because it uses steps of 0.1 dB and subtracts the mean of each frame.
+constant memory, for the input level of the models. The two differ slightly,
+because ``SpeechLevel`` rounds levels to 0.1 dB and subtracts the mean of each
+frame.
 
 Authors
  * The miipher2 authors 2026
@@ -15,7 +16,7 @@ import math
 import numpy as np
 
 FRAME_SECONDS = 0.025
-ACTIVE_RANGE_DB = 25.0  # range of active frames below the loudest one
+ACTIVE_RANGE_DB = 25.0  # range of active frames below the loudest frame
 SILENCE_DB = -80.0  # recordings below this level contain no speech
 INPUT_LEVEL_DB = -26.0  # level of speech in training and inference
 MAX_GAIN_DB = 40.0  # limit for recordings that are nearly silent
@@ -29,8 +30,9 @@ def frame_length(sample_rate):
 def active_samples(samples, sample_rate):
     """Return a mask of active speech.
 
-    Frames do not overlap; the last one may be shorter. A frame is active if its
-    mean power is above zero and at most 25 dB below that of the loudest frame.
+    Frames do not overlap; the last frame may be shorter. A frame is active if
+    its mean power is above zero and at most 25 dB below the mean power of the
+    loudest frame.
 
     Arguments
     ---------
@@ -62,14 +64,14 @@ def active_samples(samples, sample_rate):
 
 
 def mean_power(samples):
-    """Return the mean of the squared samples in float64; 0 without samples."""
+    """Return the mean of the squared samples in float64; 0 if it is empty."""
     if samples.size == 0:
         return 0.0
     return float(np.mean(samples.astype(np.float64) ** 2))
 
 
 class PowerHistogram:
-    """A histogram of block powers with bins of 0.1 dB.
+    """A histogram of the mean powers of blocks, with bins of 0.1 dB.
 
     Example
     -------
@@ -101,7 +103,7 @@ class PowerHistogram:
         np.add.at(self.sums, bins, powers)
 
     def loudest_db(self):
-        """Return the level of the loudest bin in dB; -inf without blocks."""
+        """Return the level of the loudest bin in dB; -inf if all are empty."""
         used = np.flatnonzero(self.counts)
         if not len(used):
             return -math.inf
@@ -118,7 +120,7 @@ class PowerHistogram:
         Returns
         -------
         float
-            Mean power; 0 without blocks.
+            Mean power; 0 if there are no such blocks.
         """
         first = 0
         if above_db > self.LOWEST_DB:
@@ -149,7 +151,7 @@ class SpeechLevel:
     def __init__(self, sample_rate):
         self.frame = frame_length(sample_rate)
         self.powers = PowerHistogram()
-        self.rest = np.zeros(0)
+        self.incomplete = np.zeros(0)  # samples of an incomplete frame
         self.peak = 0.0
 
     @classmethod
@@ -183,20 +185,20 @@ class SpeechLevel:
         if not len(samples):
             return
         self.peak = max(self.peak, float(np.abs(samples).max()))
-        samples = np.concatenate([self.rest, samples])
+        samples = np.concatenate([self.incomplete, samples])
         complete = len(samples) // self.frame * self.frame
         self.powers.add(samples[:complete].reshape(-1, self.frame).var(axis=1))
-        self.rest = samples[complete:]
+        self.incomplete = samples[complete:]
 
     def value(self):
         """Return the RMS of the active frames; 0 for digital silence."""
-        if not self.powers.counts.any() and len(self.rest):
-            return float(self.rest.std())  # shorter than a frame
+        if not self.powers.counts.any() and len(self.incomplete):
+            return float(self.incomplete.std())  # shorter than a frame
         loudest = self.powers.loudest_db()
         return self.powers.mean(loudest - ACTIVE_RANGE_DB) ** 0.5
 
     def is_silence(self):
-        """Return whether the level is below that of any speech."""
+        """Return whether the level is too low for speech."""
         return self.value() < 10 ** (SILENCE_DB / 20)
 
     def gain(self, level_db=INPUT_LEVEL_DB, max_gain_db=MAX_GAIN_DB):
@@ -205,7 +207,7 @@ class SpeechLevel:
         Arguments
         ---------
         level_db : float
-            Level of active speech after scaling, in dB of full scale.
+            Level of active speech after scaling, in dB relative to an RMS of 1.
         max_gain_db : float
             Largest gain in dB.
 

@@ -1,8 +1,8 @@
-"""Splits of a corpus into training, validation and test.
+"""Splits of a corpus for training, validation and test.
 
-If a corpus has no splits, files are assigned by a hash of the name. If files
-are added later, the existing files stay in their splits. ``assign_splits`` logs
-the rule that it applied.
+If a corpus has no splits of its own, files are assigned to splits by a hash of
+the name. If files are added later, the existing files stay in their splits.
+``assign_splits`` logs the rule that it applies.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# Common folder names.
+# Splits of common folder names
 SPLIT_FOLDERS = {
     "train": "train",
     "valid": "valid",
@@ -69,7 +69,7 @@ def assign_splits(utterances, shares, repeat_few=False):
     shares : dict
         Fraction of each held-out split, e.g. ``{"valid": 0.05, "test": 0.05}``.
     repeat_few : bool
-        Whether to put all files into every split if there are too few.
+        Whether every split gets all files if there are too few to divide.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def assign_splits(utterances, shares, repeat_few=False):
     Raises
     ------
     UserError
-        If the shares are invalid or there are too few files.
+        If a fraction is invalid or there are too few files.
 
     Example
     -------
@@ -93,7 +93,7 @@ def assign_splits(utterances, shares, repeat_few=False):
     """
     _check_shares(shares)
     if all(utterance.split == "train" for utterance in utterances):
-        logger.info("All files are in the training split; some are held out")
+        logger.info("All files are in the training split; holding out some")
         utterances = [u._replace(split=None) for u in utterances]
     splits = {name: [] for name in ("train", *shares)}
     undecided = []
@@ -106,8 +106,8 @@ def assign_splits(utterances, shares, repeat_few=False):
         if len(groups) < sum(minimum.values()):
             if repeat_few:
                 logger.info(
-                    "Splits: %s, too few to hold some out: all in each of %s",
-                    count(len(groups), "file"),
+                    "Too few files (%d) to hold some out; each of %s has all",
+                    len(groups),
                     ", ".join(splits),
                 )
                 return {name: list(utterances) for name in splits}
@@ -121,18 +121,20 @@ def assign_splits(utterances, shares, repeat_few=False):
             splits[split_of[u.group_name]].append(u)
         _log_rule(undecided, groups, shares)
     else:
-        logger.info("Splits: those of the corpus")
+        logger.info("Using the splits of the corpus")
     return _fill_empty_splits(splits, shares)
 
 
 def _check_shares(shares):
     if min(shares.values()) <= 0 or sum(shares.values()) >= 1:
         given = ", ".join(f"{name}_share={s:g}" for name, s in shares.items())
-        raise UserError(f"{given}: expected shares above 0 with a sum below 1")
+        raise UserError(
+            f"{given}: expected fractions above 0 with a sum below 1"
+        )
 
 
 def _minimum(splits):
-    """Return the minimum number of groups of each split without files."""
+    """Return the number of groups that each split needs at least."""
     held_out = any(members for n, members in splits.items() if n != "train")
     return {
         name: int(not members and (name == "train" or not held_out))
@@ -146,14 +148,14 @@ def _split_groups(utterances, minimum):
     if len(groups) >= minimum:
         return utterances
     logger.info(
-        "Too few speakers to hold some out (%d): holding out files",
+        "Too few speakers (%d) to hold some out; holding out files",
         len({u.spk_id for u in utterances}),
     )
     return [u._replace(group=None) for u in utterances]
 
 
 def _log_rule(utterances, groups, shares):
-    """Log how the splits are made."""
+    """Log the rule by which groups are assigned to splits."""
     if any(u.group is None for u in utterances):
         units = count(len(groups), "file")
     elif all(u.group == u.spk_id for u in utterances):
@@ -162,15 +164,15 @@ def _log_rule(utterances, groups, shares):
         units = count(len(groups), "group")
     held_out = [f"{share:.3g} to {name}" for name, share in shares.items()]
     logger.info(
-        "Splits of %s by a hash of the name: a fraction of %s, at least one "
-        "each; all others to train",
+        "Assigning %s to splits by a hash of the name: a fraction of %s, at "
+        "least one each, and all others to train",
         units,
         " and ".join(held_out),
     )
 
 
 def _fill_empty_splits(splits, shares):
-    """If a held-out split is missing, use the other one for it."""
+    """If one held-out split is empty, use the files of the other one."""
     if not splits["train"]:
         found = [f"{len(m)} {name}" for name, m in splits.items() if m]
         raise UserError(
@@ -180,7 +182,7 @@ def _fill_empty_splits(splits, shares):
     held_out = next(name for name in shares if splits[name])
     for name in shares:
         if not splits[name]:
-            logger.info("No %s files: using those of %s", name, held_out)
+            logger.info("No %s files; using the %s files", name, held_out)
             splits[name] = splits[held_out]
     return splits
 
@@ -210,7 +212,7 @@ def split_by_hash(groups, shares, minimum):
     """
     hashes = {name: _hash(name) for name in groups}
     order = sorted(groups, key=lambda name: (hashes[name], name))
-    # Number of groups beyond the minimum of all splits.
+    # Number of groups in excess of the minimum numbers of all splits
     available = len(order) - sum(minimum.values())
     split, end = dict.fromkeys(groups, "train"), 0.0
     for name, share in shares.items():

@@ -19,7 +19,7 @@ def read_table(path, columns, skipinitialspace=False, errors="strict"):
     path : str or Path
         CSV file in UTF-8, with a header.
     columns : tuple of str
-        Required columns; others may be present.
+        Required columns; the file can have others.
     skipinitialspace : bool
         Whether to remove spaces after commas.
     errors : str
@@ -28,9 +28,9 @@ def read_table(path, columns, skipinitialspace=False, errors="strict"):
     Yields
     ------
     line : int
-        Line number of the end of the row, from 1.
+        Number of the last line of the row, from 1.
     row : dict
-        Text by column; None for columns that are missing in the line.
+        Text by column; None for columns that the row does not have.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def read_table(path, columns, skipinitialspace=False, errors="strict"):
     [(2, {'ID': '1', 'text': 'Hello.'})]
     """
     try:
-        # utf-8-sig, as spreadsheet programs write a byte order mark.
+        # utf-8-sig, because spreadsheet programs write a byte order mark.
         file = open(path, encoding="utf-8-sig", errors=errors, newline="")
     except OSError as error:
         raise UserError(

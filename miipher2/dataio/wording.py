@@ -20,7 +20,7 @@ def count(number, noun, plural=None):
     Returns
     -------
     str
-        Number and noun, with commas in large numbers.
+        Number and noun, with a comma as the thousands separator.
 
     Example
     -------
@@ -54,11 +54,12 @@ def duration(seconds):
         return f"{seconds:.2f} s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        minutes, rest = divmod(whole, 60)
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        minutes, remainder = divmod(rounded, 60)
+        text = f"{minutes} min"
+        return f"{text} {remainder} s" if remainder else text
     hours = seconds / 3600
     return f"{hours:.1f} h" if hours < 99.95 else f"{hours:,.0f} h"

@@ -1,21 +1,21 @@
-"""Degradations of clean speech, and the chain that draws from them.
+"""Degradations of clean speech, and the chain that applies them at random.
 
-SpeechBrain's ``speechbrain.augment`` is not used:
+SpeechBrain's ``speechbrain.augment`` is not used, for these reasons:
 
-- Its classes draw from the global generators of ``random`` and ``torch``.
-  Here every draw comes from a generator seeded with the run's seed, the epoch
-  and the utterance ID, so that the audio is the same after a resume and with
-  any number of workers.
-- They return the audio only. The chain also returns the parameters drawn and,
-  for reverberation, a target with the early reflections.
-- ``AddNoise`` sets the SNR over all samples of a clip, pauses included; here
-  it is the SNR on active speech. ``AddReverb`` convolves all clips of a batch
-  with one room.
-- ``CodecAugment`` has three codecs (mu-law, MP3, Opus), no choice of bit rate,
-  and does not remove MP3's delay. ``DoClip`` only clips hard and
-  ``DropBitResolution`` only supports 16 and 8 bits.
-- Microphone responses, hum, flutter, low-pass filters, babble and concealed
-  packet loss are missing.
+- Its classes draw from the global generators of ``random`` and ``torch``. In
+  this package, every draw comes from a generator seeded with the run's seed,
+  the epoch and the utterance ID, so that the audio is the same after a resume
+  and with any number of workers.
+- Its classes only return the audio. The chain also returns the parameters
+  drawn and, for reverberation, a target with the early reflections.
+- ``AddNoise`` sets the SNR over all samples of a clip, including pauses; this
+  package sets the SNR on active speech. ``AddReverb`` convolves all clips of a
+  batch with the same impulse response.
+- ``CodecAugment`` supports three codecs (mu-law, MP3, Opus) without a choice of
+  bit rate and does not remove the delay of MP3. ``DoClip`` only supports hard
+  clipping, and ``DropBitResolution`` only supports 16 and 8 bits.
+- It has no microphone responses, hum, flutter, low-pass filters, babble or
+  concealed packet loss.
 
 Authors
  * The miipher2 authors 2026
@@ -23,8 +23,8 @@ Authors
 
 import importlib
 
-# The module of each class; imported when the class is first used, so that
-# ``miipher2 degrade --help`` starts without torch.
+# The module of each public name. Modules are imported on first use, so that
+# ``miipher2 degrade --help`` does not import torch.
 MODULES = {
     "Babble": "noise",
     "Bandwidth": "bandwidth",
@@ -51,7 +51,7 @@ __all__ = list(MODULES)
 
 
 def __getattr__(name):
-    """Return a class, or ``generator``."""
+    """Import the module of a public name, and return the class or function."""
     if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f"miipher2.degrade.{MODULES[name]}")

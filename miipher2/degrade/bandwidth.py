@@ -40,7 +40,7 @@ def _resample(quality):
 
 
 def _linear(samples, rate, low_rate):
-    """Resample down and up linearly; adds aliases, attenuates treble."""
+    """Resample by linear interpolation, which aliases and dulls the sound."""
     times = np.arange(len(samples)) / rate
     low_times = np.arange(0, times[-1] + 1 / rate, 1 / low_rate)
     low = np.interp(low_times, times, samples)
@@ -48,7 +48,7 @@ def _linear(samples, rate, low_rate):
 
 
 def _hold(samples, rate, low_rate):
-    """Resample down and up by sample and hold; adds aliases and images."""
+    """Resample by sample and hold, which adds aliases and images."""
     step = np.arange(len(samples)) * low_rate // rate
     return samples[step * rate // low_rate]
 
@@ -65,24 +65,24 @@ RESAMPLERS = {
 class Bandwidth(Degradation):
     """Remove high frequencies with a low-pass filter or a low sample rate.
 
-    The filters (Butterworth, Chebyshev type 1 with 1 dB ripple and type 2 with
-    60 dB stop-band attenuation, elliptic, Bessel) are causal and delay the
-    signal, by up to 1 ms and by more near the cut-off. The resamplers convert
-    to a rate of twice the cut-off and back: ``soxr`` with an anti-aliasing
-    filter, ``soxr_quick`` with a cubic interpolator, ``linear`` and ``hold``
-    without a filter. The last three produce aliases.
+    The low-pass filters are Butterworth, Chebyshev type 1 (1 dB ripple),
+    Chebyshev type 2 (60 dB stop-band attenuation), elliptic and Bessel filters.
+    They are causal and delay the signal by up to 1 ms, or by more near the
+    cut-off. The resamplers convert to a rate of twice the cut-off and back.
+    ``soxr`` uses an anti-aliasing filter, ``soxr_quick`` a cubic interpolator;
+    ``linear`` and ``hold`` do not filter. All but ``soxr`` produce aliases.
 
     Arguments
     ---------
     cutoff_hz : tuple of float
-        Lowest and highest cut-off in Hz, log-uniform, capped at 95 % of the
-        Nyquist frequency. The cut-off is half the low sample rate
-        (resamplers), the -3 dB point (butter), the end of the pass band
-        (cheby1, ellip), the start of the stop band (cheby2) or, depending on
-        the order, a point 8 to 18 dB down (bessel).
+        Lowest and highest cut-off in Hz, drawn log-uniformly and capped at 95 %
+        of the Nyquist frequency. For a resampler, the cut-off is half the low
+        sample rate. For a filter, it is the -3 dB point (butter), the end of
+        the pass band (cheby1, ellip), the start of the stop band (cheby2) or a
+        point at -8 to -18 dB, depending on the order (bessel).
     kinds : tuple of str
-        Any of butter, cheby1, cheby2, ellip, bessel, soxr, soxr_quick,
-        linear, hold.
+        Filters and resamplers to choose from: any of butter, cheby1, cheby2,
+        ellip, bessel, soxr, soxr_quick, linear, hold.
     order : tuple of int
         Lowest and highest order of the filters.
     sample_rate : int
@@ -91,7 +91,7 @@ class Bandwidth(Degradation):
     Raises
     ------
     UserError
-        If a kind is unknown.
+        If one of ``kinds`` is unknown.
 
     Example
     -------

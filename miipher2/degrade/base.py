@@ -1,4 +1,4 @@
-"""The base class of all degradations and its random draws.
+"""The base class of all degradations, and functions for random draws.
 
 Authors
  * The miipher2 authors 2026
@@ -16,9 +16,9 @@ from miipher2.errors import UserError
 def generator(*keys):
     """Return a random generator seeded with the keys.
 
-    The same keys give the same stream in every process and on every platform. A
-    resumed run, or a run with another number of workers, draws the same
-    degradations.
+    The same keys give the same random numbers in every process and on every
+    platform. A resumed run, or a run with a different number of workers,
+    therefore draws the same degradations.
 
     Arguments
     ---------
@@ -45,7 +45,7 @@ def uniform(rng, span):
 
 
 def log_uniform(rng, span):
-    """Draw log-uniformly from ``span``, a pair above zero."""
+    """Draw log-uniformly from ``span``, a pair (lowest, highest) above 0."""
     return float(np.exp(rng.uniform(*np.log(span))))
 
 
@@ -55,7 +55,7 @@ def pick(rng, choices):
 
 
 def fit(samples, length):
-    """Cut or zero-pad at the end to ``length`` samples."""
+    """Truncate or zero-pad at the end to ``length`` samples."""
     if len(samples) >= length:
         return samples[:length]
     return np.pad(samples, (0, length - len(samples)))
@@ -65,10 +65,10 @@ class Degradation:
     """Base class of all degradations.
 
     A subclass takes physical parameters and implements ``degrade`` for one
-    clip, a float32 array ``(time,)``. It draws only from the generator passed
-    and has no state between calls, so that it can be pickled and sent to
-    other processes. ``adds_sound`` is True if it adds noise, voices or
-    reverberation.
+    clip, a float32 array ``(time,)``. ``degrade`` draws only from the generator
+    passed to it, and an instance has no state that changes between calls, so it
+    can be pickled and sent to other processes. ``adds_sound`` is True if the
+    degradation adds noise, voices or reverberation.
 
     Example
     -------
@@ -88,7 +88,7 @@ class Degradation:
         Returns
         -------
         reason : str or None
-            For example "no manifest of noise"; None if nothing is missing.
+            For example "no manifest of speech"; None if nothing is missing.
         """
         return None
 
@@ -98,7 +98,7 @@ class Degradation:
         Arguments
         ---------
         samples : numpy.ndarray
-            float32 of shape (time,), at least one sample, all finite.
+            float32 of shape (time,), with at least one sample, all finite.
         rng : numpy.random.Generator
             Source of all draws.
 
@@ -135,13 +135,13 @@ class Degradation:
         return (target, *self.degrade(samples, rng))
 
     def pair(self, clean, rng, target=None):
-        """Degrade clean audio and return it with its target.
+        """Degrade clean audio; return the target and the degraded audio.
 
         Arguments
         ---------
         clean : torch.Tensor
-            Samples in [-1, 1] of shape (time,) or (batch, time). The rows of
-            a batch are degraded one after the other with separate draws.
+            Samples in [-1, 1] of shape (time,) or (batch, time). The clips of
+            a batch are degraded one after the other, each with its own draws.
         rng : numpy.random.Generator
             Source of all draws.
         target : torch.Tensor
@@ -155,7 +155,7 @@ class Degradation:
         noisy : torch.Tensor
             The degraded audio, float32 of the input's shape.
         drawn : dict or list of dict
-            The parameters drawn; for a batch one dict per row.
+            The parameters drawn; for a batch, one dict per clip.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class Degradation:
             raise UserError("the clip is empty; expected at least one sample")
         if not np.isfinite(samples).all():
             raise UserError(
-                "the clip has NaN or infinite samples; repair or remove it"
+                "the clip contains NaN or infinite samples; repair or remove it"
             )
         target, noisy, drawn = self.degrade_pair(target_samples, samples, rng)
         return _tensor(target, clean), _tensor(noisy, clean), drawn
@@ -199,13 +199,13 @@ class Degradation:
         noisy : torch.Tensor
             The degraded audio, float32 of the input's shape.
         drawn : dict or list of dict
-            The parameters drawn; for a batch one dict per row.
+            The parameters drawn; for a batch, one dict per clip.
         """
         _, noisy, drawn = self.pair(wav, rng)
         return noisy, drawn
 
 
 def _tensor(samples, like):
-    """Return the samples as a float32 tensor as long as ``like``."""
+    """Return the samples as a float32 tensor with the length of ``like``."""
     samples = fit(samples, len(like)).astype(np.float32, copy=False)
     return torch.from_numpy(np.ascontiguousarray(samples))

@@ -16,14 +16,15 @@ logger = get_logger(__name__)
 class Chain(Degradation):
     """Apply a random subset of several degradations in a fixed order.
 
-    Each degradation is drawn with its own probability. If more than
-    ``max_steps`` are drawn, a random subset of that size is used. If none is
-    drawn, one is chosen in proportion to the probabilities, so that a clip is
-    clean with probability ``clean_share`` only. If the peak exceeds full scale
-    after a step, the clip is scaled down to a peak of 1.
+    A clip stays clean with probability ``clean_share``. Otherwise, each
+    degradation is selected with its own probability. If more than ``max_steps``
+    are selected, a random subset of ``max_steps`` is applied. If none is
+    selected, one is chosen in proportion to the probabilities. If the peak
+    exceeds full scale after a degradation, the clip is scaled down to a peak
+    of 1.
 
-    Degradations that cannot be used (``Degradation.missing``) are left out and
-    logged.
+    Degradations that cannot be used are left out and logged; see
+    ``Degradation.missing``.
 
     Arguments
     ---------
@@ -31,7 +32,7 @@ class Chain(Degradation):
         Probability and degradation by name, in the order of the signal path:
         room, noise, microphone, clipping, bandwidth, codec, network, level.
     max_steps : int
-        Largest number of degradations of one clip.
+        Maximum number of degradations per clip.
     clean_share : float
         Fraction of clips that are not degraded, from 0 to 1.
     sample_rate : int
@@ -84,7 +85,7 @@ class Chain(Degradation):
 
     @property
     def names(self):
-        """list of str: the degradations in use, in order."""
+        """Names of the degradations in use, in order."""
         return list(self.steps)
 
     def only(self, name):
@@ -98,7 +99,7 @@ class Chain(Degradation):
         Returns
         -------
         chain : Chain
-            A chain that shares the degradation object with this one.
+            A new chain that uses the same ``Degradation`` object.
 
         Raises
         ------
@@ -125,7 +126,7 @@ class Chain(Degradation):
         Returns
         -------
         bool
-            True if ``adds_sound`` is True for any of the steps.
+            True if ``adds_sound`` is True for any of the clip's degradations.
         """
         return any(
             self.steps[step["name"]][1].adds_sound for step in drawn["steps"]
@@ -134,8 +135,8 @@ class Chain(Degradation):
     def _draw(self, rng):
         """Draw the names of the steps for one clip, in order."""
         probability = np.array([share for share, _ in self.steps.values()])
-        # Draw all numbers at once, so that their number does not depend on
-        # their values.
+        # Draw the same number of random numbers for every clip, whatever their
+        # values are.
         clean, *draws = rng.random(1 + len(probability))
         if clean < self.clean_share:
             return []
@@ -155,8 +156,8 @@ class Chain(Degradation):
     def degrade_pair(self, target, samples, rng):
         """Apply the steps; see ``Degradation.degrade_pair``.
 
-        ``drawn`` is ``{"steps": [{"name": ..., ...}, ...], "gain": ...}``,
-        where the gain is the total factor by which the clip was scaled down.
+        ``drawn`` is ``{"steps": [{"name": ..., ...}, ...], "gain": ...}``. The
+        gain is the product of all factors by which the clip was scaled down.
         """
         samples, steps, gain = samples.copy(), [], 1.0
         for name in self._draw(rng):

@@ -15,15 +15,16 @@ SOFT_HEADROOM = 0.5
 class Clipping(Degradation):
     """Clip a fraction of the samples.
 
-    The threshold t is the level that this fraction of the samples (at least
-    one) reaches. Hard clipping limits them to t. Soft clipping maps |x| > t to
-    t + h tanh((|x| - t) / h) with h = t / 2, which is smooth at t.
+    The threshold t is chosen so that this fraction of the samples, and at least
+    one sample, reaches it. Hard clipping limits the magnitude to t. Soft
+    clipping maps a magnitude |x| > t to t + h tanh((|x| - t) / h) with
+    h = t / 2, which is smooth at t.
 
     Arguments
     ---------
     share : tuple of float
-        Lowest and highest fraction of samples that reach the threshold, in (0,
-        1), log-uniform.
+        Lowest and highest fraction of samples that reach the threshold, in
+        (0, 1), drawn log-uniformly.
     kinds : tuple of str
         Any of ``hard``, ``soft``.
 

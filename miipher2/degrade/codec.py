@@ -1,4 +1,4 @@
-"""Speech and music codecs, encoded and decoded in memory.
+"""Encoding and decoding in memory with speech and music codecs.
 
 Authors
  * The miipher2 authors 2026
@@ -117,16 +117,17 @@ def _pyav(encoder, decoder, **options):
 
 @dataclasses.dataclass(frozen=True)
 class Coder:
-    """A codec with its sample rates and the unit of its setting.
+    """A codec, its sample rates and the unit of its bit rate or quality.
 
     Arguments
     ---------
     round_trip : callable
-        Maps (samples, rate, setting) to decoded samples at the same rate.
+        Maps (samples, rate, setting) to decoded samples at the same rate. The
+        setting is a bit rate or a quality.
     rates : tuple of int
         Supported sample rates in Hz, ascending.
     unit : str
-        Unit of the setting: kbps (kbit/s) or quality.
+        Unit of the setting: ``kbps`` (kbit/s) or ``quality``.
     encoder : str
         Name of the required FFmpeg encoder; empty for soundfile's codecs.
     """
@@ -137,12 +138,12 @@ class Coder:
     encoder: str = ""
 
     def missing(self):
-        """Return whether the encoder is not installed."""
+        """Return whether the required encoder is not installed."""
         return bool(self.encoder) and not _has_encoder(self.encoder)
 
 
 def _has_encoder(name):
-    """Return whether PyAV is installed and its FFmpeg has this encoder."""
+    """Return whether PyAV is installed and its FFmpeg has the encoder."""
     return av is not None and name in av.codecs_available
 
 
@@ -150,8 +151,8 @@ TELEPHONE = (8000,)
 MPEG = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OPUS = (8000, 12000, 16000, 24000, 48000)
 AMR = "libopencore_amrnb"
-# If both libraries have a codec, the faster one is used: soundfile for MP3,
-# PyAV for Opus. Opus runs at complexity 5, as on mobile phones.
+# If both libraries support a codec, the faster library is used: soundfile for
+# MP3, PyAV for Opus. Opus runs at complexity 5, as on mobile phones.
 CODERS = {
     "mp3": Coder(_mp3, MPEG),
     "vorbis": Coder(_vorbis, MPEG, unit="quality"),
@@ -175,8 +176,8 @@ def delay(name, setting, rate):
     """Measure a codec's delay.
 
     The delay depends on the build of the libraries and, for MP3, on the bit
-    rate. It is therefore measured, once per process, by cross-correlation with
-    a noisy chirp of half a second.
+    rate. It is therefore measured, once per process, by cross-correlating a
+    noisy chirp of half a second with its decoded version.
 
     Arguments
     ---------
@@ -207,7 +208,7 @@ def delay(name, setting, rate):
 
 
 def transcode(samples, sample_rate, name, setting):
-    """Encode and decode; align the result with the input.
+    """Encode and decode a clip; align the result with the input.
 
     Arguments
     ---------
@@ -215,7 +216,7 @@ def transcode(samples, sample_rate, name, setting):
         float32 of shape (time,).
     sample_rate : int
         Sample rate in Hz. If the codec does not support it, the next higher
-        supported rate is used, or the highest rate if there is none.
+        supported rate is used or, if there is none, the highest.
     name : str
         One of ``CODERS``.
     setting : float
@@ -250,22 +251,22 @@ class Codec(Degradation):
     """Encode and decode with a random codec at one of its bit rates.
 
     MP3, Vorbis, GSM 06.10, A-law and mu-law use soundfile. AAC, AMR-NB and
-    G.722 use PyAV (``pip install 'av<19'``); they are left out and
-    logged if it is not installed. Opus uses PyAV, or soundfile without it.
+    G.722 use PyAV (``pip install 'av<19'``); if PyAV is not installed, they are
+    left out and logged. Opus uses PyAV if it is installed, else soundfile.
 
     Arguments
     ---------
     codecs : dict of list of float
-        Bit rates to choose from, in kbit/s, for any of mp3, vorbis, opus, aac,
-        alaw, mulaw, gsm, amr_nb and g722. For vorbis, qualities from 0 (about
-        30 kbit/s at 16 kHz) to 10. All codecs are equally likely.
+        Bit rates to choose from, in kbit/s, by codec: any of mp3, vorbis, opus,
+        aac, alaw, mulaw, gsm, amr_nb and g722. For vorbis, qualities from 0
+        (about 30 kbit/s at 16 kHz) to 10. All codecs are equally likely.
     sample_rate : int
         Sample rate in Hz.
 
     Raises
     ------
     UserError
-        If a codec is unknown, or if all of them need PyAV and it is not
+        If a codec is unknown, or if all codecs need PyAV and it is not
         installed.
 
     Example

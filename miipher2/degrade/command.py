@@ -43,9 +43,9 @@ def _add_degrade(parser):
     parser.add_argument(
         "noisy",
         metavar="output",
-        help="a .wav or .flac file; or a folder, in which the degraded files "
-        "have the same relative paths as the inputs, with a manifest.csv of "
-        "the parameters of each file; existing files are not overwritten",
+        help="a .wav or .flac file, or a folder; in a folder, the degraded "
+        "files have the same relative paths as the inputs, and manifest.csv "
+        "lists the parameters of each file; existing files are not overwritten",
     )
     parser.add_argument(
         "--seed",
@@ -57,8 +57,8 @@ def _add_degrade(parser):
         "--degrade",
         metavar="YAML",
         default=DEFAULT_CHAIN,
-        help="YAML file of the degradations and their ranges; default: those "
-        "of training",
+        help="YAML file that defines the degradations and their ranges; "
+        "default: the degradations of training",
     )
     parser.add_argument(
         "--only",
@@ -68,8 +68,8 @@ def _add_degrade(parser):
     parser.add_argument(
         "--pairs",
         action="store_true",
-        help="write the degraded files to output/noisy and the clean ones to "
-        "output/clean, with the same names; recipes/Paired reads such folders",
+        help="write the degraded files to output/noisy and the clean files to "
+        "output/clean, under the same names; recipes/Paired reads such folders",
     )
     add_corpora(parser)
     parser.set_defaults(run=_degrade)
@@ -96,13 +96,14 @@ def _add_rooms(parser):
         "--rooms",
         metavar="YAML",
         default=DEFAULT_ROOMS,
-        help="YAML file of the ranges of size, RT60 and distance",
+        help="YAML file that defines the ranges of room size, RT60 and "
+        "distance between source and microphone",
     )
     parser.set_defaults(run=_rooms)
 
 
 def add_corpora(parser):
-    """Add the options of the corpora from which the chain draws.
+    """Add the options for the corpora that the chain draws from.
 
     Arguments
     ---------
@@ -114,13 +115,13 @@ def add_corpora(parser):
             f"--{name}",
             metavar="FOLDER_OR_CSV",
             help=f"{name} to draw from{' (for babble)' * (name == 'speech')}: "
-            "a folder of recordings, or a manifest, in which $data_root stands "
-            "for the folder of the manifest",
+            "a folder of recordings or a manifest; in a manifest, $data_root "
+            "stands for its folder",
         )
 
 
 def _degrade(arguments):
-    """Import and run ``degrade``; the command line starts without torch."""
+    """Run ``degrade``, imported here so that ``--help`` needs no torch."""
     from miipher2.degrade.run import degrade
 
     return degrade(arguments)

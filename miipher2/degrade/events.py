@@ -1,7 +1,7 @@
 """Synthetic intermittent sounds: bird calls, beeps, knocks, clicks.
 
-Noise corpora have few such sounds, and a model trained without them treats them
-as speech.
+Noise corpora contain few such sounds, and a model trained without them mistakes
+them for speech.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ from miipher2.errors import UserError
 class Events(AdditiveNoise):
     """Base class of noise that consists of periodic events.
 
-    The level varies between events, with a standard deviation of 3 dB.
+    The level varies from event to event with a standard deviation of 3 dB.
 
     Arguments
     ---------
@@ -31,7 +31,7 @@ class Events(AdditiveNoise):
     pause : tuple of float
         Shortest and longest pause between two events, in seconds.
     hz : tuple of float
-        Lowest and highest frequency; see ``event``.
+        Lowest and highest frequency in Hz; see the subclasses.
     sample_rate : int
         Sample rate in Hz.
     """
@@ -88,8 +88,8 @@ class Events(AdditiveNoise):
         Returns
         -------
         samples : numpy.ndarray
-            The events at any level; the caller sets samples after ``seconds``
-            to zero.
+            The events at any level. The caller sets the samples after
+            ``seconds`` to zero.
         """
         raise NotImplementedError
 
@@ -122,13 +122,13 @@ class Calls(Events):
         super().__init__(snr_db, sources, seconds, pause, hz, sample_rate)
 
     def event(self, since, seconds, hz, rng):
-        """See ``Events.event``."""
+        """Synthesise calls; see ``Events.event``."""
         octaves = uniform(rng, (-1, 1))
         progress = np.minimum(since / seconds, 1.0)
         envelope = np.sin(np.pi * progress) ** uniform(rng, (0.2, 2.0))
-        # The integral of first * exp(rate * progress).
+        # The frequency is first * exp(rate * progress); integrate it.
         rate = octaves * np.log(2)
-        # The highest frequency is hz.
+        # Frequency at the start; the highest frequency is hz.
         first = hz * np.exp(min(0.0, -rate))
         cycles = first * seconds * np.expm1(rate * progress) / rate
         call = np.zeros(len(since))
@@ -140,7 +140,7 @@ class Calls(Events):
 
 
 class Knocks(Events):
-    """Bursts of noise: steps, hammers, clocks, keys, crackling.
+    """Bursts of noise: footsteps, hammers, clocks, keys, crackling.
 
     A burst starts abruptly, decays exponentially and has a resonance at
     ``hz``.
@@ -167,7 +167,7 @@ class Knocks(Events):
         super().__init__(snr_db, sources, seconds, pause, hz, sample_rate)
 
     def event(self, since, seconds, hz, rng):
-        """See ``Events.event``."""
+        """Synthesise bursts; see ``Events.event``."""
         burst = rng.standard_normal(len(since)) * np.exp(-5 * since / seconds)
         quality = log_uniform(rng, (1.0, 20.0))
         resonator = signal.iirpeak(hz, quality, fs=self.sample_rate)

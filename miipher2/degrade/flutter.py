@@ -13,15 +13,15 @@ from miipher2.degrade.base import Degradation, log_uniform, uniform
 class Flutter(Degradation):
     """Modulate the speed with a slow (wow) and a fast (flutter) sine.
 
-    A modulation of depth d (peak, relative) at rate f shifts the audio by at
-    most d / (2 pi f) seconds, so that it stays aligned with the target: 0.5 %
-    at 0.5 Hz is 1.6 ms.
+    A modulation with relative peak depth d at rate f shifts the audio by at
+    most d / (2 pi f) seconds, for example by 1.6 ms for 0.5 % at 0.5 Hz. The
+    audio therefore stays aligned with the target.
 
     Arguments
     ---------
     wow : tuple of float
-        Smallest and largest depth of the slow sine (peak, relative to the
-        nominal speed), log-uniform.
+        Smallest and largest peak depth of the slow sine, relative to the
+        nominal speed; drawn log-uniformly.
     wow_hz : tuple of float
         Lowest and highest rate of the slow sine, in Hz.
     flutter : tuple of float

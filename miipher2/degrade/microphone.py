@@ -15,9 +15,9 @@ class Microphone(Degradation):
     """Apply a random smooth frequency response.
 
     Normally distributed gains are drawn at points one octave apart, from
-    62.5 Hz to half the sample rate, shifted to a mean of 0 dB and interpolated
-    by a monotone cubic over log frequency. The filter has zero phase, so the
-    audio is not delayed.
+    62.5 Hz to half the sample rate. They are shifted to a mean of 0 dB and
+    interpolated over log frequency by monotone cubic polynomials. The filter
+    has zero phase, so the audio is not delayed.
 
     Arguments
     ---------
@@ -54,7 +54,8 @@ class Microphone(Degradation):
         length = len(samples) + round(self.settle_seconds * self.sample_rate)
         padded = fft.next_fast_len(length, real=True)
         spectrum = fft.rfft(samples, padded)
-        # Interpolate on a coarse grid first, which is faster than on every bin.
+        # Evaluate the cubics on a coarse grid, which is faster than at every
+        # bin, and interpolate linearly between its points.
         curve = PchipInterpolator(points, gains_db)(
             np.linspace(0, octaves, 256)
         )
@@ -73,8 +74,8 @@ class Offset(Degradation):
     Arguments
     ---------
     offset : tuple of float
-        Smallest and largest magnitude relative to full scale, log-uniform; the
-        sign is random.
+        Smallest and largest magnitude relative to full scale, drawn
+        log-uniformly; the sign is random.
 
     Example
     -------

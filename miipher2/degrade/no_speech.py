@@ -11,16 +11,16 @@ from miipher2.degrade.base import Degradation, pick, uniform
 
 
 class NoSpeech(Degradation):
-    """Replaces clips by the sum of one or two kinds of noise.
+    """Replace clips with the sum of one or two types of noise.
 
     Arguments
     ---------
     share : float
         Fraction of training clips to replace, from 0 to 1.
     sources : list of miipher2.degrade.noise.AdditiveNoise
-        Kinds of noise; kinds without recordings are left out.
+        Types of noise; those that need recordings but have none are left out.
     level_db : tuple of float
-        Lowest and highest level of the noise, in dB of full scale.
+        Lowest and highest level of the noise, in dB relative to an RMS of 1.
 
     Example
     -------
@@ -37,23 +37,24 @@ class NoSpeech(Degradation):
 
     def __init__(self, share, sources, level_db=(-60.0, -20.0)):
         self.share = share
-        self.sources = [one for one in sources if not one.missing()]
+        self.sources = [noise for noise in sources if not noise.missing()]
         self.level_db = level_db
 
     def missing(self):
         """See ``Degradation.missing``."""
-        return None if self.sources else "no kind of noise"
+        return None if self.sources else "no type of noise"
 
     def degrade(self, samples, rng):
         """Return noise of the same length; see ``Degradation.degrade``."""
         noise = np.zeros(len(samples), dtype=np.float32)
         drawn = []
         for _ in range(int(rng.integers(1, 3))):
-            part, parameters = pick(rng, self.sources).noise(len(samples), rng)
-            power = mean_power(part)
+            source = pick(rng, self.sources)
+            summand, parameters = source.noise(len(samples), rng)
+            power = mean_power(summand)
             if power > 0:
                 scale = np.float32(rng.uniform(0.2, 1.0) / power**0.5)
-                noise += scale * part.astype(np.float32)
+                noise += scale * summand.astype(np.float32)
             drawn.append(parameters)
         level_db = uniform(rng, self.level_db)
         power = mean_power(noise)

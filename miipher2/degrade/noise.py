@@ -18,9 +18,9 @@ from miipher2.degrade.base import (
 )
 from miipher2.degrade.recordings import Recordings
 
-# Lower limit of the noise power during active speech, as a fraction of its
-# overall power (-10 dB). Without it, noise that pauses during speech would be
-# amplified without limit.
+# Lower limit of the noise power during active speech, as a fraction of the
+# overall noise power (-10 dB). Without this limit, noise that is silent during
+# speech would be amplified far too much.
 LOWEST_SHARE = 10 ** (-10 / 10)
 
 
@@ -29,8 +29,8 @@ class AdditiveNoise(Degradation):
 
     The SNR is the ratio of the mean powers of speech and noise over the active
     samples of the speech; see ``active_samples``. The speech is the input of
-    this step, including reverberation from an earlier step. Digital silence is
-    not changed and has the SNR None.
+    this degradation, including any reverberation added before. Digital silence
+    is not changed, and its SNR is None.
 
     Arguments
     ---------
@@ -47,7 +47,7 @@ class AdditiveNoise(Degradation):
         self.sample_rate = sample_rate
 
     def noise(self, length, rng):
-        """Draw noise at any level.
+        """Return random noise at any level.
 
         Arguments
         ---------
@@ -92,8 +92,8 @@ class Noise(AdditiveNoise):
     snr_db : tuple of float
         Lowest and highest signal-to-noise ratio on active speech, in dB.
     speed : tuple of float
-        Lowest and highest playback speed, log-uniform. Speed also changes the
-        pitch, so that few recordings give many different noises.
+        Lowest and highest playback speed, drawn log-uniformly. The speed also
+        changes the pitch, so that few recordings give many different noises.
     sample_rate : int
         Sample rate in Hz.
     """
@@ -126,10 +126,10 @@ class Noise(AdditiveNoise):
 
 
 class Babble(AdditiveNoise):
-    """Several voices of a speech manifest at equal levels.
+    """Several voices from a speech manifest at equal levels.
 
-    If the manifest has a column ``spk_id``, the voices are of different
-    speakers; a speaker that is drawn twice is used once.
+    If the manifest has a column ``spk_id``, the voices belong to different
+    speakers; a speaker who is drawn twice is used only once.
 
     Arguments
     ---------

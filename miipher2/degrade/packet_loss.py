@@ -75,8 +75,8 @@ class PacketLoss(Degradation):
     burst : tuple of float
         Shortest and longest mean length of the bad state, in packets.
     density : tuple of float
-        Lowest and highest probability of loss in the bad state; above the
-        highest ``loss``.
+        Lowest and highest probability of loss in the bad state. Both must be
+        above the highest ``loss``.
     packet_ms : tuple of float
         Packet lengths to choose from, in milliseconds.
     concealment : tuple of str
@@ -137,8 +137,8 @@ class PacketLoss(Degradation):
         if concealment == "silence":
             received = packets * ~lost[:, None]
         else:
-            # Index of the last received packet, for each packet; -1 if there is
-            # none.
+            # For each packet, the index of the last received packet, or -1 if
+            # none was received.
             arrived = np.where(lost, -1, np.arange(count))
             last = np.maximum.accumulate(arrived)
             received = packets[last] * (last >= 0)[:, None]

@@ -12,8 +12,8 @@ from miipher2.degrade.base import Degradation
 class Quantisation(Degradation):
     """Round to a few levels without dither.
 
-    Full scale is the peak of the clip; a step is the peak divided by 2 ** (bits
-    - 1).
+    Full scale is the peak of the clip, and the quantisation step is
+    peak / 2 ** (bits - 1).
 
     Arguments
     ---------

@@ -44,7 +44,7 @@ def _version(path):
     """Return size and modification time, which identify a version of a file."""
     try:
         status = os.stat(path)
-    except OSError:  # reported when it is read
+    except OSError:  # reported when the file is read
         return None
     return status.st_size, status.st_mtime_ns
 
@@ -52,10 +52,10 @@ def _version(path):
 class Recordings:
     """The audio files of a manifest, read lazily.
 
-    The manifest is read at first use and is not pickled. Files of up to 10 s
-    are decoded completely and cached (128 MiB per process). Of longer files,
-    only the needed segment is read. Channels are averaged, and soxr resamples
-    to ``sample_rate``.
+    The manifest is read on first use and is not pickled. Files of up to 10 s
+    are decoded completely and cached (128 MiB per process). From longer files,
+    only the required segment is read. Channels are averaged, and the audio is
+    resampled to ``sample_rate`` with soxr.
 
     Arguments
     ---------
@@ -78,7 +78,7 @@ class Recordings:
 
     @property
     def rows(self):
-        """list of dict: the manifest's rows.
+        """Rows of the manifest, a list of dict.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class Recordings:
         return self._rows
 
     def read(self, row):
-        """Return all samples of a row's file, read-only, of shape (time,)."""
+        """Return all samples of a row's file as a read-only array (time,)."""
         return _cache.get_or_read(
             (row["wav"], self.sample_rate, _version(row["wav"])),
             lambda: read_audio(row["wav"], self.sample_rate).numpy(),
@@ -115,7 +115,7 @@ class Recordings:
         samples : numpy.ndarray
             float32 of shape (length,).
         """
-        position = rng.random()  # fraction of the range of possible starts
+        position = rng.random()  # as a fraction of the range of possible starts
         latest = row["duration"] - length / self.sample_rate
         if row["duration"] > CACHED_SECONDS and latest > 0:
             samples = read_audio(
@@ -132,13 +132,16 @@ class Recordings:
             start = int(position * starts)
         if samples.size == 0:
             raise UserError(
-                f"{row['wav']}: no samples; it is empty or shorter than the "
-                f"{row['duration']:g} s in its row in {self.csv}; correct or "
-                "remove the row"
+                f"{row['wav']}: no samples; the file is empty or shorter than "
+                f"the {row['duration']:g} s given in {self.csv}; correct or "
+                "remove its row"
             )
         return samples.take(np.arange(start, start + length), mode="wrap")
 
     def draw(self, length, rng):
-        """Draw a row and ``length`` samples of it; see ``crop``."""
+        """Return a random row and ``length`` samples of its file.
+
+        See ``crop`` for the arguments.
+        """
         row = pick(rng, self.rows)
         return row, self.crop(row, length, rng)

@@ -17,8 +17,8 @@ EARLY_SECONDS = 0.05
 def direct_path(rir):
     """Return the index of the direct sound in an impulse response.
 
-    It is the first peak of at least half the largest magnitude, because a
-    reflection may be louder than the direct sound.
+    The direct sound is the first peak with at least half the largest magnitude,
+    because a reflection can be louder than the direct sound.
 
     Arguments
     ---------
@@ -45,8 +45,8 @@ class Reverb(Degradation):
     """Convolve with a recorded or simulated room impulse response.
 
     The direct sound is aligned with the input and has the same polarity. The
-    response is scaled to unit energy over the early part (up to 50 ms after
-    the direct sound), so that the speech level stays about the same.
+    response is scaled to unit energy over its early part (up to 50 ms after the
+    direct sound), so that the speech level stays about the same.
 
     Arguments
     ---------
@@ -80,7 +80,7 @@ class Reverb(Degradation):
 
     def missing(self):
         """See ``Degradation.missing``."""
-        return None if self.recordings.csv else "no manifest of rooms"
+        return None if self.recordings.csv else "no manifest of responses"
 
     def degrade(self, samples, rng):
         """Convolve with a random response; see ``Degradation.degrade``."""
@@ -93,8 +93,8 @@ class Reverb(Degradation):
         rir = self.recordings.read(row)
         if not np.any(rir):
             raise UserError(
-                f"{row['wav']}: silent; remove its row from "
-                f"{self.recordings.csv}"
+                f"{row['wav']}: the impulse response is silent; remove its row "
+                f"from {self.recordings.csv}"
             )
         direct = direct_path(rir)
         early = rir[: direct + round(EARLY_SECONDS * self.sample_rate)]

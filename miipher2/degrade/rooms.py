@@ -10,7 +10,7 @@ from miipher2.degrade.base import uniform
 from miipher2.errors import UserError
 
 SPEED_OF_SOUND = 343.0
-# Order of the image sources; later reflections use ray tracing.
+# Highest order of the image sources; later reflections use ray tracing.
 IMAGE_ORDER = 6
 RAYS = 3000
 # Largest relative error of the RT60, and the number of attempts to correct the
@@ -23,13 +23,13 @@ def reverberation_time(rir, sample_rate):
     """Measure the RT60 of an impulse response as T30.
 
     The energy is integrated backwards (M. R. Schroeder, "New method of
-    measuring reverberation time", 1965); a line fitted to its level from -5 to
-    -35 dB is extrapolated to 60 dB (ISO 3382).
+    measuring reverberation time", 1965). A line is fitted to its level from -5
+    to -35 dB and extrapolated to a decay of 60 dB (ISO 3382).
 
-    ``pyroomacoustics.experimental.rt60.measure_rt60`` differs by at most 0.3 %,
-    because it starts and ends the fit at slightly different samples. It is not
-    used, because ``Rooms`` corrects the absorption by this value: 14 of 25
-    rooms of a seed would change.
+    The result of ``pyroomacoustics.experimental.rt60.measure_rt60`` differs by
+    at most 0.3 %, because its fit starts and ends at slightly different
+    samples. That function is not used, because ``Rooms`` corrects the
+    absorption by the measured RT60, and 14 of 25 rooms of a seed would change.
 
     Arguments
     ---------
@@ -60,9 +60,10 @@ class Rooms:
     """Draw shoebox rooms and simulate them with pyroomacoustics.
 
     Each room has one source and one microphone at random positions. All walls
-    have the same absorption: Eyring's formula gives a first value for the
-    target RT60, which is corrected until the simulated RT60 is within 10 %.
-    Early reflections use image sources, late ones ray tracing.
+    have the same absorption. Eyring's formula gives an initial absorption for
+    the target RT60, which is corrected until the simulated RT60 is within 10 %
+    of the target. Early reflections are simulated with image sources, late
+    reflections with ray tracing.
 
     Arguments
     ---------
@@ -116,8 +117,8 @@ class Rooms:
         Returns
         -------
         rir : numpy.ndarray
-            Impulse response of shape (time,), up to the last sample within
-            60 dB of the peak, which is 0.9.
+            Impulse response of shape (time,), with a peak of 0.9. It ends with
+            the last sample within 60 dB of the peak.
         room : dict
             ``room_m`` (length x width x height), ``distance_m``,
             ``rt60_target_s`` and ``rt60_measured_s``.
@@ -146,11 +147,12 @@ class Rooms:
                 }
         raise UserError(
             f"rooms: none of 1000 rooms of {self.size_m.tolist()} m has an "
-            f"RT60 of {rt60:.2f} s at {self.distance_m} m; change the ranges"
+            f"RT60 of {rt60:.2f} s at a distance of {self.distance_m} m; "
+            "change the ranges"
         )
 
     def _tuned(self, rt60, size, source, microphone, rng):
-        """Return an impulse response with this RT60, or None."""
+        """Return an impulse response with the given RT60, None on failure."""
         volume = np.prod(size)
         surface = 2 * (volume / size).sum()
         # Eyring: RT60 = 24 ln(10) V / (c S x) with x = -ln(1 - absorption).
@@ -167,8 +169,8 @@ class Rooms:
 
     def _room(self, absorption, size, source, microphone, seed):
         """Simulate the impulse response of a shoebox room."""
-        # The random rays depend on the seed and on the number of threads; use
-        # one thread for the same result on every machine.
+        # The random rays depend on the seed and on the number of threads; one
+        # thread gives the same result on every machine.
         self.acoustics.random.seed(seed)
         self.acoustics.constants.set("num_threads", 1)
         room = self.acoustics.ShoeBox(

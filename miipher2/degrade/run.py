@@ -34,14 +34,14 @@ from miipher2.dataio.wording import count
 from miipher2.degrade.base import generator
 from miipher2.errors import UserError
 
-# Options of the chain's corpora, and the prefixes of their keys in the YAML.
+# Options for the chain's corpora, and the prefixes of their keys in the YAML.
 CORPORA = {
     "noise": "noise",
     "music": "music",
     "rirs": "rir",
     "speech": "speech",
 }
-# Options that steps of degrade.yaml need.
+# Options for the corpora that degradations in degrade.yaml need.
 OPTIONS = {
     "reverb": "--rirs",
     "noise": "--noise",
@@ -88,7 +88,7 @@ def degrade(arguments):
 
 
 def _chosen(chain, only):
-    """Return the chain, or its step ``only``; print the steps left out."""
+    """Return the chain, or a chain of ``only``; print what is left out."""
     if only in chain.left_out and only in OPTIONS:
         raise UserError(
             f"--only {only}: {chain.left_out[only]}; give "
@@ -97,11 +97,13 @@ def _chosen(chain, only):
     if only:
         return chain.only(only)
     if chain.left_out:
-        lines = [
-            f"{name} ({OPTIONS.get(name, reason)})"
+        reasons = [
+            f"{name} (needs {OPTIONS[name]})"
+            if name in OPTIONS
+            else f"{name} ({reason})"
             for name, reason in chain.left_out.items()
         ]
-        print(f"left out (missing option or reason): {', '.join(lines)}")
+        print(f"left out: {', '.join(reasons)}")
     return chain
 
 
@@ -109,14 +111,12 @@ def _output_names(clean, output, pairs):
     """Return the output name of each input, relative to the output folder."""
     if clean.is_dir():
         names, folder = _names_of_folder(clean), output
+    elif not clean.exists():
+        raise UserError(f"{clean}: no such file or folder")
     elif not clean.is_file():
-        found = (
-            irregular(clean.stat())
-            if clean.exists()
-            else "no such file or folder"
-        )
         raise UserError(
-            f"{clean}: expected a recording or a folder, found {found}"
+            f"{clean}: expected a recording or a folder, found "
+            f"{irregular(clean.stat())}"
         )
     elif pairs:
         names, folder = {clean: f"{clean.stem}.wav"}, output
@@ -126,10 +126,8 @@ def _output_names(clean, output, pairs):
         names, folder = {clean: output.name}, output.parent
     if not pairs:
         check_overwriting([(path, folder / n) for path, n in names.items()])
-    sides = (
-        [folder / side for side in ("clean", "noisy")] if pairs else [folder]
-    )
-    outputs = [side / name for side in sides for name in names.values()]
+    folders = [folder / "clean", folder / "noisy"] if pairs else [folder]
+    outputs = [parent / name for parent in folders for name in names.values()]
     if clean.is_dir() or pairs:
         outputs.append(output / "manifest.csv")
     check_new(outputs)
@@ -179,12 +177,12 @@ def load_chain(path, arguments, folder):
         if corpus is None:
             continue
         manifest, root = Path(corpus), Path(corpus).parent
-        is_audio = manifest.is_file() and has_suffix(manifest, CORPUS_SUFFIXES)
-        if is_audio or not manifest.exists():
-            found = "a recording" if manifest.exists() else "no such path"
+        if not manifest.exists():
+            raise UserError(f"--{name}: no such file or folder: {manifest}")
+        if manifest.is_file() and has_suffix(manifest, CORPUS_SUFFIXES):
             raise UserError(
                 f"--{name}: expected a folder of recordings or a CSV manifest, "
-                f"found {found}: {manifest}"
+                f"found a recording: {manifest}"
             )
         if manifest.is_dir():
             manifest, root = Path(folder, f"{key}.csv"), manifest
@@ -222,11 +220,11 @@ def _load(path, key, overrides=None):
 
 
 def _degrade_file(chain, source, name, arguments):
-    """Degrade one recording; return its row of the manifest."""
+    """Degrade one recording; return its row in the manifest."""
     wav = read_audio(source, chain.sample_rate)
     if not len(wav):
         raise UserError(f"{source}: contains no samples; remove it")
-    # Seed with the name, so the parameters do not depend on the other files.
+    # Seed with the name, so that the parameters do not depend on other files.
     rng = generator(arguments.seed, name)
     target, noisy, metadata = chain.pair(wav, rng)
     output = Path(arguments.noisy)

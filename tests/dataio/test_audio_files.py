@@ -1,4 +1,4 @@
-"""Listing audio files.
+"""Tests of listing audio files.
 
 Authors
  * The miipher2 authors 2026
@@ -28,7 +28,7 @@ def test_each_linked_folder_is_visited_once(tmp_path):
     assert paths(list_audio(tmp_path / "corpus")) == ["a/1.wav", "b/2.wav"]
 
 
-def test_search_in_some_folders(tmp_path):
+def test_only_the_given_folders_are_searched(tmp_path):
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.wav").write_bytes(b"12345")
@@ -54,7 +54,7 @@ def test_unreadable_folder_is_logged(tmp_path, monkeypatch, caplog):
     assert "locked: skipped: Permission denied" in caplog.text
 
 
-def test_file_instead_of_folder(tmp_path):
+def test_file_instead_of_folder_raises(tmp_path):
     (tmp_path / "a.wav").touch()
     with pytest.raises(UserError, match="expected a folder.*found a file"):
         list_audio(tmp_path / "a.wav")
@@ -67,21 +67,20 @@ def test_summary_of_a_folder(tmp_path):
     assert contents(tmp_path) == "0, 1, 2, 3, 4, 5 and 3 more"
 
 
-def test_odd_names_are_listed(tmp_path):
+def test_suffixes_in_capitals_or_before_dots_and_spaces_are_listed(tmp_path):
     names = ["a.wav ", "b.WAV.", "c.oga", "d.mp2", "e.wav . "]
     for name in [*names, "f.wav!", ".g.wav", "h.txt"]:
         (tmp_path / name).touch()
     assert paths(list_audio(tmp_path)) == names
 
 
-def test_skipped_audio_is_named(tmp_path, caplog):
+def test_skipped_audio_files_are_reported(tmp_path, caplog):
     for name in ("a.wav", "b.m4a", "c.m4a", "d.aax", "e.txt"):
         (tmp_path / name).touch()
     assert paths(list_audio(tmp_path)) == ["a.wav"]
     assert (
-        "b.m4a and 1 other: skipped: .m4a is not read; convert it to .wav"
-        in (caplog.text)
-    )
+        "b.m4a and 1 other: skipped: .m4a is not supported; convert it to .wav"
+    ) in caplog.text
     skipped = []
     files = list_audio(
         tmp_path,
@@ -90,5 +89,5 @@ def test_skipped_audio_is_named(tmp_path, caplog):
     )
     assert paths(files) == ["a.wav", "b.m4a", "c.m4a"]
     assert [(file.path, reason) for file, reason in skipped] == [
-        ("d.aax", ".aax is not read; convert it to .wav or .flac")
+        ("d.aax", ".aax is not supported; convert it to .wav or .flac")
     ]

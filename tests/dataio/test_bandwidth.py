@@ -1,4 +1,4 @@
-"""The bandwidth of recordings: measured, and filtered to it.
+"""Tests of bandwidth measurement and of the low-pass filter.
 
 Authors
  * The miipher2 authors 2026
@@ -16,25 +16,25 @@ RATE = 24000
 
 
 def syllables_of_noise(seconds=2.0):
-    """White noise in syllables: full band."""
+    """Return full-band white noise with pauses, as between syllables."""
     rng = np.random.default_rng(0)
     time = np.arange(int(seconds * RATE)) / RATE
     return 0.1 * rng.standard_normal(len(time)) * (time % 0.4 < 0.2)
 
 
 @pytest.mark.parametrize("rate", [8000, 12000, 16000, 20000])
-def test_an_earlier_lower_rate_is_found(rate):
+def test_bandwidth_is_half_of_an_earlier_lower_rate(rate):
     low = soxr.resample(syllables_of_noise(), RATE, rate)
-    found = measure_bandwidth(soxr.resample(low, rate, RATE), RATE)
-    assert 0.88 * rate / 2 < found <= 1.02 * rate / 2
+    measured = measure_bandwidth(soxr.resample(low, rate, RATE), RATE)
+    assert 0.88 * rate / 2 < measured <= 1.02 * rate / 2
 
 
-def test_a_full_band_is_half_the_sample_rate():
+def test_bandwidth_of_full_band_noise_is_half_the_sample_rate():
     assert measure_bandwidth(syllables_of_noise(), RATE) == RATE / 2
 
 
 @pytest.mark.parametrize("samples", [np.zeros(RATE), np.ones(10)])
-def test_silent_and_short_recordings_count_as_full(samples):
+def test_silent_and_short_recordings_count_as_full_band(samples):
     assert measure_bandwidth(samples, RATE) == RATE / 2
 
 
@@ -43,18 +43,18 @@ def test_each_clip_has_its_own_cutoff():
     filtered = low_pass(wavs, torch.tensor([6000.0, 12000.0]), RATE)
     spectra = torch.fft.rfft(filtered).abs()
     hz = torch.fft.rfftfreq(4800, 1 / RATE)
-    # below the roll-off of the recording's filters
+    # The cut-off is 95 % of the bandwidth, 5700 Hz.
     assert spectra[0, :, hz > 5700].max() < 1e-2
     passed = torch.fft.rfft(wavs).abs()[0, :, hz < 5690]
     assert torch.allclose(spectra[0, :, hz < 5690], passed, atol=1e-3)
     assert torch.allclose(filtered[1], wavs[1], atol=1e-5)
 
 
-def test_full_bands_are_not_filtered():
+def test_full_band_clips_are_not_filtered():
     wavs = torch.randn(2, 1, 480)
     assert low_pass(wavs, torch.tensor([12000.0, 12000.0]), RATE) is wavs
 
 
-def test_a_voice_with_little_above_is_measured():
+def test_bandwidth_of_a_voice_is_at_most_half_the_sample_rate():
     wav = voice(np.random.default_rng(0), 1.0)
     assert 0 < measure_bandwidth(wav, 16000) <= 8000

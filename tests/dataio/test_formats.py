@@ -1,4 +1,4 @@
-"""File formats.
+"""Tests of file formats and their suffixes.
 
 Authors
  * The miipher2 authors 2026
@@ -19,28 +19,28 @@ from miipher2.errors import UserError
 
 
 @pytest.mark.parametrize("name", ["out.xyz", "out", ".wav"])
-def test_unknown_output_formats_are_refused(name):
+def test_unknown_output_formats_raise(name):
     with pytest.raises(UserError, match=r"use .wav, .flac or .ogg"):
         output_format(name)
 
 
-def test_the_formats_that_were_passed_are_named():
+def test_error_names_the_allowed_formats():
     with pytest.raises(UserError, match=r"a.mp3: .*: .mp3; use .flac or .au$"):
         output_format("a.mp3", formats=("flac", "au"))
 
 
-def test_suffix_decides_in_any_case():
+def test_suffix_in_any_case_determines_the_format():
     assert output_format("a.b/c.OGG") == "OGG"
     assert output_format("a.mp3", formats=("mp3",)) == "MP3"
 
 
-def test_recordings_include_corpora():
+def test_recording_suffixes_include_corpus_suffixes():
     assert set(CORPUS_SUFFIXES) < set(RECORDING_SUFFIXES)
     suffixes = RECORDING_SUFFIXES + UNREADABLE_SUFFIXES
     assert len(set(suffixes)) == len(suffixes)
 
 
-def test_every_suffix_of_pyav_is_known_to_it():
+def test_pyav_supports_every_pyav_suffix():
     av = pytest.importorskip("av")
     # Suffixes of formats that FFmpeg recognises by their content alone.
     known = {"dsf", "m4r", "qcp", "weba"}

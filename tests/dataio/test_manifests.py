@@ -1,4 +1,4 @@
-"""Manifests: written atomically, in a fixed order, and readable by SpeechBrain.
+"""Tests of manifests: atomic writing, order of rows, SpeechBrain's format.
 
 Authors
  * The miipher2 authors 2026
@@ -23,7 +23,7 @@ def row(name, **changes):
     }
 
 
-def test_speechbrain_reads_what_is_written(tmp_path):
+def test_speechbrain_reads_written_manifests(tmp_path):
     path, root = tmp_path / "new/train.csv", tmp_path / "a\\1 b"
     names = ["話者 1-ü", 'comma, "quote"', "plain"]
     rows = [row(n, noisy_wav=f"$data_root/noisy/{n}.wav") for n in names]
@@ -45,22 +45,22 @@ def test_rows_are_sorted(tmp_path):
     )
 
 
-@pytest.mark.parametrize("fails", ["fsync", "replace"])
-def test_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch, fails):
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch, function):
     path = tmp_path / "a.csv"
     write_manifest(path, [row("old")])
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, fails, interrupt)
+    monkeypatch.setattr(os, function, interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_manifest(path, [row("new")])
     assert [r["ID"] for r in read_manifest(path, "")] == ["old"]
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
-def test_speechbrains_own_samples(tmp_path):
+def test_manifests_of_speechbrain_are_read(tmp_path):
     path = tmp_path / "noise.csv"
     path.write_text(
         "\ufeffID, duration, wav, wav_format, wav_opts\n"
@@ -86,11 +86,11 @@ def test_speechbrains_own_samples(tmp_path):
         ("ID,duration,wav\na\n", "line 2: .*found None"),
         ("ID,duration,wav\na,1,\n", "line 2: wav is empty"),
         ("ID,duration,wav,noisy_wav\na,1,a,\n", "line 2: noisy_wav is empty"),
-        ("ID,duration,wav\na,1,a\na,1,b\n", "line 3: .*found a also in line 2"),
+        ("ID,duration,wav\na,1,a\na,1,b\n", "line 3: .*'a' is already used in"),
         (b"ID,duration,wav\na\xff,1,a\n", "UTF-8"),
     ],
 )
-def test_invalid_manifests(tmp_path, text, message):
+def test_invalid_manifests_raise(tmp_path, text, message):
     path = tmp_path / "bad.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=message) as caught:
@@ -99,7 +99,7 @@ def test_invalid_manifests(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_manifest_and_missing_column(tmp_path):
+def test_missing_manifest_and_missing_column_raise(tmp_path):
     with pytest.raises(UserError, match="absent.csv: .*No such file"):
         read_manifest(tmp_path / "absent.csv", "")
     write_manifest(tmp_path / "a.csv", [row("a")])

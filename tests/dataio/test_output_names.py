@@ -1,4 +1,4 @@
-"""Names of output files.
+"""Tests of the names of output files.
 
 Authors
  * The miipher2 authors 2026
@@ -26,14 +26,14 @@ def test_stems_of_other_folders_do_not_collide():
     assert list(stems.values()) == ["x/a", "y/a", "x.y/a"]
 
 
-def test_time_grows_linearly():
+def test_run_time_grows_linearly():
     def seconds(count):
         names = [f"{i // 2}.{'wav' if i % 2 else 'mp3'}" for i in range(count)]
         start = time.perf_counter()
         unique_stems(names)
         return time.perf_counter() - start
 
-    # With a quadratic algorithm, 40 times the names take 1600 times as long.
+    # A quadratic algorithm takes 1600 times as long for 40 times the names.
     assert seconds(200_000) < 400 * max(seconds(5_000), 1e-3)
 
 

@@ -1,4 +1,4 @@
-"""Pitch tracks: accuracy, caching and alignment.
+"""Tests of pitch tracks: accuracy, caching and alignment.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ swift_f0 = pytest.importorskip("swift_f0")
 
 
 def voice(path, hz, seconds=2.0, start=0.5):
-    """Write a harmonic signal after a silence."""
+    """Write silence followed by a harmonic tone; return the path."""
     time = np.arange(int(seconds * 16000)) / 16000
     wav = sum(np.cos(2 * np.pi * hz * k * time) / k for k in range(1, 20))
     wav[: int(start * 16000)] = 0.0
@@ -25,7 +25,7 @@ def voice(path, hz, seconds=2.0, start=0.5):
 
 
 @pytest.mark.parametrize("hz", [90.0, 210.0])
-def test_pitch_and_voicing(tmp_path, hz):
+def test_pitch_and_voicing_of_a_tone(tmp_path, hz):
     tracks = PitchTracks(tmp_path / "cache")
     track = tracks(voice(tmp_path / "a.wav", hz), start=0.0, frames=200)
     assert track.shape == (200, 2)
@@ -63,7 +63,7 @@ def test_silence_has_no_pitch(tmp_path):
     assert (track[:, 0] == DEFAULT_HZ).all() and (track[:, 1] == 0).all()
 
 
-def test_missing_package(tmp_path, monkeypatch):
+def test_missing_package_raises(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "swift_f0", None)
     path = voice(tmp_path / "a.wav", 120.0)
     with pytest.raises(UserError, match="pip install swift-f0"):

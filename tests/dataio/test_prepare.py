@@ -1,4 +1,4 @@
-"""Preparation of manifests: unusable files, splits, skipping what is unchanged.
+"""Tests of data preparation: unusable files, splits and unchanged data.
 
 Authors
  * The miipher2 authors 2026
@@ -96,8 +96,8 @@ def test_the_split_rule_is_logged(corpus, csvs, caplog):
     with caplog.at_level(logging.INFO):
         prepare(corpus, csvs)
     assert (
-        "Splits of 6 files by a hash of the name: a fraction of 0.05 to valid "
-        "and 0.05 to test, at least one each; all others to train"
+        "Assigning 6 files to splits by a hash of the name: a fraction of 0.05 "
+        "to valid and 0.05 to test, at least one each, and all others to train"
     ) in caplog.text
     assert "test.csv: 1 file, 1 speaker, 0.10 s" in caplog.text
 
@@ -145,7 +145,7 @@ def test_changed_arguments_are_detected(corpus, csvs, read):
     assert len(read) == 12
 
 
-def test_interrupted_between_two_manifests(corpus, csvs, read, monkeypatch):
+def test_run_after_an_interrupted_run(corpus, csvs, read, monkeypatch):
     prepare(corpus, csvs)
     audio(corpus / "new/1.wav")
     write = prepare_module.write_manifest
@@ -191,18 +191,18 @@ def test_unusable_files_are_logged_and_skipped(corpus, csvs, caplog):
     assert "6 unusable files skipped; delete" in caplog.text
 
 
-def test_names_that_are_not_utf8(corpus, csvs, caplog):
+def test_names_that_are_not_utf8_are_skipped(corpus, csvs, caplog):
     name = os.fsencode(corpus) + b"/\xff.wav"
     try:
         open(name, "wb").close()
     except OSError:
-        pytest.skip("this file system takes no such names")
+        pytest.skip("the file system does not support such names")
     files = [Utterance(file, "anna") for file in list_audio(corpus)]
     prepare_manifests(corpus, files, csvs, "audio")
     assert "\\udcff.wav: skipped: its name is not valid" in caplog.text
 
 
-def test_only_unusable_files(tmp_path, csvs):
+def test_corpus_without_usable_files_raises(tmp_path, csvs):
     for name in "abc":
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.wav").write_text("not audio")
@@ -246,7 +246,7 @@ def noise(tmp_path):
     return run
 
 
-def test_noise_folders_decide(noise):
+def test_noise_is_split_by_folder_names(noise):
     train, valid = noise(
         "cafe/train/1.wav",
         "cafe/Val/1.wav",
@@ -265,13 +265,13 @@ def test_noise_is_held_out_by_hash(noise):
 
 
 @pytest.mark.parametrize("prepare", [prepare_noise, prepare_rirs])
-def test_few_noise_files(noise, prepare):
+def test_one_file_is_in_both_manifests_and_two_are_divided(noise, prepare):
     assert noise("1.wav", prepare=prepare) == [["1.wav"], ["1.wav"]]
     train, valid = noise("2.wav", prepare=prepare)
     assert sorted(train + valid) == ["1.wav", "2.wav"] and train and valid
 
 
-def test_noise_train_folder_alone(noise):
+def test_noise_with_only_a_train_folder_is_divided(noise):
     train, valid = noise("train/1.wav", "train/2.wav")
     assert len(train) == len(valid) == 1
 
@@ -292,7 +292,7 @@ def test_the_log_counts_folders_of_noise(noise, caplog):
     assert "speaker" not in caplog.text
 
 
-def test_missing_noise(noise, tmp_path):
+def test_missing_noise_raises(noise, tmp_path):
     with pytest.raises(UserError, match="audio files at any depth; found noth"):
         noise()
     with pytest.raises(UserError, match="absent: .*no such folder"):

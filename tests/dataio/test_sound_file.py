@@ -1,4 +1,4 @@
-"""Files whose writer crashed, and files that are not regular.
+"""Tests of unfinished files and of files that are not regular files.
 
 Authors
  * The miipher2 authors 2026
@@ -23,7 +23,7 @@ SAMPLES = (numpy.arange(2000) % 100 / 200).astype("float32")
 
 
 def unfinished(path, subtype="PCM_16", format="WAV", riff=0):
-    """Write a file as a crashed recorder leaves it: with a length of 0."""
+    """Write a file with a length of 0, as a crashed recorder leaves it."""
     soundfile.write(path, SAMPLES, 8000, format=format, subtype=subtype)
     content = bytearray(path.read_bytes())
     if format == "AU":
@@ -80,7 +80,7 @@ def test_an_empty_recording_with_other_chunks_stays_empty(tmp_path):
         assert not file.unfinished and file.frames == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs")
 @pytest.mark.parametrize("suffix", [".wav", ".m4a"])
 def test_fifos_are_never_opened(tmp_path, suffix, caplog):
     path = tmp_path / f"a{suffix}"
@@ -107,7 +107,7 @@ def test_devices_are_never_listed(tmp_path, caplog):
     ("name", "message"),
     [("absent.wav", "no such file"), ("empty.wav", "an empty file")],
 )
-def test_errors_of_the_file_system_are_named(tmp_path, name, message):
+def test_errors_name_missing_and_empty_files(tmp_path, name, message):
     (tmp_path / "empty.wav").touch()
     with pytest.raises(UserError, match=f"{name}: .*{message}"):
         read_audio(tmp_path / name, 8000)

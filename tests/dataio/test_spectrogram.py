@@ -1,4 +1,4 @@
-"""Tests of spectrograms as images.
+"""Tests of spectrograms and their images.
 
 Authors
  * The miipher2 authors 2026
@@ -32,7 +32,7 @@ def test_scale_does_not_depend_on_the_sample_rate(rate):
 
 
 @pytest.mark.parametrize("seconds", [0.001, 0.05, 2.0, 40.0])
-def test_every_length_has_the_same_size_and_its_time_scale(seconds):
+def test_columns_span_recordings_of_every_duration(seconds):
     rate = 16000
     wav = tone(1000, rate, seconds)
     wav[len(wav) // 2 :] = 0
@@ -44,11 +44,11 @@ def test_every_length_has_the_same_size_and_its_time_scale(seconds):
         assert levels[:, 110:].max() < -100
 
 
-def test_no_samples_are_silence():
+def test_empty_recording_is_silent():
     assert (spectrogram(numpy.zeros(0), 16000, 8000) == SILENCE_DB).all()
 
 
-def test_image_has_low_frequencies_at_the_bottom_and_one_colour_scale():
+def test_image_has_low_frequencies_at_the_bottom_and_absolute_colours():
     image = pytest.importorskip("PIL.Image")
     levels = numpy.full((3, 4), -100.0)
     levels[0] = 0.0  # the lowest frequency

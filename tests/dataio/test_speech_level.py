@@ -1,4 +1,4 @@
-"""The level of active speech.
+"""Tests of the level of active speech.
 
 Authors
  * The miipher2 authors 2026
@@ -13,7 +13,7 @@ from miipher2.dataio.speech_level import SpeechLevel
 
 
 def in_blocks(wav, sizes=(1, 399, 1600, 7, 20000)):
-    """Measure a wave in blocks of different sizes."""
+    """Measure the level in blocks of different sizes."""
     level, start = SpeechLevel(16000), 0
     while start < len(wav):
         for size in sizes:
@@ -28,7 +28,7 @@ def expected_level(wav):
 
 
 @pytest.mark.parametrize("gain", [1e-3, 1.0])
-def test_level_of_the_loud_frames(gain):
+def test_level_is_measured_over_the_loud_frames(gain):
     wav = gain * voice(numpy.random.default_rng(0), 7.03)
     expected = expected_level(wav)
     level = SpeechLevel.of(torch.from_numpy(wav), 16000)
@@ -40,7 +40,7 @@ def test_level_of_the_loud_frames(gain):
     assert in_blocks(padded).value() == pytest.approx(expected, rel=0.02)
 
 
-def test_silence():
+def test_digital_silence_and_quiet_hiss_are_silence():
     level = in_blocks(numpy.zeros(20000, dtype="float32"))
     assert level.value() == 0 and level.is_silence() and level.gain() <= 100
     assert SpeechLevel.of(numpy.zeros(0), 16000).is_silence()
@@ -49,7 +49,7 @@ def test_silence():
     assert level.value() > 0 and level.is_silence()
 
 
-def test_peaks_stay_below_full_scale():
+def test_gain_keeps_peaks_within_full_scale():
     click = torch.zeros(16000)
     click[5] = 1.0
     assert SpeechLevel.of(click, 16000).gain() <= 1.0

@@ -1,4 +1,4 @@
-"""CSV tables.
+"""Tests of CSV tables.
 
 Authors
  * The miipher2 authors 2026
@@ -10,13 +10,13 @@ from miipher2.dataio.tables import read_table, write_table
 from miipher2.errors import UserError
 
 
-def test_round_trip(tmp_path):
+def test_written_rows_are_read_back(tmp_path):
     path, rows = tmp_path / "a.csv", [{"ID": 'x, "y"', "text": "two\nlines"}]
     write_table(path, ("ID", "text"), [{**rows[0], "other": 1}])
     assert list(read_table(path, ("text",))) == [(3, rows[0])]
 
 
-def test_names_that_are_not_utf8(tmp_path):
+def test_invalid_utf8_raises_unless_its_errors_are_handled(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xef\xbb\xbfwav\n\xff.wav\n")
     with pytest.raises(UserError, match="a.csv: cannot be read: .*UTF-8"):
@@ -33,7 +33,7 @@ def test_names_that_are_not_utf8(tmp_path):
         ("ID,text\na," + "x" * 200_000, "a.csv: cannot be read: field"),
     ],
 )
-def test_invalid_tables(tmp_path, text, message):
+def test_invalid_tables_raise(tmp_path, text, message):
     path = tmp_path / "a.csv"
     path.write_text(text)
     with pytest.raises(UserError, match=message):

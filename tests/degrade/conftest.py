@@ -15,13 +15,13 @@ from miipher2.degrade.command import DEFAULT_CHAIN
 
 @pytest.fixture(scope="session")
 def speech():
-    """Speech-like audio, a tensor (time,)."""
+    """Return speech-like audio, a tensor (time,)."""
     return torch.from_numpy(speech_like(0))
 
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory):
-    """Overrides of degrade.yaml: manifests of noise, music, rooms, voices."""
+    """Write tiny corpora; return overrides of degrade.yaml that use them."""
     root = tmp_path_factory.mktemp("corpora")
     rng = np.random.default_rng(1)
     time = np.arange(5 * RATE) / RATE
@@ -46,6 +46,6 @@ def corpora(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def chain(corpora):
-    """The chain of degrade.yaml with all its corpora."""
+    """Return the chain of degrade.yaml with all corpora."""
     with open(DEFAULT_CHAIN) as file:
         return load_hyperpyyaml(file, corpora)["chain"]

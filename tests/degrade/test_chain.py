@@ -44,7 +44,7 @@ def draws(chain, number):
         yield [s["name"] for s in chain(clip, generator(seed))[1]["steps"]]
 
 
-def test_shares_of_steps_and_of_clean_clips():
+def test_probabilities_of_steps_and_of_clean_clips():
     shares = {"a": 0.5, "b": 0.25, "c": 0.1}
     steps = {name: (share, NoOp()) for name, share in shares.items()}
     chain = Chain(steps, max_steps=3, clean_share=0.2)
@@ -53,7 +53,7 @@ def test_shares_of_steps_and_of_clean_clips():
         assert names == sorted(names)
         seen.update(names or ["clean"])
     assert seen["clean"] / 4000 == pytest.approx(0.2, abs=0.02)
-    # If none is drawn, one is, in proportion to the probabilities.
+    # If no step is drawn, one is chosen in proportion to the probabilities.
     none = np.prod([1 - share for share in shares.values()])
     for name, share in shares.items():
         expected = 0.8 * (share + none * share / sum(shares.values()))
@@ -77,7 +77,7 @@ def test_clip_above_full_scale_is_scaled_down(speech):
     noise = ColouredNoise(snr_db=(-20.0, -20.0))
     chain = Chain({"noise": (1.0, noise)}, clean_share=0.0)
     noisy, metadata = chain(speech, generator(0))
-    # Make the chain's own draws first to get the same draws without it.
+    # The chain draws two numbers before the noise does; skip them.
     rng = generator(0)
     rng.random(2)
     loud, _ = noise(speech, rng)
@@ -140,15 +140,15 @@ def test_invalid_chain_raises():
         Chain({"clipping": (0.5, Clipping())}).only("fog")
 
 
-def test_yaml_without_corpora():
+def test_yaml_without_corpora_has_no_noise():
     with open(DEFAULT_CHAIN) as file:
         chain = load_hyperpyyaml(file)["chain"]
     assert "noise" not in chain.names
     assert chain.names[-1] == "level"
 
 
-def test_yaml_through_an_include(corpora, tmp_path):
-    """Include the YAML as the training recipes do."""
+def test_included_yaml_can_be_configured(corpora, tmp_path):
+    """A recipe that includes the YAML sets its sample rate and corpora."""
     overrides = "".join(
         f"    {key}: {value}\n" for key, value in corpora.items()
     )

@@ -21,10 +21,11 @@ SETTINGS = [(name, value) for name in CODECS for value in CODECS[name]]
 
 
 def lag(decoded, source, rate):
-    """Return the delay of ``decoded`` in ms and the correlation there.
+    """Return the delay of ``decoded`` in ms and the correlation at this delay.
 
-    Measured in the telephone band: below it, the high-pass filters of AMR-NB
-    and Opus shift the phase of the pitch without delaying the signal.
+    Both are measured in the telephone band, because below this band the
+    high-pass filters of AMR-NB and Opus shift the phase of the pitch without
+    delaying the signal.
     """
     band = signal.butter(4, (300, 3400), "bandpass", fs=rate, output="sos")
     decoded, source = (
@@ -101,8 +102,8 @@ def test_opus_of_soundfile_is_aligned():
 
 def test_codecs_of_pyav_are_left_out_without_it(monkeypatch):
     monkeypatch.setattr(codec, "av", None)
-    left = Codec(codecs={"alaw": [64], "aac": [32], "amr_nb": [12.2]}).codecs
-    assert list(left) == ["alaw"]
+    step = Codec(codecs={"alaw": [64], "aac": [32], "amr_nb": [12.2]})
+    assert list(step.codecs) == ["alaw"]
     with pytest.raises(UserError, match="pip install 'av<19'"):
         Codec(codecs={"aac": [32]})
 

@@ -74,7 +74,7 @@ def test_every_step_returns_float32_of_the_same_shape(chain, speech, name):
         assert degraded.shape == speech.shape
 
 
-def test_all_steps_at_once(chain, speech):
+def test_all_steps_can_be_combined(chain, speech):
     steps = {name: (1.0, step) for name, (_, step) in chain.steps.items()}
     everything = Chain(steps, max_steps=len(steps), clean_share=0.0)
     for seed in range(20):
@@ -89,7 +89,7 @@ def test_every_degradation_changes_the_audio(chain, speech, name):
     batch = speech.repeat(6, 1)
     noisy, _ = chain.only(name)(batch, generator(3))
     changed = [not torch.allclose(row, speech, atol=1e-4) for row in noisy]
-    # The network may lose no packet of so short a clip.
+    # In such a short clip, the network may lose no packet.
     assert sum(changed) >= (3 if name == "network" else 6)
 
 
@@ -106,7 +106,7 @@ def test_rows_of_a_batch_are_drawn_in_order(chain, speech, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_clips_shorter_than_a_codec_frame(chain, name):
+def test_clips_shorter_than_a_codec_frame_keep_their_length(chain, name):
     for samples in (1, 2, 50, 401):
         clip = torch.linspace(0.1, 0.5, samples)
         for seed in range(3):
@@ -124,7 +124,7 @@ def test_silence_stays_nearly_silent(chain, name):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_nan_raises(chain, value):
+def test_nan_and_infinity_raise(chain, value):
     clip = torch.zeros(100)
     clip[3] = value
     with pytest.raises(UserError, match="NaN"):

@@ -23,7 +23,7 @@ FAST = ["--only", "clipping"]
 
 @pytest.fixture
 def clean(tmp_path):
-    """Return a folder of two speakers with mixed formats and rates."""
+    """Return a folder of two speakers with mixed formats and sample rates."""
     folder = tmp_path / "clean"
     for name, rate in (
         ("anna/1.wav", 16000),
@@ -64,7 +64,7 @@ def test_degradation_depends_on_seed_and_name_only(clean, tmp_path):
         return (tmp_path / name / "bob" / "1.wav").read_bytes()
 
     first = run("a", "--seed", "3")
-    (clean / "anna" / "1.wav").unlink()  # other files do not matter
+    (clean / "anna" / "1.wav").unlink()  # must not change other files
     assert run("b", "--seed", "3") == first
     assert run("c", "--seed", "4") != first
 
@@ -87,14 +87,14 @@ def test_paired_recipe_reads_the_pairs(clean, tmp_path, splits):
     assert tuple(map(len, manifests)) == sizes
     assert {row["spk_id"] for row in rows} <= {"anna", "bob"}
     for row in rows:
-        sides = [soundfile.read(row[side]) for side in ("wav", "noisy_wav")]
-        assert [rate for _, rate in sides] == [RATE, RATE]
-        assert len(sides[0][0]) == len(sides[1][0])
-        assert not np.array_equal(sides[0][0], sides[1][0])
-    # The command's manifest can be read, too.
+        pair = [soundfile.read(row[key]) for key in ("wav", "noisy_wav")]
+        assert [rate for _, rate in pair] == [RATE, RATE]
+        assert len(pair[0][0]) == len(pair[1][0])
+        assert not np.array_equal(pair[0][0], pair[1][0])
+    # The manifest that the command writes can be read, too.
     folder = data / splits[0]
-    own = read_manifest(folder / "manifest.csv", folder)
-    assert soundfile.info(own[0]["noisy_wav"]).samplerate == RATE
+    rows = read_manifest(folder / "manifest.csv", folder)
+    assert soundfile.info(rows[0]["noisy_wav"]).samplerate == RATE
 
 
 def test_single_file_prints_its_metadata(clean, tmp_path, capsys):
@@ -153,19 +153,18 @@ def test_nothing_is_overwritten(clean, tmp_path, capsys):
     assert after == files
 
 
-def test_steps_without_a_corpus_are_named(clean, tmp_path, capsys):
+def test_steps_without_a_corpus_are_printed(clean, tmp_path, capsys):
     out = tmp_path / "out"
     main(["degrade", str(clean), str(out), "--speech", str(clean)])
     printed = capsys.readouterr().out
     assert "degrading 3 recordings with: babble, coloured" in printed
     assert (
-        "left out (missing option or reason): reverb (--rirs), noise (--noise), "
-        "music "
-        "(--music)\n"
+        "left out: reverb (needs --rirs), noise (needs --noise), music (needs "
+        "--music)\n"
     ) in printed
 
 
-def test_files_without_samples_are_named(clean, tmp_path, capsys):
+def test_files_without_samples_are_reported(clean, tmp_path, capsys):
     soundfile.write(clean / "empty.wav", np.zeros(0), RATE)
     assert main(["degrade", str(clean), str(tmp_path / "out"), *FAST]) == 1
     assert "empty.wav: contains no samples" in capsys.readouterr().err
@@ -187,7 +186,10 @@ def test_unreadable_files_are_counted(clean, tmp_path, capsys):
         (["{clean}/none", "{out}"], "no such file"),
         (["/dev/null", "{out}"], "found a device"),
         (["{clean}", "{out}", "--only", "babble"], "give --speech FOLDER"),
-        (["{clean}", "{out}", "--noise", "/nope"], "no such path: /nope"),
+        (
+            ["{clean}", "{out}", "--noise", "/nope"],
+            "no such file or folder: /nope",
+        ),
         (
             ["{clean}", "{out}", "--noise", "{clean}/bob/1.wav"],
             "found a recording",
@@ -223,7 +225,7 @@ def test_errors_are_one_line(clean, tmp_path, capsys, arguments, message):
     assert message in error
 
 
-def test_rooms(tmp_path, clean):
+def test_simulated_rooms_can_be_used_by_degrade(tmp_path, clean):
     pytest.importorskip("pyroomacoustics")
     rooms = tmp_path / "rooms"
     main(["rooms", str(rooms), "--count", "2", "--seed", "1"])

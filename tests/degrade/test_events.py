@@ -12,7 +12,7 @@ from tiny_audio import RATE
 from miipher2.degrade import Calls, Knocks, generator
 from miipher2.errors import UserError
 
-ONE = (1, 1)
+ONE_SOURCE = (1, 1)
 
 
 def events(noise):
@@ -26,7 +26,8 @@ def events(noise):
 @pytest.mark.parametrize("kind", [Calls, Knocks])
 def test_events_have_the_drawn_period_and_duration(kind):
     span = {"seconds": (0.1, 0.1), "pause": (0.4, 0.4), "hz": (1000.0, 1000.0)}
-    noise, drawn = kind(sources=ONE, **span).noise(10 * RATE, generator(0))
+    degradation = kind(sources=ONE_SOURCE, **span)
+    noise, drawn = degradation.noise(10 * RATE, generator(0))
     (source,) = drawn["sources"]
     assert source == pytest.approx({"seconds": 0.1, "period": 0.5, "hz": 1000})
     starts, ends = events(noise)[1:-1].T
@@ -38,7 +39,7 @@ def test_events_have_the_drawn_period_and_duration(kind):
 
 
 def test_calls_stay_within_an_octave():
-    calls = Calls(sources=ONE, seconds=(0.3, 0.3), hz=(1000.0, 1000.0))
+    calls = Calls(sources=ONE_SOURCE, seconds=(0.3, 0.3), hz=(1000.0, 1000.0))
     for seed in range(10):
         noise, _ = calls.noise(4 * RATE, generator(seed))
         power = np.abs(np.fft.rfft(noise * np.hanning(len(noise)))) ** 2
@@ -48,7 +49,7 @@ def test_calls_stay_within_an_octave():
 
 
 def test_harmonics_of_calls_do_not_alias():
-    calls = Calls(sources=ONE, hz=(6000.0, 6000.0), seconds=(0.2, 0.2))
+    calls = Calls(sources=ONE_SOURCE, hz=(6000.0, 6000.0), seconds=(0.2, 0.2))
     for seed in range(10):
         noise, _ = calls.noise(4 * RATE, generator(seed))
         power = np.abs(np.fft.rfft(noise * np.hanning(len(noise)))) ** 2

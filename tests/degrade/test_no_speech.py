@@ -1,4 +1,4 @@
-"""Noise in place of speech.
+"""Tests of clips in which noise replaces speech.
 
 Authors
  * The miipher2 authors 2026
@@ -14,7 +14,7 @@ def level(wav):
     return 20 * float(wav.square().mean().sqrt().log10())
 
 
-def test_the_clip_is_replaced_and_the_level_is_drawn():
+def test_clips_are_replaced_by_noise_at_the_drawn_level():
     no_speech = NoSpeech(1.0, [ColouredNoise(), Hum()], (-40.0, -30.0))
     wav = torch.sin(torch.arange(16000) / 5)
     silence = torch.zeros(16000)
@@ -25,12 +25,12 @@ def test_the_clip_is_replaced_and_the_level_is_drawn():
     assert noise.shape == wav.shape and noise.dtype == torch.float32
 
 
-def test_kinds_without_recordings_are_left_out():
+def test_noise_without_recordings_is_left_out():
     no_speech = NoSpeech(0.1, [Noise(None), ColouredNoise()])
     assert len(no_speech.sources) == 1 and no_speech.missing() is None
-    assert NoSpeech(0.1, [Noise(None)]).missing() == "no kind of noise"
+    assert NoSpeech(0.1, [Noise(None)]).missing() == "no type of noise"
 
 
-def test_it_never_exceeds_full_scale():
+def test_noise_never_exceeds_full_scale():
     loud = NoSpeech(1.0, [ColouredNoise()], (0.0, 0.0))
     assert loud(torch.zeros(8000), generator(0))[0].abs().max() <= 1

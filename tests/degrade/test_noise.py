@@ -83,7 +83,7 @@ def test_pauses_do_not_change_the_noise_level(speech):
 
 
 def test_noise_in_the_pauses_of_speech_is_not_boosted(tmp_path):
-    """Speech in the first half, nearly all of the noise in the second."""
+    """Noise that is nearly silent during speech gets a limited gain."""
     rng = np.random.default_rng(0)
     late = 0.1 * rng.standard_normal(RATE)
     late[: RATE // 2] *= 1e-3
@@ -93,7 +93,7 @@ def test_noise_in_the_pauses_of_speech_is_not_boosted(tmp_path):
     noise = Noise(manifest, tmp_path, snr_db=(0.0, 0.0))
     value, drawn = measured(noise, clip, 0)
     assert value == pytest.approx(drawn["snr_db"], abs=0.2)
-    assert value > 10  # instead of 0 dB, which would be far too loud
+    assert value > 10  # at 0 dB, the noise would be far too loud
     assert noise(clip, generator(0))[0].abs().max() < 2
 
 
@@ -132,7 +132,7 @@ def test_short_recording_is_repeated(tmp_path):
 
 
 def test_other_sample_rates_and_channels(tmp_path):
-    """A tone in one of two channels at 48 kHz has half its amplitude."""
+    """A stereo recording at 48 kHz is resampled, and its channels averaged."""
     time = np.arange(2 * 48000) / 48000
     tone = 0.5 * np.sin(2 * np.pi * 1000 * time)
     stereo = np.stack([tone, np.zeros_like(tone)], axis=1)
@@ -205,11 +205,11 @@ def test_a_replaced_recording_is_read_again(tmp_path):
     assert recordings.read(recordings.rows[0])[0] == 0.25
 
 
-def test_a_duration_beyond_the_end_is_named(tmp_path):
+def test_duration_longer_than_the_file_raises(tmp_path):
     manifest = write_manifest_of(tmp_path, {"a": np.zeros(100)})
     text = manifest.read_text().replace("0.00625", "60")
     manifest.write_text(text)
     recordings = Recordings(manifest, tmp_path)
-    message = "a.flac: no samples; .* shorter than the 60 s in its row"
+    message = "a.flac: no samples; .* shorter than the 60 s given in"
     with pytest.raises(UserError, match=message):
         recordings.crop(recordings.rows[0], 100, generator(0))

@@ -20,7 +20,7 @@ from miipher2.errors import UserError
 def test_loss_statistics(loss, burst, density):
     lost = gilbert_elliott(200_000, loss, burst, density, generator(0))
     assert lost.mean() == pytest.approx(loss, rel=0.05)
-    # The probability that the packet after a lost one is lost, too.
+    # The probability that the packet after a lost packet is lost, too.
     after = lost[1:][lost[:-1]].mean()
     bad = loss / density
     stay = 1 - 1 / burst
@@ -40,7 +40,8 @@ def test_mean_burst_length():
 
 @pytest.mark.parametrize("concealment", ["silence", "repeat", "fade"])
 def test_concealment(concealment):
-    """Each packet of 10 ms contains its own index."""
+    """Lost packets are replaced by silence or by the last received packet."""
+    # Each packet of 10 ms contains its own index.
     size, count = 160, 400
     number = torch.arange(1, count + 1).repeat_interleave(size) / count
     network = PacketLoss(

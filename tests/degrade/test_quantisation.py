@@ -11,7 +11,7 @@ from miipher2.degrade import Quantisation, generator
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
-def test_number_of_levels_and_error(speech, bits):
+def test_number_of_levels_and_rounding_error(speech, bits):
     coarse, drawn = Quantisation((bits, bits))(speech, generator(0))
     step = float(speech.abs().max()) / 2 ** (bits - 1)
     levels = coarse.double() / step

@@ -15,7 +15,7 @@ from miipher2.errors import UserError
 
 
 def rt60_of(response, decay_db=20):
-    """Return the RT60 in seconds, extrapolated from a decay (T20)."""
+    """Return the RT60 in seconds, extrapolated from a decay of ``decay_db``."""
     acoustics = pytest.importorskip("pyroomacoustics.experimental.rt60")
     response = np.asarray(response, np.float64)
     return acoustics.measure_rt60(response, RATE, decay_db)
@@ -31,7 +31,7 @@ def impulse(seconds=1.0):
 def test_output_has_the_rt60_of_the_response(tmp_path, rt60):
     manifest = write_manifest_of(tmp_path, {"room": decaying(rt60)})
     wet, _ = Reverb(manifest, tmp_path)(impulse(2.0), generator(0))
-    # Without the direct sound, whose level is not part of the decay.
+    # Skip the direct sound, whose level is not part of the decay.
     assert rt60_of(wet.numpy()[101:]) == pytest.approx(rt60, rel=0.15)
 
 
@@ -52,7 +52,7 @@ def test_speech_is_aligned_and_has_its_polarity(tmp_path, speech):
     assert match.max() > -match.min()
 
 
-def test_reflection_louder_than_the_direct_sound(tmp_path):
+def test_direct_sound_is_aligned_if_a_reflection_is_louder(tmp_path):
     room = np.zeros(2000)
     room[50], room[400] = 0.6, 0.9
     manifest = write_manifest_of(tmp_path, {"room": room})

@@ -1,4 +1,4 @@
-"""Synthetic speech and impulse responses, and manifests of them.
+"""Synthetic speech, noise and impulse responses, and their manifests.
 
 Authors
  * The miipher2 authors 2026
@@ -15,7 +15,7 @@ RATE = 16000
 
 
 def speech_like(seed, seconds=3.0, rate=RATE):
-    """Return broadband syllables with pauses, float32, active at -24 dB."""
+    """Return broadband syllables with pauses, float32, active level -24 dB."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * rate)) / rate
     pitch = 120 * (1 + 0.2 * np.sin(2 * np.pi * 0.7 * time + seed))
@@ -28,7 +28,7 @@ def speech_like(seed, seconds=3.0, rate=RATE):
 
 
 def write_manifest_of(folder, clips, rate=RATE):
-    """Write clips as FLAC with a manifest; return its path."""
+    """Write clips as FLAC files and their manifest; return the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest = folder / "manifest.csv"
     with open(manifest, "w", newline="") as file:
@@ -43,7 +43,7 @@ def write_manifest_of(folder, clips, rate=RATE):
 
 
 def decaying(rt60, seed=0, rate=RATE):
-    """Return an impulse response: direct sound at 5 ms, then noise."""
+    """Return an impulse response: direct sound at 5 ms, then decaying noise."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(1.3 * rt60 * rate)) / rate
     tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / rt60)
@@ -54,14 +54,14 @@ def decaying(rt60, seed=0, rate=RATE):
 
 
 def white_noise(seconds=4.0, seed=0):
-    """Return Gaussian noise of -20 dB, a tensor (time,)."""
+    """Return Gaussian noise at -20 dB, a tensor (time,)."""
     rng = np.random.default_rng(seed)
     samples = 0.1 * rng.standard_normal(int(seconds * RATE))
     return torch.from_numpy(samples.astype(np.float32))
 
 
 def transfer_db(output, source):
-    """Return frequencies in Hz and the power gain at each in dB."""
+    """Return frequencies in Hz and the gain in dB at each frequency."""
     hz, source_power = signal.welch(source.numpy(), RATE, nperseg=1024)
     _, output_power = signal.welch(output.numpy(), RATE, nperseg=1024)
     return hz, 10 * np.log10(output_power / source_power + 1e-20)

@@ -109,7 +109,7 @@ def test_short_files_are_skipped(corpus, prepare):
     corpus.write(*(f"{name}/short.wav" for name in "abcd"), seconds=0.1)
     rows = sum(corpus.run(prepare, min_seconds=0.2), [])
     assert len(rows) == 4 and all("long" in row["wav"] for row in rows)
-    with pytest.raises(UserError, match="8 under 9 s"):
+    with pytest.raises(UserError, match="8 shorter than 9 s"):
         corpus.run(prepare, min_seconds=9.0)
 
 

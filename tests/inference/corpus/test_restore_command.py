@@ -264,7 +264,9 @@ def test_fifos_and_unsupported_formats_are_skipped(
                 assert (row.status, row.output) == ("skipped", "")
                 reason = "expected a regular file, found a FIFO"
                 if row.ID == "d.aax":
-                    reason = ".aax is not read; convert it to .wav or .flac"
+                    reason = (
+                        ".aax is not supported; convert it to .wav or .flac"
+                    )
                 assert row.reason == reason
 
 

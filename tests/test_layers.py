@@ -1,4 +1,4 @@
-"""Tests of the layout of ``miipher2/``: its floors, imports and file sizes.
+"""Tests of the structure of ``miipher2/``: layers, imports and file sizes.
 
 Authors
  * The miipher2 authors 2026
@@ -12,9 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "miipher2"
-# A package may import from lower floors, and from its own floor if that makes
-# no cycle. This includes imports inside functions.
-FLOORS = (
+# Layers of packages and modules, from the lowest to the highest. A package may
+# import from lower layers and from its own layer, but not in a cycle. This also
+# holds for imports inside functions.
+LAYERS = (
     {"errors"},
     {"dataio"},
     {"models"},
@@ -23,10 +24,10 @@ FLOORS = (
     {"cli"},
     {"__main__"},
 )
-# Top-level code that uses the package and must not be imported by it.
+# Top-level code that uses the package; the package must not import it.
 USERS = {"train", "benchmarks", "recipes", "tests"}
 MAX_ROOT_MODULES = 4
-MAX_LINES = 400  # of a file
+MAX_LINES = 400  # per file
 
 
 def imported_names(source):
@@ -58,7 +59,7 @@ def imported_names(source):
 
 
 def all_imports():
-    """Return (file:line, importing module, imported name) of each import."""
+    """Return (file:line, importing module, imported name) for each import."""
     return [
         (
             f"{path.relative_to(ROOT)}:{line}",
@@ -71,13 +72,13 @@ def all_imports():
 
 
 def package_of(name):
-    """Return the package or module of miipher2 that holds a name, or None."""
+    """Return the top-level package or module of a miipher2 name, or None."""
     first, *rest = name.split(".")
     return rest[0] if first == "miipher2" and rest else None
 
 
 def module_of(name):
-    """Return the module of miipher2 that defines a name, or None."""
+    """Return the complete module path of a miipher2 name, or None."""
     parts = name.split(".")
     if parts[0] != "miipher2":
         return None
@@ -88,26 +89,26 @@ def module_of(name):
     return ".".join(parts)
 
 
-def test_every_module_is_on_a_floor():
-    found = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
-    found |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert found == set().union(*FLOORS)
+def test_every_module_is_in_a_layer():
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert modules | packages == set().union(*LAYERS)
 
 
 def test_no_relative_imports_and_no_imports_of_users():
-    for where, _, name in all_imports():
-        assert not name.startswith("."), f"{where}: relative import"
-        assert name.split(".")[0] not in USERS, f"{where}: imports {name}"
+    for location, _, name in all_imports():
+        assert not name.startswith("."), f"{location}: relative import"
+        assert name.split(".")[0] not in USERS, f"{location}: imports {name}"
 
 
 def test_no_upward_imports():
-    floors = {name: i for i, floor in enumerate(FLOORS) for name in floor}
+    layers = {name: i for i, layer in enumerate(LAYERS) for name in layer}
     upward = [
-        f"{where}: {importer} imports {name}"
-        for where, importer, name in all_imports()
-        if package_of(name) in floors
-        and package_of(importer) in floors
-        and floors[package_of(name)] > floors[package_of(importer)]
+        f"{location}: {importer} imports {name}"
+        for location, importer, name in all_imports()
+        if package_of(name) in layers
+        and package_of(importer) in layers
+        and layers[package_of(name)] > layers[package_of(importer)]
     ]
     assert not upward, "\n".join(upward)
 
