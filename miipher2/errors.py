@@ -32,8 +32,8 @@ class UserError(ValueError):
 def one_line_errors() -> Iterator[None]:
     """Exit with a one-line message on a ``UserError``, ``OSError`` or Ctrl-C.
 
-    An ``OSError`` is, for example, a missing permission or a full disk. All
-    other exceptions are bugs and keep their traceback. If the reader of the
+    An ``OSError`` reports, for example, a missing permission or a full disk.
+    All other exceptions are bugs and keep their traceback. If the reader of the
     output exits early, as ``head`` does, the program ends without a message.
     Programs that are started with closed standard streams, for example with
     ``>&-``, work as well.

@@ -26,9 +26,9 @@ def measure_bandwidth(samples, sample_rate):
     """Return the frequency at which the spectrum of a recording ends.
 
     The spectrum is averaged over the 10 % of the frames with the highest power
-    between 2 and 4 kHz, because fricatives contain all frequencies up to the
-    bandwidth. It ends at the highest frequency whose power is less than
-    ``DROP_DB`` below the mean power of this band.
+    from 2 to 4 kHz. Many of these frames are fricatives, which contain all
+    frequencies up to the bandwidth. The spectrum ends at the highest frequency
+    whose power is less than ``DROP_DB`` below the mean power from 2 to 4 kHz.
 
     Arguments
     ---------

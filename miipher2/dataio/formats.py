@@ -44,9 +44,9 @@ OUTPUT_SUBTYPES = {
 }
 OUTPUT_FORMATS = tuple(OUTPUT_SUBTYPES)
 SUBTYPES = OUTPUT_SUBTYPES["wav"]
-# Output sample formats that preserve the resolution of an input sample format,
-# in order of preference. For all other inputs, the first sample format of the
-# output file format is used.
+# Output sample formats for inputs of more than 16 bits, in order of preference.
+# For all other inputs, the first sample format of the output file format is
+# used.
 KEPT_SUBTYPES = {
     "PCM_24": ("PCM_24",),
     "PCM_32": ("PCM_24",),
@@ -122,9 +122,9 @@ def output_subtype(file_format, subtype=None, source=""):
     file_format : str
         ``wav``, ``flac`` or ``ogg``, in any case.
     subtype : str
-        One of ``SUBTYPES``. None for a format that preserves the resolution of
-        the input if it has more than 16 bits and the file format allows it, and
-        otherwise for the first sample format of the file format.
+        One of ``SUBTYPES``. If None, inputs of more than 16 bits keep their
+        resolution if the file format allows it; all other files get the first
+        sample format of the file format.
     source : str
         Sample format of the input; empty if unknown.
 

@@ -39,7 +39,7 @@ class Header(NamedTuple):
 def read_headers(data_folder, files):
     """Read the headers of many files in parallel, with a progress bar.
 
-    Unusable files are logged.
+    A warning is logged for each unusable file.
 
     Arguments
     ---------

@@ -153,7 +153,7 @@ class LineJournal:
             stack.pop_all()  # keep the file open
 
     def _drop_partial_line(self):
-        """Remove an incomplete last line, left by a killed run."""
+        """Remove an incomplete last line that a killed run left."""
         end = self.file.seek(0, os.SEEK_END)
         while end:
             start = max(0, end - 2**16)
@@ -235,7 +235,7 @@ class LineJournal:
         if not self._all_finished():
             return False
         write(merged)
-        # Keep journals of restarted shards of this run, which are in use.
+        # Shards of this run that were restarted still use their journals.
         for journal in find_journals(self.folder, self.name) - self.running:
             journal.unlink(missing_ok=True)
         return True

@@ -22,7 +22,7 @@ DEFAULT_HZ = 120.0  # pitch of recordings without any voiced frame
 class PitchTracks:
     """Pitch tracks of recordings, cached in a folder.
 
-    They are computed by SwiftF0 (package swift-f0), a small network that is
+    SwiftF0 (package swift-f0) computes the tracks. This small network is
     accurate to a few cents on clean speech and runs about 100 times faster than
     real time on one core.
 

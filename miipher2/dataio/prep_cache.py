@@ -1,4 +1,4 @@
-"""A cache for skipping data preparation if nothing has changed.
+"""A cache with which unchanged data is not prepared again.
 
 Authors
  * The miipher2 authors 2026

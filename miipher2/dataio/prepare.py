@@ -63,8 +63,8 @@ def prepare_manifests(
     """Write the manifests of a corpus, unless they are up to date.
 
     ``train.stamp.json`` next to ``train.csv`` records the listed files, the
-    arguments and the hashes of the manifests. If all of them are unchanged, no
-    header is read.
+    arguments and the hashes of the manifests. If nothing has changed, the
+    manifests are kept, and no audio header is read.
 
     Arguments
     ---------
@@ -77,7 +77,7 @@ def prepare_manifests(
     layout : str
         Description of the expected files, for the error message.
     valid_share, test_share : float
-        Fractions to hold out if the corpus has no splits.
+        Fractions for validation and test if the corpus has no splits.
     min_seconds : float
         Minimum duration in seconds.
     repeat_few : bool

@@ -49,7 +49,9 @@ def irregular(status):
 
 
 def open_regular(path):
-    """Open a regular file for reading in binary mode; never block on a FIFO.
+    """Open a regular file for reading in binary mode.
+
+    A FIFO raises an error, because opening it could block forever.
 
     Arguments
     ---------

@@ -3,9 +3,9 @@
 A frame of 25 ms is active if it is at most 25 dB below the loudest frame.
 ``active_samples`` returns a mask of the active samples of a clip in memory, for
 degradations and metrics. ``SpeechLevel`` measures recordings of any length in
-constant memory, for the input level of the models. The two differ slightly,
-because ``SpeechLevel`` rounds levels to 0.1 dB and subtracts the mean of each
-frame.
+constant memory, for the input level of the models. Their results differ
+slightly, because ``SpeechLevel`` rounds levels to 0.1 dB and subtracts the mean
+of each frame.
 
 Authors
  * The miipher2 authors 2026
@@ -64,7 +64,7 @@ def active_samples(samples, sample_rate):
 
 
 def mean_power(samples):
-    """Return the mean of the squared samples in float64; 0 if it is empty."""
+    """Return the mean of the squared samples in float64; 0 for no samples."""
     if samples.size == 0:
         return 0.0
     return float(np.mean(samples.astype(np.float64) ** 2))

@@ -106,9 +106,9 @@ def assign_splits(utterances, shares, repeat_few=False):
         if len(groups) < sum(minimum.values()):
             if repeat_few:
                 logger.info(
-                    "Too few files (%d) to hold some out; each of %s has all",
+                    "Too few files (%d) to hold some out; all are in %s",
                     len(groups),
-                    ", ".join(splits),
+                    " and ".join(splits),
                 )
                 return {name: list(utterances) for name in splits}
             raise UserError(
@@ -134,7 +134,7 @@ def _check_shares(shares):
 
 
 def _minimum(splits):
-    """Return the number of groups that each split needs at least."""
+    """Return the minimum number of groups to assign to each split."""
     held_out = any(members for n, members in splits.items() if n != "train")
     return {
         name: int(not members and (name == "train" or not held_out))
@@ -212,7 +212,7 @@ def split_by_hash(groups, shares, minimum):
     """
     hashes = {name: _hash(name) for name in groups}
     order = sorted(groups, key=lambda name: (hashes[name], name))
-    # Number of groups in excess of the minimum numbers of all splits
+    # Number of groups that remain after each split gets its minimum
     available = len(order) - sum(minimum.values())
     split, end = dict.fromkeys(groups, "train"), 0.0
     for name, share in shares.items():

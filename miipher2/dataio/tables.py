@@ -23,7 +23,7 @@ def read_table(path, columns, skipinitialspace=False, errors="strict"):
     skipinitialspace : bool
         Whether to remove spaces after commas.
     errors : str
-        Error handling of invalid UTF-8; see ``bytes.decode``.
+        Handling of invalid UTF-8; see ``bytes.decode``.
 
     Yields
     ------

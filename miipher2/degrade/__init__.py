@@ -14,8 +14,8 @@ SpeechBrain's ``speechbrain.augment`` is not used, for these reasons:
 - ``CodecAugment`` supports three codecs (mu-law, MP3, Opus) without a choice of
   bit rate and does not remove the delay of MP3. ``DoClip`` only supports hard
   clipping, and ``DropBitResolution`` only supports 16 and 8 bits.
-- It has no microphone responses, hum, flutter, low-pass filters, babble or
-  concealed packet loss.
+- Microphone responses, hum, flutter, low-pass filters, babble and concealed
+  packet loss are not available.
 
 Authors
  * The miipher2 authors 2026

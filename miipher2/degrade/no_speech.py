@@ -42,7 +42,7 @@ class NoSpeech(Degradation):
 
     def missing(self):
         """See ``Degradation.missing``."""
-        return None if self.sources else "no type of noise"
+        return None if self.sources else "no source of noise"
 
     def degrade(self, samples, rng):
         """Return noise of the same length; see ``Degradation.degrade``."""

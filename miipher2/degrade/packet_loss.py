@@ -71,7 +71,8 @@ class PacketLoss(Degradation):
     Arguments
     ---------
     loss : tuple of float
-        Lowest and highest expected fraction of lost packets, log-uniform.
+        Lowest and highest expected fraction of lost packets, drawn
+        log-uniformly.
     burst : tuple of float
         Shortest and longest mean length of the bad state, in packets.
     density : tuple of float

@@ -108,7 +108,7 @@ class Recordings:
         length : int
             Number of samples at ``sample_rate``.
         rng : numpy.random.Generator
-            Source of the position.
+            Source of the random position.
 
         Returns
         -------

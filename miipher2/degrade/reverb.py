@@ -28,7 +28,7 @@ def direct_path(rir):
     Returns
     -------
     index : int
-        Sample of the direct sound.
+        Sample index of the direct sound.
 
     Example
     -------
@@ -80,7 +80,9 @@ class Reverb(Degradation):
 
     def missing(self):
         """See ``Degradation.missing``."""
-        return None if self.recordings.csv else "no manifest of responses"
+        if self.recordings.csv:
+            return None
+        return "no manifest of impulse responses"
 
     def degrade(self, samples, rng):
         """Convolve with a random response; see ``Degradation.degrade``."""

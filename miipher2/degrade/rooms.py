@@ -152,7 +152,7 @@ class Rooms:
         )
 
     def _tuned(self, rt60, size, source, microphone, rng):
-        """Return an impulse response with the given RT60, None on failure."""
+        """Return a response with the given RT60, or None if attempts fail."""
         volume = np.prod(size)
         surface = 2 * (volume / size).sum()
         # Eyring: RT60 = 24 ln(10) V / (c S x) with x = -ln(1 - absorption).

@@ -88,7 +88,7 @@ def degrade(arguments):
 
 
 def _chosen(chain, only):
-    """Return the chain, or a chain of ``only``; print what is left out."""
+    """Return the chain or its step ``only``; print the steps left out."""
     if only in chain.left_out and only in OPTIONS:
         raise UserError(
             f"--only {only}: {chain.left_out[only]}; give "

@@ -28,7 +28,7 @@ def test_clips_are_replaced_by_noise_at_the_drawn_level():
 def test_noise_without_recordings_is_left_out():
     no_speech = NoSpeech(0.1, [Noise(None), ColouredNoise()])
     assert len(no_speech.sources) == 1 and no_speech.missing() is None
-    assert NoSpeech(0.1, [Noise(None)]).missing() == "no type of noise"
+    assert NoSpeech(0.1, [Noise(None)]).missing() == "no source of noise"
 
 
 def test_noise_never_exceeds_full_scale():
