@@ -164,13 +164,13 @@ class BaseRestorer:
         Returns
         -------
         miipher2.inference.items.Row
-            The result, with ``status``, ``seconds``, ``channels`` and more.
+            The result, for example its ``status`` and ``seconds``.
 
         Raises
         ------
         UserError
-            If an argument is invalid, the file cannot be read, is empty or
-            contains NaN, or the output cannot be written.
+            If an argument is invalid, if the file cannot be read, is empty or
+            contains NaN, or if the output cannot be written.
         """
         path, output = Path(path), Path(output)
         check_overwriting([(path, output)])

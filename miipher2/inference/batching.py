@@ -33,8 +33,8 @@ class Engine:
     """Engine that collects windows into batches and runs the model on them.
 
     The output for a window does not depend on the other windows in its batch:
-    batches have a few fixed shapes, missing rows repeat the first window, and
-    the model processes rows independently.
+    batches have a few fixed shapes, incomplete batches are filled with copies
+    of the first window, and the model processes rows independently.
 
     Arguments
     ---------
@@ -68,9 +68,8 @@ class Engine:
     def __init__(self, restorer, batch_seconds=None, total_seconds=math.inf):
         check_batch_seconds(batch_seconds)
         self.restorer = restorer
-        # Vocoder states by channel. The keys are weak references, because the
-        # last window of a failed recording, which removes its state, never
-        # arrives.
+        # Vocoder states by channel. Weak references drop the states of failed
+        # recordings, whose last windows never arrive.
         self.states = weakref.WeakKeyDictionary()
         self.plan = restorer.plan
         device_type = str(restorer.device).partition(":")[0]
@@ -220,8 +219,8 @@ class Engine:
         """Halve the batch size."""
         if rows == 1:
             raise UserError(
-                f"{self.restorer.device}: out of memory with a single window, "
-                f"of {samples / self.plan.samples:.0%} of window_seconds; "
+                f"{self.restorer.device}: out of memory with a single window "
+                f"({samples / self.plan.samples:.0%} of window_seconds); "
                 "lower window_seconds in the model's hyperparams.yaml, or "
                 "choose another --device"
             )
@@ -258,7 +257,7 @@ def _copy_to_host(wavs, presence):
     wavs : torch.Tensor
         The waveforms on the host.
     presence : torch.Tensor
-        The log-odds of speech on the host. None if there are none.
+        The log-odds of speech on the host. None without a speech detector.
     copied : torch.cuda.Event
         Event that marks the end of the copy. None if the copy is complete.
     """

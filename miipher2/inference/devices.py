@@ -10,7 +10,7 @@ import torch
 
 from miipher2.errors import UserError
 
-# Accelerators that ``auto`` can choose. PyTorch names AMD GPUs cuda, too.
+# Accelerators that ``auto`` can choose. PyTorch names AMD GPUs ``cuda``.
 ACCELERATORS = ("cuda", "xpu", "mps")
 
 

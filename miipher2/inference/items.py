@@ -62,9 +62,9 @@ class Row:
     output : str
         The restored file, relative to the manifest's folder.
     status : str
-        ``done``; ``silent``: the input contains no speech and is not changed;
-        ``skipped``: the input contains no audio; ``rejected``: the scores led
-        to the fallback; ``failed``.
+        ``done``; ``silent``: without speech, and not changed; ``skipped``:
+        without audio; ``rejected``: replaced by the fallback because of its
+        scores; ``failed``.
     reason : str
         Why the recording failed, was skipped or was rejected; otherwise a note
         on the input or the output.
@@ -154,9 +154,9 @@ class Row:
         Returns
         -------
         bool
-            Whether the hashes are equal or, if a hash is missing, the sizes and
-            modification times. Always True for rows of version 0.1.0, in which
-            all of these values are missing.
+            True if the hashes are equal or, if a hash is missing, if the sizes
+            and modification times are equal. Always True for rows of version
+            0.1.0, which do not contain these values.
         """
         if self.input_sha256 and item.sha256:
             return self.input_sha256 == item.sha256

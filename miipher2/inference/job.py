@@ -43,7 +43,7 @@ class Settings:
     subtype : str
         Sample format, see ``miipher2.dataio.formats.output_subtype``.
     check : miipher2.inference.check.Check
-        The check that each written output must pass. None for no check.
+        Check of each written output. None for no check.
 
     Raises
     ------
@@ -93,7 +93,7 @@ class Job:
     settings : Settings
         Settings of the output.
     stop : threading.Event
-        Once this event is set, reading raises ``Stopped``. None for no event.
+        Once this event is set, reading raises ``Stopped``.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class Job:
         self.chunks, self.writing, self.ended = deque(), False, False
 
     def measure(self):
-        """Read the recording once to measure its duration and speech levels.
+        """Measure the duration and the speech levels of the recording.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class Job:
     def seconds(self, window):
         """Return the seconds of the recording that a window adds.
 
-        The windows of all channels at one position share these seconds equally.
+        The windows of all channels at a position share the seconds equally.
         """
         samples = len(window.samples)
         if window.next_start is not None:

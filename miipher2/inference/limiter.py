@@ -61,8 +61,8 @@ def limit(blocks, sample_rate, ceiling):
 
 def _limited(buffer, first, end, reach, sample_rate, ceiling):
     """Return the limited samples ``first`` to ``end`` of a buffer."""
-    # The meter oversamples less. More is needed here, because limiting creates
-    # many peaks of equal height.
+    # Oversample more than the meter does, because limiting creates many peaks
+    # of equal height.
     fine = soxr.resample(
         buffer, sample_rate, OVERSAMPLING * sample_rate, quality="HQ"
     )

@@ -14,7 +14,7 @@ from scipy.signal import sosfilt, tf2sos
 
 from miipher2.dataio.speech_level import PowerHistogram
 
-# Maximum true peak of an output: -1.1 dB by this meter. The reference meter of
+# Maximum true peak of an output: -1.1 dB on this meter. The reference meter of
 # BS.1770 shows up to 0.1 dB more, so the true peak stays below -1 dB.
 CEILING = 10 ** (-1.1 / 20)
 CHUNK = 2**14  # samples; fits in a CPU's cache after fourfold oversampling
@@ -23,7 +23,7 @@ LUFS_OF_POWER_1 = -0.691
 
 
 class Loudness:
-    """Meter of integrated loudness by ITU-R BS.1770, with pyloudnorm's filters.
+    """Integrated loudness meter (ITU-R BS.1770) with pyloudnorm's filters.
 
     ``pyloudnorm.Meter`` needs the complete signal; this meter accepts blocks of
     any length. All channels have the same weight.
@@ -51,7 +51,7 @@ class Loudness:
         self.state = None
         self.step = round(self.STEP_SECONDS * sample_rate)
         self.rest = np.zeros(0)  # power of each sample of an incomplete step
-        self.steps = np.zeros(0)  # power of the last steps
+        self.steps = np.zeros(0)  # power of the last 3 steps
         self.blocks = PowerHistogram()
 
     def add(self, samples):
@@ -105,7 +105,7 @@ def _weighting(sample_rate):
 
 
 class TruePeak:
-    """Meter of the true peak by ITU-R BS.1770, with fourfold oversampling.
+    """True-peak meter (ITU-R BS.1770) with fourfold oversampling.
 
     Arguments
     ---------
@@ -141,7 +141,7 @@ class TruePeak:
         self._update(samples)
 
     def value(self):
-        """Return the linear peak. No samples can be added afterwards."""
+        """Return the peak amplitude. No samples can be added afterwards."""
         rest = np.zeros(0, dtype=np.float32)
         self._update(self.oversampler.resample_chunk(rest, last=True))
         return self.peak

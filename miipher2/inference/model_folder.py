@@ -20,7 +20,7 @@ DEFAULT = "whisper24"
 
 HYPERPARAMS = "hyperparams.yaml"
 
-# Version 0.1.0 wrote model folders with these names of classes and arguments.
+# Class names in model folders of version 0.1.0, and current names
 OLD_CLASSES = {
     "miipher2.ssl.SSLBackbone": "miipher2.models.backbone.SSLBackbone",
     "miipher2.cleaner.FeatureCleaner": "miipher2.models.cleaner.FeatureCleaner",
@@ -38,7 +38,7 @@ OLD_CLASSES = {
         "miipher2.models.vocoders.harmonic.HarmonicVocoder"
     ),
 }
-# Arguments of HarmonicVocoder, old and new
+# Arguments of HarmonicVocoder: old and current names
 OLD_ARGUMENTS = {"keep": "spectral_gate", "hint_width": "level_width"}
 
 
@@ -78,8 +78,8 @@ def find_model(source: str | Path | None = None) -> Path:
         folder = hub.download(str(source))
     if (folder / "model" / HYPERPARAMS).is_file():
         return folder / "model"
-    # Every output folder of a training has env.log, and a hyperparams.yaml that
-    # describes the training, not a model.
+    # The output folder of a training contains env.log and a hyperparams.yaml
+    # that describes the training, not a model.
     training = (folder / "env.log").exists()
     if training or not (folder / HYPERPARAMS).is_file():
         raise UserError(

@@ -41,7 +41,7 @@ class Recording:
         ``each``: restore every channel; ``mono``: restore the mean of all
         channels.
     stop : threading.Event
-        Once this event is set, reading raises ``Stopped``. None for no event.
+        Once this event is set, reading raises ``Stopped``.
     input_level : dict
         Arguments of ``SpeechLevel.gain``. None for the default values.
 
@@ -58,8 +58,8 @@ class Recording:
     channels : list of Channel
         The channels to restore, set by ``measure``.
     note : str
-        A warning about the file, for example that its end is missing. Empty if
-        there is none.
+        A warning about the file, for example that it is truncated. Empty if
+        there is no warning.
 
     Example
     -------
@@ -107,7 +107,7 @@ class Recording:
         Returns
         -------
         Recording
-            A recording that does not need ``measure``.
+            A recording that is already measured.
         """
         recording = cls("the clip", sample_rate, input_level=input_level)
         audio = AudioStream(rate or sample_rate, 1, [wav[:, None]])
@@ -120,7 +120,7 @@ class Recording:
         return self.frames / self.rate
 
     def measure(self):
-        """Read the recording once to measure its duration and speech levels.
+        """Measure the duration and the speech levels of the recording.
 
         Raises
         ------
@@ -141,7 +141,9 @@ class Recording:
         elif unfinished:
             self.note = UNFINISHED
         elif truncated:
-            self.note = f"ends after {self.seconds:.3f} s; its end is missing"
+            self.note = (
+                f"ends after {self.seconds:.3f} s; the file is truncated"
+            )
 
     def _check(self, audio):
         if not RATES[0] <= audio.rate <= RATES[1]:

@@ -15,8 +15,8 @@ MARGIN = 2  # frames that are not muted at each end of a pause
 def mute_silence(wav, samples, hop_length, sample_rate):
     """Mute a restored window where its input is silent.
 
-    The input is silent if all samples of a pause are below -80 dBFS. A model
-    can synthesise noise in such pauses.
+    Pauses of at least 0.3 s are muted if all samples are below -80 dBFS,
+    because a model can synthesise noise in such pauses.
 
     Arguments
     ---------

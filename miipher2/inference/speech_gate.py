@@ -7,8 +7,8 @@ Authors
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-# In frames of 20 ms. The gate opens half a second before detected speech and
-# closes half a second after it, so that no words are lost.
+# Filter lengths in frames of 20 ms. The gate opens half a second before
+# detected speech and closes half a second after it, to lose no words.
 SMOOTHING = 15
 HANGOVER = 25
 # Log-odds below which the gate is closed, and above which it is open. Between

@@ -1,4 +1,4 @@
-"""A check that a model's YAML cannot run arbitrary code.
+"""Protection against arbitrary code in a model's YAML.
 
 HyperPyYAML calls any function that a YAML file names. A model folder may come
 from an untrusted source, so every tag of its YAML is checked before loading.
@@ -36,7 +36,7 @@ PACKAGES = (
 )
 FUNCTIONS = ("miipher2.models.vocoders.base.build_vocoder",)
 PLAIN_TAGS = ("!ref", "!copy", "!tuple", "!PLACEHOLDER")
-PLAIN_YAML = "tag:yaml.org,2002:"  # tags of plain YAML; python/... is refused
+PLAIN_YAML = "tag:yaml.org,2002:"  # plain YAML; tags with python/ are refused
 
 
 def check_yaml(
@@ -44,7 +44,7 @@ def check_yaml(
     overrides: dict[str, Any] | None = None,
     text: str | None = None,
 ) -> None:
-    """Check that a model's YAML has only modules, configs and plain values.
+    """Check that a YAML file contains only modules, configs and plain values.
 
     Arguments
     ---------

@@ -23,7 +23,8 @@ class WindowPlan:
     The last window can overlap more than the others, so that all windows have
     the same length. At the edge of a window, the model lacks context on one
     side. Each window therefore discards the quarter of an overlap that is next
-    to its edge, and the windows are cross-faded over the middle half.
+    to its edge, and the windows are cross-faded over the middle half of the
+    overlap.
 
     Arguments
     ---------
@@ -64,7 +65,7 @@ class WindowPlan:
         Arguments
         ---------
         window_seconds, overlap_seconds : float
-            Durations, which are rounded to whole frames and at least one frame.
+            Durations, rounded to frames, with a minimum of one frame.
         sample_rate : int
             Sample rate of the input in Hz.
         hop_length, even
@@ -171,7 +172,7 @@ class Window(NamedTuple):
     Arguments
     ---------
     owner : object
-        The caller's object for the recording, for example a ``Job``.
+        Object that identifies the recording to the caller, such as a ``Job``.
     channel : Channel
         The channel, whose windows are processed in order.
     samples : numpy.ndarray

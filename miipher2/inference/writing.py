@@ -1,4 +1,4 @@
-"""Output of a recording: joining of windows, loudness and writing.
+"""Joining of restored windows, setting of the loudness, and writing.
 
 Authors
  * The miipher2 authors 2026
@@ -22,8 +22,8 @@ from miipher2.inference.windows import CrossFade
 
 BLOCK = 2**16  # samples per channel
 IN_MEMORY = 2**22  # bytes per channel; longer channels are spooled to disk
-# Upper limit, 12 dB, of the gain that restores the input's loudness. An output
-# that is much quieter than its input is residual noise, which must stay quiet.
+# Maximum gain, 12 dB, for restoring the input's loudness. An output that is
+# much quieter than its input is residual noise, which must stay quiet.
 MAX_LOUDNESS_GAIN = 10 ** (12 / 20)
 # The limiter is used if the peaks would be too high at the requested loudness.
 LIMIT = 10 ** (-1.2 / 20)  # peaks of the output can be up to 0.1 dB higher
@@ -40,7 +40,7 @@ class RestoredChannel:
     """A restored channel, joined from its windows, resampled and spooled.
 
     The output is attenuated where there is no speech. The gain that restores
-    the loudness is known after the last window, from the speech alone.
+    the loudness is computed from the speech, after the last window.
 
     Arguments
     ---------
@@ -70,7 +70,7 @@ class RestoredChannel:
             rate, hop_length = self.input_rate, self.plan.hop_length
         self.cross_fade = CrossFade(self.plan, hop_length)
         self.resampled = resampler(rate, sample_rate)
-        # Joining and loudness of the speech, in the output and in the input
+        # Cross-fades and loudness meters of the output speech and input speech
         self.meters = [
             (CrossFade(self.plan, hop_length), Loudness(rate)),
             (
@@ -143,7 +143,7 @@ class RestoredChannel:
     def gain(self):
         """Return the gain that restores the loudness of the input's speech.
 
-        The gain does not account for peaks.
+        Peaks are limited later, by ``final_blocks``.
         """
         output_loudness, input_loudness = (
             meter.value() for _, meter in self.meters
@@ -194,7 +194,7 @@ def final_blocks(channels, loudness, sample_rate):
     blocks : iterable of numpy.ndarray
         ``(time, channels)`` float32.
     note : str
-        Why the requested loudness is not reached; empty if it is.
+        Why the requested loudness was not reached, or empty.
     """
     gains = [channel.gain() for channel in channels]
     speech = [channel for channel in channels if channel.speech_found]
@@ -233,7 +233,7 @@ def _measure(blocks, sample_rate):
 
 
 def _limited_blocks(channels, gains, loudness, sample_rate):
-    """Return limited blocks at a loudness, and a note if they miss it."""
+    """Amplify to a loudness with a limiter; return blocks and a note."""
     gains = np.array(gains)
     highest = LIMIT * 10 ** (MAX_REDUCTION_DB / 20) / _peak(channels, gains)
     change = min(1.0, highest)
@@ -302,7 +302,7 @@ class RestoredRecording:
         self.note = ""
         self.channels = {}
         for index, channel in enumerate(recording.channels):
-            # An unnamed file on the disk of the output
+            # An unnamed temporary file in the output folder
             spool = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=path.parent)
             self.channels[channel] = RestoredChannel(
                 recording, index, restorer, self.sample_rate, spool
@@ -319,7 +319,7 @@ class RestoredRecording:
         return all(channel.silent for channel in self.channels)
 
     def add(self, window, wav):
-        """Add a window; write the file after the last one.
+        """Add a window; write the file after the last window.
 
         Arguments
         ---------

@@ -119,7 +119,7 @@ def test_settings_are_checked(restorer, recordings, tmp_path, name, value):
     assert not (tmp_path / "out.wav").exists()
 
 
-def test_numbers_of_numpy_are_accepted(restorer):
+def test_numpy_numbers_are_accepted(restorer):
     settings = Settings(numpy.int64(24000), loudness=numpy.float32(-23))
     assert str(settings) == str(Settings(24000, loudness=-23.0))
     Engine(restorer, numpy.float64(4))

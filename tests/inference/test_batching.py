@@ -69,7 +69,7 @@ def test_output_does_not_depend_on_the_other_windows(restorer, shapes):
 def test_the_last_frame_is_mirrored(
     restorer, monkeypatch, batch_seconds, samples
 ):
-    """Padding with zeros would lower the output level of the frame."""
+    """The last frame is mirrored, as zeros would lower its output level."""
     inputs, restore_windows = [], restorer.restore_windows
 
     def recorded(wavs, *arguments):

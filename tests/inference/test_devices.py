@@ -1,4 +1,4 @@
-"""Tests of the choice of a device, which need no accelerator.
+"""Tests of device selection, which need no accelerator.
 
 Authors
  * The miipher2 authors 2026
@@ -66,7 +66,7 @@ def test_an_unavailable_device_is_an_error(name):
 
 
 def test_the_cpu_is_used_if_a_device_cannot_run_the_model(tiny_model, caplog):
-    """Results cannot be copied from the device meta, which holds no values."""
+    """Any model fails on the device ``meta``, which holds no values."""
     arguments = argparse.Namespace(
         model=str(tiny_model), trust_model=False, device="meta", precision=None
     )

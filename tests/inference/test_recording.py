@@ -216,7 +216,7 @@ def test_an_unknown_codec_is_reported(tmp_path):
         measured(path)
 
 
-def test_without_pyav_its_formats_are_an_error(tmp_path, monkeypatch):
+def test_formats_of_pyav_are_an_error_without_pyav(tmp_path, monkeypatch):
     (tmp_path / "a.m4a").write_bytes(b"1234")
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match="pip install 'av<19'"):
@@ -312,7 +312,7 @@ def test_a_truncated_file_is_read_up_to_its_end(tmp_path, suffix):
     assert not numpy.isnan(joined(recording)).any()
 
 
-def test_an_ogg_without_its_last_page_is_noted(tmp_path):
+def test_an_ogg_file_without_its_last_page_is_noted(tmp_path):
     path = tmp_path / "a.ogg"
     soundfile.write(path, voice(4.0), 16000)
     assert measured(path).note == ""
@@ -320,7 +320,7 @@ def test_an_ogg_without_its_last_page_is_noted(tmp_path):
     path.write_bytes(content[: content.rfind(b"OggS")])
     recording = measured(path)
     assert 1.0 < recording.seconds < 4.0
-    assert recording.note.endswith("its end is missing")
+    assert recording.note.endswith("the file is truncated")
 
 
 def test_a_wav_written_to_a_pipe_is_complete(tmp_path):

@@ -194,7 +194,7 @@ def test_the_gain_follows_the_speech(echo, tmp_path):
     written, _ = soundfile.read(tmp_path / "out.wav")
     speech = slice(8 * 16000, 24 * 16000)
     change_db = 20 * math.log10(written[speech].std() / wav[speech].std())
-    assert change_db == pytest.approx(0, abs=1)  # 4 with noise
+    assert change_db == pytest.approx(0, abs=1)  # 4 if noise counts
     for pause in (slice(0, 7 * 16000), slice(25 * 16000, None)):
         assert written[pause].std() < 0.01 * wav[pause].std()
 
@@ -269,7 +269,7 @@ def test_all_formats_are_written(echo, tmp_path, suffix):
         (100000, "FLOAT", "RF64"),
     ],
 )
-def test_a_wav_of_more_than_4_gib_is_an_rf64(
+def test_a_wav_of_more_than_4_gib_is_written_as_rf64(
     echo, tmp_path, monkeypatch, limit, subtype, expected
 ):
     monkeypatch.setattr(module, "WAV_LIMIT", limit)

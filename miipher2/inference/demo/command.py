@@ -57,7 +57,7 @@ def add_parser(subparsers):
 
 
 def _run(arguments):
-    """Run the command. Imports torch only now, for a fast command line."""
+    """Run the command. Only this function imports torch, which is slow."""
     from miipher2.inference.demo.server import serve
 
     return serve(arguments)

@@ -30,8 +30,7 @@ It stays on the machine that runs this page and is deleted after an hour.
 
 The model can change words. Do not use it where the exact wording matters.
 """
-# Seconds between checks, and maximum age of files in seconds: uploads and
-# results are deleted after an hour.
+# In seconds: every 10 minutes, files older than an hour are deleted.
 DELETE_CACHE = (600, 3600)
 MAX_WAITING = 50  # recordings in the queue
 # System fonts, so that the page needs no network
@@ -181,7 +180,7 @@ def _run(models, max_seconds, path, name, progress):
 
 
 def _outputs(text="", file=None, pictures="", error=False):
-    """Return values for the player, the download, the status and pictures."""
+    """Return the values of player, download button, status and pictures."""
     import gradio as gr
 
     role = "alert" if error else "status"

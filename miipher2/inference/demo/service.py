@@ -37,8 +37,8 @@ class Models:
     Arguments
     ---------
     selected : str
-        The model that is selected at first and loaded immediately. None for the
-        default model.
+        The model that is initially selected and loaded immediately. None for
+        the default model.
     trust_model : bool
         Whether the YAML of ``selected`` may run any code.
 

@@ -40,8 +40,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--weights",
         choices=["fp32", "int8"],
         default="fp32",
-        help="int8: weights of 8 bits, for a smaller file; activations are "
-        "still fp32; default: fp32",
+        help="int8: weights of 8 bits, for a smaller file; activations remain "
+        "fp32; default: fp32",
     )
     parser.add_argument(
         "--trust-model",
@@ -52,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Run the command. Imports torch only now, for a fast command line."""
+    """Run the command. Only this function imports torch, which is slow."""
     from miipher2.inference.onnx.export import export_onnx
 
     print(

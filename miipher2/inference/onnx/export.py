@@ -45,7 +45,7 @@ def export_onnx(source, output, weights="fp32", trust_model=False):
     Returns
     -------
     str
-        A summary of the file and the command that restores with it.
+        A summary of the file and the command that uses it.
 
     Raises
     ------
@@ -130,8 +130,8 @@ def check_output(restorer):
 def mel_difference(expected, found, sample_rate):
     """Return the mean difference between the mel spectra of two waveforms.
 
-    Levels are limited to 60 dB below the loudest mel band, so that very quiet
-    bands do not count.
+    Levels are clamped at 60 dB below the maximum, so that very quiet bands do
+    not count.
 
     Arguments
     ---------

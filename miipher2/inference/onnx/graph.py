@@ -1,4 +1,4 @@
-"""Conversion of a model, from waveform to waveform, to one ONNX graph.
+"""Conversion of a complete model to one ONNX graph.
 
 Authors
  * The miipher2 authors 2026
@@ -17,7 +17,7 @@ from miipher2.inference.onnx.inputs import Resampler, encoder_input
 from miipher2.inference.onnx.vocoders import RealHarmonic, exportable
 
 OPSET = 20
-# Length of the window that is traced. The graph accepts other lengths, too.
+# Frames of the window that is traced. The graph accepts other lengths, too.
 TRACED_FRAMES = 100
 
 

@@ -1,7 +1,7 @@
 """Front ends of speech encoders that can be exported to ONNX.
 
-They compute the ``prepare`` methods of ``miipher2.models.frontends`` for
-waveforms with a whole number of frames.
+They are equivalent to the ``prepare`` methods of ``miipher2.models.frontends``
+for waveforms with a whole number of frames.
 
 Authors
  * The miipher2 authors 2026
@@ -43,7 +43,7 @@ class Resampler(nn.Module):
         self.register_buffer("kernel", resample.kernel)
 
     def forward(self, wavs):
-        """``(batch, time)`` -> ``(batch, time * new_rate / sample_rate)``."""
+        """Resample waveforms ``(batch, time)``."""
         wavs = F.pad(wavs[:, None], (self.width, self.width))
         return F.conv1d(wavs, self.kernel, stride=self.stride).mT.flatten(1)
 

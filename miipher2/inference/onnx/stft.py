@@ -1,4 +1,4 @@
-"""Spectra as real tensors, because most ONNX operators are not complex.
+"""Spectra as real tensors; few ONNX operators support complex numbers.
 
 The first dimension of a spectrum has size 2: real part and imaginary part.
 

@@ -138,12 +138,12 @@ def real_levels(gate, spectra):
 
 
 def exportable(vocoder, overlap):
-    """Return a module that computes a vocoder and can be exported.
+    """Return an exportable module that is equivalent to a vocoder.
 
     Arguments
     ---------
     vocoder : miipher2.models.vocoders.base.Vocoder
-        The vocoder to wrap. It can be modified in place.
+        The vocoder to wrap. It may be modified in place.
     overlap : int
         Frames that neighbouring windows share.
 

@@ -28,7 +28,7 @@ def quantise(model):
     ---------
     model : onnx.ModelProto
         The model, which is modified in place. A ``DequantizeLinear`` node
-        computes each weight.
+        restores each quantised weight.
 
     Example
     -------

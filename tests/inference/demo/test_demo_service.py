@@ -125,7 +125,9 @@ def test_wrong_options_give_an_error_of_one_line(options, message, capsys):
     assert error.startswith(f"error: {message}") and "\n" not in error
 
 
-def test_without_gradio_the_error_is_an_install_command(monkeypatch, capsys):
+def test_missing_gradio_is_reported_with_an_install_command(
+    monkeypatch, capsys
+):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
