@@ -1,4 +1,4 @@
-"""Neural networks: backbones, adapters, the feature cleaner, pretraining.
+"""Neural networks of the three training stages and of the restorer.
 
 Authors
  * The miipher2 authors 2026

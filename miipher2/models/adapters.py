@@ -8,12 +8,13 @@ from torch import nn
 
 
 class ParallelAdapter(nn.Module):
-    """A bottleneck parallel to a frozen module.
+    """A trainable bottleneck in parallel with a frozen module.
 
-    ``y = module(x) + scale * up(activation(down(x)))``, parallel to the
-    feed-forward block of a transformer layer (Miipher-2, section 2; He et al.,
-    arXiv 2110.04366). The up-projection is initialised with zeros, so training
-    starts from the frozen model.
+    The output is ``module(x) + scale * up(activation(down(x)))``. In Miipher-2
+    (section 2), the module is the feed-forward block of a transformer layer;
+    the parallel placement is from He et al., arXiv 2110.04366. The
+    up-projection is initialised with zeros, so training starts from the output
+    of the frozen module.
 
     Arguments
     ---------
@@ -21,18 +22,18 @@ class ParallelAdapter(nn.Module):
         The frozen module. Its output is a tensor with the shape of its first
         argument, or a tuple whose first item is such a tensor.
     width : int
-        Size of the last dimension of ``x``.
+        Size of the last dimension of the module's input.
     bottleneck : int
-        Number of features between the two projections.
+        Size of the hidden layer between the two projections.
     activation : class
         The nonlinearity between the projections.
     scale : float
-        Factor of the adapter's output.
+        Factor that multiplies the output of the up-projection.
 
     Attributes
     ----------
     enabled : bool
-        Whether the adapter is used. If False, only the frozen module runs.
+        Whether the adapter is active. If False, only the frozen module runs.
 
     Example
     -------
@@ -69,16 +70,16 @@ class ParallelAdapter(nn.Module):
         Arguments
         ---------
         x : torch.Tensor
-            ``(..., width)``.
+            Input of the module ``(..., width)``.
         *args : tuple
-            Further arguments of the module.
+            Further positional arguments of the module.
         **kwargs : dict
             Further keyword arguments of the module.
 
         Returns
         -------
         torch.Tensor or tuple
-            The module's output, with the adapter's output added to the tensor
+            Output of the module. The adapter's output is added to the tensor,
             or to the first item of the tuple.
         """
         output = self.pretrained_module(x, *args, **kwargs)

@@ -1,7 +1,8 @@
-"""Frozen speech encoders from transformers, up to a given layer.
+"""Frozen speech encoders from transformers, truncated after a given layer.
 
-SpeechBrain's wrappers of these models run every layer, extract features on the
-CPU and normalise a clip together with its padding, so they are not used here.
+SpeechBrain's wrappers of these models are not used here, because they run every
+layer, extract features on the CPU and normalise a clip together with its
+padding.
 
 Authors
  * The miipher2 authors 2026
@@ -26,11 +27,11 @@ from miipher2.models.encoder_loading import (
 )
 from miipher2.models.frontends import FRONT_ENDS
 
-# Config key: number of layers of the complete model
+# Config key for the number of layers of the complete model
 FULL_LAYERS_KEY = "miipher2_full_layers"
 
-# Config of parts that are not built: those above the layers, and those for
-# training only
+# Config values that disable the adapter above the last layer, and the masking
+# of inputs in training
 UNUSED_PARTS = {
     "add_adapter": False,
     "use_intermediate_ffn_before_adapter": False,
@@ -41,23 +42,25 @@ UNUSED_PARTS = {
 
 
 class SSLBackbone(nn.Module):
-    """The frozen layers of a speech encoder up to a given one, in eval mode.
+    """A frozen speech encoder in eval mode, truncated after a given layer.
 
-    The features are ``hidden_states[layer]`` of the complete model, or its
-    ``last_hidden_state`` if ``layer`` is the last one, where pre-norm models
-    have a final norm. The layers above are not built.
+    The features are ``hidden_states[layer]`` of the complete model. If
+    ``layer`` is the last layer, they are ``last_hidden_state``, which includes
+    the final norm of pre-norm models. Layers above ``layer`` are not built.
 
-    ``n`` samples give ``ceil(n / hop_length)`` frames. The features of a clip
-    do not depend on its padding in a batch: input normalisation, group norm and
-    positions are computed without padding, and attention masks the padding.
+    A clip of ``n`` samples has ``ceil(n / hop_length)`` frames. Its features do
+    not depend on the padding of the batch: input normalisation, group norm and
+    positional embeddings are computed without padding, and the padding is
+    masked in attention.
 
     Arguments
     ---------
     source : str or transformers.PretrainedConfig
-        Name on the Hugging Face hub or a local folder. If a config is given,
-        the model is built with random weights from a fixed seed.
+        Name of a model on the Hugging Face hub, or path of a local folder. If a
+        config is given, the model is built with random weights from a fixed
+        seed.
     layer : int
-        Layer whose output is returned, counted from 1.
+        Number of the layer whose output is returned, counted from 1.
 
     Attributes
     ----------
@@ -66,21 +69,23 @@ class SSLBackbone(nn.Module):
     sample_rate : int
         Sample rate of the waveforms in Hz.
     hop_length : int
-        Samples per frame.
+        Number of samples per frame.
     frame_rate : float
-        Frames per second.
+        Number of frames per second.
     max_seconds : float or None
-        Longest clip that the model accepts. None if there is no limit.
+        Length of the longest clip that the model accepts, in seconds. None if
+        there is no limit.
     max_frames : int or None
-        Number of absolute positions. None if the model has none.
+        Number of absolute position embeddings. None if the model has none.
     fingerprint : str
-        Hash of the frozen weights, which is equal in fp32 and fp16.
+        Hash of the frozen weights. Weights in fp32 and the same weights in fp16
+        have the same hash.
 
     Raises
     ------
     UserError
-        If the source cannot be read, is of an unsupported family, or lacks
-        weights or layers.
+        If the source cannot be read, is not of a supported model family, or
+        lacks weights or layers.
 
     Example
     -------
@@ -125,7 +130,7 @@ class SSLBackbone(nn.Module):
             setattr(self.model.get_submodule(parent), child, nn.Identity())
         self.extractor = extractor
         self.front_end = family(config, extractor)
-        self.front_end.adopt(self.model)
+        self.front_end.patch(self.model)
         self.model.requires_grad_(False)
         self.eval()
 
@@ -147,18 +152,19 @@ class SSLBackbone(nn.Module):
         return FRONT_ENDS[self.model_type]
 
     def _truncate(self, config, family):
-        """Remove the layers above from a config.
+        """Remove the layers above ``self.layer`` from a config.
 
         Returns
         -------
         str or None
-            Name of the final norm if it is above the layers, else None.
+            Name of the final norm if the truncated model does not use it,
+            otherwise None.
         """
         layers = getattr(config, family.layers_key)
         if not 1 <= self.layer <= layers:
             raise UserError(
-                f"{self.source}: layer {self.layer} does not exist, the model"
-                f" has layers 1 to {layers}; change ssl_layer"
+                f"{self.source}: layer {self.layer} does not exist, because"
+                f" the model has layers 1 to {layers}; change ssl_layer"
             )
         full_layers = getattr(config, FULL_LAYERS_KEY, layers)
         setattr(config, FULL_LAYERS_KEY, full_layers)
@@ -176,15 +182,16 @@ class SSLBackbone(nn.Module):
         wavs : torch.Tensor
             Waveforms (batch, time) at ``sample_rate``, in [-1, 1].
         lengths : torch.Tensor, optional
-            Relative lengths (batch,) in (0, 1].
+            Lengths relative to ``time``, (batch,), in (0, 1]. None if there
+            is no padding.
         start : int
-            See ``embed``.
+            Position of the first frame, see ``embed``.
 
         Returns
         -------
         torch.Tensor
             Features (batch, frames, width) with ``ceil(time / hop_length)``
-            frames; zero beyond a clip's own ``ceil(n / hop_length)``.
+            frames. The frames in the padding of a clip are zero.
 
         Raises
         ------
@@ -194,17 +201,21 @@ class SSLBackbone(nn.Module):
         return self.encode(*self.embed(wavs, lengths, start))
 
     def embed(self, wavs, lengths=None, start=0):
-        """Run the part below the layers; it has no adapters.
+        """Compute the input of the first layer.
+
+        Passes with and without adapters can share the result, because only the
+        layers have adapters.
 
         Arguments
         ---------
         wavs : torch.Tensor
-            Waveforms (batch, time).
+            Waveforms (batch, time) at ``sample_rate``.
         lengths : torch.Tensor, optional
-            Relative lengths (batch,) in (0, 1].
+            Lengths relative to ``time``, (batch,), in (0, 1]. None if there
+            is no padding.
         start : int
-            Position of the first frame. Only models with absolute positions
-            (Whisper) use it.
+            Position of the first frame. Only models with absolute position
+            embeddings (Whisper) use it.
 
         Returns
         -------
@@ -236,14 +247,14 @@ class SSLBackbone(nn.Module):
         return hidden, mask
 
     def encode(self, hidden, mask=None):
-        """Run the layers, which may have adapters.
+        """Run the layers, including their adapters.
 
         Arguments
         ---------
         hidden : torch.Tensor
             Hidden states (batch, frames, width) from ``embed``.
         mask : torch.Tensor, optional
-            Valid frames (batch, frames) from ``embed``.
+            Mask of the valid frames (batch, frames) from ``embed``.
 
         Returns
         -------
@@ -256,27 +267,28 @@ class SSLBackbone(nn.Module):
         return features
 
     def layer_sites(self):
-        """Return the names of the layers inside this module.
+        """Return the submodule names of the layers.
 
         Returns
         -------
         list of str
-            One name for each layer. A layer returns hidden states, or a tuple
-            whose first item is the hidden states.
+            One name per layer. A layer returns its hidden states, or a tuple
+            whose first item is its hidden states.
         """
         return [
             f"model.{self.front_end.layers_name}.{i}" for i in range(self.layer)
         ]
 
     def feed_forward_sites(self):
-        """Return the names of the layers' feed-forward blocks.
+        """Return the submodule names of the feed-forward blocks.
 
         Returns
         -------
         list of str
-            One name for each layer; in a conformer, of the second block. A
-            block maps (batch, frames, width) to the same shape. Its output is
-            added to its input, in a conformer with a weight of one half.
+            One name per layer. Of the two blocks of a conformer layer, the
+            second is returned. A block maps (batch, frames, width) to the same
+            shape. The layer adds the output of the block to its input; a
+            conformer layer first multiplies the output by 0.5.
         """
         block = self.front_end.feed_forward_name
         return [f"{site}.{block}" for site in self.layer_sites()]
@@ -297,17 +309,20 @@ class SSLBackbone(nn.Module):
         return super().train(False)
 
     def prepare_inference(self):
-        """Optimise for inference; it cannot be trained or saved afterwards."""
+        """Optimise the model for inference.
+
+        Afterwards, it can no longer be trained or saved.
+        """
         self.front_end.prepare_inference(self.model)
 
     def save(self, folder):
-        """Save the model without adapters, as a folder for ``source``.
+        """Save the model without adapters to a folder that ``source`` accepts.
 
         Arguments
         ---------
         folder : str
-            Folder for ``model.safetensors``, ``config.json`` and
-            ``preprocessor_config.json``; created if needed.
+            Folder of ``model.safetensors``, ``config.json`` and
+            ``preprocessor_config.json``, which is created if it does not exist.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -320,10 +335,10 @@ class SSLBackbone(nn.Module):
         )
 
     def _frozen_tensors(self):
-        """Return the model's tensors under transformers' names.
+        """Return the model's tensors under their names in transformers.
 
-        Adapters wrap a module and hold it as ``pretrained_module``; their
-        other tensors are left out.
+        An adapter stores the module that it wraps as ``pretrained_module``.
+        The other tensors of adapters are omitted.
         """
         wrapped = "pretrained_module."
         wrappers = [
@@ -344,8 +359,8 @@ class SSLBackbone(nn.Module):
         }
 
     def _stem(self, wavs, start):
-        """Clips of one length -> hidden states (batch, frames, width)."""
-        # Normalisation and spectra need fp32.
+        """Return the input of the first layer for clips of equal length."""
+        # Normalisation and spectra require fp32.
         with torch.autocast(wavs.device.type, enabled=False):
             inputs = self.front_end.prepare(wavs.float())
         inputs = inputs.to(self.model.dtype)
@@ -353,7 +368,7 @@ class SSLBackbone(nn.Module):
 
 
 def _fingerprint(model):
-    """Return a short hash of parts of about eight tensors of the model."""
+    """Return a short hash of the first values of about eight tensors."""
     tensors = [
         (name, tensor)
         for name, tensor in sorted(model.state_dict().items())

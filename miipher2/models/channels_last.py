@@ -1,11 +1,11 @@
 """1-D convolutions in channels-last layout, for inference on a CPU.
 
-If the channels of a sample are adjacent in memory, a CPU computes long
-convolutions of few channels up to four times faster in bfloat16, and slightly
-faster in single precision. PyTorch has this layout for images only, so a
-waveform is treated as an image of height 1. With one thread, HuBERT-large up to
-layer 8 and HiFi-GAN are 1.28 times faster in bfloat16 and 1.11 times in single
-precision.
+If the channels of a sample are adjacent in memory, a CPU computes convolutions
+of long inputs with few channels up to four times faster in bfloat16, and
+slightly faster in float32. PyTorch supports this layout for images only, so a
+waveform is treated as an image of height 1. On one thread, HuBERT-large up to
+layer 8 and HiFi-GAN run 1.28 times faster in bfloat16 and 1.11 times faster in
+float32.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 
 def channels_last(x):
-    """Return ``(batch, channels, time)`` in channels-last layout."""
+    """Return a tensor ``(batch, channels, time)`` in channels-last layout."""
     return _image(x)[:, :, 0]
 
 
@@ -28,11 +28,11 @@ def conv1d(x, weight, bias=None, stride=1, dilation=1):
     Arguments
     ---------
     x : torch.Tensor
-        ``(batch, channels, time)``.
+        Input ``(batch, channels, time)``.
     weight : torch.Tensor
-        ``(channels out, channels, kernel)``.
+        ``(out_channels, channels, kernel_size)``.
     bias : torch.Tensor
-        ``(channels out,)``.
+        ``(out_channels,)``. None for no bias.
     stride, dilation : int
         As in PyTorch.
 
@@ -60,16 +60,17 @@ def conv1d(x, weight, bias=None, stride=1, dilation=1):
 
 
 class ChannelsLastCNN(nn.Module):
-    """The CNN of a speech encoder with layer norms.
+    """The convolutional feature extractor of an encoder with layer norms.
 
-    The CNN of transformers transposes its hidden states twice per layer,
-    because its norms are over channels. The output of this class is equal
-    except for rounding.
+    The implementation in transformers transposes the hidden states twice per
+    layer, because the layer norms are over the channels. This class avoids the
+    transpositions; its output is the same except for rounding errors.
 
     Arguments
     ---------
     cnn : torch.nn.Module
-        The model's ``feature_extractor``; its layers are shared.
+        The encoder's ``feature_extractor``, whose layers are used without a
+        copy.
     """
 
     def __init__(self, cnn):
@@ -77,7 +78,7 @@ class ChannelsLastCNN(nn.Module):
         self.conv_layers = cnn.conv_layers
 
     def forward(self, inputs):
-        """Waveforms (batch, time) -> (batch, channels, frames)."""
+        """Convert waveforms (batch, time) to (batch, channels, frames)."""
         hidden = inputs[..., None]  # (batch, time, channels)
         for layer in self.conv_layers:
             conv = layer.conv
@@ -94,12 +95,12 @@ class ChannelsLastCNN(nn.Module):
 
 
 class ReflectConv1d(nn.Module):
-    """A SpeechBrain ``Conv1d`` of stride 1 with reflected edges.
+    """A SpeechBrain ``Conv1d`` with a stride of 1 and reflection padding.
 
     Arguments
     ---------
     layer : speechbrain.nnet.CNN.Conv1d
-        Without a weight norm.
+        The layer to replace, without weight normalisation.
     """
 
     def __init__(self, layer):
@@ -108,19 +109,19 @@ class ReflectConv1d(nn.Module):
         self.conv.weight.data = channels_last(self.conv.weight.data)
 
     def forward(self, x):
-        """Convolve ``(batch, channels, time)``."""
+        """Apply the layer to a tensor ``(batch, channels, time)``."""
         (kernel,), (dilation,) = self.conv.kernel_size, self.conv.dilation
         x = reflect(x, dilation * (kernel - 1) // 2)
         return conv1d(x, self.conv.weight, self.conv.bias, dilation=dilation)
 
 
 class UpsamplingConv1d(nn.Module):
-    """A SpeechBrain ``ConvTranspose1d``.
+    """A SpeechBrain ``ConvTranspose1d`` in channels-last layout.
 
     Arguments
     ---------
     layer : speechbrain.nnet.CNN.ConvTranspose1d
-        Without a weight norm.
+        The layer to replace, without weight normalisation.
     """
 
     def __init__(self, layer):
@@ -129,7 +130,7 @@ class UpsamplingConv1d(nn.Module):
         self.conv.weight.data = channels_last(self.conv.weight.data)
 
     def forward(self, x):
-        """Upsample ``(batch, channels, time)``."""
+        """Upsample a tensor ``(batch, channels, time)``."""
         return F.conv_transpose2d(
             _image(x),
             _image(self.conv.weight),
@@ -140,12 +141,13 @@ class UpsamplingConv1d(nn.Module):
 
 
 def use_channels_last(model):
-    """Replace the convolutions of SpeechBrain's HiFi-GAN generator.
+    """Convert SpeechBrain's HiFi-GAN generator to channels-last layout.
 
     Arguments
     ---------
     model : torch.nn.Module
-        Without weight norms. Changed in place; tensor names are unchanged.
+        The generator, without weight normalisation. Its convolutions are
+        replaced in place, and the names of its tensors do not change.
     """
     for name, layer in model.named_children():
         if isinstance(layer, speechbrain.nnet.CNN.Conv1d):
@@ -157,19 +159,22 @@ def use_channels_last(model):
 
 
 def reflect(x, size):
-    """Reflect both edges; ``F.pad`` would lose layout and half precision.
+    """Pad both edges by reflection.
+
+    Unlike this function, ``F.pad`` changes the memory layout and, under
+    autocast, the precision.
 
     Arguments
     ---------
     x : torch.Tensor
-        ``(batch, channels, time)``, longer than ``size``.
+        ``(batch, channels, time)`` with a ``time`` greater than ``size``.
     size : int
-        Number of samples to add on each side.
+        Number of samples to add at each edge.
 
     Returns
     -------
     torch.Tensor
-        The padded tensor, in the layout of ``x``.
+        The padded tensor, in the layout and the precision of ``x``.
     """
     if size == 0:
         return x
@@ -180,5 +185,5 @@ def reflect(x, size):
 
 
 def _image(x):
-    """``(batch, channels, time)`` -> ``(batch, channels, 1, time)``."""
+    """Return an image ``(batch, channels, 1, time)``, channels last."""
     return x[:, :, None].contiguous(memory_format=torch.channels_last)

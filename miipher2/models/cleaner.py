@@ -24,27 +24,29 @@ from miipher2.models.weights import fill, load_weights, save_weights
 
 @register_checkpoint_hooks
 class FeatureCleaner(AdaptedModel):
-    """Predicts features of clean speech from degraded speech.
+    """A network that predicts features of clean speech from degraded speech.
 
-    The backbone is frozen; one adapter per layer is trained (Miipher-2, section
-    2). Checkpoints contain only the adapters and the identity of their
-    backbone.
+    The backbone is frozen, and one adapter per layer is trained (Miipher-2,
+    section 2). A checkpoint contains only the adapters and, in its metadata,
+    the values that identify their backbone.
 
-    If the backbone has absolute positions (Whisper), training clips start at
-    random positions. Training clips are short, so otherwise the adapters and
-    the vocoder would not be trained on the later positions.
+    If the backbone has absolute position embeddings (Whisper), the first frame
+    of a training batch has a random position. Without this randomisation, the
+    adapters and the vocoder would be trained on the early positions only,
+    because training clips are short.
 
     Arguments
     ---------
     backbone : miipher2.models.backbone.SSLBackbone
-        The frozen speech encoder. Changed in place: adapters wrap its modules.
+        The frozen speech encoder, changed in place: adapters wrap its modules.
     adapter : class
-        Called as ``adapter(module, width=...)`` for every layer. Its attribute
-        ``enabled`` switches it on and off. Like the backbone, it is always in
-        eval mode.
+        Class of the adapters, called as ``adapter(module, width=...)`` for
+        every layer. Its instances have an attribute ``enabled``, which switches
+        them on and off. Like the backbone, adapters are always in eval mode.
     placement : str
-        ``feed_forward``: parallel to the feed-forward of every used layer, as
-        in the paper; ``layer``: around every used layer.
+        Modules that the adapters wrap: ``feed_forward``, the feed-forward block
+        of every layer of the backbone, as in the paper; or ``layer``, every
+        layer.
 
     Example
     -------
@@ -84,7 +86,7 @@ class FeatureCleaner(AdaptedModel):
         if not hasattr(self.adapters[0], "enabled"):
             raise UserError(
                 f"adapter: {type(self.adapters[0]).__name__} has no attribute "
-                "'enabled'; the target is computed with adapters switched off"
+                "'enabled', which switches adapters off to compute the target"
             )
         self.placement = placement
         self.trained = [
@@ -92,23 +94,25 @@ class FeatureCleaner(AdaptedModel):
         ]
 
     def forward(self, noisy, lengths=None, clean=None):
-        """Predict clean features; in training, also compute the target.
+        """Predict clean features and, in training, compute their target.
 
         Arguments
         ---------
         noisy : torch.Tensor
-            Degraded speech ``(batch, time)`` at the backbone's rate.
+            Degraded speech ``(batch, time)`` at the backbone's sample rate.
         lengths : torch.Tensor
             Relative lengths ``(batch,)``. None if there is no padding.
         clean : torch.Tensor
-            Clean speech ``(batch, time)``. If given, the part below the layers
-            runs once for both inputs.
+            Clean speech ``(batch, time)``, from which the target is computed.
+            Both inputs pass the modules below the layers in one batch. None to
+            return only the prediction.
 
         Returns
         -------
         torch.Tensor or tuple
-            Predicted features ``(batch, frames, width)``. With ``clean``, a
-            pair (predicted, target); the target has no gradient.
+            Predicted features ``(batch, frames, width)``. If ``clean`` is
+            given, a tuple of predicted and target features; the target has no
+            gradient.
         """
         if clean is None:
             return self.adapted_model(noisy, lengths, self._start(noisy))
@@ -144,12 +148,15 @@ class FeatureCleaner(AdaptedModel):
             return self.adapted_model(wavs, lengths, self._start(wavs))
 
     def _start(self, wavs):
-        """Return the position of the first frame of a batch (batch, time)."""
+        """Return the position of the first frame, which is random in training.
+
+        In eval mode, and without absolute position embeddings, it is 0.
+        """
         backbone = self.adapted_model
         if not self.training or backbone.max_frames is None:
             return 0
         frames = math.ceil(wavs.shape[1] / backbone.hop_length)
-        # the backbone raises the error for clips that are too long
+        # For clips that are too long, the backbone raises an error.
         latest = max(0, backbone.max_frames - frames)
         return int(torch.randint(latest + 1, ()))
 
@@ -165,13 +172,16 @@ class FeatureCleaner(AdaptedModel):
                 adapter.enabled = True
 
     def prepare_inference(self):
-        """Optimise for inference; it cannot be trained or saved afterwards."""
+        """Optimise the model for inference.
+
+        Afterwards, it can no longer be trained or saved.
+        """
         self.adapted_model.prepare_inference()
 
     def identity(self):
-        """Return the identity of the backbone of these adapters.
+        """Return the values that identify the adapters' backbone.
 
-        The source is left out if it is a local folder.
+        The source is None if it is a local folder.
         """
         backbone = self.adapted_model
         is_folder = Path(backbone.source).exists()
@@ -199,7 +209,7 @@ class FeatureCleaner(AdaptedModel):
 
     @mark_as_loader
     def loader(self, path, end_of_epoch=True):
-        """Load adapters that were trained on this backbone.
+        """Load adapters that were trained with this backbone.
 
         Arguments
         ---------
@@ -220,10 +230,11 @@ class FeatureCleaner(AdaptedModel):
         for key in ("model_type", "layer", "width", "placement", "fingerprint"):
             if saved.get(key) != own[key]:
                 raise UserError(
-                    f"{path}: these adapters were trained on {key} "
-                    f"{saved.get(key)} (source: {source}), this cleaner has "
-                    f"{key} {own[key]} (source: {self.adapted_model.source}); "
-                    "give the ssl_source, ssl_layer and adapter of that run"
+                    f"{path}: these adapters were trained with {key} "
+                    f"{saved.get(key)} (source: {source}), but this cleaner "
+                    f"has {key} {own[key]} (source: "
+                    f"{self.adapted_model.source}); use the ssl_source, "
+                    "ssl_layer and adapter of the training run"
                 )
         fill(self, tensors, path, self.trained)
 

@@ -1,7 +1,7 @@
 """Small discriminators for training on a CPU.
 
-SpeechBrain's HiFi-GAN discriminators have 70 M parameters, and their 2-D
-convolutions take most of a training step on a CPU.
+SpeechBrain's HiFi-GAN discriminators have 70 M parameters, and on a CPU their
+2-D convolutions take most of the time of a training step.
 
 Authors
  * The miipher2 authors 2026
@@ -21,12 +21,12 @@ SLOPE = 0.1
 
 
 class ConvStack(nn.Module):
-    """Convolutions that return a score and the features of each layer.
+    """A stack of convolutions that returns scores and hidden features.
 
     Arguments
     ---------
     channels : list of int
-        Channels of the input and of each layer.
+        Number of channels of the input, then of each layer's output.
     stride : int
         Stride of each layer.
     """
@@ -40,7 +40,7 @@ class ConvStack(nn.Module):
         self.score = weight_norm(nn.Conv1d(channels[-1], 1, 3, padding=1))
 
     def forward(self, x):
-        """Discriminate.
+        """Return the scores and the features of each layer.
 
         Arguments
         ---------
@@ -50,9 +50,10 @@ class ConvStack(nn.Module):
         Returns
         -------
         score : torch.Tensor
-            ``(batch, 1, time')``.
+            Scores ``(batch, 1, time')``, where ``time'`` is reduced by the
+            strides.
         features : list of torch.Tensor
-            Features of each layer.
+            Output of each layer.
         """
         features = []
         for layer in self.layers:
@@ -62,21 +63,22 @@ class ConvStack(nn.Module):
 
 
 class FrameDiscriminator(SavedModule):
-    """Discriminates folded waveforms and spectra by 1-D convolutions.
+    """Discriminator of waveforms and their spectra with 1-D convolutions.
 
     Waveforms are folded by a period, as in HiFi-GAN's multi-period
-    discriminator (arXiv 2010.05646). The frequency bins of spectra are the input
-    channels.
+    discriminator (arXiv 2010.05646). For spectra, the frequency bins are the
+    input channels of the convolutions.
 
     Arguments
     ---------
     channels : int
         Number of channels of the first layer for waveforms. The layers for
-        spectra have 4 times as many.
+        spectra have 4 times as many channels.
     periods : list of int
         Periods by which the waveform is folded.
     n_ffts : list of int
-        FFT sizes of the spectra in samples; hop lengths are a quarter of them.
+        FFT sizes of the spectra in samples. The hop length is a quarter of the
+        FFT size.
 
     Example
     -------
@@ -112,10 +114,10 @@ class FrameDiscriminator(SavedModule):
         Returns
         -------
         scores : list of torch.Tensor
-            One score for each period and each spectrum; the first dimension is
-            the batch.
+            One tensor of scores for each period, then for each FFT size. The
+            first dimension is the batch.
         features : list of list of torch.Tensor
-            Features of the layers, for each score.
+            For each tensor of scores, the features of each layer.
         """
         outputs = [
             self._fold(stack, wav, period)
@@ -130,20 +132,23 @@ class FrameDiscriminator(SavedModule):
 
     @staticmethod
     def _fold(stack, wav, period):
-        """Apply ``stack`` to each of the ``period`` subsampled waveforms.
+        """Apply ``stack`` to a folded waveform.
 
-        The outputs of a clip are joined.
+        A clip is folded into ``period`` subsampled waveforms, whose outputs are
+        concatenated.
         """
         batch, _, time = wav.shape
         folded = pad(wav, (0, -time % period)).view(batch, -1, period)
         folded = folded.transpose(1, 2).reshape(batch * period, 1, -1)
         score, features = stack(folded)
-        rows = [x.reshape(batch, -1, x.shape[-1]) for x in (score, *features)]
-        return rows[0], rows[1:]
+        outputs = [
+            x.reshape(batch, -1, x.shape[-1]) for x in (score, *features)
+        ]
+        return outputs[0], outputs[1:]
 
     @staticmethod
     def _spectrum(wav, n_fft):
-        """Return log power ``(batch, n_fft // 2 + 1, frames)``."""
+        """Return the log power spectrum ``(batch, bins, frames)``."""
         with torch.autocast(wav.device.type, enabled=False):
             spectrum = torch.stft(
                 wav[:, 0].float(),
@@ -157,19 +162,19 @@ class FrameDiscriminator(SavedModule):
 
 
 class ResampledDiscriminator(FrameDiscriminator):
-    """A ``FrameDiscriminator`` of resampled waveforms.
+    """A ``FrameDiscriminator`` that resamples its input.
 
-    Many recordings have no content above 8 kHz. After resampling to 16 kHz, they
-    can serve as real examples for a vocoder at 24 kHz, and weights of a
-    discriminator at 16 kHz can be loaded. Above 8 kHz the vocoder is trained by
-    the spectral losses only.
+    Many recordings have no content above 8 kHz. A discriminator at 16 kHz can
+    use them as real examples for a vocoder at 24 kHz, and can be initialised
+    with the weights of another discriminator at 16 kHz. Above 8 kHz, such a
+    vocoder is trained with the spectral losses only.
 
     Arguments
     ---------
     sample_rate : int
-        Sample rate of the waveforms in Hz.
+        Sample rate of the input waveforms in Hz.
     new_rate : int
-        Sample rate of the discriminator in Hz.
+        Sample rate in Hz to which the waveforms are resampled.
     **discriminator_options : dict
         Arguments of ``FrameDiscriminator``.
 

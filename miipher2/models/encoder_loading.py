@@ -1,4 +1,4 @@
-"""Loading and building of transformers' speech encoders.
+"""Functions that load or build the speech encoders of transformers.
 
 Authors
  * The miipher2 authors 2026
@@ -14,16 +14,16 @@ from miipher2.errors import UserError
 
 
 def from_pretrained(auto_class, source, **options):
-    """Return ``auto_class.from_pretrained(source)``.
+    """Call ``auto_class.from_pretrained(source)`` without log output.
 
     Arguments
     ---------
     auto_class : class
         A class of transformers, for example ``AutoModel``.
     source : str
-        Name on the Hugging Face hub or a local folder.
+        Name of a model on the Hugging Face hub, or path of a local folder.
     **options : dict
-        Further arguments.
+        Further arguments of ``from_pretrained``.
 
     Returns
     -------
@@ -42,25 +42,26 @@ def from_pretrained(auto_class, source, **options):
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise UserError(
             f"{source}: cannot load a speech encoder; give its name on the"
-            " Hugging Face hub or, without network, a folder with its"
-            " config.json, preprocessor_config.json and model.safetensors"
+            " Hugging Face hub or, without network access, a local folder with"
+            " its config.json, preprocessor_config.json and model.safetensors"
             f" (transformers: {reason})"
         ) from error
 
 
 def load_encoder(family, source, config, unused_norm=None):
-    """Load a model and check that no weight is missing.
+    """Load a model and check that no weights are missing.
 
     Arguments
     ---------
     family : class
-        A ``FrontEnd``.
+        A subclass of ``FrontEnd``.
     source : str
-        Name on the Hugging Face hub or a local folder.
+        Name of a model on the Hugging Face hub, or path of a local folder.
     config : transformers.PretrainedConfig
-        Config of the model; weights of other layers are ignored.
+        Config of the truncated model. Weights of the layers above are ignored.
     unused_norm : str
-        Name of a norm that may be missing.
+        Name of a norm whose weights can be missing. None if all weights are
+        required.
 
     Returns
     -------
@@ -88,19 +89,19 @@ def load_encoder(family, source, config, unused_norm=None):
     if missing:
         raise UserError(
             f"{source}: {len(missing)} weights are missing"
-            f" ({', '.join(missing[:3])}, ...); is it a complete"
-            f" {config.model_type} model? Download it again"
+            f" ({', '.join(missing[:3])}, ...); check that it is a complete"
+            f" {config.model_type} model, or download it again"
         )
     return model
 
 
 def build_encoder(family, config):
-    """Build a model with random weights, the same in every process.
+    """Build a model with random weights that are the same in every process.
 
     Arguments
     ---------
     family : class
-        A ``FrontEnd``.
+        A subclass of ``FrontEnd``.
     config : transformers.PretrainedConfig
         Config of the model.
 
@@ -118,7 +119,7 @@ def build_encoder(family, config):
 
 @contextlib.contextmanager
 def _quiet():
-    """Silence warnings of transformers about weights of other layers."""
+    """Suppress the warnings and progress bars of transformers."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -1,8 +1,9 @@
 """Front ends of speech encoders, one class for each model family.
 
-Families differ in their inputs (waveform, Kaldi fbank, log-mel), in the
-alignment of frames and samples, and in the names of layers. In all families,
-``n`` samples give ``ceil(n / hop_length)`` frames.
+The families differ in their input (waveform, Kaldi filter banks or log-mel
+spectrogram), in the alignment of frames with samples, and in the names of their
+layers. In all families, a clip of ``n`` samples has ``ceil(n / hop_length)``
+frames.
 
 Authors
  * The miipher2 authors 2026
@@ -26,33 +27,36 @@ from miipher2.models.channels_last import ChannelsLastCNN
 
 
 class FrontEnd:
-    """Base class; computes hidden states from waveforms, and features from them.
+    """Base class of the front ends.
+
+    A front end prepares the model's input, computes the hidden states below the
+    first layer (``stem``), and runs the layers (``encode``).
 
     Arguments
     ---------
     config : transformers.PretrainedConfig
         The model's config.
     extractor : transformers.FeatureExtractionMixin
-        The model's feature extractor. Its sample rate, window and mel filters
-        are used.
+        The model's feature extractor, which defines the sample rate, the window
+        and the mel filters.
 
     Attributes
     ----------
     model_class : class
-        Class that loads or builds the model.
+        Class of transformers that loads or builds the model.
     key_mapping : dict
-        Regular expressions that rename the tensors of a checkpoint, see
-        ``from_pretrained``.
+        Regular expressions that rename the tensors of a checkpoint, as in
+        ``from_pretrained`` of transformers. None to keep the names.
     layers_key : str
-        Key of the number of layers in the config.
+        Config key for the number of layers.
     layers_name : str
-        Name of the layers inside the model.
+        Submodule name of the list of layers in the model.
     feed_forward_name : str
-        Name of the feed-forward block inside a layer.
+        Submodule name of the feed-forward block in a layer.
     hop_length : int
-        Samples per frame.
+        Number of samples per frame.
     max_seconds : float
-        Longest clip in seconds. None if there is no limit.
+        Length of the longest clip in seconds. None if there is no limit.
     max_frames : int
         Number of absolute position embeddings. None if the model has none.
     """
@@ -71,7 +75,7 @@ class FrontEnd:
 
     @staticmethod
     def default_extractor(config):
-        """Return the feature extractor of a model built from a config."""
+        """Return the feature extractor for a model without a checkpoint."""
         raise NotImplementedError
 
     @staticmethod
@@ -79,29 +83,29 @@ class FrontEnd:
         """Return the name of the norm after the last layer, or None."""
         return None
 
-    def adopt(self, model):
-        """Modify a loaded model for ``SSLBackbone``: adapters, padded batches."""
+    def patch(self, model):
+        """Modify a loaded model to support adapters and padded batches."""
 
     def prepare_inference(self, model):
-        """Optimise a model for inference, see ``SSLBackbone``."""
+        """Optimise a model for inference, after which it cannot be trained."""
 
     def prepare(self, wavs):
-        """Waveforms (batch, time) of equal length -> inputs of the model."""
+        """Convert waveforms (batch, time), unpadded, to inputs of the model."""
         raise NotImplementedError
 
     def stem(self, model, inputs, start):
-        """Inputs of the model -> hidden states (batch, frames, width).
+        """Compute the hidden states (batch, frames, width) of prepared inputs.
 
-        ``start`` is the position of the first frame, for models with
-        absolute positions.
+        ``start`` is the position of the first frame. Only models with absolute
+        position embeddings use it.
         """
         return _hidden_states(model.feature_projection(inputs))
 
     def encode(self, model, hidden, mask):
-        """Hidden states -> features, both (batch, frames, width).
+        """Compute features from hidden states, both (batch, frames, width).
 
-        ``mask`` is ``(batch, frames)`` bool, True for valid frames; None if
-        there is no padding.
+        ``mask`` is a boolean tensor (batch, frames), True for valid frames, or
+        None if there is no padding.
         """
         if mask is not None:
             # The encoders of Hugging Face set the padding to zero in place.
@@ -109,16 +113,17 @@ class FrontEnd:
         return model.encoder(hidden, attention_mask=mask).last_hidden_state
 
     def original_name(self, name):
-        """Return the name in the checkpoint of a tensor renamed by ``adopt``."""
+        """Return the name that a tensor had before ``patch``."""
         return name
 
 
 class RawWave(FrontEnd):
     """HuBERT, wav2vec 2.0, WavLM, data2vec-audio: a CNN on the waveform.
 
-    The CNN has a receptive field of R samples (400) and a hop length of H
-    (320). With (R - H) / 2 zeros before the clip, frame i is centred on the
-    samples [H i, H i + H), which a vocoder synthesises from this frame.
+    The CNN has a receptive field of R samples (by default 400) and a hop length
+    of H samples (320). With (R - H) / 2 zeros before the clip, frame i is
+    centred on the samples [H i, H i + H), which a vocoder synthesises from this
+    frame.
 
     Example
     -------
@@ -145,9 +150,9 @@ class RawWave(FrontEnd):
 
     @staticmethod
     def default_extractor(config):
-        # Models with a group norm were trained on waveforms without
-        # normalisation, other models on normalised waveforms. data2vec has
-        # layer norms only.
+        # Models with a group norm were trained on unnormalised waveforms, and
+        # models with layer norms on normalised waveforms. Configs of data2vec
+        # lack the key, because all data2vec models have layer norms.
         norm = getattr(config, "feat_extract_norm", "layer")
         return Wav2Vec2FeatureExtractor(do_normalize=norm == "layer")
 
@@ -156,7 +161,7 @@ class RawWave(FrontEnd):
         pre_norm = getattr(config, "do_stable_layer_norm", False)
         return "encoder.layer_norm" if pre_norm else None
 
-    def adopt(self, model):
+    def patch(self, model):
         model.encoder.pos_conv_embed = PositionsInStem(
             model.encoder.pos_conv_embed
         )
@@ -188,11 +193,11 @@ class RawWave(FrontEnd):
 
 
 class PositionsInStem(nn.Module):
-    """Replaces the encoder's positional convolution; returns zero.
+    """A placeholder for the encoder's positional convolution that returns zero.
 
-    The stem adds the positions to each clip before padding. Otherwise, with
-    data2vec's stacked convolutions or with a batch norm, the padding would
-    change the last frames of a clip.
+    The stem applies the convolution to each clip without padding. In a padded
+    batch, the padding would change the last frames of a clip if the model has a
+    batch norm or, like data2vec, several convolutions in series.
 
     Arguments
     ---------
@@ -205,18 +210,18 @@ class PositionsInStem(nn.Module):
         self.pretrained_module = pretrained_module
 
     def forward(self, hidden):
-        """Return a zero that broadcasts."""
+        """Return a scalar zero."""
         return hidden.new_zeros(())
 
 
 class KaldiFbank(FrontEnd):
-    """w2v-BERT 2.0: Kaldi fbank, normalised per clip, two windows per frame.
+    """w2v-BERT 2.0: Kaldi filter banks, normalised for each clip.
 
-    Windows have a length of 25 ms and a hop of 10 ms. Frame i consists of the
-    windows 2i and 2i + 1. The clip is extended by 120 samples on the left, so
-    frame i is centred on the samples [320 i, 320 i + 320). The edges are mirrored, as in Kaldi
-    without ``snip_edges``, because windows of zeros would bias mean and
-    variance of the clip.
+    The filter banks have windows of 25 ms and a hop of 10 ms. Frame i consists
+    of the windows 2i and 2i + 1. The clip is extended by 120 samples on the
+    left, so frame i is centred on the samples [320 i, 320 i + 320). The edges
+    are extended by mirroring, as in Kaldi without ``snip_edges``, because zeros
+    would bias the mean and the variance of the clip.
 
     Example
     -------
@@ -246,7 +251,7 @@ class KaldiFbank(FrontEnd):
         )
 
     def pad(self, wavs):
-        """Mirror both edges so that every window is complete."""
+        """Extend both edges by mirroring to complete the windows there."""
         time = wavs.shape[-1]
         overlap = self.window_length - self.window_shift
         total = math.ceil(time / self.hop_length) * self.hop_length + overlap
@@ -271,11 +276,12 @@ class KaldiFbank(FrontEnd):
 
 
 class LogMel(FrontEnd):
-    """Whisper's encoder on log-mel, for clips of up to 30 s.
+    """Whisper's encoder: log-mel spectrograms of clips of up to 30 s.
 
     ``WhisperEncoder`` accepts only inputs of exactly 30 s, so this class calls
-    its stem, position embeddings and layers itself. Frame i is centred on sample 320 i, 10 ms
-    before the middle of the samples that a vocoder synthesises from it.
+    its convolutions and layers directly, and adds the position embeddings.
+    Frame i is centred on sample 320 i, which is 10 ms before the middle of the
+    samples that a vocoder synthesises from this frame.
 
     Example
     -------
@@ -287,7 +293,7 @@ class LogMel(FrontEnd):
     """
 
     model_class = WhisperEncoder
-    # Removes the prefix of the encoder in the checkpoint of a complete Whisper.
+    # Removes the prefix that the encoder has in a checkpoint of all of Whisper.
     key_mapping = {r"^(model\.)?encoder\.": ""}
     layers_key = "encoder_layers"
     layers_name = "layers"
@@ -311,9 +317,9 @@ class LogMel(FrontEnd):
     def final_norm(config):
         return "layer_norm"
 
-    def adopt(self, model):
-        # A layer calls fc1, activation_fn and fc2 in succession. They are
-        # replaced by one module, fc1, around which an adapter can be placed.
+    def patch(self, model):
+        # A layer calls fc1, activation_fn and fc2 in succession. Here, fc1 is
+        # replaced by a sequence of all three, which an adapter can wrap.
         for layer in model.layers:
             layer.fc1 = nn.Sequential(layer.fc1, layer.activation_fn, layer.fc2)
             layer.activation_fn = nn.Identity()
@@ -323,16 +329,16 @@ class LogMel(FrontEnd):
         return name.replace("fc1.0.", "fc1.").replace("fc1.2.", "fc2.")
 
     def pad(self, wavs):
-        """Zero-pad to a whole number of frames."""
+        """Pad with zeros to a multiple of the hop length."""
         return F.pad(wavs, (0, -wavs.shape[-1] % self.hop_length))
 
     def prepare(self, wavs):
         seconds = wavs.shape[-1] / self.sample_rate
         if seconds > self.max_seconds:
             raise UserError(
-                f"the clip has {seconds:.1f} s, but Whisper accepts at most "
-                f"{self.max_seconds:g} s; lower segment_seconds (training) "
-                "or window_seconds (restoring)"
+                f"the clip is {seconds:.1f} s long, but Whisper accepts at "
+                f"most {self.max_seconds:g} s; reduce segment_seconds "
+                "(training) or window_seconds (restoration)"
             )
         spectrum = torch.stft(
             self.pad(wavs),
@@ -364,7 +370,7 @@ class LogMel(FrontEnd):
         return model.layer_norm(hidden)
 
 
-# model_type of a config -> its family
+# Front end by ``model_type`` of the config
 FRONT_ENDS = {
     "hubert": RawWave,
     "wav2vec2": RawWave,
@@ -376,10 +382,10 @@ FRONT_ENDS = {
 
 
 def _hidden_states(output):
-    """Return the hidden states from a module's output, a tensor or a tuple."""
+    """Return the output of a module, or its first item if it is a tuple."""
     return output[0] if isinstance(output, tuple) else output
 
 
 def _float_tensor(values):
-    """Return values of the extractor in fp32, also for a bf16 model."""
+    """Return values of the extractor as a tensor in fp32."""
     return torch.as_tensor(values, dtype=torch.float32)

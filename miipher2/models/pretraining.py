@@ -1,8 +1,9 @@
 """Stage 0: pretraining of a backbone by masked prediction.
 
-Spans of frames are masked. The model predicts codes of the frames, computed by
-random projection (BEST-RQ, arXiv 2202.01855), or their spectra. As in stage 1,
-the input is degraded speech and the targets are computed from clean speech.
+Spans of frames are masked, and the model predicts a target for every frame:
+codes from random projections (BEST-RQ, arXiv 2202.01855) or spectra. As in
+stage 1, the input is degraded speech, and the targets are computed from clean
+speech.
 
 Authors
  * The miipher2 authors 2026
@@ -35,25 +36,26 @@ HEAD = "head.safetensors"
 
 
 class MaskedPrediction(SavedModule):
-    """A HuBERT with a head that predicts masked and visible frames.
+    """A HuBERT with a head that predicts the targets of all frames.
 
-    ``mask_time_prob`` and ``mask_time_length`` of the config are the fraction
-    of masked frames and the length of a span.
+    In the config, ``mask_time_prob`` is the fraction of masked frames, and
+    ``mask_time_length`` is the number of frames in a span.
 
     Arguments
     ---------
     config : transformers.HubertConfig
-        Config of the backbone, with ``feat_extract_norm="layer"``, because a
-        group norm would include the padding.
+        Config of the backbone. ``feat_extract_norm`` must be ``"layer"``,
+        because the statistics of a group norm would include the padding.
     targets : RandomTargets or SpectralTargets
-        The targets to predict.
+        Module that computes the targets from clean speech.
     filterbank : bool
         Whether to initialise the first convolution with ``init_as_filterbank``.
 
     Raises
     ------
     UserError
-        If the config has a group norm, or a frame rate other than 50 Hz.
+        If the config has a group norm, or a hop length that differs from the
+        hop length of the targets.
 
     Example
     -------
@@ -85,8 +87,9 @@ class MaskedPrediction(SavedModule):
         if self.front_end.hop_length != targets.hop_length:
             raise UserError(
                 f"conv_stride: {list(config.conv_stride)} gives frames of "
-                f"{self.front_end.hop_length} samples, the targets have frames "
-                f"of {targets.hop_length}; choose strides with that product"
+                f"{self.front_end.hop_length} samples, but the targets have "
+                f"frames of {targets.hop_length} samples; choose strides whose "
+                f"product is {targets.hop_length}"
             )
         self.config = config
         self.model = HubertModel(config)
@@ -99,7 +102,7 @@ class MaskedPrediction(SavedModule):
         self.head = nn.Linear(config.hidden_size, targets.outputs)
 
     def forward(self, noisy, clean, lengths, masks):
-        """Predict the frames of the clean speech.
+        """Predict the targets of the clean speech, and compute the targets.
 
         Arguments
         ---------
@@ -111,16 +114,16 @@ class MaskedPrediction(SavedModule):
             Relative lengths ``(batch,)``.
         masks : torch.Tensor
             True for masked frames ``(batch, frames)``, False in the padding. If
-            None, the layers are skipped and the head predicts from the
-            convolutions. This trains the convolutions on the spectra in a fifth
-            of the time.
+            None, the transformer layers are skipped, and the head predicts the
+            targets from the convolutions. In this mode, the convolutions are
+            trained in a fifth of the time.
 
         Returns
         -------
         outputs : torch.Tensor
-            ``(batch, frames, targets.outputs)``.
+            Predictions ``(batch, frames, targets.outputs)``.
         targets : torch.Tensor
-            ``(batch, frames, ...)``, zero in the padding.
+            Targets ``(batch, frames, ...)``, zero in the padding.
         """
         if masks is None:
             hidden = self._convolve(noisy, lengths)
@@ -134,12 +137,12 @@ class MaskedPrediction(SavedModule):
         return self.head(features), targets
 
     def freeze_front_end(self, frozen):
-        """Freeze or unfreeze the convolutions and the projection above them.
+        """Freeze or unfreeze the convolutions and the feature projection.
 
         Arguments
         ---------
         frozen : bool
-            Whether to freeze them.
+            True to freeze, False to unfreeze.
         """
         self.model.feature_extractor.requires_grad_(not frozen)
         self.model.feature_projection.requires_grad_(not frozen)
@@ -150,11 +153,11 @@ class MaskedPrediction(SavedModule):
         Arguments
         ---------
         wavs : torch.Tensor
-            ``(batch, time)``.
+            Waveforms ``(batch, time)``.
         lengths : torch.Tensor
             Relative lengths ``(batch,)``.
         masks : torch.Tensor
-            See ``forward``.
+            True for masked frames ``(batch, frames)``.
 
         Returns
         -------
@@ -162,8 +165,7 @@ class MaskedPrediction(SavedModule):
             ``(batch, frames, width)``.
         """
         hidden = self._convolve(wavs, lengths)
-        # mask before the positional convolution, which mixes neighbouring
-        # frames
+        # Mask before the positional convolution, which mixes adjacent frames.
         mask_vector = self.model.masked_spec_embed.to(hidden.dtype)
         hidden = torch.where(masks[..., None], mask_vector, hidden)
         clips = self._clips(wavs, lengths)
@@ -174,7 +176,7 @@ class MaskedPrediction(SavedModule):
         ).last_hidden_state
 
     def frames(self, samples):
-        """Return the number of frames of a clip of ``samples``."""
+        """Return the number of frames of a clip of ``samples`` samples."""
         return -(-samples // self.front_end.hop_length)
 
     def start_from(self, folder):
@@ -183,8 +185,8 @@ class MaskedPrediction(SavedModule):
         Arguments
         ---------
         folder : str or Path
-            A folder written by ``export``. The head is optional. It is not
-            loaded if it predicts other targets.
+            A folder written by ``export``. The head is optional; a head for
+            other targets is ignored.
 
         Raises
         ------
@@ -197,9 +199,9 @@ class MaskedPrediction(SavedModule):
             reason = str(error).strip().splitlines()[0]
             raise UserError(
                 f"--start_folder={folder}: no backbone of an earlier stage 0 "
-                f"({reason}); give the folder 'model' of a finished run"
+                f"({reason}); give the 'model' folder of a finished run"
             ) from None
-        # a backbone that was truncated for inference has no mask vector
+        # A backbone that was truncated for inference has no mask vector.
         tensors.setdefault(
             "masked_spec_embed", self.model.masked_spec_embed.detach()
         )
@@ -211,16 +213,16 @@ class MaskedPrediction(SavedModule):
                 fill(self.head, head, path)
 
     def identity(self):
-        """Return the identity of the targets of the head."""
+        """Return the class of the targets that the head predicts."""
         return {"targets": type(self.targets).__name__}
 
     def export(self, folder):
-        """Write the backbone as a folder that ``SSLBackbone`` loads.
+        """Write the backbone to a folder that ``SSLBackbone`` loads.
 
         Arguments
         ---------
         folder : str or Path
-            Folder for ``config.json``, ``model.safetensors``,
+            Folder of ``config.json``, ``model.safetensors``,
             ``preprocessor_config.json`` and the head.
         """
         self.model.save_pretrained(folder)
@@ -229,16 +231,16 @@ class MaskedPrediction(SavedModule):
         save_weights(Path(folder, HEAD), head, self.identity())
 
     def _convolve(self, wavs, lengths):
-        """Return the inputs of the encoder ``(batch, frames, width)``."""
+        """Return the input of the encoder ``(batch, frames, width)``."""
         clips = self._clips(wavs, lengths)
         inputs = pad_sequence(
             [self.front_end.prepare(clip[None].float())[0] for clip in clips],
             batch_first=True,
         )
         first, *others = self.model.feature_extractor.conv_layers
-        # In bf16, the rounding error of strong bands would be larger than weak
-        # bands, and a CPU computes the gradient of long filters several times
-        # slower.
+        # In bf16, the rounding errors of strong frequency bands would exceed
+        # the energy of weak bands, and the gradient of long filters would take
+        # several times longer on a CPU.
         with torch.autocast(wavs.device.type, enabled=False):
             hidden = first(inputs[:, None])
         for layer in others:
@@ -247,14 +249,14 @@ class MaskedPrediction(SavedModule):
 
     @staticmethod
     def _clips(wavs, lengths):
-        """Return the clips of a batch without padding."""
+        """Return a list of the clips in a batch, without padding."""
         time = wavs.shape[1]
         samples = (lengths * time).round().long().clamp(1, time).tolist()
         return [wav[:n] for wav, n in zip(wavs, samples, strict=True)]
 
 
 def read_spectra(folder):
-    """Read the head of stage 0 as a map from features to spectra.
+    """Load the head of stage 0 as a function from features to spectra.
 
     Arguments
     ---------
@@ -270,19 +272,20 @@ def read_spectra(folder):
     Raises
     ------
     UserError
-        If there is no head, or it predicts other targets.
+        If there is no head, or the head does not predict ``SpectralTargets``.
     """
     path = Path(folder, HEAD)
     if not path.exists():
         raise UserError(
-            f"{folder}: no {HEAD} there; give the folder 'model' of a finished "
-            "stage 0 (miipher2 train ssl ...)"
+            f"{folder}: {HEAD} not found; give the 'model' folder of a "
+            "finished stage 0 (miipher2 train ssl ...)"
         )
     tensors, identity = load_weights(path)
     if identity != {"targets": SpectralTargets.__name__}:
         raise UserError(
-            f"{path}: a head of {identity.get('targets')}; a vocoder can only "
-            "start from a head of SpectralTargets"
+            f"{path}: the head predicts {identity.get('targets')}, but a "
+            "vocoder can be initialised only from a head that predicts "
+            "SpectralTargets"
         )
     targets = SpectralTargets()
     weight, bias = (tensors[name].float() for name in ("weight", "bias"))
@@ -294,28 +297,29 @@ def read_spectra(folder):
     return spectra
 
 
-def draw_mask(frames, share, span, rng):
-    """Draw the mask of one clip, which consists of spans that may overlap.
+def draw_mask(frames, fraction, span, rng):
+    """Draw a random mask for one clip. Its spans can overlap.
 
-    SpeechBrain and transformers draw masks from global generators, so a resumed
-    run would have other masks.
+    The functions of SpeechBrain and transformers use global random generators,
+    so a resumed run would have different masks.
 
     Arguments
     ---------
     frames : int
         Number of frames of the clip.
-    share : float
-        Total length of all spans as a fraction of the clip.
+    fraction : float
+        Total length of the spans, including overlaps, divided by the length of
+        the clip.
     span : int
-        Number of frames of a span.
+        Number of frames in a span.
     rng : numpy.random.Generator
-        Source of randomness.
+        Random number generator.
 
     Returns
     -------
     torch.Tensor
-        True for masked frames ``(frames,)``: at least one span, or all frames
-        of a shorter clip.
+        True for masked frames ``(frames,)``. At least one span is masked. If
+        the clip is shorter than a span, all of its frames are masked.
 
     Example
     -------
@@ -325,7 +329,7 @@ def draw_mask(frames, share, span, rng):
     """
     span = min(span, frames)
     positions = frames - span + 1
-    count = max(1, int(share * frames / span + rng.random()))
+    count = max(1, int(fraction * frames / span + rng.random()))
     starts = rng.choice(positions, min(count, positions), replace=False)
     mask = torch.zeros(frames, dtype=torch.bool)
     mask[(starts[:, None] + np.arange(span)).ravel()] = True

@@ -17,21 +17,22 @@ PHASES = 4
 def init_as_filterbank(conv, sample_rate):
     """Initialise a convolution with windowed cosines.
 
-    The frequencies are equally spaced on the mel scale. There are four phases
-    of each, and the sum of their rectified outputs is the magnitude. High
-    frequencies have larger weights, because speech has less power there. The
-    biases are random, with the standard deviation of the outputs for normalised
-    speech, because without biases the next layer norm would remove the level.
+    The frequencies are equally spaced on the mel scale. Each frequency has four
+    filters with different phases; the sum of their rectified outputs is
+    proportional to the magnitude. The weights increase with the frequency,
+    because speech has less power at high frequencies. The biases are random,
+    with the standard deviation that the outputs have for normalised speech.
+    Without biases, the following layer norm would remove the signal level.
 
-    With random initialisation, filters become similar to these after many more
-    steps, see docs/log/compact.md.
+    After random initialisation, training leads to similar filters, but takes
+    many more steps, see docs/log/compact.md.
 
     Arguments
     ---------
     conv : torch.nn.Conv1d
-        Convolution with one input channel, a multiple of 4 output channels, a
-        bias, and a kernel of about 25 ms, the usual window length of a
-        spectrum. Changed in place.
+        Convolution to change in place. It has one input channel, a multiple of
+        4 output channels, a bias, and a kernel of about 25 ms, which is the
+        usual window length of a spectrogram.
     sample_rate : int
         Sample rate in Hz.
 
@@ -60,15 +61,16 @@ def init_as_filterbank(conv, sample_rate):
 
 @torch.no_grad()
 def init_as_identity(encoder):
-    """Initialise an encoder close to the identity, except for its last norm.
+    """Initialise an encoder close to the identity, except for its final norm.
 
-    The last layers of all branches and the positional convolution are scaled
-    by 0.01. With zero, the weights below would have no gradient.
+    The last linear layer of each residual branch and the positional convolution
+    are multiplied by 0.01. If they were set to zero, the other weights of the
+    branches would have no gradient.
 
     Arguments
     ---------
     encoder : torch.nn.Module
-        transformers' HuBERT encoder with ``do_stable_layer_norm``. Changed in
+        HuBERT encoder of transformers with ``do_stable_layer_norm``, changed in
         place.
 
     Example
@@ -92,9 +94,10 @@ def init_as_identity(encoder):
             last.bias.mul_(0.01)
     positions = encoder.pos_conv_embed.conv
     positions.bias.mul_(0.01)
-    # the magnitude of its weight norm
+    # magnitude of the weight normalisation
     positions.parametrizations.weight.original0.mul_(0.01)
 
 
 def _mel(hz):
+    """Convert a frequency in Hz to mel."""
     return 2595 * math.log10(1 + hz / 700)

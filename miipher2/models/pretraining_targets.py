@@ -16,12 +16,13 @@ from miipher2.models.vocoders.stft import FrameSTFT
 
 
 class RandomTargets(nn.Module):
-    """Codes of log-mel frames by random projections and random codebooks.
+    """Codes of log-mel frames from random projections and random codebooks.
 
-    The frames are those of w2v-BERT 2.0: pairs of 80 Kaldi filter banks every
-    10 ms, normalised per clip and aligned with the backbone's frames. With
-    several codebooks, as in the multi-softmax of USM (arXiv 2303.01037), the
-    targets depend less on a single random projection.
+    The frames are computed as in w2v-BERT 2.0: each frame consists of two
+    vectors of 80 Kaldi filter banks, 10 ms apart and normalised per clip. They
+    are aligned with the backbone's frames. With several codebooks, as in the
+    multi-softmax loss of USM (arXiv 2303.01037), the targets depend less on any
+    single random projection.
 
     Arguments
     ---------
@@ -35,7 +36,8 @@ class RandomTargets(nn.Module):
     Attributes
     ----------
     outputs : int
-        Size of the model's output per frame, one logit for every code.
+        Size of the model's output per frame, one logit for each code of each
+        codebook.
 
     Example
     -------
@@ -69,7 +71,7 @@ class RandomTargets(nn.Module):
         Returns
         -------
         torch.Tensor
-            Codes ``(frames, codebooks)``, integers.
+            Integer codes ``(frames, codebooks)``.
         """
         with torch.autocast(wav.device.type, enabled=False):
             frames = self.mel.prepare(wav[None].float())[0]
@@ -78,7 +80,7 @@ class RandomTargets(nn.Module):
             )
 
     def compare(self, outputs, codes):
-        """Return the cross-entropy in nats and the accuracy.
+        """Return the cross-entropy, in nats, and the accuracy.
 
         Arguments
         ---------
@@ -90,8 +92,8 @@ class RandomTargets(nn.Module):
         Returns
         -------
         dict
-            ``loss`` and ``accuracy``, means over the codebooks ``(batch,
-            frames)``.
+            ``loss`` and ``accuracy``, averaged over the codebooks, both
+            ``(batch, frames)``.
         """
         logits = outputs.float().unflatten(-1, (self.codebooks, -1))
         entropy = F.cross_entropy(
@@ -105,23 +107,23 @@ class RandomTargets(nn.Module):
 
 
 def nearest_code(frames, quantizer):
-    """Return the same codes as a quantizer, but several times faster.
+    """Return the codes of frames, several times faster than the quantizer.
 
-    Projected frames and codes are unit vectors, so the nearest code has the
-    largest dot product. The quantizer computes the norm of every difference
-    instead.
+    Projected frames and codes are unit vectors, so the nearest code is the code
+    with the largest dot product. The quantizer computes the norms of all
+    differences instead.
 
     Arguments
     ---------
     frames : torch.Tensor
-        ``(frames, width)``.
+        Frames ``(frames, width)``.
     quantizer : speechbrain.nnet.quantisers.RandomProjectionQuantizer
         Quantizer with the projection and the codebook.
 
     Returns
     -------
     torch.Tensor
-        Codes ``(frames,)``, integers.
+        Integer codes ``(frames,)``.
 
     Example
     -------
@@ -135,12 +137,13 @@ def nearest_code(frames, quantizer):
 
 
 class SpectralTargets(nn.Module):
-    """Spectra of the clean speech.
+    """Log spectra of the clean speech.
 
     The target of a frame consists of two columns of a log-mel spectrogram (25
-    ms every 10 ms) and, for the pitch, of a longer spectrum up to 1.25 kHz that
-    resolves the harmonics. With little data and compute, a vocoder trains
-    faster on such features than on those of BEST-RQ.
+    ms windows every 10 ms) and of a spectrum with a longer window, which
+    resolves the harmonics up to 1.25 kHz and so represents the pitch. With
+    little data and compute, a vocoder trains faster on features that were
+    pretrained with these targets than on features of BEST-RQ.
 
     Arguments
     ---------
@@ -197,7 +200,7 @@ class SpectralTargets(nn.Module):
             return frames[0] / 4 + 0.5
 
     def gains(self, frames, hz):
-        """Return the gains of filters that shape white noise to these spectra.
+        """Return the gains of filters that give white noise these spectra.
 
         Arguments
         ---------
@@ -210,19 +213,20 @@ class SpectralTargets(nn.Module):
         -------
         torch.Tensor
             Natural logarithms of the gains for white noise of power 1, for each
-            of the two columns ``(..., 2, bins)``. They are an affine function
-            of the frames.
+            of the two columns, ``(..., 2, bins)``. They are an affine function
+            of ``frames``.
         """
         mel = (frames[..., : -self.harmonic_bins] - 0.5) * 4
         mel = mel.unflatten(-1, (2, -1)) - self.mel.sum(dim=0).log()
-        # interpolate between the centres of the bands
+        # Interpolate between the centres of the mel bands.
         centres = self.mel.mT @ torch.linspace(0, 8000, len(self.mel))
         centres = centres / self.mel.sum(dim=0)
         above = torch.searchsorted(centres, hz).clamp(1, len(centres) - 1)
         low, high = centres[above - 1], centres[above]
-        share = ((hz - low) / (high - low)).clamp(0, 1)
-        level = mel[..., above - 1] * (1 - share) + mel[..., above] * share
-        # mean magnitude of white noise, whose bins are Rayleigh distributed
+        weight = ((hz - low) / (high - low)).clamp(0, 1)
+        level = mel[..., above - 1] * (1 - weight) + mel[..., above] * weight
+        # Subtract the mean magnitude of white noise, whose bins have a Rayleigh
+        # distribution.
         power = self.columns.window.square().sum()
         return level - (power * torch.pi / 4).sqrt().log()
 
@@ -241,6 +245,6 @@ class SpectralTargets(nn.Module):
         -------
         dict
             ``loss``, the mean error of each frame ``(batch, frames)``. An error
-            of 1 is 4 nats.
+            of 1 corresponds to 4 nats.
         """
         return {"loss": (outputs.float() - targets).abs().mean(dim=-1)}

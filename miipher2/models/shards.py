@@ -1,4 +1,4 @@
-"""Weights of an encoder in several files of limited size.
+"""Storage of an encoder's weights in several files of limited size.
 
 Authors
  * The miipher2 authors 2026
@@ -18,17 +18,17 @@ INDEX = "model.safetensors.index.json"
 
 
 def split_weights(folder, max_bytes):
-    """Replace ``model.safetensors`` by shards and an index.
+    """Replace ``model.safetensors`` with shards and an index.
 
-    transformers reads both forms.
+    transformers can read either format.
 
     Arguments
     ---------
     folder : str or Path
-        The folder of the encoder, where ``model-00001-of-0000N.safetensors``
-        and so on are written.
+        The folder of the encoder. The shards are written to it as
+        ``model-00001-of-0000N.safetensors`` and so on.
     max_bytes : int
-        Largest size of a shard in bytes, without its header of a few kilobytes.
+        Largest size of a shard in bytes, without the header of a few kilobytes.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def split_weights(folder, max_bytes):
     Raises
     ------
     UserError
-        If there are no weights, or one tensor is larger than ``max_bytes``.
+        If there are no weights, or a tensor is larger than ``max_bytes``.
 
     Example
     -------
@@ -72,13 +72,13 @@ def split_weights(folder, max_bytes):
 
 
 def _group(sizes, max_bytes, path):
-    """Group names so that each group has at most ``max_bytes``."""
+    """Return groups of tensor names, each of at most ``max_bytes``."""
     groups, total = [[]], 0
     for name, size in sizes.items():
         if size > max_bytes:
             raise UserError(
                 f"{path}: {name} has {size} bytes, more than max_bytes="
-                f"{max_bytes}; increase it"
+                f"{max_bytes}; increase max_bytes"
             )
         if total + size > max_bytes:
             groups.append([])

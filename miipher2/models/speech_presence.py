@@ -1,4 +1,4 @@
-"""Detection of speech in the features of a cleaner.
+"""Speech detection from the features of a cleaner.
 
 Authors
  * The miipher2 authors 2026
@@ -11,10 +11,10 @@ from miipher2.models.weights import SavedModule
 
 
 class SpeechPresence(SavedModule):
-    """Linear classifier of frames on the features predicted by a cleaner.
+    """Linear classifier that detects speech in the features of a cleaner.
 
-    It is fitted by ``recipes/Compact/fit_speech_presence.py``. Its output is
-    smoothed over time in ``miipher2.inference.speech_gate``.
+    ``recipes/Compact/fit_speech_presence.py`` fits the weights, and
+    ``miipher2.inference.speech_gate`` smooths the output over time.
 
     Arguments
     ---------
@@ -51,20 +51,20 @@ class SpeechPresence(SavedModule):
         Returns
         -------
         torch.Tensor
-            Log-odds ``(batch, frames)``, float32 also under autocast.
+            Log-odds ``(batch, frames)``, in float32 even under autocast.
         """
         return (features.float() * self.weight).sum(dim=-1) + self.bias
 
     def identity(self):
-        """Return the identity of the backbone."""
+        """Return the values that identify the backbone."""
         return self.backbone
 
     def check(self, identity, path):
-        """Raise a ``UserError`` for weights fitted to another backbone."""
+        """Raise a ``UserError`` if the weights are for another backbone."""
         for key, own in self.backbone.items():
             if identity.get(key) != own:
                 raise UserError(
                     f"{path}: fitted to a backbone with {key} "
-                    f"{identity.get(key)}, but the model has {key} {own}; fit it "
-                    "again with recipes/Compact/fit_speech_presence.py"
+                    f"{identity.get(key)}, but the model has {key} {own}; run "
+                    "recipes/Compact/fit_speech_presence.py again"
                 )

@@ -1,6 +1,7 @@
-"""Files of weights: safetensors with the identity of the model.
+"""Weights files: safetensors with metadata that identify the model.
 
-Loading runs no code, and weights of another model raise a ``UserError``.
+Loading a file runs no code. If it belongs to another model, a ``UserError`` is
+raised.
 
 Authors
  * The miipher2 authors 2026
@@ -24,16 +25,17 @@ from miipher2.errors import UserError
 
 
 def save_weights(path, tensors, identity):
-    """Write tensors with their identity to a file, atomically.
+    """Write tensors and metadata to a file, atomically.
 
     Arguments
     ---------
     path : str or Path
         The file to write.
     tensors : dict
-        Tensor by name.
+        Tensors by name.
     identity : dict
-        Identity of the model as plain values, which are checked when loading.
+        Values that identify the model, compatible with JSON. They are checked
+        when the file is loaded.
     """
     tensors = {
         name: tensor.detach().cpu().contiguous()
@@ -54,21 +56,23 @@ def load_weights(path):
     Returns
     -------
     tensors : dict
-        Tensor by name, on the CPU.
+        Tensors by name, on the CPU.
     identity : dict
-        The identity passed to ``save_weights``; empty if the file has none.
+        The ``identity`` passed to ``save_weights``, or an empty dict if the
+        file was written by other software.
 
     Raises
     ------
     UserError
-        If the file is missing or not a safetensors file.
+        If the file is missing or is not a complete safetensors file.
 
     Example
     -------
     >>> import torch
     >>> folder = getfixture("tmpdir")
-    >>> save_weights(folder / "a.safetensors", {"w": torch.ones(2)}, {"width": 2})
-    >>> tensors, identity = load_weights(folder / "a.safetensors")
+    >>> path = folder / "a.safetensors"
+    >>> save_weights(path, {"w": torch.ones(2)}, {"width": 2})
+    >>> tensors, identity = load_weights(path)
     >>> tensors["w"].tolist(), identity
     ([1.0, 1.0], {'width': 2})
     """
@@ -81,30 +85,30 @@ def load_weights(path):
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"{path}: not a complete safetensors file ({error}); "
-            "copy or train it again"
+            "copy the file again or repeat the training"
         ) from None
     return tensors, json.loads(metadata.get("identity", "{}"))
 
 
 def fill(module, tensors, path, names=None):
-    """Load tensors into a module and check names and shapes.
+    """Check the names and shapes of tensors and load them into a module.
 
     Arguments
     ---------
     module : torch.nn.Module
-        The module, whose parameters are overwritten.
+        The module, whose tensors are overwritten.
     tensors : dict
-        Tensor by name.
+        Tensors by name.
     path : str or Path
-        The file of the tensors, for the error message.
+        The file that contains the tensors, for the error message.
     names : list of str
         Names of the tensors to load. None for all tensors of the module.
 
     Raises
     ------
     UserError
-        If a tensor is missing, unexpected or of another shape. The message
-        names the first such tensor with both shapes.
+        If a tensor is missing, unexpected or of the wrong shape. The message
+        contains the name and both shapes of the first such tensor.
     """
     own = module.state_dict()
     names = own.keys() if names is None else set(names)
@@ -114,15 +118,15 @@ def fill(module, tensors, path, names=None):
         if expected != found:
             raise UserError(
                 f"{path}: trained with other settings: {name} is {found} in "
-                f"the file and {expected} in the {type(module).__name__} of "
-                "this YAML; use the YAML it was trained with"
+                f"the file, but {expected} in the {type(module).__name__} of "
+                "this YAML; use the YAML of the training run"
             )
     module.load_state_dict({**own, **tensors})
 
 
 @register_checkpoint_hooks
 class SavedModule(nn.Module):
-    """A module whose SpeechBrain checkpoints are safetensors.
+    """A module whose SpeechBrain checkpoints are safetensors files.
 
     Example
     -------
@@ -136,26 +140,26 @@ class SavedModule(nn.Module):
     >>> Scale(2).load(path)
     """
 
-    #: Parts of tensor names in files of earlier versions -> current ones.
+    #: Maps parts of tensor names in earlier versions to their current names.
     renamed_tensors = {}
 
     def identity(self):
-        """Return the identity of the model.
+        """Return the values that identify the model.
 
         Returns
         -------
         dict
-            Plain values, which are written to the file.
+            Values compatible with JSON, which are written to the file.
         """
         return {}
 
     def check(self, identity, path):
-        """Raise a UserError if weights belong to another model.
+        """Raise a ``UserError`` if the weights belong to another model.
 
         Arguments
         ---------
         identity : dict
-            Identity in the file.
+            Values from the file that identify its model.
         path : str or Path
             The file, for the error message.
         """
@@ -209,12 +213,13 @@ class SavedModule(nn.Module):
 
 
 def halve(folder):
-    """Rewrite a model's weights in half precision.
+    """Convert a model's weights files to half precision.
 
     Arguments
     ---------
     folder : str or Path
-        Folder whose ``*.safetensors`` are rewritten, including subfolders.
+        Folder whose ``*.safetensors`` files are overwritten, including the
+        files in its subfolders.
     """
     for path in sorted(Path(folder).rglob("*.safetensors")):
         with safe_open(str(path), "pt") as file:

@@ -35,7 +35,7 @@ LAYERS = 3
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """Tiny models are faster with one thread."""
+    """Run with one thread, which is faster for tiny models."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -57,14 +57,14 @@ def family(request):
 
 
 def speechlike(*shape, seed=0):
-    """Noise with a varying level and an offset, so normalisation matters."""
+    """Return noise with an offset and a varying level."""
     generator = torch.Generator().manual_seed(seed)
     envelope = torch.linspace(0.02, 0.3, shape[-1])
     return envelope * torch.randn(shape, generator=generator) + 0.01
 
 
 def clip_for(family, seed=0):
-    """A clip (1, time); Whisper's own encoder accepts 30 s only."""
+    """Return a clip (1, time), which for Whisper must be 30 s long."""
     return speechlike(1, 480000 if family == "whisper" else 9001, seed=seed)
 
 
@@ -78,7 +78,7 @@ def relative_error(got, expected):
 
 
 class AddingAdapter(torch.nn.Module):
-    """Toy adapter: adds part of its input to the module's output."""
+    """A toy adapter that adds its weighted input to the module's output."""
 
     def __init__(self, pretrained_module, value):
         super().__init__()
@@ -90,7 +90,7 @@ class AddingAdapter(torch.nn.Module):
 
 
 def insert_adapters(backbone, value):
-    """Insert adapters as FeatureCleaner does."""
+    """Insert adapters like ``FeatureCleaner``."""
     AdaptedModel(
         backbone,
         AddingAdapter,
@@ -104,21 +104,21 @@ def insert_adapters(backbone, value):
 
 @pytest.mark.parametrize("layer", [LAYERS - 1, LAYERS])
 @torch.no_grad()
-def test_equals_the_full_model(folders, family, layer):
+def test_features_equal_hidden_states_of_the_full_model(folders, family, layer):
     wavs = clip_for(family)
     backbone = SSLBackbone(folders[family], layer)
     inputs = backbone.front_end.prepare(wavs)
     out = full_model(folders[family])(inputs, output_hidden_states=True)
-    # In transformers 5 the last hidden_states of a pre-norm model lack the
-    # final norm; last_hidden_state has it in every version.
+    # In transformers 5, the last of the hidden_states of a pre-norm model lacks
+    # the final norm. last_hidden_state includes it in every version.
     last = layer == LAYERS
     expected = out.last_hidden_state if last else out.hidden_states[layer]
     assert relative_error(backbone(wavs), expected) < 1e-5
 
 
 @torch.no_grad()
-def test_final_norm_matters_in_these_tests(folders):
-    """Otherwise the test above would not notice a superfluous norm."""
+def test_final_norm_changes_the_features(folders):
+    """The final norm changes the features, so the test above detects it."""
     for family in ["hubert", "wav2vec2", "wavlm", "whisper"]:
         backbone = SSLBackbone(folders[family], LAYERS)
         name = backbone.front_end.final_norm(backbone.model.config)
@@ -128,28 +128,27 @@ def test_final_norm_matters_in_these_tests(folders):
 
 
 @torch.no_grad()
-def test_alone_and_padded_agree(folders, family):
+def test_padding_does_not_change_the_features(folders, family):
     backbone = SSLBackbone(folders[family], LAYERS)
     random = np.random.default_rng(7)
     time = 12345
     for _ in range(3):
         samples = [1, *random.integers(2, time, size=3).tolist()]
-        wavs = speechlike(
-            len(samples), time, seed=samples[1]
-        )  # padding is not zero
+        # The padding is not zero.
+        wavs = speechlike(len(samples), time, seed=samples[1])
         lengths = torch.tensor(samples) / time
         features = backbone(wavs, lengths)
         assert features.shape == (len(samples), math.ceil(time / 320), 32)
-        for row, wav, n in zip(features, wavs, samples, strict=True):
+        for padded, wav, n in zip(features, wavs, samples, strict=True):
             alone = backbone(wav[None, :n])[0]
             assert len(alone) == math.ceil(n / 320)
-            assert relative_error(row[: len(alone)], alone) < 1e-4
-            assert not row[len(alone) :].any()
+            assert relative_error(padded[: len(alone)], alone) < 1e-4
+            assert not padded[len(alone) :].any()
 
 
 @torch.no_grad()
-def test_positional_batch_norm_does_not_leak():
-    """Some HuBERTs have one; it turns zero padding into other values."""
+def test_positional_batch_norm_does_not_leak_padding():
+    """Padding does not change features, even if a batch norm shifts zeros."""
     config = tiny_config("hubert_base_like")
     config.conv_pos_batch_norm = True
     backbone = SSLBackbone(config, 2)
@@ -162,25 +161,25 @@ def test_positional_batch_norm_does_not_leak():
 
 
 @torch.no_grad()
-def test_full_batch_equals_clips(folders, family):
+def test_a_batch_without_padding_equals_single_clips(folders, family):
     backbone = SSLBackbone(folders[family], LAYERS)
     wavs = torch.cat([speechlike(1, 4000), 3 * speechlike(1, 4000, seed=1)])
     together, mask = backbone.embed(wavs, torch.ones(2))
     assert mask is None
-    apart = torch.cat([backbone(wavs[:1]), backbone(wavs[1:])])
-    assert relative_error(backbone.encode(together), apart) < 1e-4
+    separate = torch.cat([backbone(wavs[:1]), backbone(wavs[1:])])
+    assert relative_error(backbone.encode(together), separate) < 1e-4
 
 
 @pytest.mark.parametrize("time", [1, 319, 320, 321, 640, 2000])
 @torch.no_grad()
-def test_frames_are_ceil_of_time_over_hop(folders, family, time):
+def test_number_of_frames_is_rounded_up(folders, family, time):
     backbone = SSLBackbone(folders[family], 1)
     features = backbone(speechlike(1, time))
     assert features.shape == (1, math.ceil(time / backbone.hop_length), 32)
     assert features.isfinite().all()
 
 
-def test_lengths_that_pad_no_frame_need_no_mask(folders, family):
+def test_there_is_no_mask_if_no_frame_is_padded(folders, family):
     backbone = SSLBackbone(folders[family], 1)
     hidden, mask = backbone.embed(
         speechlike(2, 640), torch.tensor([1.0, 639 / 640])
@@ -190,7 +189,7 @@ def test_lengths_that_pad_no_frame_need_no_mask(folders, family):
 
 @torch.no_grad()
 def test_encode_does_not_modify_its_input(folders, family):
-    """Two passes, with and without adapters, share the output of embed."""
+    """Two passes, with and without adapters, can share the output of embed."""
     backbone = SSLBackbone(folders[family], 2)
     hidden, mask = backbone.embed(speechlike(2, 4000), torch.tensor([1.0, 0.4]))
     hidden[1, 5:] = 7.0
@@ -200,14 +199,14 @@ def test_encode_does_not_modify_its_input(folders, family):
     assert torch.equal(backbone.encode(hidden, mask), first)
 
 
-def test_silence_is_finite(folders, family):
+def test_features_of_silence_are_finite(folders, family):
     assert (
         SSLBackbone(folders[family], 2)(torch.zeros(1, 1000)).isfinite().all()
     )
 
 
 @torch.no_grad()
-def test_bf16_autocast(folders, family):
+def test_features_under_bf16_autocast_are_close(folders, family):
     backbone = SSLBackbone(folders[family], LAYERS)
     wavs, lengths = speechlike(2, 8000), torch.tensor([1.0, 0.6])
     expected = backbone(wavs, lengths)
@@ -228,8 +227,8 @@ def test_prepare_inference_does_not_change_features(folders, family):
 
 
 @torch.no_grad()
-def test_model_in_bf16(folders, family):
-    """The tables of the front ends stay in fp32."""
+def test_features_of_a_model_in_bf16_are_close(folders, family):
+    """In a bf16 model, the front end still computes its inputs in fp32."""
     backbone = SSLBackbone(folders[family], 2)
     wavs = speechlike(1, 8000)
     expected = backbone(wavs)
@@ -243,7 +242,7 @@ def test_model_in_bf16(folders, family):
 # Front ends -----------------------------------------------------------------
 
 
-def test_normalisation_equals_transformers():
+def test_normalisation_equals_the_extractor_of_transformers():
     backbone = SSLBackbone(tiny_config("wav2vec2"), 1)
     wav = speechlike(1, 5000)
     expected = tiny_extractor(tiny_config("wav2vec2"))(
@@ -253,13 +252,13 @@ def test_normalisation_equals_transformers():
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
 
-def test_group_norm_models_do_not_normalise_the_wave():
+def test_models_with_a_group_norm_do_not_normalise_the_waveform():
     wav = speechlike(1, 5000)
     got = SSLBackbone(tiny_config("hubert_base_like"), 1).front_end.prepare(wav)
     assert torch.equal(got[:, 40:5040], wav)
 
 
-def test_normalisation_follows_the_extractor(tmp_path):
+def test_the_feature_extractor_can_enable_normalisation(tmp_path):
     folder = save_tiny_backbone(tmp_path, "hubert_base_like")
     transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(
         folder
@@ -271,7 +270,7 @@ def test_normalisation_follows_the_extractor(tmp_path):
 
 
 @pytest.mark.parametrize("time", [700, 16000, 16001])
-def test_fbank_equals_transformers(time):
+def test_filter_banks_equal_transformers(time):
     front_end = SSLBackbone(tiny_config("w2v_bert"), 1).front_end
     wav = speechlike(1, time)
     expected = transformers.SeamlessM4TFeatureExtractor()(
@@ -282,7 +281,7 @@ def test_fbank_equals_transformers(time):
     torch.testing.assert_close(got, expected, atol=1e-3, rtol=0)
 
 
-def test_fbank_edges_are_mirrored():
+def test_edges_are_mirrored_for_filter_banks():
     front_end = SSLBackbone(tiny_config("w2v_bert"), 1).front_end
     wav = torch.arange(1000.0)[None]
     padded = front_end.pad(wav)
@@ -305,7 +304,7 @@ def test_log_mel_equals_transformers():
     )
 
 
-def test_frames_are_centred_on_their_samples():
+def test_frames_of_the_cnn_are_centred_on_their_samples():
     backbone = SSLBackbone(tiny_config("wav2vec2"), 1)
     backbone.front_end.do_normalize = False
     wav = speechlike(1, 3200).requires_grad_()
@@ -315,8 +314,8 @@ def test_frames_are_centred_on_their_samples():
     assert [covered.min(), covered.max()] == [5 * 320 - 40, 6 * 320 + 39]
 
 
-def test_other_strides(tmp_path):
-    """Hop length and frame rate follow from the config."""
+def test_strides_determine_the_hop_length(tmp_path):
+    """Hop length and frame rate are derived from the strides in the config."""
     config = tiny_config("wav2vec2")
     config.conv_stride = [5, 2, 2, 2, 2, 2, 4]  # 25 frames/s
     backbone = SSLBackbone(config, 1)
@@ -324,7 +323,7 @@ def test_other_strides(tmp_path):
     assert backbone(speechlike(1, 641)).shape == (1, 2, 32)
 
 
-def test_whisper_accepts_30_s_at_most(folders):
+def test_clips_of_more_than_30_s_are_refused_by_whisper(folders):
     backbone = SSLBackbone(folders["whisper"], 1)
     assert backbone.max_seconds == 30.0
     with pytest.raises(UserError, match="30.0 s.*at most 30 s"):
@@ -347,7 +346,7 @@ def test_layers_above_are_not_built(folders, family):
     assert sizes[1] < sum(p.numel() for p in full.parameters())
 
 
-def test_train_changes_nothing(folders, family):
+def test_train_does_not_leave_eval_mode(folders, family):
     config = copy.deepcopy(tiny_config(family))
     for key in ("hidden_dropout", "layerdrop", "dropout", "encoder_layerdrop"):
         if hasattr(config, key):
@@ -362,7 +361,7 @@ def test_train_changes_nothing(folders, family):
     assert torch.equal(backbone(wavs), expected)
 
 
-def test_gradient_flows_through(folders, family):
+def test_gradients_reach_the_waveform_but_not_its_padding(folders, family):
     backbone = SSLBackbone(folders[family], 2)
     wavs = speechlike(2, 3000).requires_grad_()
     features = backbone(wavs, torch.tensor([1.0, 0.5]))
@@ -372,7 +371,7 @@ def test_gradient_flows_through(folders, family):
     assert not wavs.grad[1, 1500:].any()
 
 
-def test_attributes(folders, family):
+def test_attributes_describe_the_model(folders, family):
     backbone = SSLBackbone(folders[family], 2)
     assert backbone.width == 32
     assert backbone.sample_rate == 16000
@@ -386,7 +385,9 @@ def test_attributes(folders, family):
 
 
 @torch.no_grad()
-def test_adapters_at_the_feed_forward_sites(folders, family):
+def test_adapters_at_the_feed_forward_sites_change_the_features(
+    folders, family
+):
     wavs, lengths = speechlike(2, 4000), torch.tensor([1.0, 0.7])
     backbone = SSLBackbone(folders[family], 2)
     expected = backbone(wavs, lengths)
@@ -400,7 +401,7 @@ def test_adapters_at_the_feed_forward_sites(folders, family):
 
 
 @torch.no_grad()
-def test_layer_sites_are_the_layers(folders, family):
+def test_the_last_layer_site_outputs_the_features(folders, family):
     backbone = SSLBackbone(folders[family], 2)
     outputs = []
 
@@ -427,7 +428,7 @@ print(SSLBackbone(tiny_config("wavlm"), 2).fingerprint)
 """
 
 
-def test_a_config_gives_the_same_weights_in_every_process():
+def test_random_weights_are_the_same_in_every_process():
     printed = subprocess.run(
         [
             sys.executable,
@@ -445,7 +446,7 @@ def test_a_config_gives_the_same_weights_in_every_process():
     assert printed.strip() == fingerprint
 
 
-def test_neither_config_nor_seed_is_modified(family):
+def test_neither_config_nor_random_state_is_modified(family):
     config = tiny_config(family)
     before = config.to_dict()
     torch.manual_seed(3)
@@ -458,7 +459,9 @@ def test_neither_config_nor_seed_is_modified(family):
 
 @pytest.mark.parametrize("layer", [LAYERS - 1, LAYERS])
 @torch.no_grad()
-def test_save_and_load(folders, family, layer, tmp_path):
+def test_a_saved_backbone_has_the_same_features(
+    folders, family, layer, tmp_path
+):
     wavs, lengths = speechlike(2, 4000), torch.tensor([1.0, 0.7])
     backbone = SSLBackbone(folders[family], layer)
     expected = backbone(wavs, lengths)
@@ -472,13 +475,15 @@ def test_save_and_load(folders, family, layer, tmp_path):
     again = SSLBackbone(str(tmp_path / "new" / "folder"), layer)
     assert torch.equal(again(wavs, lengths), expected)
     assert again.fingerprint == backbone.fingerprint
-    # Once more, from what was saved, one layer lower.
+    # Load the saved folder again, truncated by one more layer.
     lower = SSLBackbone(str(tmp_path / "new" / "folder"), layer - 1)
     below = SSLBackbone(folders[family], layer - 1)
     assert torch.equal(lower(wavs, lengths), below(wavs, lengths))
 
 
-def test_fingerprint(folders, family, tmp_path):
+def test_the_fingerprint_does_not_depend_on_precision(
+    folders, family, tmp_path
+):
     backbone = SSLBackbone(folders[family], 2)
     backbone.half().save(tmp_path)
     assert load_file(tmp_path / "model.safetensors").popitem()[1].dtype == (
@@ -500,13 +505,15 @@ def test_fingerprint(folders, family, tmp_path):
     ],
 )
 @torch.no_grad()
-def test_checkpoints_with_heads(folders, family, class_name, tmp_path):
-    """Models on the hub often have the head of a task."""
+def test_checkpoints_with_heads_are_loaded(
+    folders, family, class_name, tmp_path
+):
+    """The encoder is loaded from a checkpoint that also has a task head."""
     config = transformers.AutoConfig.from_pretrained(folders[family])
-    whole = getattr(transformers, class_name)(config)
+    model = getattr(transformers, class_name)(config)
     base = transformers.AutoModel.from_pretrained(folders[family])
-    getattr(whole, whole.base_model_prefix).load_state_dict(base.state_dict())
-    whole.save_pretrained(tmp_path)
+    getattr(model, model.base_model_prefix).load_state_dict(base.state_dict())
+    model.save_pretrained(tmp_path)
     tiny_extractor(config).save_pretrained(tmp_path)
     wavs = speechlike(1, 4000)
     expected = SSLBackbone(folders[family], 2)(wavs)
@@ -514,7 +521,7 @@ def test_checkpoints_with_heads(folders, family, class_name, tmp_path):
 
 
 def test_loading_is_quiet(folders, family, capfd):
-    """No report of unused layers, no progress bars."""
+    """Neither warnings about unused weights nor progress bars are printed."""
     SSLBackbone(folders[family], 1)
     assert capfd.readouterr() == ("", "")
 
@@ -522,7 +529,7 @@ def test_loading_is_quiet(folders, family, capfd):
 # Errors ---------------------------------------------------------------------
 
 
-def test_wrong_folder(tmp_path):
+def test_a_missing_folder_raises_an_error_of_one_line(tmp_path):
     missing = str(tmp_path / "missing")
     with pytest.raises(
         UserError, match="missing: cannot load a speech"
@@ -532,7 +539,7 @@ def test_wrong_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["preprocessor_config", "config"])
-def test_folder_without_a_file(tmp_path, name):
+def test_a_missing_config_is_named(tmp_path, name):
     folder = save_tiny_backbone(tmp_path, "hubert")
     (tmp_path / f"{name}.json").unlink()
     with pytest.raises(
@@ -541,7 +548,7 @@ def test_folder_without_a_file(tmp_path, name):
         SSLBackbone(folder, 2)
 
 
-def test_broken_weights(tmp_path):
+def test_truncated_weights_raise_an_error(tmp_path):
     folder = save_tiny_backbone(tmp_path, "hubert")
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
@@ -550,18 +557,18 @@ def test_broken_weights(tmp_path):
 
 
 @pytest.mark.parametrize("family", ["hubert", "w2v_bert", "whisper"])
-def test_missing_weights(tmp_path, family):
+def test_missing_weights_raise_an_error_if_they_are_used(tmp_path, family):
     folder = save_tiny_backbone(tmp_path, family)
     weights = load_file(tmp_path / "model.safetensors")
     kept = {k: v for k, v in weights.items() if "encoder.layers.1." not in k}
     save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError, match=r"weights are missing.*layers\.1\."):
         SSLBackbone(folder, 2)
-    SSLBackbone(folder, 1)  # does not need them
+    SSLBackbone(folder, 1)  # does not use the missing weights
 
 
-def test_missing_final_norm(tmp_path):
-    """An error only where the norm is used."""
+def test_a_missing_final_norm_raises_an_error_if_it_is_used(tmp_path):
+    """Only a backbone that includes the last layer needs the final norm."""
     folder = save_tiny_backbone(tmp_path, "hubert")
     weights = load_file(tmp_path / "model.safetensors")
     del weights["encoder.layer_norm.weight"]
@@ -572,12 +579,12 @@ def test_missing_final_norm(tmp_path):
 
 
 @pytest.mark.parametrize("layer", [0, 4, -1])
-def test_wrong_layer(folders, family, layer):
+def test_a_layer_that_does_not_exist_is_refused(folders, family, layer):
     with pytest.raises(UserError, match=f"layer {layer} .*layers 1 to 3"):
         SSLBackbone(folders[family], layer)
 
 
-def test_unsupported_type(tmp_path):
+def test_an_unsupported_model_type_is_refused(tmp_path):
     config = transformers.BertConfig()
     with pytest.raises(UserError, match="'bert'.*hubert, wav2vec2, wavlm"):
         SSLBackbone(config, 2)
@@ -587,7 +594,7 @@ def test_unsupported_type(tmp_path):
 
 
 def test_remote_code_is_not_run(tmp_path):
-    """A folder with its own model class is refused."""
+    """A folder that contains the code of a model class is refused."""
     config = {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "mine.py").write_text("raise SystemExit(9)")
@@ -598,12 +605,12 @@ def test_remote_code_is_not_run(tmp_path):
 # YAML -----------------------------------------------------------------------
 
 
-MAIN = """
+MAIN_YAML = """
 ssl: !include:models/ssl/hubert_base.yaml
 ssl_source: !ref <ssl[source]>
 ssl_layer: !ref <ssl[layer]>
 """
-BUILT = """
+BACKBONE_YAML = """
 backbone: !new:miipher2.models.backbone.SSLBackbone
     source: !ref <ssl_source>
     layer: !ref <ssl_layer>
@@ -636,24 +643,26 @@ def test_every_backbone_has_a_yaml():
 
 
 @pytest.mark.parametrize("name", backbone_yamls())
-def test_each_yaml_is_an_override(name, tmp_path):
+def test_each_yaml_sets_source_and_layer(name, tmp_path):
     override = f"ssl: !include:models/ssl/{name}"
-    hparams = load_main(MAIN, override, tmp_path)
+    hparams = load_main(MAIN_YAML, override, tmp_path)
     assert set(hparams["ssl"]) == {"source", "layer"}
     assert hparams["ssl_source"] == hparams["ssl"]["source"]
     assert isinstance(hparams["ssl_layer"], int)
 
 
-def test_the_tiny_yaml_builds(tmp_path):
+def test_the_tiny_backbone_is_built_from_its_yaml(tmp_path):
     override = "ssl: !include:models/ssl/hubert_tiny.yaml"
-    hparams = load_main(MAIN + BUILT, override, tmp_path)
+    hparams = load_main(MAIN_YAML + BACKBONE_YAML, override, tmp_path)
     backbone, config = hparams["backbone"], hparams["ssl"]["source"]
     assert backbone.layer == hparams["ssl"]["layer"] < config.num_hidden_layers
     features = backbone(speechlike(1, 3200))
     assert features.shape == (1, 10, config.hidden_size)
 
 
-def test_source_and_layer_are_overrides(folders, tmp_path):
+def test_source_and_layer_can_be_overridden(folders, tmp_path):
     override = f"ssl_source: {folders['wavlm']}\nssl_layer: 1"
-    backbone = load_main(MAIN + BUILT, override, tmp_path)["backbone"]
+    backbone = load_main(MAIN_YAML + BACKBONE_YAML, override, tmp_path)[
+        "backbone"
+    ]
     assert backbone.model_type == "wavlm" and backbone.layer == 1

@@ -1,4 +1,4 @@
-"""Convolutions in channels-last layout agree with PyTorch's.
+"""Tests of miipher2.models.channels_last.
 
 Authors
  * The miipher2 authors 2026
@@ -18,7 +18,7 @@ from miipher2.models.channels_last import (
 
 
 def layers():
-    """Convolutions as in SpeechBrain's HiFi-GAN generator."""
+    """Return convolutions as in SpeechBrain's HiFi-GAN generator."""
     options = {"skip_transpose": True}
     return nn.Sequential(
         Conv1d(8, 7, in_channels=4, **options),
@@ -29,7 +29,7 @@ def layers():
 
 
 @pytest.mark.parametrize("time", [17, 40])
-def test_the_output_does_not_change(time):
+def test_the_layout_does_not_change_the_output(time):
     torch.manual_seed(0)
     model = layers()
     x, names = torch.randn(2, 4, time), model.state_dict().keys()
@@ -40,7 +40,7 @@ def test_the_output_does_not_change(time):
     assert model.state_dict().keys() == names
 
 
-def test_reflecting_keeps_layout_and_precision():
+def test_reflection_preserves_layout_and_precision():
     x = channels_last(torch.randn(2, 4, 40, dtype=torch.bfloat16))
     with torch.autocast("cpu", torch.bfloat16):
         y = reflect(x, 3)

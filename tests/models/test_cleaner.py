@@ -1,4 +1,4 @@
-"""Adapters on a frozen backbone.
+"""Tests of miipher2.models.cleaner and miipher2.models.adapters.
 
 Authors
  * The miipher2 authors 2026
@@ -24,8 +24,8 @@ def cleaner_on(folder, layer=2, **options):
     )
 
 
-def disturb(cleaner):
-    """Make the adapters' outputs differ from zero."""
+def randomise(cleaner):
+    """Randomise the up-projections, which are initialised with zeros."""
     for name, parameter in cleaner.named_parameters():
         if "up_proj" in name:
             torch.nn.init.normal_(parameter)
@@ -43,20 +43,22 @@ def test_training_starts_exactly_at_the_frozen_model(folder, placement):
     wavs, lengths = torch.randn(2, 9000), torch.tensor([1.0, 0.7])
     frozen = SSLBackbone(folder, 2)(wavs, lengths)
     cleaner = cleaner_on(folder, placement=placement).eval()
-    # not torch.equal: adding zeros changes the memory layout, and kernels
-    # round differently
+    # The results are not bitwise equal, because adding zeros changes the memory
+    # layout, and the kernels of both layouts round differently.
     assert torch.allclose(cleaner(wavs, lengths), frozen, atol=2e-6)
-    disturb(cleaner)
+    randomise(cleaner)
     assert not torch.allclose(cleaner(wavs, lengths), frozen, atol=1e-3)
     assert torch.equal(cleaner.target(wavs, lengths), frozen)
 
 
 @pytest.mark.parametrize("placement", ["feed_forward", "layer"])
-def test_every_used_layer_has_one_adapter_that_learns(folder, placement):
+def test_every_layer_of_the_backbone_has_one_trainable_adapter(
+    folder, placement
+):
     cleaner = cleaner_on(folder, placement=placement)
     adapters = [m for m in cleaner.modules() if isinstance(m, ParallelAdapter)]
     assert len(adapters) == 2
-    disturb(cleaner)
+    randomise(cleaner)
     cleaner.train()
     cleaner(torch.randn(1, 8000)).square().mean().backward()
     for name, parameter in cleaner.named_parameters():
@@ -64,9 +66,9 @@ def test_every_used_layer_has_one_adapter_that_learns(folder, placement):
         assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
-def test_shared_pass_equals_two_passes(tiny_backbone):
+def test_prediction_and_target_of_one_call_equal_two_calls(tiny_backbone):
     cleaner = cleaner_on(tiny_backbone)
-    disturb(cleaner)
+    randomise(cleaner)
     noisy, clean = torch.randn(2, 2, 7000)
     lengths = torch.tensor([0.5, 1.0])
     predicted, target = cleaner(noisy, lengths, clean)
@@ -75,26 +77,28 @@ def test_shared_pass_equals_two_passes(tiny_backbone):
     assert predicted.requires_grad and not target.requires_grad
 
 
-def test_checkpoint_holds_the_adapters_only(tiny_backbone, tmp_path):
+def test_a_checkpoint_contains_only_the_adapters(tiny_backbone, tmp_path):
     cleaner = cleaner_on(tiny_backbone)
-    disturb(cleaner)
+    randomise(cleaner)
     cleaner.saver(tmp_path / "a.ckpt")
-    # two adapters of 32 -> 8 -> 32 with biases, in fp32, and a header
+    # The file has two fp32 adapters (32 -> 8 -> 32, with biases) and a header.
     expected = 2 * 4 * (2 * 32 * 8 + 32 + 8)
     assert expected < (tmp_path / "a.ckpt").stat().st_size < expected + 3000
-    again = cleaner_on(tiny_backbone)
-    again.loader(tmp_path / "a.ckpt")
+    loaded = cleaner_on(tiny_backbone)
+    loaded.loader(tmp_path / "a.ckpt")
     wavs = torch.randn(1, 5000)
-    assert torch.equal(again(wavs), cleaner(wavs))
+    assert torch.equal(loaded(wavs), cleaner(wavs))
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_a_frozen_cleaner_still_saves_its_adapters(tiny_backbone, tmp_path):
+def test_a_frozen_cleaner_also_saves_its_adapters(tiny_backbone, tmp_path):
     cleaner = cleaner_on(tiny_backbone)
-    cleaner.saver(tmp_path / "free.ckpt")
+    cleaner.saver(tmp_path / "trainable.ckpt")
     cleaner.requires_grad_(False)
     cleaner.saver(tmp_path / "frozen.ckpt")
-    files = [(tmp_path / n).read_bytes() for n in ("free.ckpt", "frozen.ckpt")]
+    files = [
+        (tmp_path / n).read_bytes() for n in ("trainable.ckpt", "frozen.ckpt")
+    ]
     assert files[0] == files[1]
 
 
@@ -119,7 +123,9 @@ def test_adapters_of_another_backbone_are_refused(tiny_backbone, tmp_path):
         assert "\n" not in str(error.value) and str(path) in str(error.value)
 
 
-def test_same_shape_but_other_weights_are_refused(tiny_backbone, tmp_path):
+def test_a_backbone_of_equal_shape_but_other_weights_is_refused(
+    tiny_backbone, tmp_path
+):
     cleaner_on(tiny_backbone).saver(tmp_path / "a.ckpt")
     backbone = SSLBackbone(tiny_backbone, 2)
     with torch.no_grad():
@@ -130,7 +136,7 @@ def test_same_shape_but_other_weights_are_refused(tiny_backbone, tmp_path):
         cleaner_on(str(tmp_path / "other")).loader(tmp_path / "a.ckpt")
 
 
-def test_files_hold_no_local_path(tiny_backbone, tmp_path):
+def test_checkpoints_contain_no_local_path(tiny_backbone, tmp_path):
     cleaner = cleaner_on(tiny_backbone)
     cleaner.saver(tmp_path / "a.ckpt")
     assert b"source" in (tmp_path / "a.ckpt").read_bytes()
@@ -139,7 +145,7 @@ def test_files_hold_no_local_path(tiny_backbone, tmp_path):
     assert cleaner.identity()["source"] == "facebook/hubert-base-ls960"
 
 
-def test_broken_files_are_named(tiny_backbone, tmp_path):
+def test_missing_and_truncated_files_are_refused(tiny_backbone, tmp_path):
     cleaner = cleaner_on(tiny_backbone)
     path = tmp_path / "a.ckpt"
     with pytest.raises(UserError, match="not found"):
@@ -148,6 +154,9 @@ def test_broken_files_are_named(tiny_backbone, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match="not a complete"):
         cleaner.loader(path)
+
+
+def test_an_unknown_placement_is_refused(tiny_backbone):
     with pytest.raises(UserError, match="expected 'feed_forward' or"):
         cleaner_on(tiny_backbone, placement="beside")
 
@@ -158,7 +167,8 @@ def test_whisper_is_trained_at_random_positions(tmp_path):
     wavs = torch.rand(2, 16000)
     torch.manual_seed(0)
     predicted, target = cleaner.train()(wavs, clean=wavs)
-    # the adapters start at zero: both sides have the same positions
+    # The untrained adapters output zeros, so prediction and target are equal if
+    # their positions are equal.
     torch.testing.assert_close(predicted, target)
     other, _ = cleaner(wavs, clean=wavs)
     assert not torch.allclose(predicted, other)
@@ -170,7 +180,7 @@ def test_whisper_is_trained_at_random_positions(tmp_path):
     torch.testing.assert_close(cleaner.adapted_model(wavs), first)
 
 
-def test_random_positions_reach_the_last_one(tmp_path):
+def test_first_and_last_position_occur_in_training(tmp_path):
     cleaner = cleaner_on(save_tiny_backbone(tmp_path, "whisper"))
     last = cleaner.adapted_model.max_frames - 50
     torch.manual_seed(0)
@@ -178,7 +188,7 @@ def test_random_positions_reach_the_last_one(tmp_path):
     assert min(starts) == 0 and max(starts) == last
 
 
-def test_models_without_absolute_positions_draw_none(tmp_path):
+def test_models_without_absolute_positions_are_deterministic(tmp_path):
     cleaner = cleaner_on(save_tiny_backbone(tmp_path, "hubert"))
     wavs = torch.rand(2, 16000)
     torch.testing.assert_close(cleaner.train()(wavs), cleaner.eval()(wavs))

@@ -1,4 +1,4 @@
-"""Discriminators.
+"""Tests of miipher2.models.discriminators.
 
 Authors
  * The miipher2 authors 2026
@@ -13,20 +13,20 @@ from miipher2.models.discriminators import (
 )
 
 
-def test_weights_of_the_lower_rate_give_the_same_scores(tmp_path):
+def test_resampled_waveforms_get_the_scores_of_the_lower_rate(tmp_path):
     plain = FrameDiscriminator(channels=2)
     plain.save(tmp_path / "discriminator.safetensors")
-    other = ResampledDiscriminator(24000, 16000, channels=2)
-    other.load(tmp_path / "discriminator.safetensors")
+    resampled = ResampledDiscriminator(24000, 16000, channels=2)
+    resampled.load(tmp_path / "discriminator.safetensors")
     wav = torch.randn(1, 1, 12000)
-    scores, features = other(wav)
+    all_scores, features = resampled(wav)
     expected, _ = plain(resample(wav, 24000, 16000))
-    for one, two in zip(scores, expected, strict=True):
-        assert torch.allclose(one, two, atol=1e-5)
-    assert len(features) == len(scores)
+    for scores, expected_scores in zip(all_scores, expected, strict=True):
+        assert torch.allclose(scores, expected_scores, atol=1e-5)
+    assert len(features) == len(all_scores)
 
 
-def test_gradients_reach_the_higher_rate():
+def test_gradients_reach_the_waveform_before_resampling():
     wav = torch.randn(1, 1, 12000, requires_grad=True)
     scores, _ = ResampledDiscriminator(24000, 16000, channels=2)(wav)
     sum(score.sum() for score in scores).backward()

@@ -1,4 +1,4 @@
-"""Stage 0: targets, masks, padding, resuming and exporting.
+"""Tests of stage 0: targets, masks, padding, resuming and export.
 
 Authors
  * The miipher2 authors 2026
@@ -42,7 +42,7 @@ TINY = {
 
 
 def tiny(targets=None, filterbank=False, **config):
-    """A tiny model with the same weights every time."""
+    """Return a tiny model that has the same weights in every call."""
     torch.manual_seed(0)
     targets = targets or RandomTargets(codebooks=2, codes=32, code_dim=8)
     config = transformers.HubertConfig(**{**TINY, **config})
@@ -51,7 +51,10 @@ def tiny(targets=None, filterbank=False, **config):
 
 @pytest.fixture
 def pretrain(train_script, corpus, tmp_path, capsys):
-    """Run stage 0 on a tiny model; return its folder and its last line."""
+    """Return a function that runs stage 0 with a tiny model.
+
+    The function returns the output folder and the last printed line.
+    """
     config = "!new:transformers.HubertConfig {"
     config += ", ".join(f"{key}: {value}" for key, value in TINY.items()) + "}"
 
@@ -67,7 +70,7 @@ def pretrain(train_script, corpus, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("samples", [1, 320, 321, 8000, 16001])
-def test_targets_are_aligned_with_the_frames(samples):
+def test_targets_and_backbone_have_equal_numbers_of_frames(samples):
     model = tiny()
     wav = torch.randn(samples)
     assert (
@@ -96,7 +99,7 @@ def test_targets_do_not_depend_on_level_or_precision():
     assert not torch.equal(codes[:, 0], codes[:, 1])
 
 
-def test_nearest_code_is_speechbrains():
+def test_nearest_code_equals_the_quantizer_of_speechbrain():
     frames = torch.randn(200, 160)
     for quantizer in RandomTargets(codebooks=2, codes=64).quantizers:
         expected = quantizer(frames[None])[0]
@@ -104,7 +107,7 @@ def test_nearest_code_is_speechbrains():
 
 
 @pytest.mark.parametrize("frames", [1, 9, 10, 11, 160])
-def test_masks_are_spans_of_the_clip(frames):
+def test_masks_consist_of_complete_spans(frames):
     for key in range(20):
         mask = draw_mask(frames, 0.65, 10, generator(key))
         assert len(mask) == frames
@@ -112,15 +115,15 @@ def test_masks_are_spans_of_the_clip(frames):
         assert runs and all(len(r) >= min(10, frames) for r in runs)
 
 
-def test_about_half_is_masked_and_every_key_differs():
+def test_masks_cover_about_half_and_depend_on_the_key():
     masks = [draw_mask(160, 0.65, 10, generator(key)) for key in range(50)]
-    share = torch.stack(masks).float().mean()
-    assert 0.4 < share < 0.6
+    fraction = torch.stack(masks).float().mean()
+    assert 0.4 < fraction < 0.6
     assert torch.equal(masks[3], draw_mask(160, 0.65, 10, generator(3)))
     assert not torch.equal(masks[3], masks[4])
 
 
-def test_padding_changes_nothing():
+def test_padding_changes_neither_outputs_nor_targets():
     model = tiny().eval()
     long, short = torch.randn(16000), 0.1 * torch.randn(7000)
     masks = torch.zeros(2, 50, dtype=torch.bool)
@@ -140,7 +143,7 @@ def test_masked_samples_have_no_influence():
     model = tiny().eval()
     wav = torch.randn(1, 16000)
     other = wav.clone()
-    # samples in the receptive fields of frames 10 to 19 only
+    # These samples are only in the receptive fields of frames 10 to 19.
     other[:, 11 * 320 : 19 * 320] = wav[:, 11 * 320 : 19 * 320].flip(1)
     masks = torch.zeros(1, 50, dtype=torch.bool)
     masks[:, 10:20] = True
@@ -156,7 +159,7 @@ def test_masked_samples_have_no_influence():
 
 @pytest.mark.parametrize("targets", [None, SpectralTargets()])
 @pytest.mark.parametrize("filterbank", [False, True])
-def test_every_weight_learns(targets, filterbank):
+def test_every_weight_has_a_gradient(targets, filterbank):
     model = tiny(targets, filterbank)
     wavs = torch.randn(2, 8000)
     masks = torch.arange(25).expand(2, 25) < 10
@@ -170,12 +173,12 @@ def test_every_weight_learns(targets, filterbank):
 
 
 @pytest.mark.parametrize("samples", [1, 320, 321, 16001])
-def test_spectral_targets_are_aligned_with_the_samples(samples):
+def test_spectral_targets_have_the_expected_shape(samples):
     frames = SpectralTargets()(torch.randn(samples))
     assert frames.shape == (-(-samples // 320), 241)
 
 
-def test_spectral_targets_show_position_level_and_pitch():
+def test_spectral_targets_represent_time_level_and_pitch():
     targets = SpectralTargets()
     wav = 0.01 * torch.randn(10 * 320)
     before = targets(wav)[:, :160]
@@ -187,12 +190,12 @@ def test_spectral_targets_show_position_level_and_pitch():
     assert 4 * louder.mean() == pytest.approx(math.log(4), rel=0.25)
     time = torch.arange(16000) / 16000
     comb = sum(torch.cos(2 * torch.pi * 125 * k * time) for k in range(1, 10))
-    harmonics = targets(0.05 * comb)[10, 160:]  # 15.6 Hz a bin
+    harmonics = targets(0.05 * comb)[10, 160:]  # 15.6 Hz per bin
     peaks = harmonics[8:80:8]
     assert peaks.min() > harmonics[4:76:8].max()
 
 
-def test_a_backbone_of_another_shape_is_refused():
+def test_group_norm_and_other_hop_lengths_are_refused():
     with pytest.raises(UserError, match="'group'"):
         tiny(feat_extract_norm="group")
     with pytest.raises(UserError, match="frames of 160 samples"):
@@ -200,12 +203,12 @@ def test_a_backbone_of_another_shape_is_refused():
 
 
 def logged(folder, name):
-    """Return a logged statistic, one value per validation."""
+    """Return the values of a logged statistic, one per validation."""
     text = (folder / "train_log.txt").read_text()
     return [float(x) for x in re.findall(rf"{name}: ([\d.e+-]+)", text)]
 
 
-def test_it_learns_and_exports_the_backbone(pretrain):
+def test_stage_0_learns_and_exports_a_backbone(pretrain):
     folder, last_line = pretrain(
         "run",
         max_steps=60,
@@ -228,7 +231,7 @@ def test_it_learns_and_exports_the_backbone(pretrain):
     }
     assert f"train pa --ssl_source={model} --ssl_layer=2" in last_line
 
-    # the same features through SSLBackbone, alone and in a batch
+    # SSLBackbone has the same features, with and without padding.
     (save,) = (folder / "save").glob("CKPT+*")
     best = tiny().eval()
     wavs, lengths = torch.randn(2, 9000) + 0.5, torch.tensor([1.0, 0.7])
@@ -245,7 +248,9 @@ def test_it_learns_and_exports_the_backbone(pretrain):
     assert torch.allclose(features[1, :valid], expected[1, :valid], atol=1e-4)
 
 
-def test_adapters_train_on_a_pretrained_backbone(pretrain, train, tmp_path):
+def test_adapters_are_trained_on_an_exported_backbone(
+    pretrain, train, tmp_path
+):
     folder, _ = pretrain("run")
     train("pa", tmp_path / "pa", ssl_source=folder / "model", ssl_layer=1)
     assert (tmp_path / "pa/model/cleaner.safetensors").exists()
@@ -265,7 +270,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(pretrain):
     assert all(torch.equal(expected[name], tensors[name]) for name in expected)
 
 
-def test_the_front_end_is_trained_first_and_then_frozen(pretrain):
+def test_the_convolutions_are_trained_first_and_then_frozen(pretrain):
     def weights(folder):
         latest = sorted((folder / "save").glob("CKPT+*"))[-1]
         tensors, _ = load_weights(latest / "pretraining.ckpt")
@@ -305,14 +310,14 @@ def test_the_front_end_is_trained_first_and_then_frozen(pretrain):
     assert rates[1] < rates[0]
 
 
-def test_minutes_count_from_the_end_of_the_front_end(pretrain):
+def test_minutes_exclude_the_training_of_the_convolutions(pretrain):
     folder, _ = pretrain(
         "run", front_end_steps=3, max_steps=1000, minutes=1e-9, valid_interval=9
     )
     assert "step: 4" in (folder / "train_log.txt").read_text()
 
 
-def test_it_starts_from_a_backbone_exported_for_inference(tmp_path):
+def test_training_starts_from_an_exported_backbone(tmp_path):
     model = tiny().eval()
     model.export(tmp_path / "own")
     SSLBackbone(tmp_path / "own", layer=2).save(tmp_path / "restoring")
@@ -328,6 +333,6 @@ def test_it_starts_from_a_backbone_exported_for_inference(tmp_path):
         same_head = torch.equal(again.head.weight, model.head.weight)
         assert same_head == (folder == "own")
     other = MaskedPrediction(model.config, SpectralTargets())
-    other.start_from(tmp_path / "own")  # skips the head of other targets
+    other.start_from(tmp_path / "own")  # The head for other targets is ignored.
     with pytest.raises(UserError, match="no backbone of an earlier stage 0"):
         model.start_from(tmp_path)

@@ -1,4 +1,4 @@
-"""Weights in shards.
+"""Tests of miipher2.models.shards.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ from miipher2.models.shards import INDEX, WEIGHTS, split_weights
 from miipher2.models.weights import halve
 
 
-def test_a_backbone_in_shards_has_the_same_features(tmp_path):
+def test_splitting_the_weights_does_not_change_the_features(tmp_path):
     source = save_tiny_backbone(tmp_path / "full", "whisper")
     folder = tmp_path / "shards"
     SSLBackbone(source, layer=2).save(folder)

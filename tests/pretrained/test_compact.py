@@ -1,4 +1,4 @@
-"""The packaged model compact: lookup by name, file sizes, restoration.
+"""Tests of the packaged model compact: files, lookup and restoration.
 
 Authors
  * The miipher2 authors 2026
@@ -21,14 +21,14 @@ def compact():
     return Restorer.from_hparams("compact")
 
 
-def test_files_are_small_and_complete():
+def test_the_files_are_small_and_the_card_is_complete():
     sizes = [p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()]
     assert max(sizes) <= 16e6 and sum(sizes) <= 40e6
     card = (FOLDER / "README.md").read_text()
     assert "FIGURES" not in card and "## Data" in card
 
 
-def test_it_is_found_by_name():
+def test_the_model_is_found_by_name():
     assert find_model("compact") == FOLDER
 
 
@@ -38,7 +38,7 @@ def test_the_output_has_the_length_of_the_input(compact):
 
 
 def test_noise_is_reduced_and_speech_is_preserved(compact, request):
-    """Pauses become quieter, and the envelope of the speech stays."""
+    """Pauses become quieter, and the envelope of the speech is preserved."""
     folder = request.config.rootpath / "examples"
     path = sorted((folder / "speech/valid").rglob("*.ogg"))[0]
     speech, _ = soundfile.read(path, dtype="float32")
@@ -64,14 +64,14 @@ SECONDS, RATE = 6, 16000
 
 
 def coloured_noise(slope, seed=0):
-    """Return noise whose amplitude falls with frequency ** slope."""
+    """Return noise with an amplitude of ``frequency ** -slope``."""
     rng = np.random.default_rng(seed)
     spectrum = np.fft.rfft(rng.standard_normal(SECONDS * RATE))
     return np.fft.irfft(spectrum * np.arange(1.0, len(spectrum) + 1) ** -slope)
 
 
 def tone(hz):
-    """Return a sine."""
+    """Return a sine wave."""
     return np.sin(2 * np.pi * hz * np.arange(SECONDS * RATE) / RATE)
 
 
@@ -107,15 +107,15 @@ def chords():
     ],
     ids="faint white pink brown blue 440Hz 1kHz 100Hz chords".split(),
 )
-def test_sounds_other_than_speech_come_out_quiet(compact, wav, level_db):
+def test_sounds_other_than_speech_are_attenuated(compact, wav, level_db):
     wav = (wav / wav.std() * 10 ** (level_db / 20)).clip(-1, 1)
     restored = compact.restore(wav).numpy()
     change_db = 20 * np.log10(restored.std() / wav.std() + 1e-9)
     assert change_db < -15
 
 
-def test_speech_between_noise_keeps_its_level(compact, request):
-    """The gain follows the speech, and pauses come out quiet."""
+def test_speech_between_segments_of_noise_keeps_its_level(compact, request):
+    """Speech is not attenuated, but the noise before and after it is."""
     folder = request.config.rootpath / "examples/speech/valid"
     path = sorted(folder.rglob("*.ogg"))[0]
     speech, _ = soundfile.read(path, dtype="float32")
@@ -123,8 +123,8 @@ def test_speech_between_noise_keeps_its_level(compact, request):
     rng = np.random.default_rng(0)
     hiss = (speech.std() * 0.05 * rng.standard_normal(3 * RATE)).astype("f4")
     restored = compact.restore(np.concatenate([hiss, speech, hiss])).numpy()
-    among = restored[len(hiss) : -len(hiss)]
-    change_db = 20 * np.log10(among.std() / alone.std())
+    middle = restored[len(hiss) : -len(hiss)]
+    change_db = 20 * np.log10(middle.std() / alone.std())
     assert abs(change_db) < 0.5
     for pause in (restored[: 2 * RATE], restored[-2 * RATE :]):
         assert pause.std() < 0.1 * hiss.std()

@@ -1,4 +1,4 @@
-"""The packaged model whisper24: file sizes, card, default, restoration.
+"""Tests of the packaged model whisper24: files, lookup and restoration.
 
 Authors
  * The miipher2 authors 2026
@@ -18,11 +18,11 @@ FOLDER = PRETRAINED / "whisper24"
 
 @pytest.fixture(scope="module")
 def restorer():
-    """The model, loaded by its name."""
+    """Load the model by name."""
     return Restorer.from_hparams("whisper24")
 
 
-def test_its_files_are_small_and_name_no_machine():
+def test_the_files_are_small_and_contain_no_local_path():
     files = [path for path in FOLDER.rglob("*") if path.is_file()]
     sizes = [path.stat().st_size for path in files]
     assert max(sizes) <= 20e6 and sum(sizes) <= 90e6
@@ -31,19 +31,21 @@ def test_its_files_are_small_and_name_no_machine():
         assert not re.search(rb"/(work|home|root|tmp)/", head), path
 
 
-def test_it_is_the_default(tmp_path, monkeypatch):
+def test_whisper24_is_the_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "whisper24").mkdir()  # does not hide the default
+    (
+        tmp_path / "whisper24"
+    ).mkdir()  # This folder does not replace the default.
     assert find_model() == FOLDER
 
 
-def test_the_card_has_whispers_licence():
+def test_the_card_contains_the_licence_of_whisper():
     card = (FOLDER / "README.md").read_text("utf-8")
     assert "Copyright (c) 2022 OpenAI" in card and "## Limits" in card
 
 
 @pytest.mark.parametrize("samples", [24000, 24001])
-def test_the_output_is_as_long_as_the_input(restorer, samples):
+def test_the_output_has_the_length_of_the_input(restorer, samples):
     assert restorer.input_rate == restorer.sample_rate == 24000
     wav = 0.05 * torch.randn(1, samples)
     assert restorer.restore_batch(wav).shape == wav.shape

@@ -1,7 +1,6 @@
 """Vocoders, which synthesise waveforms from features.
 
-``base.py`` has their base class. "Add a vocoder" in CONTRIBUTING.md says how to
-add one.
+The base class is in ``base.py``; CONTRIBUTING.md explains how to add a vocoder.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""The base class of vocoders, and the function that builds one.
+"""The base class of vocoders, and a function that builds a vocoder.
 
 Authors
  * The miipher2 authors 2026
@@ -9,26 +9,27 @@ from miipher2.models.weights import SavedModule
 
 
 class Vocoder(SavedModule):
-    """Base class: features ``(batch, frames, width)`` -> ``(batch, time)``.
+    """Base class of vocoders, which synthesise waveforms from features.
 
     A subclass implements ``forward``, which synthesises exactly ``hop_length``
-    samples per frame. It overrides other methods and attributes if needed.
+    samples per frame. If needed, it overrides other methods and attributes.
 
     Arguments
     ---------
     width : int
         Size of a feature vector.
     hop_length : int
-        Samples per frame.
+        Number of samples per frame.
     sample_rate : int
         Sample rate of the output in Hz.
 
     Attributes
     ----------
     needs_recording : bool
-        Whether the vocoder also uses the recording of the features.
+        Whether the vocoder also uses the recording from which the features were
+        computed.
     needs_pitch : bool
-        Whether the vocoder is trained with the pitch of the target.
+        Whether the vocoder is trained with the pitch of the clean speech.
     subframes : int
         Number of pitch values per frame.
 
@@ -61,21 +62,23 @@ class Vocoder(SavedModule):
         Arguments
         ---------
         features : torch.Tensor
-            ``(batch, frames, width)``.
+            Features ``(batch, frames, width)``.
         recording : torch.Tensor
-            ``(batch, time)`` at ``sample_rate``, if ``needs_recording``. None
-            if it is not available.
+            Recording ``(batch, time)`` at ``sample_rate``, if
+            ``needs_recording``. None if it is not available.
         pitch : torch.Tensor
-            ``(batch, frames * subframes, 2)``, pitch of the target in Hz and
-            degree of voicing in [0, 1], if ``needs_pitch``. None if it is not
-            available.
+            Pitch of the clean speech in Hz and degree of voicing in [0, 1],
+            ``(batch, frames * subframes, 2)``, if ``needs_pitch``. None if it
+            is not available.
 
         Returns
         -------
         wav : torch.Tensor
-            ``(batch, frames * hop_length)``, in eval mode in [-1, 1].
+            Waveforms ``(batch, frames * hop_length)``. In eval mode, they are
+            in [-1, 1].
         own_loss : torch.Tensor
-            Scalar to add to the loss of the waveform; zero if there is none.
+            Scalar loss that only this vocoder has, to be added to the losses of
+            the waveform. Zero if there is none.
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
@@ -84,31 +87,35 @@ class Vocoder(SavedModule):
     ):
         """Synthesise windows of long recordings, for inference.
 
-        A vocoder with a state between windows overrides this method.
+        A vocoder that passes a state from one window to the next overrides this
+        method.
 
         Arguments
         ---------
         features : torch.Tensor
-            ``(batch, frames, width)``.
+            Features ``(batch, frames, width)``.
         recording : torch.Tensor
-            See ``forward``.
+            Recording ``(batch, time)``, see ``forward``.
         segments : list of tuple
-            ``(channel, start, next_start)`` of the first rows: an object that
-            identifies a channel, and the first frames of this window and of
-            the next one, which is None for the last. Windows of a channel are
-            in order.
+            One tuple ``(channel, start, next_start)`` per window: an object
+            that identifies the channel, the first frame of the window in the
+            channel, and the first frame of the channel's next window. After the
+            last window, ``next_start`` is None. The windows of a channel are in
+            order. If there are fewer tuples than clips in the batch, the other
+            clips are padding.
         states : dict
-            State after the previous window, by channel. It is not modified, so
-            that a batch can be repeated if memory is insufficient.
+            States after the previous windows, by channel. The dict is not
+            modified, so a batch can be repeated after running out of memory.
         overlap : int
-            Number of frames shared by neighbouring windows.
+            Number of frames that consecutive windows have in common.
 
         Returns
         -------
         wav : torch.Tensor
-            ``(batch, frames * hop_length)``.
+            Waveforms ``(batch, frames * hop_length)``.
         states : dict
-            State after this window, by channel, without channels that ended.
+            States after these windows, by channel. Channels whose last window
+            was synthesised are removed.
         """
         wav, _ = self(features, recording)
         return wav, dict(states or {})
@@ -122,7 +129,7 @@ class Vocoder(SavedModule):
         Arguments
         ---------
         source : str
-            A file or folder; the format depends on the subclass.
+            Path of a file or folder; the format depends on the subclass.
 
         Raises
         ------
@@ -130,13 +137,13 @@ class Vocoder(SavedModule):
             If the vocoder does not support a warm start from this source.
         """
         raise UserError(
-            f"warm_start: {source!r}: a {type(self).__name__} cannot be "
-            "initialised from another model; leave it out, or choose another "
-            "vocoder"
+            f"warm_start: {source!r}: {type(self).__name__} cannot be "
+            "initialised from another model; remove warm_start, or choose "
+            "another vocoder"
         )
 
     def identity(self):
-        """Return the size of the features of the vocoder."""
+        """Return the size of the vocoder's feature vectors."""
         return {"width": self.width}
 
     def check(self, identity, path):
@@ -144,21 +151,21 @@ class Vocoder(SavedModule):
         if identity.get("width", self.width) != self.width:
             raise UserError(
                 f"{path}: this vocoder was trained on features of width "
-                f"{identity['width']}, the backbone has {self.width}; give "
-                "the ssl that it was trained with"
+                f"{identity['width']}, but the backbone has width "
+                f"{self.width}; use the --ssl of the training run"
             )
 
 
 def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
-    """Build a vocoder for a backbone and check its rates.
+    """Build a vocoder for a backbone and check its sample and frame rates.
 
     Arguments
     ---------
     vocoder : callable
         Called with ``width=``; returns a ``Vocoder``.
     backbone : miipher2.models.backbone.SSLBackbone
-        The backbone, or an object with ``width``, ``sample_rate`` and
-        ``frame_rate`` (frames per second).
+        The backbone, or another object with ``width`` and ``frame_rate``
+        (frames per second).
     sample_rate : int
         Sample rate of the training audio in Hz.
     warm_start : str
@@ -167,29 +174,30 @@ def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
     Returns
     -------
     Vocoder
-        A vocoder of ``sample_rate / frame_rate`` samples per frame.
+        A vocoder with ``sample_rate / frame_rate`` samples per frame.
 
     Raises
     ------
     UserError
-        If the vocoder has another sample rate, ``hop_length * frame_rate`` is
-        not its sample rate, or it does not accept ``warm_start``.
+        If the sample rate of the vocoder differs from ``sample_rate`` or from
+        ``hop_length * frame_rate``, or if the vocoder does not accept
+        ``warm_start``.
     """
     built = vocoder(width=backbone.width)
     if built.sample_rate != sample_rate:
         raise UserError(
-            f"sample_rate: {sample_rate} Hz, but the vocoder's is "
-            f"{built.sample_rate} Hz; choose it by --vocoder, for example "
+            f"sample_rate: {sample_rate} Hz, but the vocoder synthesises "
+            f"{built.sample_rate} Hz; choose another vocoder, for example "
             "--vocoder='!include:models/vocoder/hifigan_24k.yaml'"
         )
     rate = built.hop_length * backbone.frame_rate
     if rate != built.sample_rate:
         raise UserError(
-            f"the vocoder has {built.hop_length} samples per frame, which at "
-            f"the backbone's {backbone.frame_rate:g} frames per second is "
-            f"{rate:g} Hz, not its sample_rate of {built.sample_rate} Hz; "
-            "choose upsample_factors whose product is, or a hop_length of, "
-            f"{built.sample_rate / backbone.frame_rate:g}"
+            f"the vocoder synthesises {built.hop_length} samples per frame, "
+            f"and the backbone has {backbone.frame_rate:g} frames per second; "
+            f"this results in {rate:g} Hz, not in the vocoder's sample_rate "
+            f"of {built.sample_rate} Hz; set hop_length, or the product of "
+            f"upsample_factors, to {built.sample_rate / backbone.frame_rate:g}"
         )
     if warm_start is not None:
         built.warm_start(warm_start)

@@ -1,4 +1,4 @@
-"""ConvNeXt blocks at the frame rate.
+"""A stack of ConvNeXt blocks that runs at the frame rate.
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,7 @@ class ConvNeXtBlock(nn.Module):
     kernel_size : int
         Kernel size of the depthwise convolution, an odd number.
     layer_scale : float
-        Initial factor of the block's output.
+        Initial scale of the residual branch.
 
     Example
     -------
@@ -49,7 +49,7 @@ class ConvNeXtBlock(nn.Module):
         Arguments
         ---------
         x : torch.Tensor
-            ``(batch, frames, channels)``.
+            Input ``(batch, frames, channels)``.
 
         Returns
         -------
@@ -61,7 +61,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 class ConvNeXt(nn.Module):
-    """A convolution and ConvNeXt blocks.
+    """A convolution followed by ConvNeXt blocks.
 
     Arguments
     ---------
@@ -101,12 +101,12 @@ class ConvNeXt(nn.Module):
         Arguments
         ---------
         features : torch.Tensor
-            ``(batch, frames, width)``.
+            Features ``(batch, frames, width)``.
 
         Returns
         -------
         torch.Tensor
-            ``(batch, frames, channels)``.
+            Hidden states ``(batch, frames, channels)``.
         """
         x = self.norm_in(self.conv_in(features.mT).mT)
         for block in self.blocks:
@@ -115,12 +115,12 @@ class ConvNeXt(nn.Module):
 
 
 def init_as_vocos(module):
-    """Initialise a convolution or a linear layer as in Vocos.
+    """Initialise a 1-D convolution or a linear layer as in Vocos.
 
     Arguments
     ---------
     module : torch.nn.Module
-        The module. Modules of other types are not changed.
+        The layer. Modules of other types are not changed.
     """
     if isinstance(module, (nn.Conv1d, nn.Linear)):
         nn.init.trunc_normal_(module.weight, std=0.02)

@@ -1,4 +1,4 @@
-"""Normalisation of features by fixed statistics.
+"""Normalisation of features with fixed statistics.
 
 Authors
  * The miipher2 authors 2026
@@ -9,14 +9,14 @@ from torch import nn
 
 
 class FeatureNorm(nn.Module):
-    """Subtracts a mean and multiplies by a scale in each dimension.
+    """Normalisation with a fixed mean and scale for each dimension.
 
     The hidden states of Whisper have a standard deviation of about 2.5, but
     values above 100 in a few dimensions. Without normalisation, an optimizer
-    step of the usual size would change the outputs of these dimensions too
-    much. The statistics are measured before training
-    (``recipes/Whisper24/start_vocoder.py``) and are not trained. By default,
-    features are not changed.
+    step would change the contribution of these dimensions to the next layer too
+    much. The mean and the scale are measured before training
+    (``recipes/Whisper24/start_vocoder.py``) and are not trained. Initially,
+    they are 0 and 1, which leaves the features unchanged.
 
     Arguments
     ---------
@@ -43,11 +43,11 @@ class FeatureNorm(nn.Module):
         Arguments
         ---------
         features : torch.Tensor
-            ``(batch, frames, width)``.
+            Features ``(batch, frames, width)``.
 
         Returns
         -------
         torch.Tensor
-            Normalised features of the same shape, float32.
+            Normalised features of the same shape, in float32.
         """
         return (features.float() - self.mean.float()) * self.scale.float()

@@ -1,11 +1,12 @@
-"""A vocoder that filters a pulse train and noise, for short runs on a CPU.
+"""A vocoder that filters a pulse train and noise, for training on a CPU.
 
-HiFi-GAN and Vocos learn to synthesise harmonics and need tens of thousands of
-adversarial steps until buzzing disappears. This vocoder filters a pulse train
-of the predicted pitch and white noise, each with a filter that the network
-predicts for every frame. It is a harmonic plus noise model, like neural
-source-filter and homomorphic vocoders (arXiv 1904.12088, interspeech
-2020-3188). Its smooth filters can mostly be trained with a spectral loss alone.
+HiFi-GAN and Vocos have to learn to synthesise harmonics, and they buzz for tens
+of thousands of adversarial training steps. This vocoder filters white noise and
+a pulse train of the predicted pitch with two filters that the network predicts.
+It is a harmonic plus noise model, like neural source-filter models (arXiv
+1904.12088) and the neural homomorphic vocoder (doi
+10.21437/Interspeech.2020-3188). Most of the training needs only a spectral
+loss.
 
 Authors
  * The miipher2 authors 2026
@@ -27,12 +28,12 @@ from miipher2.models.vocoders.stft import FrameSTFT
 
 
 class HarmonicVocoder(Vocoder):
-    """ConvNeXt blocks that predict pitch and filters for pulses and noise.
+    """A vocoder whose ConvNeXt blocks predict the pitch and the filters.
 
-    In training, the pitch of the target is given, and the network also learns
-    to predict it. The harmonics of prediction and target then have the same
-    frequencies, so that their spectra can be compared. In eval mode, the noise
-    is fixed. ``SpectralGate`` keeps undamaged parts of the recording.
+    In training, the pulse train has the pitch of the clean speech, which the
+    network learns to predict. Output and clean speech then have harmonics at
+    the same frequencies, so their spectra can be compared. In eval mode, the
+    noise is fixed. ``SpectralGate`` keeps clean parts of the recording.
 
     Arguments
     ---------
@@ -41,7 +42,7 @@ class HarmonicVocoder(Vocoder):
     sample_rate : int
         Sample rate of the output in Hz.
     hop_length : int
-        Samples per frame.
+        Number of samples per frame.
     subframes : int
         Number of filters and pitch values per frame.
     n_fft : int
@@ -59,20 +60,19 @@ class HarmonicVocoder(Vocoder):
     pitch_bins : int
         Number of pitch classes, equally spaced on a logarithmic scale.
     pitch_radius : int
-        Number of classes on each side of the most likely one that are averaged
-        to the predicted pitch.
+        The predicted pitch is the mean of the most likely class and of this
+        number of classes on either side.
     max_gain : float
         Largest gain of a filter, as a natural logarithm.
     noise_samples : int
         Period of the noise in eval mode, in samples.
     spectral_gate : bool
-        Whether to keep undamaged parts of the recording.
+        Whether to keep clean parts of the recording.
     gate_options : dict
         Arguments of ``SpectralGate``. None for the default values.
     level_width : int
-        With a spectral gate, size of the vector of the recording's levels that
-        is concatenated to the features. None to add the vector to the features
-        instead.
+        With a spectral gate, size of the embedding of the recording's levels
+        that is concatenated to the features. None to add the embedding instead.
     normalise : bool
         Whether to normalise the features, see ``FeatureNorm``.
 
@@ -160,8 +160,8 @@ class HarmonicVocoder(Vocoder):
     def forward(self, features, recording=None, pitch=None):
         """Synthesise waveforms, see ``Vocoder.forward``.
 
-        ``own_loss`` is the pitch error in nats. Without ``pitch`` it is zero
-        and the predicted pitch is used.
+        ``own_loss`` is the pitch error in nats. If ``pitch`` is None, the error
+        is zero, and the predicted pitch is used.
         """
         filters, scores, gated = self.predict(features, recording)
         if pitch is None:
@@ -182,7 +182,7 @@ class HarmonicVocoder(Vocoder):
         """Synthesise windows, see ``Vocoder.synthesise``.
 
         The phase of the harmonics and the noise continue from one window of a
-        channel to the next. A state is a phase in cycles.
+        channel to the next. The state of a channel is a phase in cycles.
         """
         filters, scores, gated = self.predict(features, recording)
         hz = self.predicted_pitch(scores)
@@ -199,14 +199,14 @@ class HarmonicVocoder(Vocoder):
         Arguments
         ---------
         features : torch.Tensor
-            ``(batch, frames, width)``.
+            Features ``(batch, frames, width)``.
         recording : torch.Tensor
             See ``forward``.
 
         Returns
         -------
         filters : torch.Tensor
-            ``(batch, subframes, 3, bins)``, see ``render``.
+            Filters ``(batch, subframes, 3, bins)``, see ``render``.
         scores : torch.Tensor
             Logits of the pitch classes ``(batch, subframes, pitch_bins)``.
         gated : tuple of torch.Tensor
@@ -225,7 +225,7 @@ class HarmonicVocoder(Vocoder):
         filters = self.filters(hidden).unflatten(-1, (self.subframes, 3, -1))
         gains = self.direct(features).unflatten(-1, (self.subframes, 1, -1))
         gains = gains.expand_as(filters[..., :2, :])
-        filters = filters + F.pad(gains, (0, 0, 0, 1))  # the phase has no gain
+        filters = filters + F.pad(gains, (0, 0, 0, 1))  # not to the phase
         filters = filters.flatten(1, 2).float()
         scores = self.pitch(hidden).unflatten(-1, (self.subframes, -1))
         scores = scores.flatten(1, 2).float()
@@ -234,7 +234,7 @@ class HarmonicVocoder(Vocoder):
         log_power = 2 * filters[:, :, :2].clamp(max=self.max_gain)
         levels_predicted = torch.logaddexp(*log_power.unbind(dim=2)) / 2
         recorded, synthesised = self.gate(hidden, levels, levels_predicted)
-        if recording is None:  # for DDP, all weights need a gradient
+        if recording is None:  # DDP needs a gradient for every weight
             recorded, synthesised = 0 * recorded, 1 + 0 * synthesised
         return filters, scores, (recorded * spectra, synthesised)
 
@@ -246,8 +246,8 @@ class HarmonicVocoder(Vocoder):
         hz : torch.Tensor
             Pitch in Hz ``(batch, subframes)``.
         filters : torch.Tensor
-            ``(batch, subframes, 3, bins)``: logarithms of the gains of pulses
-            and noise, phase of the pulses.
+            ``(batch, subframes, 3, bins)``: the logarithms of the gains for
+            pulses and noise, and the phase for pulses.
         gated : tuple of torch.Tensor
             See ``predict``.
         phases : torch.Tensor
@@ -272,17 +272,17 @@ class HarmonicVocoder(Vocoder):
         return self.stft.synthesise(spectra)
 
     def given_pitch(self, pitch):
-        """Return the given pitch in Hz; in padding, return the lowest pitch."""
+        """Return the given pitch in Hz, replaced by the lowest in padding."""
         hz = pitch[..., 0].float()
         return hz.where(hz > 0, self.log_pitch[0].exp())
 
     def predicted_pitch(self, scores):
-        """Return the mean pitch of the classes around the most likely one.
+        """Return the mean pitch of the classes around the most likely class.
 
         Arguments
         ---------
         scores : torch.Tensor
-            ``(batch, subframes, pitch_bins)``.
+            Logits of the pitch classes ``(batch, subframes, pitch_bins)``.
 
         Returns
         -------
@@ -298,12 +298,12 @@ class HarmonicVocoder(Vocoder):
     def pitch_error(self, scores, pitch):
         """Return the cross-entropy of the pitch in voiced frames.
 
-        Targets are blurred by one class.
+        A target is a Gaussian with a standard deviation of one class.
 
         Arguments
         ---------
         scores : torch.Tensor
-            ``(batch, subframes, pitch_bins)``.
+            Logits of the pitch classes ``(batch, subframes, pitch_bins)``.
         pitch : torch.Tensor
             See ``forward``.
 
@@ -323,8 +323,8 @@ class HarmonicVocoder(Vocoder):
     def warm_start(self, source):
         """Initialise the filters from the head of a pretrained backbone.
 
-        The linear map from features to gains is initialised with the spectra
-        that the head predicts, instead of zero.
+        The linear layer from features to gains is initialised with the head's
+        prediction of spectra.
 
         Arguments
         ---------
@@ -340,7 +340,7 @@ class HarmonicVocoder(Vocoder):
         self.direct.weight.copy_((rows - bias).mT)
         self.direct.bias.copy_(bias)
         self.filters.weight.mul_(0.1)
-        # Pulses and noise have half of the power each
+        # Pulses and noise each have half of the power.
         self._set_initial_gain(math.sqrt(0.5))
 
     @torch.no_grad()
@@ -351,7 +351,7 @@ class HarmonicVocoder(Vocoder):
         bias[:, :2] = math.log(gain)
 
     def _analyse(self, recording, features):
-        """Return spectra and levels of the recording, or of silence."""
+        """Return spectra and levels of the recording, or of silence if None."""
         if recording is None:
             recording = features.new_zeros(len(features), 0)
         with torch.autocast(features.device.type, enabled=False):
@@ -361,9 +361,9 @@ class HarmonicVocoder(Vocoder):
             return spectra, self.gate.levels(spectra)
 
     def _continue(self, hz, segments, states, overlap):
-        """Return initial phases and noise offsets of all rows, and new states.
+        """Return initial phases, noise offsets and new states of the windows.
 
-        Windows are in phase in the middle of their overlap.
+        Consecutive windows are in phase in the middle of their overlap.
         """
         passed = cycles(hz, self.stft.hop_length, self.sample_rate)
         middle = overlap // 2 * self.hop_length
@@ -391,7 +391,7 @@ class HarmonicVocoder(Vocoder):
         return phases.to(passed.device), offsets.to(hz.device), states
 
     def _noise(self, like, offsets):
-        """Return white noise in the shape of ``like``."""
+        """Return white noise of the same shape as ``like``."""
         if self.training:
             return torch.randn_like(like)
         index = torch.arange(like.shape[1], device=like.device)

@@ -1,4 +1,4 @@
-"""SpeechBrain's HiFi-GAN on continuous features (arXiv 2010.05646).
+"""SpeechBrain's HiFi-GAN for continuous features (arXiv 2010.05646).
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,7 @@ logger = get_logger(__name__)
 
 
 class HiFiGAN(Vocoder):
-    """SpeechBrain's HiFi-GAN generator, with features instead of units.
+    """SpeechBrain's HiFi-GAN generator with continuous features as input.
 
     Arguments
     ---------
@@ -32,10 +32,10 @@ class HiFiGAN(Vocoder):
     upsample_factors : list of int
         Upsampling factors; their product is the number of samples per frame.
     upsample_kernel_sizes : list of int
-        Kernel size of each upsampling.
+        Kernel sizes of the upsampling layers.
     upsample_initial_channel : int
-        Number of channels before the first upsampling; each upsampling halves
-        it.
+        Number of channels before the first upsampling layer. Each of these
+        layers halves the number of channels.
     resblock_kernel_sizes : list of int
         Kernel sizes of the residual blocks.
     resblock_dilation_sizes : list of list of int
@@ -78,11 +78,11 @@ class HiFiGAN(Vocoder):
         """Synthesise waveforms, see ``Vocoder.forward``."""
         features = features.transpose(1, 2)
         own_loss = features.new_zeros(())
-        if self.training:  # segments of a clip need no padding
+        if self.training:  # training segments are long enough without padding
             return self.generator(features).squeeze(1), own_loss
-        # Replicate the edges, because the convolutions reflect some frames, and
-        # remove the padding from the output, which ``inference`` of the
-        # generator does not do.
+        # The convolutions pad by reflection, for which short clips have too few
+        # frames. Replicate the edges and remove the padding from the output;
+        # the generator's ``inference`` does not remove it.
         padding = self.generator.inference_padding
         features = F.pad(features, (padding, padding), "replicate")
         wav = self.generator(features).squeeze(1)
@@ -90,18 +90,19 @@ class HiFiGAN(Vocoder):
         return wav[:, cut:-cut], own_loss
 
     def prepare_inference(self):
-        """Fold weight norms into weights; use channels-last layout on a CPU."""
+        """Fold the weight norms; on a CPU, use the channels-last layout."""
         self.generator.remove_weight_norm()
         if next(self.parameters()).device.type == "cpu":
             use_channels_last(self.generator)
 
     def warm_start(self, source):
-        """Load the tensors of another generator with equal names and shapes.
+        """Load tensors of another generator if their names and shapes match.
 
         Arguments
         ---------
         source : str
-            ``FILE``, or ``REPOSITORY:FILE`` on a hub, for example
+            ``FILE``, or ``REPOSITORY:FILE`` on the Hugging Face hub, for
+            example
             ``speechbrain/hifigan-hubert-k1000-LibriTTS:generator.ckpt``.
         """
         load_matching(self.generator, source)
@@ -110,27 +111,27 @@ class HiFiGAN(Vocoder):
 def load_matching(generator, source):
     """Load the tensors of a checkpoint whose names and shapes match.
 
-    It is intended for SpeechBrain's unit HiFi-GAN, which has the same
-    upsampling stack but another input.
+    The checkpoint can be a unit HiFi-GAN of SpeechBrain, which has the same
+    upsampling layers but takes discrete units as input.
 
     Arguments
     ---------
     generator : torch.nn.Module
-        The generator. Parameters with equal names and shapes are overwritten.
+        The generator. Tensors with matching names and shapes are overwritten.
     source : str
         ``FILE`` or ``REPOSITORY:FILE``.
 
     Returns
     -------
     dict
-        Names of the tensors that are ``loaded``, ``new`` (not in the
-        checkpoint) and ``unused`` (in the checkpoint only). They are also
-        logged.
+        Lists of tensor names: ``loaded``, ``new`` (tensors of the generator
+        that were not loaded) and ``unused`` (tensors of the checkpoint that
+        were not loaded). The names are also logged.
 
     Raises
     ------
     UserError
-        If no tensor matches, or there is no such checkpoint.
+        If no tensor matches, or the checkpoint cannot be read.
     """
     tensors = _read_state_dict(source)
     own = generator.state_dict()
@@ -142,7 +143,7 @@ def load_matching(generator, source):
     if not fitting:
         raise UserError(
             f"warm_start: no tensor in {source} fits this generator; expected "
-            "SpeechBrain's HiFi-GAN or unit HiFi-GAN"
+            "a HiFi-GAN or unit HiFi-GAN generator of SpeechBrain"
         )
     generator.load_state_dict(fitting, strict=False)
     report = {
@@ -151,12 +152,14 @@ def load_matching(generator, source):
         "unused": sorted(tensors.keys() - fitting.keys()),
     }
     for status, names in report.items():
-        logger.info(f"warm start: {len(names)} {status}: {', '.join(names)}")
+        logger.info(
+            f"warm start: {len(names)} {status} tensors: {', '.join(names)}"
+        )
     return report
 
 
 def _read_state_dict(source):
-    """Return tensors under the names of torch's current weight norm."""
+    """Return the tensors under PyTorch's current names for weight norms."""
     repository, _, filename = source.rpartition(":")
     if repository:
         source = fetch(
@@ -167,7 +170,7 @@ def _read_state_dict(source):
     except (OSError, RuntimeError, ValueError, UnpicklingError) as error:
         raise UserError(
             f"warm_start: cannot read {source} ({type(error).__name__}); "
-            "expected FILE or REPOSITORY:FILE of a generator's state dict"
+            "expected a generator's state dict as FILE or REPOSITORY:FILE"
         ) from None
     return {
         name.replace("weight_g", "parametrizations.weight.original0").replace(

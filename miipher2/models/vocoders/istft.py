@@ -1,7 +1,7 @@
 """A vocoder that ends with an inverse STFT, like Vocos (arXiv 2306.00814).
 
-All layers run at the frame rate, which on a CPU is several times faster than
-upsampling by convolutions.
+All layers run at the frame rate. On a CPU, this is several times faster than
+upsampling with convolutions.
 
 Authors
  * The miipher2 authors 2026
@@ -18,10 +18,10 @@ from miipher2.models.vocoders.stft import FrameSTFT
 
 
 class ISTFTVocoder(Vocoder):
-    """ConvNeXt blocks that predict magnitude and phase of an STFT.
+    """A vocoder whose ConvNeXt blocks predict magnitude and phase of an STFT.
 
-    The output is clamped to [-1, 1] in eval mode only, so that in training
-    samples outside this range have a gradient.
+    The output is clamped to [-1, 1] in eval mode only, because clamped samples
+    have no gradient.
 
     Arguments
     ---------
@@ -30,7 +30,7 @@ class ISTFTVocoder(Vocoder):
     sample_rate : int
         Sample rate of the output in Hz.
     hop_length : int
-        Samples per frame.
+        Number of samples per frame.
     n_fft : int
         FFT size in samples; an even number, at least twice ``hop_length``.
     channels : int
@@ -74,8 +74,8 @@ class ISTFTVocoder(Vocoder):
         x = self.head(self.trunk(features))
         with torch.autocast(x.device.type, enabled=False):
             log_magnitude, phase = x.float().chunk(2, dim=-1)
-            # Limit to the magnitude of a full-scale sine. The clamp is before
-            # exp, because an overflow of exp would make the gradient NaN.
+            # Limit to the magnitude of a full-scale sine. Clamp before exp,
+            # because an overflow of exp would make the gradient NaN.
             max_log_magnitude = math.log(self.stft.n_fft / 4)
             magnitude = log_magnitude.clamp(max=max_log_magnitude).exp()
             wav = self.stft.synthesise(torch.polar(magnitude, phase))

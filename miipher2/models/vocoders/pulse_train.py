@@ -1,4 +1,4 @@
-"""Pulse trains: all harmonics of a varying pitch.
+"""Pulse trains, which contain all harmonics of a varying pitch.
 
 Authors
  * The miipher2 authors 2026
@@ -11,22 +11,23 @@ from torch.nn import functional as F
 
 
 def cycles(hz, hop_length, sample_rate):
-    """Return the number of cycles before each sample.
+    """Return the accumulated phase of a pitch at each sample, in cycles.
 
     Arguments
     ---------
     hz : torch.Tensor
         Pitch in Hz at the middle of every hop ``(batch, hops)``.
     hop_length : int
-        Samples per hop.
+        Number of samples per hop.
     sample_rate : int
         Sample rate in Hz.
 
     Returns
     -------
     torch.Tensor
-        ``(batch, hops * hop_length)``, in double precision, because the
-        rounding error of a sum increases with its length.
+        Phases ``(batch, hops * hop_length)``, not wrapped. They are in double
+        precision, because the rounding error of a cumulative sum increases with
+        its length.
 
     Example
     -------
@@ -42,21 +43,22 @@ def cycles(hz, hop_length, sample_rate):
 
 
 def pulse_train(hz, hop_length, sample_rate, phases=None):
-    """Synthesise all harmonics of a pitch, in phase, below the Nyquist rate.
+    """Synthesise all harmonics of a pitch below the Nyquist frequency.
 
-    The sum of K cosines has a closed form (Dirichlet's kernel). The highest
-    harmonic is faded in and out, so that a change of K is inaudible.
+    The harmonics are in phase, so their sum has a closed form (the Dirichlet
+    kernel). The highest harmonic is faded in and out, which makes a change in
+    the number of harmonics inaudible.
 
     Arguments
     ---------
     hz : torch.Tensor
         Pitch in Hz at the middle of every hop ``(batch, hops)``.
     hop_length : int
-        Samples per hop.
+        Number of samples per hop.
     sample_rate : int
         Sample rate in Hz.
     phases : torch.Tensor
-        Initial phases in cycles ``(batch,)``. None to start at a pulse.
+        Initial phases in cycles ``(batch,)``. None to start with a pulse.
 
     Returns
     -------
@@ -84,6 +86,6 @@ def pulse_train(hz, hop_length, sample_rate, phases=None):
 
 
 def _interpolate(hz, hop_length):
-    """Return the pitch of every sample."""
+    """Return the pitch at every sample by linear interpolation."""
     hz = F.interpolate(hz[:, None], scale_factor=hop_length, mode="linear")
     return hz[:, 0]

@@ -10,49 +10,50 @@ from torch.nn import functional as F
 
 
 class SpectralGate(nn.Module):
-    """Mixes the spectra of a recording with synthesised ones, bin by bin.
+    """A gate that mixes recorded and synthesised spectra in each bin.
 
     A small vocoder degrades clean parts of a recording when it resynthesises
-    them. This module compares the level of each bin of the recording, ``r``,
-    with the level ``e`` that the features predict for clean speech. Both are
-    natural logarithms, averaged over neighbouring bins. A higher level is
-    caused by noise or reverberation, a lower level by loss in transmission. The
-    fraction ``sigmoid(confidence - slope * |r - e|)`` of the bin is taken from
-    the recording, after a correction of its level; the remaining fraction is
-    synthesised. The network predicts confidence and correction of each bin. The
-    slopes, one for ``r > e`` and one for ``r < e``, are trained for each
-    frequency.
+    them. For each bin, this module compares the level of the recording, ``r``,
+    with the level of clean speech that is predicted from the features, ``e``.
+    Both levels are natural logarithms, smoothed over neighbouring bins. Noise
+    and reverberation increase ``r``; transmission losses decrease it. The
+    recording contributes the fraction ``sigmoid(confidence - slope * |r - e|)``
+    of the bin, after a correction of its level. The remaining fraction is
+    synthesised. The network predicts the confidence and the correction of each
+    bin. For each frequency, two slopes are trained: for ``r > e`` and for
+    ``r < e``.
 
-    In eval mode, a residue of the suppressed part of the recording is kept, in
-    case the network treats words as noise. It is as large as the predicted
-    speech can mask.
+    In eval mode, a residue of the suppressed recording is added, because the
+    network may mistake words for noise. The residue is quiet enough for the
+    predicted speech to mask it.
 
     Arguments
     ---------
     width : int
         Size of the vector that ``embed`` returns.
     channels : int
-        Size of the network's hidden states.
+        Size of the vocoder's hidden states.
     subframes : int
         Number of spectra per frame.
     n_fft : int
         FFT size in samples.
     floor : float
-        Lowest level of a bin; lower levels are treated as silence.
+        Lowest level of a bin. Levels are clamped to it, and it represents
+        silence.
     smoothing_bins : int
-        Number of bins whose mean power is compared, an odd number. The levels
-        are averaged because the predicted ones are an envelope without
-        harmonics.
+        Number of bins over which the power is averaged before the comparison,
+        an odd number. The average is necessary because the predicted levels are
+        an envelope without harmonics.
     synthesised_clips : float
         Fraction of the training clips that are completely synthesised. Without
         such clips, the network learns to rely on clean recordings and
         synthesises poorly.
     masked_residue : float
-        Residue of a bin with the predicted level.
+        Gain of the residue if the bin has the predicted level.
     max_residue : float
-        Largest residue of a bin.
+        Largest gain of the residue.
     max_correction : float
-        Largest correction of a bin's level.
+        Largest correction of a bin's level, as a natural logarithm.
 
     Example
     -------
@@ -89,7 +90,7 @@ class SpectralGate(nn.Module):
         self.masked_residue = masked_residue
         self.max_residue = max_residue
         self.max_correction = max_correction
-        # root mean square of a bin of white noise of power 1, Hann window
+        # RMS magnitude of a bin for white noise of power 1 and a Hann window
         self.noise_rms = (3 / 8 * n_fft) ** 0.5
         self.level_projection = nn.Linear(subframes * bins, width, bias=False)
         self.output_projection = nn.Linear(channels, subframes * 2 * bins)
@@ -107,20 +108,20 @@ class SpectralGate(nn.Module):
         Arguments
         ---------
         spectra : torch.Tensor
-            Spectra of the recording, complex ``(batch, frames * subframes,
+            Complex spectra of the recording ``(batch, frames * subframes,
             bins)``.
 
         Returns
         -------
         torch.Tensor
-            Levels of the same shape: natural logarithm of the magnitude, 0 for
-            white noise of power 1.
+            Levels of the same shape: natural logarithms of the magnitudes,
+            relative to white noise of power 1.
         """
         smallest = torch.tensor(self.floor).exp().item()
         return (spectra.abs() / self.noise_rms).clamp(min=smallest).log()
 
     def embed(self, levels):
-        """Return a projection of the levels; zero for silence.
+        """Return a linear projection of the levels, which is zero for silence.
 
         Arguments
         ---------
@@ -130,29 +131,29 @@ class SpectralGate(nn.Module):
         Returns
         -------
         torch.Tensor
-            ``(batch, frames, width)``.
+            Projected levels ``(batch, frames, width)``.
         """
         frames = levels.unflatten(1, (-1, self.subframes)).flatten(2)
         return self.level_projection((frames - self.floor) / 2)
 
     def forward(self, hidden, levels, predicted):
-        """Return the gains of both spectra.
+        """Return the gains of the recorded and the synthesised spectra.
 
         Arguments
         ---------
         hidden : torch.Tensor
-            The network's hidden states ``(batch, frames, channels)``.
+            The vocoder's hidden states ``(batch, frames, channels)``.
         levels : torch.Tensor
             Levels as returned by ``levels``.
         predicted : torch.Tensor
-            Predicted levels of clean speech, of the same shape.
+            Predicted levels of clean speech, of the same shape as ``levels``.
 
         Returns
         -------
         recorded : torch.Tensor
             Gains of the recording's spectra, of the same shape as ``levels``.
         synthesised : torch.Tensor
-            Gains of the synthesised spectra, in [0, 1].
+            Gains of the synthesised spectra, of the same shape, in [0, 1].
         """
         outputs = self.output_projection(hidden)
         outputs = outputs.unflatten(-1, (self.subframes, 2, -1)).flatten(1, 2)
@@ -161,20 +162,20 @@ class SpectralGate(nn.Module):
         excess = self._smooth(levels + correction) - self._smooth(predicted)
         distance = self.slope[0] * excess.relu()
         distance = distance + self.slope[1] * (-excess).relu()
-        share = (confidence - distance).sigmoid()
+        fraction = (confidence - distance).sigmoid()
         if self.training:
-            draw = torch.rand(len(share), 1, 1, device=share.device)
-            share = share.masked_fill(draw < self.synthesised_clips, 0.0)
-            return share * correction.exp(), 1 - share
+            number = torch.rand(len(fraction), 1, 1, device=fraction.device)
+            is_synthesised = number < self.synthesised_clips
+            fraction = fraction.masked_fill(is_synthesised, 0.0)
+            return fraction * correction.exp(), 1 - fraction
         residue = self.masked_residue * (-excess).exp()
-        residue = residue.clamp(max=self.max_residue) * (1 - share)
-        # if a bin was lost, its residue is too quiet to replace the synthesised
-        # part
+        residue = residue.clamp(max=self.max_residue) * (1 - fraction)
+        # The residue of a lost bin is too quiet to replace synthesised speech.
         replaced = residue * excess.clamp(max=0.0).exp()
-        return share * correction.exp() + residue, 1 - share - replaced
+        return fraction * correction.exp() + residue, 1 - fraction - replaced
 
     def _smooth(self, levels):
-        """Return the level of the mean power of the bins around each one."""
+        """Return the levels of the power averaged over ``smoothing_bins``."""
         power = F.avg_pool1d(
             (2 * levels.clamp(min=2 * self.floor)).exp(),
             self.smoothing_bins,

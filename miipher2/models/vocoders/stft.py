@@ -13,9 +13,10 @@ class FrameSTFT(nn.Module):
     """STFT and inverse STFT with "same" padding, as in Vocos.
 
     ``torch.stft`` centres frame i on sample ``i * hop_length`` and returns one
-    additional frame. In this class, frame i is centred on the samples ``[i, i +
-    1) * hop_length``, as in ``SSLBackbone``. Every frame, including the first
-    and the last one, gives ``hop_length`` samples.
+    additional frame. In this class, frame i is centred on the samples from
+    ``i * hop_length`` to ``(i + 1) * hop_length``, as in ``SSLBackbone``. Every
+    frame, including the first and the last, corresponds to ``hop_length``
+    samples.
 
     Arguments
     ---------
@@ -43,12 +44,12 @@ class FrameSTFT(nn.Module):
         )
 
     def analyse(self, wav):
-        """Return the spectra of a waveform.
+        """Return the spectra of waveforms.
 
         Arguments
         ---------
         wav : torch.Tensor
-            ``(batch, frames * hop_length)``.
+            Waveforms ``(batch, frames * hop_length)``.
 
         Returns
         -------
@@ -61,17 +62,17 @@ class FrameSTFT(nn.Module):
         return torch.fft.rfft(frames * self.window)
 
     def synthesise(self, spectra):
-        """Return the waveform of spectra.
+        """Return the waveforms of spectra.
 
         Arguments
         ---------
         spectra : torch.Tensor
-            Complex ``(batch, frames, n_fft // 2 + 1)``.
+            Complex spectra ``(batch, frames, n_fft // 2 + 1)``.
 
         Returns
         -------
         torch.Tensor
-            ``(batch, frames * hop_length)``.
+            Waveforms ``(batch, frames * hop_length)``.
         """
         frames = torch.fft.irfft(spectra, self.n_fft)
         window = self.window.expand_as(frames[:1])
@@ -79,7 +80,7 @@ class FrameSTFT(nn.Module):
         return wav / self._overlap_add(window.square())
 
     def _overlap_add(self, frames):
-        """``(batch, frames, n_fft)`` -> ``(batch, frames * hop_length)``."""
+        """Overlap-add frames ``(batch, frames, n_fft)``; return waveforms."""
         count = frames.shape[1]
         total = (count - 1) * self.hop_length + self.n_fft
         wav = F.fold(

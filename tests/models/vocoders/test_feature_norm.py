@@ -1,4 +1,4 @@
-"""The harmonic vocoder's inputs: normalised features and levels.
+"""Tests of the harmonic vocoder's inputs: normalised features and levels.
 
 Authors
  * The miipher2 authors 2026
@@ -32,18 +32,18 @@ def test_features_in_half_precision_are_normalised_in_float32():
     assert norm(torch.ones(1, 1, 2, dtype=torch.bfloat16)).dtype == torch.float
 
 
-def test_a_normalising_vocoder_ignores_the_scale_of_features():
+def test_normalisation_compensates_offset_and_scale():
     plain, normalising = vocoder(), vocoder(normalise=True)
     normalising.norm.mean.fill_(50.0)
     normalising.norm.scale.fill_(0.1)
     features = torch.randn(1, 10, 4)
     recording = 0.1 * torch.randn(1, 3200)
-    one, _ = plain(features, recording)
-    other, _ = normalising(50 + 10 * features, recording)
-    assert torch.allclose(one, other, atol=1e-3)
+    expected, _ = plain(features, recording)
+    output, _ = normalising(50 + 10 * features, recording)
+    assert torch.allclose(output, expected, atol=1e-3)
 
 
-def test_by_default_there_are_no_further_weights():
+def test_by_default_the_inputs_need_no_further_weights():
     names = set(vocoder().state_dict())
     assert not {name for name in names if name.startswith("norm.")}
     assert vocoder().trunk.conv_in.in_channels == 4
@@ -60,6 +60,6 @@ def test_levels_are_concatenated_to_the_features():
     assert not torch.allclose(*filters)
 
 
-def test_without_a_gate_there_are_no_levels():
+def test_without_a_gate_no_levels_are_concatenated():
     plain = vocoder(spectral_gate=False, level_width=3)
     assert plain.trunk.conv_in.in_channels == 4

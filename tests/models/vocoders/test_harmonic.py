@@ -1,4 +1,4 @@
-"""The harmonic vocoder.
+"""Tests of miipher2.models.vocoders.harmonic and pulse_train.
 
 Authors
  * The miipher2 authors 2026
@@ -21,19 +21,19 @@ SMALL = {"channels": 16, "intermediate": 32, "layers": 2}
 
 
 def small(**settings):
-    """A small vocoder with the same weights every time."""
+    """Return a small vocoder that has the same weights in every call."""
     torch.manual_seed(0)
     return HarmonicVocoder(4, **{**SMALL, **settings})
 
 
 def pitch(hz, frames, batch=1):
-    """Pitch of voiced speech as in a batch."""
+    """Return a constant pitch, voiced, in the shape of a batch."""
     values = torch.tensor([float(hz), 1.0])
     return values.expand(batch, 2 * frames, 2).clone()
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 50])
-def test_exactly_hop_length_samples_a_frame(frames):
+def test_each_frame_gives_hop_length_samples(frames):
     vocoder = small()
     features = torch.randn(2, frames, 4)
     wav, error = vocoder(features, pitch=pitch(100, frames, 2))
@@ -43,16 +43,16 @@ def test_exactly_hop_length_samples_a_frame(frames):
     assert own_loss == 0
 
 
-def test_warm_start_from_the_head_of_stage_0(tmp_path):
+def test_a_warm_start_reproduces_the_spectra_of_stage_0(tmp_path):
     targets = SpectralTargets()
     head = {
-        "weight": torch.eye(241).half(),  # as in the shipped model
+        "weight": torch.eye(241).half(),  # as in the packaged model
         "bias": torch.zeros(241).half(),
     }
     save_weights(
         tmp_path / "head.safetensors", head, {"targets": "SpectralTargets"}
     )
-    # noise whose level and colour change
+    # Noise with a level and a spectral slope that change over time
     torch.manual_seed(0)
     wav = torch.randn(32000) * torch.linspace(0.01, 0.3, 32000)
     wav[1:] += 0.9 * torch.linspace(-1, 1, 31999) * wav[:-1]
@@ -74,11 +74,11 @@ def test_warm_start_from_the_head_of_stage_0(tmp_path):
 
 
 @pytest.mark.parametrize("hz", [60.0, 123.4, 440.0])
-def test_pulses_hold_all_harmonics_and_nothing_else(hz):
+def test_pulses_contain_all_harmonics_and_nothing_else(hz):
     wav = pulse_train(torch.full((1, 200), hz), 80, 16000)[0]
     window = torch.hann_window(len(wav))
     power = torch.fft.rfft(wav * window).abs().square()
-    bins = torch.arange(len(power)).float()  # 1 Hz each
+    bins = torch.arange(len(power)).float()  # The spacing is 1 Hz.
     from_harmonic = (bins - hz * (bins / hz).round()).abs()
     inside = (bins > hz / 2) & (bins < 7900)
     assert power[inside & (from_harmonic > 4)].sum() < 1e-3 * power.sum()
@@ -97,7 +97,7 @@ def test_pulses_do_not_click_while_the_pitch_glides():
     assert level.max() < 20 * level.median()
 
 
-def test_filters_of_gain_1_leave_the_pulses_in_place():
+def test_filters_with_a_gain_of_1_do_not_change_the_pulses():
     vocoder = small().eval()
     hz = torch.full((1, 20), 100.0)
     filters = torch.zeros(1, 20, 3, 321)
@@ -112,24 +112,23 @@ def test_eval_mode_is_deterministic():
     wav, _ = vocoder(features)
     assert torch.equal(vocoder(features)[0], wav)
     assert torch.allclose(vocoder(features[1:2])[0][0], wav[1], atol=1e-3)
-    long, _ = vocoder(
-        torch.randn(1, 500, 4)
-    )  # longer than the period of the noise
+    # A clip can be longer than the period of the noise.
+    long, _ = vocoder(torch.randn(1, 500, 4))
     assert long.shape == (1, 160000) and long.abs().max() > 0
 
 
-@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
 @pytest.mark.parametrize("gate", [False, True])
-def test_windows_continue_the_previous_one(rows, gate):
-    """Three windows of one recording, in batches of 1, 2 or 3."""
+def test_windows_continue_the_previous_window(batch_size, gate):
+    """Three overlapping windows equal the same parts of the full output."""
     vocoder = small(layers=1, spectral_gate=gate).eval()
     features = torch.randn(1, 250, 4).cumsum(dim=1) / 10
     recording = 0.1 * torch.randn(1, 250 * 320)
-    whole = vocoder(features, recording)[0][0]
+    complete = vocoder(features, recording)[0][0]
     segments = [("left", 0, 80), ("left", 80, 150), ("left", 150, None)]
     outputs, states = [], {"right": 0.5}
-    for first in range(0, 3, rows):
-        batch = segments[first : first + rows]
+    for first in range(0, 3, batch_size):
+        batch = segments[first : first + batch_size]
         starts = [start for _, start, _ in batch]
         wavs, states = vocoder.synthesise(
             torch.stack([features[0, s : s + 100] for s in starts]),
@@ -141,16 +140,16 @@ def test_windows_continue_the_previous_one(rows, gate):
         outputs += wavs
     assert states == {"right": 0.5}
     for (_, start, next_start), output in zip(segments, outputs, strict=True):
-        # without the frames that are affected by an edge
+        # The frames that are affected by an edge are excluded.
         first = 0 if start == 0 else 10
         last = 100 if next_start is None else 90
-        expected = whole[(start + first) * 320 :][: (last - first) * 320]
+        expected = complete[(start + first) * 320 :][: (last - first) * 320]
         output = output[first * 320 : last * 320]
         assert (output - expected).norm() < 0.01 * expected.norm()
 
 
 def test_states_are_returned_and_not_modified():
-    """So that a batch that ran out of memory can be run again."""
+    """The states passed in can be used again to repeat a batch."""
     vocoder = small(layers=1).eval()
     features, segments = torch.rand(1, 100, 4), [("left", 80, 160)]
     states = {"left": 0.25, "right": 0.5}
@@ -162,7 +161,7 @@ def test_states_are_returned_and_not_modified():
 
 
 @pytest.mark.parametrize("recorded", [False, True])
-def test_every_weight_learns(recorded):
+def test_every_weight_has_a_gradient(recorded):
     vocoder = small(spectral_gate=True)
     torch.nn.init.normal_(vocoder.gate.output_projection.weight, std=0.1)
     recording = 0.1 * torch.randn(9, 2240) if recorded else None
@@ -174,19 +173,19 @@ def test_every_weight_learns(recorded):
             assert parameter.grad.abs().sum() > 0, name
 
 
-def test_some_training_clips_are_synthesised_altogether():
+def test_some_training_clips_are_completely_synthesised():
     vocoder = small(spectral_gate=True)
     _, _, (recorded, synthesised) = vocoder.predict(
         torch.randn(200, 3, 4), 0.1 * torch.randn(200, 960)
     )
-    drawn = (synthesised == 1).all(dim=2).all(dim=1)
-    assert (recorded[drawn] == 0).all()
-    assert (recorded[~drawn].abs() > 0).any()
-    assert (synthesised[~drawn] < 1).all()
-    assert 0.15 < drawn.float().mean() < 0.45
+    selected = (synthesised == 1).all(dim=2).all(dim=1)
+    assert (recorded[selected] == 0).all()
+    assert (recorded[~selected].abs() > 0).any()
+    assert (synthesised[~selected] < 1).all()
+    assert 0.15 < selected.float().mean() < 0.45
 
 
-def test_without_a_recording_the_gate_is_closed():
+def test_without_a_recording_all_bins_are_synthesised():
     features = torch.randn(1, 9, 4)
     plain = small().eval()
     gated = small(spectral_gate=True).eval()
@@ -196,7 +195,7 @@ def test_without_a_recording_the_gate_is_closed():
     assert not torch.allclose(gated(features, recording)[0], plain(features)[0])
 
 
-def test_it_learns_the_pitch():
+def test_training_learns_the_pitch():
     vocoder = small()
     hz = torch.tensor([90.0, 150.0, 220.0, 400.0])
     features = torch.nn.functional.one_hot(torch.arange(4)).float()
@@ -220,7 +219,7 @@ def test_unvoiced_frames_have_no_pitch_error():
     assert vocoder(torch.randn(1, 7, 4), pitch=unvoiced)[1] == 0
 
 
-def test_its_yaml(request):
+def test_the_yaml_builds_a_vocoder(request):
     path = request.config.rootpath / "hparams/models/vocoder/harmonic.yaml"
     loaded = load_hyperpyyaml(path.read_text())
     backbone = SimpleNamespace(width=320, frame_rate=50.0, sample_rate=16000)
@@ -233,7 +232,7 @@ def test_padded_pitch_gives_finite_gradients(gate):
     vocoder = HarmonicVocoder(
         16, channels=8, intermediate=16, layers=1, spectral_gate=gate
     )
-    pitch = torch.zeros(1, 20, 2)  # Hz and voicing; 12 values are padding
+    pitch = torch.zeros(1, 20, 2)  # Hz and voicing; the last 12 are padding
     pitch[:, :8] = torch.tensor([120.0, 1.0])
     recording = torch.zeros(1, 3200) if gate else None
     wav, error = vocoder(torch.rand(1, 10, 16), recording, pitch)

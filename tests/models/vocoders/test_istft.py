@@ -1,4 +1,4 @@
-"""The vocoder with an inverse STFT: lengths, alignment, gradients.
+"""Tests of miipher2.models.vocoders.istft and stft.
 
 Authors
  * The miipher2 authors 2026
@@ -19,20 +19,20 @@ SMALL = {"channels": 16, "intermediate": 32, "layers": 2}
 
 
 def small(width=4, **settings):
-    """A small vocoder with the same weights every time."""
+    """Return a small vocoder that has the same weights in every call."""
     torch.manual_seed(0)
     return ISTFTVocoder(width, **{**SMALL, **settings})
 
 
 def spectra(wav, n_fft, hop):
-    """Log magnitudes and phases of frames centred on their own samples."""
+    """Return the log magnitudes and the phases of a waveform."""
     spectrum = FrameSTFT(n_fft, hop).analyse(wav)
     return spectrum.abs().clamp(min=1e-9).log(), spectrum.angle()
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 50])
 @pytest.mark.parametrize("training", [False, True])
-def test_exactly_hop_length_samples_a_frame(frames, training):
+def test_each_frame_gives_hop_length_samples(frames, training):
     wav, own_loss = small().train(training)(torch.randn(2, frames, 4))
     assert wav.shape == (2, frames * 320)
     assert wav.isfinite().all() and own_loss == 0
@@ -45,15 +45,15 @@ def test_the_inverse_stft_reconstructs_the_waveform(frames, n_fft, hop):
     stft = FrameSTFT(n_fft, hop)
     output = stft.synthesise(stft.analyse(wav))
     assert output.shape == wav.shape
-    # no faded edges, no shift
+    # The edges are not faded, and the waveform is not shifted.
     assert torch.allclose(output, wav, atol=1e-4)
 
 
-def test_a_perfect_head_reconstructs_the_waveform():
+def test_the_spectra_of_a_waveform_reconstruct_it():
     wav = 0.1 * torch.randn(1, 7 * 320)
     vocoder = small().eval()
-    known = torch.cat(spectra(wav, 1280, 320), dim=-1)
-    vocoder.head.register_forward_hook(lambda *_: known)
+    expected = torch.cat(spectra(wav, 1280, 320), dim=-1)
+    vocoder.head.register_forward_hook(lambda *_: expected)
     assert torch.allclose(vocoder(torch.randn(1, 7, 4))[0], wav, atol=1e-4)
 
 
@@ -75,7 +75,7 @@ def test_the_output_is_clamped_in_eval_mode_only():
 
 
 @pytest.mark.parametrize("bias", [-200.0, 0.0, 200.0])
-def test_every_weight_learns_and_gradients_stay_finite(bias):
+def test_every_weight_has_a_finite_gradient(bias):
     vocoder = small()
     torch.nn.init.constant_(vocoder.head.bias, bias)
     features = torch.zeros(2, 7, 4) if bias < 0 else torch.randn(2, 7, 4)
@@ -87,7 +87,7 @@ def test_every_weight_learns_and_gradients_stay_finite(bias):
             assert parameter.grad.abs().sum() > 0, name
 
 
-def test_bf16_changes_little_and_the_output_is_fp32():
+def test_under_bf16_autocast_the_output_is_close_and_in_fp32():
     vocoder = small().eval()
     features = torch.randn(2, 20, 4)
     exact, _ = vocoder(features)
@@ -97,14 +97,14 @@ def test_bf16_changes_little_and_the_output_is_fp32():
     assert (rounded - exact).norm() < 0.1 * exact.norm()
 
 
-def test_a_clip_is_the_same_alone_and_in_a_batch():
+def test_the_output_for_a_clip_does_not_depend_on_the_batch():
     vocoder = small().eval()
     features = torch.randn(3, 9, 4)
     together, _ = vocoder(features)
     assert torch.allclose(vocoder(features[1:2])[0][0], together[1], atol=1e-6)
 
 
-def test_it_learns_a_tone():
+def test_training_learns_a_tone():
     vocoder = small()
     features = torch.ones(1, 10, 4)
     tone = 0.3 * torch.sin(2 * torch.pi * 200 * torch.arange(3200) / 16000)
@@ -119,22 +119,22 @@ def test_it_learns_a_tone():
     assert losses[-1] < 0.2 * tone.square().mean()
 
 
-def test_weights_come_back_and_others_are_refused(tmp_path):
+def test_saved_weights_are_loaded_and_other_weights_refused(tmp_path):
     vocoder = small().eval()
     vocoder.save(tmp_path / "v.safetensors")
     torch.manual_seed(1)
-    again = ISTFTVocoder(4, **SMALL).eval()
+    loaded = ISTFTVocoder(4, **SMALL).eval()
     features = torch.randn(1, 9, 4)
-    assert not torch.equal(again(features)[0], vocoder(features)[0])
-    again.load(tmp_path / "v.safetensors")
-    assert torch.equal(again(features)[0], vocoder(features)[0])
-    with pytest.raises(UserError, match="width 4, the backbone has 5"):
+    assert not torch.equal(loaded(features)[0], vocoder(features)[0])
+    loaded.load(tmp_path / "v.safetensors")
+    assert torch.equal(loaded(features)[0], vocoder(features)[0])
+    with pytest.raises(UserError, match="width 4, but .* width 5"):
         small(width=5).load(tmp_path / "v.safetensors")
     with pytest.raises(UserError, match="blocks.2"):
         small(layers=3).load(tmp_path / "v.safetensors")
 
 
-def test_its_yaml(request):
+def test_the_yaml_builds_a_vocoder(request):
     path = request.config.rootpath / "hparams/models/vocoder/istft.yaml"
     loaded = load_hyperpyyaml(path.read_text())
     backbone = SimpleNamespace(width=256, frame_rate=50.0)

@@ -1,4 +1,4 @@
-"""The spectral gate.
+"""Tests of miipher2.models.vocoders.spectral_gate.
 
 Authors
  * The miipher2 authors 2026
@@ -28,7 +28,7 @@ def test_white_noise_of_power_1_has_level_0():
     assert (2 * levels).exp().mean() == pytest.approx(1.0, rel=0.05)
 
 
-def test_bins_at_the_predicted_level_are_kept():
+def test_bins_near_the_predicted_level_are_kept():
     gate = small_gate().eval()
     predicted = torch.full((1, 2, 321), -3.0)
     distance = torch.tensor([0.0, 1.0, 3.0, 7.0])[:, None, None]
@@ -42,7 +42,7 @@ def test_bins_at_the_predicted_level_are_kept():
         recorded, synthesised = gate(hidden, levels, predicted)
         if residue < gate.max_residue:
             assert torch.allclose(recorded + synthesised, torch.ones(()))
-        else:  # the residue of a bin that was lost replaces nothing
+        else:  # The residue of a lost bin replaces no synthesised speech.
             assert synthesised[3].min() > 0.99
         means = recorded.mean(dim=(1, 2)).detach()
         assert means[0] > 0.7
@@ -58,8 +58,8 @@ def test_silence_adds_nothing_to_the_features():
     assert (gate.embed(levels) == 0).all()
 
 
-def test_it_learns_to_keep_the_voice_and_drop_the_noise():
-    """The phase of the voice is not in the features: it has to be kept."""
+def test_training_learns_to_keep_the_voice_and_remove_the_noise():
+    """The gate keeps the voice, whose phase is not in the features."""
     torch.manual_seed(0)
     vocoder = HarmonicVocoder(
         2,
@@ -88,12 +88,12 @@ def test_it_learns_to_keep_the_voice_and_drop_the_noise():
         distance(pitch).sum().backward()
         optimizer.step()
     vocoder.eval()
-    clean, covered = distance().detach()
-    # silence, the best without the recording, is at 1, the noisy one at 0.5
-    assert clean < 0.45 and covered < 0.45 and before.min() > 1
+    # The distance of the noisy recording is 0.5. Without a recording, the best
+    # output is silence, with a distance of 1.
+    assert distance().max() < 0.45 and before.min() > 1
 
 
-def test_the_backbone_may_have_another_rate():
+def test_vocoder_and_backbone_can_have_different_sample_rates():
     backbone = SimpleNamespace(width=4, frame_rate=50.0, sample_rate=16000)
 
     def vocoder(width):

@@ -1,4 +1,4 @@
-"""Vocoders: lengths, rates, starting weights.
+"""Tests of all vocoders, HiFi-GAN, warm starts and build_vocoder.
 
 Authors
  * The miipher2 authors 2026
@@ -29,9 +29,9 @@ SMALL = {
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 50])
 @pytest.mark.parametrize("training", [False, True])
-def test_exactly_hop_length_samples_a_frame(frames, training):
+def test_each_frame_gives_hop_length_samples(frames, training):
     if training and frames < 4:
-        return  # training segments are longer than the convolutions' padding
+        return  # Training segments are longer than the padding.
     vocoder = HiFiGAN(width=4, **SMALL).train(training)
     wav, own_loss = vocoder(torch.randn(2, frames, 4))
     assert own_loss == 0
@@ -55,7 +55,7 @@ def test_prepare_inference_does_not_change_the_output(frames):
 @pytest.mark.parametrize(
     "name,hop", [("hifigan", 320), ("hifigan_24k", 480), ("hifigan_small", 320)]
 )
-def test_yaml_of_each_vocoder(name, hop, request):
+def test_each_yaml_builds_a_vocoder(name, hop, request):
     path = request.config.rootpath / f"hparams/models/vocoder/{name}.yaml"
     loaded = load_hyperpyyaml(path.read_text())
     backbone = SimpleNamespace(width=8, frame_rate=50.0)
@@ -68,7 +68,7 @@ def test_yaml_of_each_vocoder(name, hop, request):
     assert wav.shape == (1, 3 * hop)
 
 
-def test_a_vocoder_of_another_frame_rate_is_refused():
+def test_other_frame_rates_and_sample_rates_are_refused():
     backbone = SimpleNamespace(width=8, frame_rate=25.0)
     with pytest.raises(UserError, match="8000 Hz, not .* 16000 Hz.* 640"):
         build_vocoder(functools.partial(HiFiGAN, **SMALL), backbone, 16000)
@@ -76,7 +76,7 @@ def test_a_vocoder_of_another_frame_rate_is_refused():
         build_vocoder(functools.partial(HiFiGAN, **SMALL), backbone, 24000)
 
 
-def test_without_a_state_windows_are_synthesised_as_features():
+def test_a_vocoder_without_states_synthesises_windows_separately():
     vocoder = HiFiGAN(width=4, **SMALL).eval()
     features = torch.randn(2, 9, 4)
     segments, states = [("left", 0, 8)], {"right": 1}
@@ -94,14 +94,14 @@ def test_weight_norms_are_folded():
     assert torch.allclose(vocoder(features)[0], before, atol=1e-5)
 
 
-def test_weights_come_back_and_others_are_refused(tmp_path):
+def test_saved_weights_are_loaded_and_other_weights_refused(tmp_path):
     vocoder = HiFiGAN(width=4, **SMALL).eval()
     vocoder.save(tmp_path / "v.safetensors")
-    again = HiFiGAN(width=4, **SMALL).eval()
-    again.load(tmp_path / "v.safetensors")
+    loaded = HiFiGAN(width=4, **SMALL).eval()
+    loaded.load(tmp_path / "v.safetensors")
     features = torch.randn(1, 9, 4)
-    assert torch.equal(again(features)[0], vocoder(features)[0])
-    with pytest.raises(UserError, match="width 4, the backbone has 5"):
+    assert torch.equal(loaded(features)[0], vocoder(features)[0])
+    with pytest.raises(UserError, match="width 4, but .* width 5"):
         HiFiGAN(width=5, **SMALL).load(tmp_path / "v.safetensors")
     wider = HiFiGAN(width=4, **{**SMALL, "upsample_initial_channel": 32})
     with pytest.raises(UserError, match="generator.conv_post") as error:
@@ -111,7 +111,7 @@ def test_weights_come_back_and_others_are_refused(tmp_path):
 
 @pytest.fixture
 def unit_checkpoint(tmp_path):
-    """SpeechBrain's unit HiFi-GAN with the same upsampling."""
+    """Save a unit HiFi-GAN of SpeechBrain with the same upsampling layers."""
     unit = UnitHifiganGenerator(
         in_channels=12,
         out_channels=1,
@@ -125,7 +125,7 @@ def unit_checkpoint(tmp_path):
     return tmp_path / "generator.ckpt", unit
 
 
-def test_warm_start_loads_what_fits(unit_checkpoint):
+def test_warm_start_loads_matching_tensors(unit_checkpoint):
     path, unit = unit_checkpoint
     vocoder = HiFiGAN(width=4, **SMALL)
     vocoder.warm_start(str(path))
@@ -139,7 +139,7 @@ def test_warm_start_loads_what_fits(unit_checkpoint):
     assert unused == {"conv_pre", "unit_embedding", "attn_pooling"}
 
 
-def test_a_vocoder_without_a_warm_start_refuses(unit_checkpoint):
+def test_a_vocoder_without_warm_start_raises_an_error(unit_checkpoint):
     path, _ = unit_checkpoint
     backbone = SimpleNamespace(width=4, frame_rate=50.0)
     build_vocoder(
@@ -163,7 +163,7 @@ def test_warm_start_reads_older_names_of_weight_norm(unit_checkpoint, tmp_path):
     assert load_matching(generator, str(tmp_path / "older.ckpt")) == new
 
 
-def test_warm_start_from_something_else_is_refused(tmp_path):
+def test_warm_start_from_an_unusable_file_is_refused(tmp_path):
     torch.save({"a": torch.ones(1)}, tmp_path / "a.ckpt")
     (tmp_path / "b.ckpt").write_text("not a checkpoint")
     generator = HiFiGAN(width=4, **SMALL).generator
@@ -174,14 +174,14 @@ def test_warm_start_from_something_else_is_refused(tmp_path):
             load_matching(generator, str(tmp_path / name))
 
 
-def test_discriminator_treats_clips_independently():
+def test_discriminator_scores_do_not_depend_on_the_batch():
     discriminator = FrameDiscriminator(channels=4)
     wavs = torch.randn(3, 1, 4001)
     scores, features = discriminator(wavs)
     alone, _ = discriminator(wavs[1:2])
     assert len(scores) == len(features) == 8
-    for score, one in zip(scores, alone, strict=True):
+    for score, expected in zip(scores, alone, strict=True):
         assert score.shape[0] == 3
-        assert torch.allclose(score[1:2], one, atol=1e-5)
+        assert torch.allclose(score[1:2], expected, atol=1e-5)
     sum(s.square().mean() for s in scores).backward()
     assert all(p.grad is not None for p in discriminator.parameters())
