@@ -30,8 +30,8 @@ from miipher2.models.frontends import FRONT_ENDS
 # Config key for the number of layers of the complete model
 FULL_LAYERS_KEY = "miipher2_full_layers"
 
-# Config values that disable the adapter above the last layer, and the masking
-# of inputs in training
+# Config values that disable the adapter above the last layer and the masking of
+# inputs in training
 UNUSED_PARTS = {
     "add_adapter": False,
     "use_intermediate_ffn_before_adapter": False,
@@ -48,10 +48,10 @@ class SSLBackbone(nn.Module):
     ``layer`` is the last layer, they are ``last_hidden_state``, which includes
     the final norm of pre-norm models. Layers above ``layer`` are not built.
 
-    A clip of ``n`` samples has ``ceil(n / hop_length)`` frames. Its features do
-    not depend on the padding of the batch: input normalisation, group norm and
-    positional embeddings are computed without padding, and the padding is
-    masked in attention.
+    A clip of ``n`` samples has ``ceil(n / hop_length)`` frames. The features of
+    a clip do not depend on its padding in a batch: input normalisation, group
+    norm and positional embeddings are computed without padding, and attention
+    masks the padding.
 
     Arguments
     ---------
@@ -78,13 +78,13 @@ class SSLBackbone(nn.Module):
     max_frames : int or None
         Number of absolute position embeddings. None if the model has none.
     fingerprint : str
-        Hash of the frozen weights. Weights in fp32 and the same weights in fp16
-        have the same hash.
+        Hash of the frozen weights, which is the same if they are stored in fp32
+        or in fp16.
 
     Raises
     ------
     UserError
-        If the source cannot be read, is not of a supported model family, or
+        If the source cannot be read, belongs to an unsupported model family, or
         lacks weights or layers.
 
     Example

@@ -75,12 +75,12 @@ class FrontEnd:
 
     @staticmethod
     def default_extractor(config):
-        """Return the feature extractor for a model without a checkpoint."""
+        """Return the feature extractor of a model built from a config."""
         raise NotImplementedError
 
     @staticmethod
     def final_norm(config):
-        """Return the name of the norm after the last layer, or None."""
+        """Return the name of the final norm, or None if there is none."""
         return None
 
     def patch(self, model):
@@ -90,7 +90,7 @@ class FrontEnd:
         """Optimise a model for inference, after which it cannot be trained."""
 
     def prepare(self, wavs):
-        """Convert waveforms (batch, time), unpadded, to inputs of the model."""
+        """Convert unpadded waveforms (batch, time) to inputs of the model."""
         raise NotImplementedError
 
     def stem(self, model, inputs, start):
@@ -118,7 +118,7 @@ class FrontEnd:
 
 
 class RawWave(FrontEnd):
-    """HuBERT, wav2vec 2.0, WavLM, data2vec-audio: a CNN on the waveform.
+    """Front end of HuBERT, wav2vec 2.0, WavLM and data2vec-audio: a CNN.
 
     The CNN has a receptive field of R samples (by default 400) and a hop length
     of H samples (320). With (R - H) / 2 zeros before the clip, frame i is
@@ -215,7 +215,7 @@ class PositionsInStem(nn.Module):
 
 
 class KaldiFbank(FrontEnd):
-    """w2v-BERT 2.0: Kaldi filter banks, normalised for each clip.
+    """Front end of w2v-BERT 2.0: Kaldi filter banks, normalised per clip.
 
     The filter banks have windows of 25 ms and a hop of 10 ms. Frame i consists
     of the windows 2i and 2i + 1. The clip is extended by 120 samples on the
@@ -276,7 +276,7 @@ class KaldiFbank(FrontEnd):
 
 
 class LogMel(FrontEnd):
-    """Whisper's encoder: log-mel spectrograms of clips of up to 30 s.
+    """Front end of Whisper: log-mel spectrograms of clips of up to 30 s.
 
     ``WhisperEncoder`` accepts only inputs of exactly 30 s, so this class calls
     its convolutions and layers directly, and adds the position embeddings.

@@ -19,10 +19,10 @@ class RandomTargets(nn.Module):
     """Codes of log-mel frames from random projections and random codebooks.
 
     The frames are computed as in w2v-BERT 2.0: each frame consists of two
-    vectors of 80 Kaldi filter banks, 10 ms apart and normalised per clip. They
-    are aligned with the backbone's frames. With several codebooks, as in the
-    multi-softmax loss of USM (arXiv 2303.01037), the targets depend less on any
-    single random projection.
+    vectors of 80 Kaldi filter bank energies, 10 ms apart and normalised per
+    clip. The frames are aligned with the backbone's frames. With several
+    codebooks, as in the multi-softmax loss of USM (arXiv 2303.01037), the
+    targets depend less on any single random projection.
 
     Arguments
     ---------
@@ -143,7 +143,7 @@ class SpectralTargets(nn.Module):
     ms windows every 10 ms) and of a spectrum with a longer window, which
     resolves the harmonics up to 1.25 kHz and so represents the pitch. With
     little data and compute, a vocoder trains faster on features that were
-    pretrained with these targets than on features of BEST-RQ.
+    pretrained with these targets than after pretraining with BEST-RQ.
 
     Arguments
     ---------

@@ -66,7 +66,7 @@ def test_every_layer_of_the_backbone_has_one_trainable_adapter(
         assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
-def test_prediction_and_target_of_one_call_equal_two_calls(tiny_backbone):
+def test_a_shared_pass_equals_separate_passes(tiny_backbone):
     cleaner = cleaner_on(tiny_backbone)
     randomise(cleaner)
     noisy, clean = torch.randn(2, 2, 7000)

@@ -77,8 +77,8 @@ class Vocoder(SavedModule):
             Waveforms ``(batch, frames * hop_length)``. In eval mode, they are
             in [-1, 1].
         own_loss : torch.Tensor
-            Scalar loss that only this vocoder has, to be added to the losses of
-            the waveform. Zero if there is none.
+            Additional scalar loss of the vocoder, which is added to the losses
+            of the waveform. Zero if the vocoder has none.
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 

@@ -1,8 +1,8 @@
 """A vocoder that filters a pulse train and noise, for training on a CPU.
 
-HiFi-GAN and Vocos have to learn to synthesise harmonics, and they buzz for tens
-of thousands of adversarial training steps. This vocoder filters white noise and
-a pulse train of the predicted pitch with two filters that the network predicts.
+HiFi-GAN and Vocos have to learn to synthesise harmonics, so their output buzzes
+for tens of thousands of adversarial training steps. This vocoder filters white
+noise and a pulse train of the predicted pitch; the filters are predicted, too.
 It is a harmonic plus noise model, like neural source-filter models (arXiv
 1904.12088) and the neural homomorphic vocoder (doi
 10.21437/Interspeech.2020-3188). Most of the training needs only a spectral
@@ -225,7 +225,7 @@ class HarmonicVocoder(Vocoder):
         filters = self.filters(hidden).unflatten(-1, (self.subframes, 3, -1))
         gains = self.direct(features).unflatten(-1, (self.subframes, 1, -1))
         gains = gains.expand_as(filters[..., :2, :])
-        filters = filters + F.pad(gains, (0, 0, 0, 1))  # not to the phase
+        filters = filters + F.pad(gains, (0, 0, 0, 1))  # zeros for the phase
         filters = filters.flatten(1, 2).float()
         scores = self.pitch(hidden).unflatten(-1, (self.subframes, -1))
         scores = scores.flatten(1, 2).float()
@@ -272,7 +272,7 @@ class HarmonicVocoder(Vocoder):
         return self.stft.synthesise(spectra)
 
     def given_pitch(self, pitch):
-        """Return the given pitch in Hz, replaced by the lowest in padding."""
+        """Return the pitch in Hz; the padding gets the lowest pitch."""
         hz = pitch[..., 0].float()
         return hz.where(hz > 0, self.log_pitch[0].exp())
 

@@ -19,9 +19,9 @@ class SpectralGate(nn.Module):
     and reverberation increase ``r``; transmission losses decrease it. The
     recording contributes the fraction ``sigmoid(confidence - slope * |r - e|)``
     of the bin, after a correction of its level. The remaining fraction is
-    synthesised. The network predicts the confidence and the correction of each
-    bin. For each frequency, two slopes are trained: for ``r > e`` and for
-    ``r < e``.
+    synthesised. The vocoder predicts the confidence and the correction for each
+    bin. For each frequency, two slopes are trained: one for ``r > e``, and one
+    for ``r < e``.
 
     In eval mode, a residue of the suppressed recording is added, because the
     network may mistake words for noise. The residue is quiet enough for the
@@ -38,8 +38,7 @@ class SpectralGate(nn.Module):
     n_fft : int
         FFT size in samples.
     floor : float
-        Lowest level of a bin. Levels are clamped to it, and it represents
-        silence.
+        Level of silence. Lower levels are raised to this value.
     smoothing_bins : int
         Number of bins over which the power is averaged before the comparison,
         an odd number. The average is necessary because the predicted levels are

@@ -27,7 +27,7 @@ def small(**settings):
 
 
 def pitch(hz, frames, batch=1):
-    """Return a constant pitch, voiced, in the shape of a batch."""
+    """Return the pitch of a voiced batch with a constant pitch."""
     values = torch.tensor([float(hz), 1.0])
     return values.expand(batch, 2 * frames, 2).clone()
 
