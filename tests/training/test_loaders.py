@@ -96,8 +96,8 @@ def test_processes_continue_where_one_process_stopped(dataset):
     list(itertools.islice(single, 3))
     start = single.ends[-1]
     ranks = [batches(rank, 2, start) for rank in (0, 1)]
-    resumed = [list(itertools.islice(rank, 3)) for rank in ranks]
-    assert resumed == [expected[3::2], expected[4::2]]
+    groups = [list(itertools.islice(rank, 3)) for rank in ranks]
+    assert groups == [expected[3::2], expected[4::2]]
     assert ranks[0].ends == ranks[1].ends
     start = ranks[0].ends[0]
     assert next(iter(batches(start=start))) == expected[5]

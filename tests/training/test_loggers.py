@@ -105,15 +105,15 @@ def test_tensorboard_logs_optimizer_steps_of_resumed_runs(tmp_path, clip):
             logger.log_stats({"step": step, "lr": 0.1}, **STATS)
             logger.log_clips(step, {"all/a": clip})
         logger.writer.close()
-    logged = events(tmp_path)
+    results = events(tmp_path)
     for tag in ("loss/train", "mel restored/valid", "lr"):
-        assert [e.step for e in logged.Scalars(tag)] == [5, 10, 15, 20]
+        assert [e.step for e in results.Scalars(tag)] == [5, 10, 15, 20]
     for version in ("input", "predicted", "target"):
-        audio = logged.Audio(f"all/a/{version}")
+        audio = results.Audio(f"all/a/{version}")
         assert [e.step for e in audio] == [5, 10, 15, 20]
         assert audio[0].sample_rate == RATE
         assert audio[0].length_frames == len(clip.wavs[version])
-    assert [e.step for e in logged.Images("all/a/picture")] == [5, 10, 15, 20]
+    assert [e.step for e in results.Images("all/a/picture")] == [5, 10, 15, 20]
 
 
 @pytest.fixture
