@@ -46,7 +46,7 @@ class RunProgress:
         self.times = []
         # print fewer lines if stderr is a file
         pause = 0.1 if sys.stderr.isatty() else LINE_SECONDS
-        # the mean rate of the run gives a time left that agrees with minutes
+        # average over the run, so that the time left agrees with the minutes
         rate = {"smoothing": 0} if self.timed else {}
         self.bar = tqdm(
             initial=step,

@@ -164,13 +164,13 @@ def check_resumed(save_folder, name, current, allowed):
     ]
     if not differing:
         return
-    found = f"{save_folder}: a run with other {name}: {', '.join(differing)}"
+    message = f"{save_folder}: a run with other {name}: {', '.join(differing)}"
     if not allowed:
         raise UserError(
-            f"{found}; give --output_folder=FOLDER to start a new run, or "
+            f"{message}; give --output_folder=FOLDER to start a new run, or "
             "--resume_with_other_data=True to continue with the new values"
         )
-    logger.warning(f"{found}; continued with the new values")
+    logger.warning(f"{message}; continued with the new values")
 
 
 def _difference(key, saved, current):

@@ -255,17 +255,17 @@ class StepBrain(sb.Brain):
         if torch.isfinite(loss):
             return True
         self.nonfinite_count += 1
-        found = (
+        message = (
             f"step {self.optimizer_step + 1}: the loss is {loss.item()}; clips "
             f"of the batch: {', '.join(self.batch_ids)}"
         )
         skipped = self.scaler.is_enabled() or self.skip_nonfinite_grads
         if not skipped or self.nonfinite_count > self.nonfinite_patience:
             raise UserError(
-                f"{found}; listen to these clips, or lower --lr; the same "
+                f"{message}; listen to these clips, or lower --lr; the same "
                 "command resumes from the last checkpoint"
             )
-        logger.warning(f"{found}; skipped")
+        logger.warning(f"{message}; skipped")
         return False
 
     def on_fit_batch_start(self, batch, should_step):

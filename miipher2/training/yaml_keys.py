@@ -39,15 +39,15 @@ def yaml_keys(path):
     """
     keys, section, above, in_comment = [], "", [], False
     for line in Path(path).read_text("utf-8").splitlines():
-        found = KEY.fullmatch(line)
+        match = KEY.fullmatch(line)
         if line.startswith("#"):
             above = [*above, line] if in_comment else [line]
             if title := SECTION.fullmatch(line):
                 section, above = title[1], []
         elif not line:
             above = []
-        elif found:
-            name, value, comment = found.groups(default="")
+        elif match:
+            name, value, comment = match.groups(default="")
             text = comment or " ".join(part[1:].strip() for part in above)
             keys.append(Key(section, name, value, text))
         in_comment = line.startswith("#")
