@@ -5,10 +5,12 @@
 DATA has a ``manifest.csv`` (path, seconds, speaker, split, licence), clean
 speech in ``speech*``, noise in ``noise`` and room impulse responses in ``rir``.
 The script writes ``train.csv``, ``valid.csv``, ``test.csv``, ``noise.csv``,
-``noise_valid.csv``, ``rir.csv`` and ``rir_valid.csv`` to OUT. Files that are
-licensed under the GPL only are excluded. The number of rows per recording is
-the same as in ``recipes/Compact/pack.py``. Measuring the bandwidth takes about
-20 s per hour of speech.
+``music.csv``, ``noise_valid.csv``, ``rir.csv`` and ``rir_valid.csv`` to OUT.
+``music.csv`` contains the rows of ``noise.csv`` whose file is named
+``music_*``; it is not written if there are none. Files that are licensed under
+the GPL only are excluded. The number of rows per recording is the same as in
+``recipes/Compact/pack.py``. Measuring the bandwidth takes about 20 s per hour
+of speech.
 
 Authors
  * The miipher2 authors 2026
@@ -35,6 +37,11 @@ def bandwidth_of(path):
     """Return the bandwidth of a file in Hz, measured at its own sample rate."""
     rate = soundfile.info(str(path)).samplerate
     return measure_bandwidth(read_audio(path, rate).numpy(), rate)
+
+
+def is_music(path):
+    """Return whether the name of a noise file starts with ``music_``."""
+    return path.rpartition("/")[2].startswith("music_")
 
 
 def manifest_rows(key, selected, data):
@@ -83,6 +90,10 @@ def main(argv=None):
             rows = manifest_rows(key, selected[key], options.data)
             for name in names:
                 write_manifest(options.out / f"{name}.csv", rows)
+            if key == ("noise", "train"):
+                music = [row for row in rows if is_music(row["wav"])]
+                if music:
+                    write_manifest(options.out / "music.csv", music)
             hours = sum(row["duration"] for row in rows) / 3600
             print(f"{', '.join(names)}: {len(rows)} rows, {hours:.2f} h")
 

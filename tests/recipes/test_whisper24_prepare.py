@@ -20,10 +20,11 @@ def data(tmp_path):
     """Write noise bursts as speech, noise and room impulse responses."""
     rng = np.random.default_rng(0)
     rows = []
-    for kind in ("speech24", "noise", "rir"):
+    for kind in ("speech24", "noise", "noise/music_", "rir"):
         for split in ("train", "valid"):
             for licence in ("CC0 1.0", "GPL-2"):
-                path = f"{kind}/{split}/{licence[:2]}.wav"
+                folder, _, prefix = kind.partition("/")
+                path = f"{folder}/{split}/{prefix}{licence[:2]}.wav"
                 (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
                 time = np.arange(4 * 24000) / 24000
                 wav = 0.1 * rng.standard_normal(len(time)) * (time % 0.4 < 0.2)
@@ -47,7 +48,7 @@ def test_speech_has_a_bandwidth_and_gpl_files_are_excluded(
     assert names == sorted(
         f"{name}.csv"
         for name in (
-            *("train", "valid", "test", "noise", "noise_valid"),
+            *("train", "valid", "test", "noise", "music", "noise_valid"),
             *("rir", "rir_valid"),
         )
     )
@@ -58,4 +59,7 @@ def test_speech_has_a_bandwidth_and_gpl_files_are_excluded(
     assert len(rows) == 2
     noise = read_manifest(tmp_path / "out/noise.csv", data)
     assert "bandwidth" not in noise[0]
+    music = read_manifest(tmp_path / "out/music.csv", data)
+    assert music == [row for row in noise if "music_" in row["wav"]]
+    assert len(music) == 1
     assert "excluded: speech, GPL-2" in capsys.readouterr().out

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Average the trained weights of several model folders.
+
+    python recipes/Whisper24/average_models.py MODEL MODEL [MODEL ...] OUT
+
+OUT is a copy of the first model folder whose adapters and vocoder are the mean
+of all models, in float32 and with equal weights. The models must be trained
+from the same weights, so that their parameters correspond to each other.
+
+Authors
+ * The miipher2 authors 2026
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from speechbrain.utils.checkpoints import average_state_dicts
+
+from miipher2.errors import UserError, one_line_errors
+from miipher2.models.weights import load_weights, save_weights
+
+AVERAGED = ("cleaner.safetensors", "vocoder.safetensors")
+
+
+def architecture(tensors, identity):
+    """Return what two files of weights must share to be averaged.
+
+    The name of the encoder is left out, since a folder has none.
+    """
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    return shapes, {**identity, "source": None}
+
+
+def average_files(paths):
+    """Average files of weights.
+
+    Arguments
+    ---------
+    paths : list of Path
+        Files of the same architecture.
+
+    Returns
+    -------
+    tensors : dict
+        Mean by name, in the precision of the first file.
+    identity : dict
+        Identity of the first file.
+
+    Raises
+    ------
+    UserError
+        If a file has another architecture than the first one.
+    """
+    loaded = [load_weights(path) for path in paths]
+    first, identity = loaded[0]
+    for path, weights in zip(paths, loaded, strict=True):
+        if architecture(*weights) != architecture(first, identity):
+            raise UserError(
+                f"{path}: not the same architecture as {paths[0]}; average "
+                "models that were trained with the same YAML"
+            )
+    mean = average_state_dicts(
+        {name: tensor.float() for name, tensor in tensors.items()}
+        for tensors, _ in loaded
+    )
+    return {name: mean[name].to(first[name].dtype) for name in first}, identity
+
+
+def main(argv=None):
+    """Write the averaged model."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "models", nargs="+", type=Path, metavar="MODEL", help="model folder"
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
+    options = parser.parse_args(argv)
+    with one_line_errors():
+        if len(options.models) < 2:
+            raise UserError("give at least two model folders and OUT")
+        if options.out.exists():
+            raise UserError(f"{options.out}: exists; give a new folder")
+        averaged = {
+            name: average_files([model / name for model in options.models])
+            for name in AVERAGED
+        }
+        shutil.copytree(options.models[0], options.out)
+        for name, (tensors, identity) in averaged.items():
+            save_weights(options.out / name, tensors, identity)
+
+
+if __name__ == "__main__":
+    main()
