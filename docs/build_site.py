@@ -2,10 +2,10 @@
 
     pip install -e '.[docs]' && python docs/build_site.py
 
-The pages are the Markdown files of the repository at their places, so that
-their links also work in a clone. Links to other files than pages and pictures
-become text. ``docs/api.md`` is generated from docstrings. A broken link is an
-error.
+The pages are the Markdown files of the repository in their original folders, so
+their links also work in a clone. Links to files other than pages and pictures
+are replaced by their text. ``docs/api.md`` is generated from docstrings. A
+broken link is an error.
 
 Authors
  * The miipher2 authors 2026
@@ -29,7 +29,7 @@ PAGES = (
 )
 PICTURES = (".png", ".svg")
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
-# Modules with public classes and functions for the API page
+# Modules whose public classes and functions are on the API page
 API = {
     "Restoring": [
         "miipher2.inference.restorer",
@@ -83,7 +83,7 @@ def copy_pages():
 
 
 def as_page(path):
-    """Return a page in which links to other files than pages are text."""
+    """Return the text of a page with links to pages and pictures only."""
 
     def replace(match):
         text, target, _ = match.groups()
@@ -107,11 +107,11 @@ def write_api():
 
 
 def main():
-    """Build the site; return mkdocs' exit code."""
+    """Build the site and return the exit code of mkdocs."""
     copy_pages()
     write_api()
     command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
-    # hides an advertisement of mkdocs
+    # hides an advertisement that mkdocs prints
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
 

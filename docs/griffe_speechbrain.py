@@ -1,6 +1,6 @@
-"""Read docstrings in SpeechBrain's form, for docs/build_site.py.
+"""Convert SpeechBrain's docstrings to NumPy's format, for docs/build_site.py.
 
-SpeechBrain uses NumPy's form with the section names ``Arguments`` and
+SpeechBrain uses NumPy's format with the section names ``Arguments`` and
 ``Example``.
 
 Authors
@@ -15,10 +15,10 @@ SECTIONS = {"Arguments": "Parameters", "Example": "Examples"}
 
 
 class SpeechBrainDocstrings(griffe.Extension):
-    """Rename the sections and remove the authors."""
+    """Extension that renames sections and removes the list of authors."""
 
     def on_object(self, *, obj, **kwargs):
-        """Change one docstring before it is parsed."""
+        """Convert a docstring before it is parsed."""
         if obj.docstring is None:
             return
         obj.docstring.value = obj.docstring.value.partition("\nAuthors\n")[0]

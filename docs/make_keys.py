@@ -23,19 +23,20 @@ has the same keys with other defaults.
 
 - Every key can be overridden on the command line: `--lr=0.0001`.
 - `null` is Python's `None`. `!ref <key>` is the value of another key.
-- `!new:` builds an object and `!name:` names a function or class to call later. Quote
-  them on the command line: `--stft_loss='!new:miipher2.training.losses.MultiScaleSTFTLoss'`.
-- `!include:` is another file below `hparams/`:
+- `!new:` creates an object, and `!name:` refers to a function or class that is called
+  later. Quote these values on the command line:
+  `--stft_loss='!new:miipher2.training.losses.MultiScaleSTFTLoss'`.
+- `!include:` inserts another file of `hparams/`:
   `--ssl='!include:models/ssl/wavlm_large.yaml'`.
 
-SpeechBrain's run options work as well, among them `--device=cpu` or `cuda:0`,
-`--precision=bf16` (training) and `--eval_precision=bf16` (validation),
-`--noprogressbar`, `--debug`. `python train.py --help` lists them.
+SpeechBrain's run options also work, for example `--device=cpu` or `--device=cuda:0`,
+`--precision=bf16` (training), `--eval_precision=bf16` (validation), `--noprogressbar` and
+`--debug`. `python train.py --help` lists them.
 """
 
 
 def cell(text):
-    """Escape a text for a cell of a Markdown table."""
+    """Escape text for a cell of a Markdown table."""
     return text.replace("<", "\\<").replace("|", "\\|").replace("*", "\\*")
 
 
@@ -54,9 +55,11 @@ def page():
     parts = [HEAD]
     for section, rows in collect().items():
         parts.append(f"\n## {section.capitalize()}\n")
-        parts.append("| key | stage | default | |\n|---|---|---|---|")
-        first = list(dict.fromkeys(name for name, _, _ in rows))
-        for row in sorted(rows, key=lambda row: first.index(row[0])):
+        parts.append(
+            "| key | stage | default | description |\n|---|---|---|---|"
+        )
+        names = list(dict.fromkeys(name for name, _, _ in rows))
+        for row in sorted(rows, key=lambda row: names.index(row[0])):
             name, value, comment = row
             value = f"`{value}`" if value else ""
             stages = ", ".join(rows[row])
