@@ -50,7 +50,8 @@ from miipher2.training.settings import (
     run_settings,
 )
 
-# YAML files name prepare functions as in folder_prepare.prepare_folder
+# YAML files refer to functions in these folders, such as
+# folder_prepare.prepare_folder
 sys.path += map(str, Path(__file__).resolve().parent.glob("recipes/*"))
 
 
@@ -154,7 +155,7 @@ def main(arguments):
     overrides, settings = check_experiment(hparams_file, overrides)
     hparams = load_hparams(hparams_file, overrides)
     check_segments(hparams)
-    load_weights(hparams)  # reports a wrong path before data are prepared
+    load_weights(hparams)  # reports a wrong path before data preparation
     sb.utils.distributed.ddp_init_group(run_opts)
     sb.create_experiment_directory(
         experiment_directory=hparams["output_folder"],

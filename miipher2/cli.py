@@ -32,7 +32,7 @@ COMMANDS = {
     },
     "miipher2.training.command": {
         "train": "train a stage of a model",
-        "export-model": "export a trained model with a card, for sharing",
+        "export-model": "export a trained model and its model card",
     },
 }
 

@@ -1,4 +1,4 @@
-"""The Brain of stage 1, adapters.
+"""The Brain of stage 1, which trains adapters.
 
 Authors
  * The miipher2 authors 2026
@@ -12,8 +12,8 @@ import speechbrain as sb
 from miipher2.training.shown_clips import ShownClip, valid_part
 from miipher2.training.step_brain import StepBrain
 
-# A smaller loss without adapters is due to rounding: the clips were not
-# degraded, for example because there were no other speakers for babble.
+# A loss without adapters below this value is due to rounding: the clips were
+# not degraded, for example because babble needs other speakers.
 ROUNDING_ERROR = 1e-4
 
 
@@ -84,7 +84,7 @@ class AdapterBrain(StepBrain):
             )
 
     def stage_stats(self):
-        """Return the mean loss terms and ``ratio``, overall and by kind."""
+        """Return the mean loss terms, and ``ratio`` overall and by kind."""
         stats = super().stage_stats()
         stats["ratio"] = self.ratio(stats["loss"], stats.pop("baseline"))
         loss, baseline = map(self.means_by_kind, ("loss", "baseline"))

@@ -28,7 +28,7 @@ class AtomicCheckpointer(Checkpointer):
     SpeechBrain recognises a checkpoint by its meta file, which it writes first.
     If a run is killed while saving, SpeechBrain resumes it from an incomplete
     checkpoint. This class writes the meta file last, with the sizes of all
-    files. When a run is resumed, a checkpoint whose files have other sizes is
+    files. When a run is resumed, a checkpoint whose file sizes do not match is
     renamed, and the previous checkpoint is loaded.
 
     Arguments

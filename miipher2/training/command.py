@@ -52,7 +52,7 @@ def _add_train(subparsers):
 def _add_export(subparsers):
     """Add ``miipher2 export-model``."""
     parser = subparsers.add_parser(
-        "export-model", help="export a trained model with a card, for sharing"
+        "export-model", help="export a trained model and its model card"
     )
     parser.add_argument(
         "results", metavar="RESULTS", help="the output_folder of stage 2"
@@ -60,13 +60,13 @@ def _add_export(subparsers):
     parser.add_argument(
         "output",
         metavar="OUT",
-        help="output folder, which must be missing or empty",
+        help="output folder, which must be new or empty",
     )
     parser.add_argument(
         "--report",
         metavar="DIR",
-        help="the --output folder of miipher2 evaluate, whose scores are added "
-        "to the card",
+        help="the --output folder of miipher2 evaluate; its scores are added "
+        "to the model card",
     )
     parser.add_argument(
         "--weights-licence",

@@ -17,8 +17,8 @@ from miipher2.training.train_log import read_train_log
 
 logger = get_logger(__name__)
 
-# First words of the names of the statistics in each panel, by title. All other
-# statistics are loss terms.
+# Titles of the panels, and the first word of their statistics after "train",
+# "valid" or "test". All other statistics are loss terms.
 PANELS = {
     "Loss": ("loss",),
     "Ratio: valid loss relative to the loss without adapters": ("ratio",),

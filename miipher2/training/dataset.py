@@ -80,7 +80,7 @@ def speech_dataset(
         If given, a fraction of the clips is replaced by noise. Their target is
         silence.
     skip_bad_clips : bool
-        Whether to replace a clip that cannot be read by the next clip.
+        Whether to use the next clip in place of an unusable clip.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def _chains_by_kind(degrade, kinds, paired):
     if not chains:
         raise UserError(
             f"valid_kinds: {', '.join(kinds)}: not available without noise or "
-            "room impulse responses; add all"
+            "room impulse responses; add 'all'"
         )
     return chains
 

@@ -18,7 +18,7 @@ MAX_BAD_SHARE = 0.01  # largest fraction of skipped clips
 
 
 class UnusableClip(UserError):
-    """Error for a clip that cannot be read or is too short."""
+    """Error for a clip that cannot be read or has the wrong length."""
 
 
 class EpochDataset(DynamicItemDataset):
@@ -34,8 +34,8 @@ class EpochDataset(DynamicItemDataset):
     csv : str
         Path of the manifest, for error messages.
     skip_bad_clips : bool
-        Whether to replace an unusable clip by the next clip, for up to 1 % of
-        the clips. All worker processes share the count of unusable clips.
+        Whether to use the next clip in place of an unusable clip, for up to 1 %
+        of the clips. All worker processes share the count of unusable clips.
     """
 
     def __init__(self, data, dynamic_items=(), csv="", skip_bad_clips=False):

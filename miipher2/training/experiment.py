@@ -56,7 +56,7 @@ def load_hparams(hparams_file, overrides=""):
     Raises
     ------
     UserError
-        If a key is given twice or unknown. For an unknown key, the message
+        If a key is unknown or given twice. For an unknown key, the message
         names the closest key. See also ``miipher2.dataio.hparams.yaml_errors``.
 
     Example
@@ -215,8 +215,8 @@ def start_from(hparams, folder):
     Raises
     ------
     UserError
-        If the folder has no weights for this stage, or weights of other
-        shapes.
+        If the folder has no weights for this stage, or if their shapes do not
+        match.
     """
     folder = Path(folder)
     if "pretraining" in hparams:
@@ -251,7 +251,7 @@ def export_backbone(hparams, hparams_file, overrides):
     hparams_file : str
         YAML of the experiment.
     overrides : str or dict
-        The overrides with which it was loaded.
+        The overrides with which the experiment was loaded.
 
     Returns
     -------
@@ -275,7 +275,7 @@ def export_backbone(hparams, hparams_file, overrides):
 
 
 def _next_command(hparams_file, overrides, keys=(), **options):
-    """Return the command of the next stage, with the same data and keys."""
+    """Return the command of the next stage, with the same data and ``keys``."""
     if isinstance(overrides, str):
         overrides = parse_overrides(overrides)
     for key in (*DATA_KEYS, *keys):
@@ -297,7 +297,7 @@ def export_cleaner(hparams, hparams_file, overrides):
     hparams_file : str
         YAML of the experiment, in the same folder as the YAML of stage 2.
     overrides : str or dict
-        The overrides with which it was loaded.
+        The overrides with which the experiment was loaded.
 
     Returns
     -------
@@ -342,9 +342,9 @@ def export_restorer(hparams, hparams_file, overrides, half=False):
         YAML of the experiment. The nearest ``models/restore.yaml``, in the same
         folder or a parent folder, is appended to ``hyperparams.yaml``.
     overrides : str or dict
-        The overrides with which it was loaded.
+        The overrides with which the experiment was loaded.
     half : bool
-        Whether to write float16 weights, and the discriminator for later runs.
+        Whether to write float16 weights and, for later runs, the discriminator.
 
     Returns
     -------

@@ -36,8 +36,8 @@ def export_model(
     results : str or Path
         The ``output_folder`` of stage 2.
     output : str or Path
-        Output folder, which must be missing or empty. It appears only when it
-        is complete.
+        Output folder, which must be new or empty. It is created only after all
+        files are written.
     report : str or Path
         Output folder of ``miipher2 evaluate``, whose summary is added to the
         card. None for a card without evaluation.

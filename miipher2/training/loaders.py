@@ -43,9 +43,9 @@ class EndlessBatches:
     Attributes
     ----------
     start : int
-        Number of clips to skip when a run is resumed, because all processes
-        together have consumed them. Clips are counted instead of batches,
-        because the batch size and the number of processes may change.
+        Number of clips that all processes together consumed before the run was
+        resumed; they are skipped. Clips are counted instead of batches, because
+        the batch size and the number of processes may change.
     ends : collections.deque
         For each yielded batch, the number of clips that all processes together
         have consumed after it. The loader removes the entries.

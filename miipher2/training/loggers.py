@@ -24,7 +24,7 @@ PACKAGES = {
 
 
 class RunLogger(train_logger.TrainLogger):
-    """Base class of loggers, whose methods are called at every validation.
+    """Base class of loggers of statistics and validation clips.
 
     The base class logs nothing.
     """

@@ -172,7 +172,7 @@ def _metadata(licence):
         "tags: [speech-restoration, speech-enhancement, speechbrain]",
     ]
     if licence and re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence.lower()):
-        # the form of the licence names on the hub
+        # names of licences on the hub have this form
         lines.insert(0, f"license: {licence.lower()}")
     elif licence:
         lines.insert(0, "license: other")
@@ -220,25 +220,25 @@ def _parameters(paths):
 def _data_table(results, run):
     """Return a table with recordings, hours and speakers of each manifest."""
     rows = []
-    for key, what in MANIFESTS.items():
+    for key, title in MANIFESTS.items():
         path = run.get(key)
         if path is None:
             continue
         path = _find(results, path)
         if path is None:
-            rows.append((what, "manifest not found", "", ""))
+            rows.append((title, "manifest not found", "", ""))
             continue
         # a manifest may list a recording several times
         recordings = {row["wav"]: row for row in read_manifest(path, "")}
         hours = sum(row["duration"] for row in recordings.values()) / 3600
         speakers = {row.get("spk_id") for row in recordings.values()}
-        count = len(speakers) if what.startswith("speech") else ""
-        rows.append((what, f"{len(recordings):,}", f"{hours:.2f}", count))
+        count = len(speakers) if title.startswith("speech") else ""
+        rows.append((title, f"{len(recordings):,}", f"{hours:.2f}", count))
     return _table(["", "recordings", "hours", "speakers"], rows)
 
 
 def _find(results, path):
-    """Return the path of a file, also if its run was moved; None if missing."""
+    """Return the path of a file, even if its run was moved; None if missing."""
     for candidate in (Path(path), results / Path(path).name):
         if candidate.is_file():
             return candidate

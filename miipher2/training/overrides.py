@@ -121,7 +121,7 @@ def check_overrides(hparams_file, overrides):
 
 
 def _check_names(prefix, overrides, node, path):
-    """Check the keys of a mapping and of the mappings in it."""
+    """Check the keys of a mapping and of nested mappings."""
     known = dict(node)
     tag = yaml_tag(node)
     if tag.startswith("!include:"):

@@ -1,4 +1,4 @@
-"""The Brain of stage 0, pretraining.
+"""The Brain of stage 0, which pretrains a backbone.
 
 Authors
  * The miipher2 authors 2026
@@ -19,9 +19,9 @@ class PretrainingBrain(StepBrain):
     """Brain of stage 0, which pretrains a backbone.
 
     The backbone is trained to predict frames of clean speech from degraded and
-    partly masked speech. Masks are seeded with the clip's ID and a random
-    number of its crop, and dropout is seeded with the optimizer step. A resumed
-    run therefore gives the same result as an uninterrupted run.
+    partly masked speech. Masks are seeded with the clip's ID and the random
+    number ``cut`` of the dataset item, and dropout is seeded with the optimizer
+    step. A resumed run therefore gives the same result as an uninterrupted run.
 
     Arguments
     ---------
@@ -68,7 +68,7 @@ class PretrainingBrain(StepBrain):
             super().on_fit_batch_start(batch, should_step)
             return
         torch.manual_seed(self.optimizer_step)
-        self.length.start()  # ``minutes`` are counted after these steps
+        self.length.start()  # the time limit excludes these steps
         remaining = 1 - self.optimizer_step / self.front_end_steps
         warmup = min(1.0, (self.optimizer_step + 1) / FRONT_END_WARMUP)
         for optimizer in self.optimizers_dict.values():

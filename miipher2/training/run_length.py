@@ -72,7 +72,7 @@ class RunLength:
         return 1.0 if elapsed >= self.minutes else elapsed / self.minutes
 
     def schedule_step(self, step):
-        """Return the schedule step of an optimizer step, counted from 1.
+        """Return the position of an optimizer step in the schedule, from 1.
 
         With ``minutes``, the first step after this time is the last step.
         """

@@ -1,4 +1,4 @@
-"""The progress bar of a run, and a warning if the run will take weeks.
+"""The progress bar of a run, and a warning if the run takes over a week.
 
 Authors
  * The miipher2 authors 2026
@@ -13,14 +13,15 @@ from tqdm import tqdm
 logger = get_logger(__name__)
 
 WARN_DAYS = 7  # a warning is logged for longer runs
-MIN_FRACTION = 1e-6  # smallest elapsed fraction, against division by zero
+MIN_FRACTION = 1e-6  # smallest elapsed fraction, to avoid division by zero
 LINE_SECONDS = 60.0  # seconds between lines if stderr is not a terminal
 
 
 class RunProgress:
     """Progress bar of the optimizer steps of a run, with loss and time left.
 
-    In a run of ``minutes``, the bar shows the elapsed fraction of this time.
+    If ``minutes`` limits the run, the bar shows the elapsed fraction of this
+    time.
 
     Arguments
     ---------

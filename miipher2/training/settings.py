@@ -24,8 +24,8 @@ logger = get_logger(__name__)
 
 RUN = "run"  # key in the meta file of a checkpoint
 
-# Keys that may change when a run is resumed: its length, paths and reports. The
-# contents of manifests are compared, not their paths.
+# Keys that may change when a run is resumed, such as its length, paths and
+# loggers. The contents of manifests are compared, not their paths.
 FREE = {
     "cleaner_folder",
     "ckpt_interval_minutes",
@@ -164,7 +164,8 @@ def check_resumed(save_folder, name, current, allowed):
     ]
     if not differing:
         return
-    message = f"{save_folder}: a run with other {name}: {', '.join(differing)}"
+    keys = ", ".join(differing)
+    message = f"{save_folder}: belongs to a run with other {name}: {keys}"
     if not allowed:
         raise UserError(
             f"{message}; give --output_folder=FOLDER to start a new run, or "

@@ -37,7 +37,7 @@ class ShownClip(NamedTuple):
     features: dict | None = None
 
     def picture(self):
-        """Draw all versions below each other with the same scale.
+        """Draw all versions one below the other, with the same scale.
 
         Returns
         -------
@@ -116,7 +116,7 @@ def normalised(features):
 
 
 def draw(maps, limits, extent, label, unit):
-    """Draw arrays below each other as images.
+    """Draw arrays as images, one below the other.
 
     Arguments
     ---------

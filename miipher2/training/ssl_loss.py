@@ -24,7 +24,7 @@ class SSLLoss(nn.Module):
     sample_rate : int
         Sample rate of the waveforms in Hz.
     weight : float
-        Factor of the loss.
+        Factor by which the loss is multiplied.
 
     Example
     -------

@@ -50,7 +50,7 @@ class StepBrain(sb.Brain):
     valid_interval : int
         Number of optimizer steps between two validations.
     lr_schedule : callable
-        Called with an optimizer and the number of the next step, from 1.
+        Called with an optimizer and the next step, counted from 1.
     output_folder : str
         Folder for logs and audio samples.
     train_logger : speechbrain.utils.train_logger.TrainLogger
@@ -303,7 +303,7 @@ class StepBrain(sb.Brain):
 
     @mark_as_saver
     def _save(self, path):
-        """Save the step count and the training losses since validation."""
+        """Save the step count and the mean losses since the last validation."""
         if not if_main_process():
             return
         loss = self.avg_train_loss

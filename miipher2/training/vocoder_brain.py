@@ -1,4 +1,4 @@
-"""The Brain of stage 2, vocoder.
+"""The Brain of stage 2, which trains a vocoder.
 
 Authors
  * The miipher2 authors 2026
@@ -31,7 +31,7 @@ class VocoderBrain(StepBrain):
     The first ``pretrain_steps`` use features of clean speech. Later steps use
     features that the cleaner predicts from degraded speech. The adapters are
     frozen (Miipher-2, section 3) or, with ``train_adapters``, trained with the
-    vocoder. The first ``mel_steps`` use only the spectral loss and are much
+    vocoder. The first ``mel_steps`` use only spectral losses and are much
     faster. Losses are computed up to the bandwidth of the recording.
 
     A vocoder with ``needs_pitch`` also gets the pitch of the clean speech.
@@ -160,7 +160,7 @@ class VocoderBrain(StepBrain):
                 self.checkpointer.add_recoverable(f"opt_{name}", optimizer)
 
     def on_fit_start(self):
-        """Warn if a large vocoder is trained on a CPU; start training."""
+        """Warn if a large vocoder is trained on a CPU; see ``StepBrain``."""
         generator = self.unwrap(self.modules.generator)
         count = sum(p.numel() for p in generator.parameters())
         if self.device == "cpu" and count > LARGE:
@@ -303,9 +303,9 @@ class VocoderBrain(StepBrain):
         self.shown[batch.id[index]] = ShownClip(wavs, rate)
 
     def fit_batch(self, batch):
-        """Update both networks with one batch.
+        """Update the vocoder and the discriminator with one batch.
 
-        Both losses share one forward pass of the discriminator.
+        Their losses share one forward pass of the discriminator.
         """
         should_step = (self.step % self.grad_accumulation_factor) == 0
         self.on_fit_batch_start(batch, should_step)
@@ -354,7 +354,7 @@ class VocoderBrain(StepBrain):
         return {"D_loss": d_loss, **g_losses}
 
     def backward(self, loss, optimizer, retain_graph=False):
-        """Add the gradients of a loss to the parameters of one optimizer only.
+        """Accumulate the gradients of a loss for one optimizer only.
 
         Arguments
         ---------

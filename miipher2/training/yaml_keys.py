@@ -32,8 +32,8 @@ def yaml_keys(path):
     Returns
     -------
     list of Key
-        The keys with their values and comments. The value is the text on the
-        key's line, which is the tag of a nested value. The comment is on the
+        The keys with their values and comments. The value is the text after
+        the key; for a nested value, it is only the tag. The comment is on the
         key's line or above it. A comment above a key also applies to the
         following keys without a comment, up to the next blank line.
     """

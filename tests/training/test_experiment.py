@@ -174,7 +174,7 @@ def test_settings_exclude_the_run_length_and_cover_included_files(yaml):
 
 @pytest.fixture
 def stage_one(tmp_path):
-    """Write the folder of a stage 1 on WavLM Large, without weights."""
+    """Write the output of stage 1 with WavLM Large, without weights."""
     folder = tmp_path / "pa/model"
     folder.mkdir(parents=True)
     (folder / "cleaner.safetensors").touch()

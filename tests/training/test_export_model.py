@@ -39,7 +39,7 @@ adapter_placement: feed_forward
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Create the output_folder of stage 2, with stage 1 beside it."""
+    """Create the output folders of stages 1 and 2; return the latter."""
     folder = tmp_path_factory.mktemp("runs")
     results = folder / "stage2"
     save_tiny_restorer(results)

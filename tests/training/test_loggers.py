@@ -29,7 +29,7 @@ STATS = {
 
 @pytest.fixture
 def clip():
-    """Return a tone with a wrong frequency in ``predicted``."""
+    """Return a tone whose frequency is wrong in ``predicted``."""
     time = torch.arange(RATE // 2) / RATE
     tones = {"input": 1000, "predicted": 3000, "target": 1000}
     wavs = {v: 0.5 * torch.sin(6.283 * hz * time) for v, hz in tones.items()}
@@ -76,7 +76,7 @@ def test_features_are_normalised_by_the_target():
 @pytest.mark.parametrize("seconds", [0.005, 0.5])
 @pytest.mark.parametrize("stage", [1, 2])
 def test_pictures_show_the_prediction(clip, stage, seconds):
-    """A wrong prediction changes its panel, also in a clip of 5 ms."""
+    """A wrong prediction changes only its panel, even in a clip of 5 ms."""
     samples = int(seconds * RATE)
     wavs = {version: wav[:samples] for version, wav in clip.wavs.items()}
     clip = ShownClip(wavs, RATE)

@@ -55,7 +55,7 @@ def test_help_lists_keys_and_run_options(capsys):
     assert "--max_steps=800000" in shown and "--debug_batches" in shown
 
 
-def test_the_command_is_the_command_of_this_process(monkeypatch):
+def test_the_printed_command_uses_the_running_program(monkeypatch):
     path = ROOT / "hparams/compact/pa.yaml"
     monkeypatch.setattr(sys, "argv", ["/bin/miipher2", "train"])
     assert train_command(path) == ["miipher2", "train", "compact/pa"]

@@ -172,7 +172,7 @@ def test_a_checkpoint_of_another_model_is_refused(checkpointer, tmp_path):
 def test_a_run_with_other_settings_is_refused(
     override, words, trained, train, options, monkeypatch
 ):
-    """The error is raised before any file is written or model is built."""
+    """The error is raised before a file is written or a model is built."""
     monkeypatch.setattr("train.load_hparams", None)
     folder = trained / "pa"
     before = (folder / "hyperparams.yaml").read_text()

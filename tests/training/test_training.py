@@ -214,7 +214,7 @@ def test_adapters_train_with_the_vocoder_and_are_resumed(
 def test_adversarial_runs_export_the_last_checkpoint(
     mel_steps, exported, train, trained, tiny_backbone, tmp_path, monkeypatch
 ):
-    """The last checkpoint is exported although the mel error rises."""
+    """The mel error rises, so the last checkpoint is not the best."""
     monkeypatch.setattr(
         VocoderBrain,
         "stage_stats",

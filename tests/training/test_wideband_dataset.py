@@ -19,7 +19,7 @@ RATE = 24000
 
 @pytest.fixture
 def manifest(tmp_path):
-    """Write two clips of white noise with pauses at 24 kHz."""
+    """Write the manifest of two clips of white noise with pauses."""
     rng = numpy.random.default_rng(0)
     rows = []
     for name, bandwidth in (("a", 8000), ("b", 12000)):
