@@ -99,7 +99,7 @@ def check_data(hparams):
 
 
 def dataio_prepare(hparams):
-    """Create the datasets of training, validation and test."""
+    """Create the datasets for training, validation and test."""
     train_set = hparams["train_set"]()
     valid_set = hparams["valid_set"]()
     test_set = hparams["test_set"]()

@@ -257,7 +257,7 @@ class VocoderBrain(StepBrain):
         """
         generator = self.unwrap(self.modules.generator)
         hop_length = generator.hop_length
-        steps_per_frame = {
+        values_per_frame = {
             "features": 1,
             "pitch": generator.subframes,
             "recording": hop_length,
@@ -270,7 +270,7 @@ class VocoderBrain(StepBrain):
         clips = {**inputs, "target": target}
         clips["mask"] = clip_mask(batch.target.lengths, target)
         segments = {
-            name: crop_segments(values, starts, size, steps_per_frame[name])
+            name: crop_segments(values, starts, size, values_per_frame[name])
             for name, values in clips.items()
         }
         target, mask = segments.pop("target"), segments.pop("mask")
