@@ -84,7 +84,7 @@ class AdapterBrain(StepBrain):
             )
 
     def stage_stats(self):
-        """Return the mean loss terms, and ``ratio`` overall and by kind."""
+        """Return mean loss terms, and ``ratio`` overall and by degradation."""
         stats = super().stage_stats()
         stats["ratio"] = self.ratio(stats["loss"], stats.pop("baseline"))
         loss, baseline = map(self.means_by_kind, ("loss", "baseline"))

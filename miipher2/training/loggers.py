@@ -158,8 +158,8 @@ def start_wandb(output_folder):
         )
     except wandb.errors.Error as error:
         raise UserError(
-            f"--logger=wandb: cannot start: {one_line(error)}; run wandb "
-            "login, or set WANDB_MODE=offline in the environment"
+            f"--logger=wandb: cannot start: {one_line(error)}; run "
+            "'wandb login', or set WANDB_MODE=offline in the environment"
         ) from None
     run.define_metric("step")
     run.define_metric("*", step_metric="step")
