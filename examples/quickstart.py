@@ -1,6 +1,6 @@
 """Train stages 1 and 2 on the example speech and restore noisy recordings.
 
-On one minute of speech, the script trains adapters from scratch and fine-tunes
+On two minutes of speech, the script trains adapters from scratch and fine-tunes
 a vocoder. It starts from the backbone and the vocoder of the compact model
 (miipher2/pretrained/compact). The script takes a few minutes on two CPU cores.
 It shows how to train and restore, not how good a model can be: the mel error
@@ -105,9 +105,9 @@ def report(restored):
     before, after = (sum(errors) / len(errors) for errors in (before, after))
     result = "better" if after < before else "worse"
     print(
-        f"Mean: {before:.2f} before, {after:.2f} after restoration, which is "
-        f"{result}. This model was trained for 40 steps on a minute of speech. "
-        "The models that come with miipher2 were trained on hours of speech."
+        f"Mean: {before:.2f} before, {after:.2f} after ({result}).\n"
+        "This model was trained for 40 steps on two minutes of speech. The "
+        "models that come with miipher2 were trained on hours of speech."
     )
 
 

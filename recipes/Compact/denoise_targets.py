@@ -89,12 +89,12 @@ def main(argv=None):
         rows = read_manifest(options.manifest, options.data_root, COLUMNS)
         folder = options.out.absolute()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"{folder}: exists already; give a new folder")
+            raise UserError(f"{folder}: already exists; give a new folder")
         copies, denoised_rows = {}, []
         for row in tqdm(rows, unit="row", disable=None):
             wav = str(Path(row["wav"]).absolute())
             if wav not in copies:  # a recording can have several rows
-                samples, rate = read_own_rate(wav)
+                samples, rate = read_unresampled(wav)
                 copies[wav] = folder / f"{len(copies)}.flac"
                 denoised = torch.from_numpy(reduce_noise(samples, rate))
                 write_audio(copies[wav], denoised.clamp(-1, 1), rate)
@@ -109,8 +109,8 @@ def main(argv=None):
         print(f"{len(copies)} files: {folder / 'manifest.csv'}")
 
 
-def read_own_rate(path):
-    """Return the samples ``(time,)`` of a file and its sample rate in Hz."""
+def read_unresampled(path):
+    """Return the samples ``(time,)`` and the sample rate in Hz of a file."""
     try:
         rate = soundfile.info(str(path)).samplerate
     except soundfile.LibsndfileError as error:

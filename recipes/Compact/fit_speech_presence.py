@@ -5,12 +5,12 @@
 
 DATA is the input folder of ``pack.py``, with ``manifest.csv``, speech, noise
 and room impulse responses. The detector is a logistic regression that predicts
-from the features of the model's cleaner whether a frame contains speech. It is
-fitted on the split ``train``, to degraded speech, whose active frames are
-known, and to noise, music and generated sounds. The script writes it to
-``speech_presence.safetensors`` in the model folder MODEL, and prints its error
-rates on the split ``valid``. To use the detector, add it to the model's
-``hyperparams.yaml`` as in ``miipher2/pretrained/compact``.
+from the features of the model's cleaner (backbone and adapters) whether a frame
+contains speech. On the split ``train``, it is fitted to degraded speech with
+known active frames, and to noise, music and generated sounds. The script writes
+the detector to ``speech_presence.safetensors`` in the model folder MODEL, and
+prints its error rates on the split ``valid``. To use the detector, add it to
+the model's ``hyperparams.yaml`` as in ``miipher2/pretrained/compact``.
 
 With ``--measure``, the script only prints the error rates of the existing
 detector of the model.
@@ -42,8 +42,8 @@ from miipher2.models.speech_presence import SpeechPresence
 
 RATE = 16000
 SECONDS = 4
-# A frame contains speech if the fraction of its active samples is above SPEECH,
-# and no speech if the fraction is below PAUSE. Other frames are not used.
+# A frame contains speech if the fraction of active samples is above SPEECH, and
+# no speech if this fraction is below PAUSE. Other frames are not used.
 SPEECH, PAUSE = 0.8, 0.05
 WEIGHT_DECAY = 1e-4
 WEIGHTS = "speech_presence.safetensors"
@@ -119,15 +119,15 @@ def generated_noise(rng, length):
     chord, seconds = np.zeros(length), rng.uniform(0.15, 2.0)
     decay = rng.uniform(0, 4)
     for start in range(0, length, round(seconds * RATE)):
-        since = time[: length - start]
+        elapsed = time[: length - start]
         root = 55 * 2 ** (rng.integers(0, 37) / 12)
-        for step in rng.choice([(0, 4, 7), (0, 3, 7), (0, 7, 12)]):
-            pitch = root * 2 ** (step / 12) * harmonics
+        for semitones in rng.choice([(0, 4, 7), (0, 3, 7), (0, 7, 12)]):
+            pitch = root * 2 ** (semitones / 12) * harmonics
             pitch = pitch[pitch < RATE / 2]
             levels = harmonics[: len(pitch)] ** -1.2
-            part = np.sin(2 * np.pi * since[:, None] * pitch) @ levels
-            part *= np.exp(-decay * since) * (since < seconds)
-            chord[start:] += part
+            tone = np.sin(2 * np.pi * elapsed[:, None] * pitch) @ levels
+            tone *= np.exp(-decay * elapsed) * (elapsed < seconds)
+            chord[start:] += tone
     return chord
 
 
@@ -200,9 +200,13 @@ def collect(restorer, clips):
         gain = SpeechLevel.of(samples, RATE).gain(**restorer.input_level)
         features = restorer.mods.cleaner(gain * samples[None])[0].float()
         frames = math.ceil(len(active) / hop)
-        share = np.add.reduceat(active.astype(float), hop * np.arange(frames))
-        share /= np.diff(hop * np.arange(frames + 1)).clip(max=len(active))
-        labels = np.where(share > SPEECH, 1, np.where(share < PAUSE, 0, -1))
+        fraction = np.add.reduceat(
+            active.astype(float), hop * np.arange(frames)
+        )
+        fraction /= np.diff(hop * np.arange(frames + 1)).clip(max=len(active))
+        labels = np.where(
+            fraction > SPEECH, 1, np.where(fraction < PAUSE, 0, -1)
+        )
         collected.append((features[:frames].numpy(), labels))
     return collected
 
@@ -256,7 +260,7 @@ def fit(features, labels):
 
 
 def report(presence, speech, noise):
-    """Print the error rates of the frames before and after smoothing.
+    """Print the error rates per frame, before and after smoothing.
 
     Arguments
     ---------
@@ -297,9 +301,11 @@ def main(argv=None):
         "--clips",
         type=int,
         default=400,
-        help="number of clips with speech, and of clips without",
+        help="number of clips with speech, and of clips without speech",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of all random choices"
+    )
     parser.add_argument(
         "--measure",
         action="store_true",
@@ -344,7 +350,7 @@ def collect_splits(options, restorer, counts, folder):
     restorer : miipher2.inference.restorer.Restorer
         The model.
     counts : dict
-        Number of clips with speech, and of clips without, by split.
+        Number of clips with speech, and of clips without speech, by split.
     folder : str or Path
         Output folder for the manifests of noise and impulse responses.
 

@@ -7,11 +7,10 @@
 # RECIPE     compact or whisper24 (default: compact)
 # STAGE      ssl (compact only), pa or vocoder; none (default): only unpack and
 #            install
-# MINUTES    minutes of training; startup, last validation and export take extra
-#            time
+# MINUTES    minutes of training, without startup, last validation and export
 # DATA       folder of the unpacked data
-# OUT        output folder for log.txt and the trained files, which replace the
-#            files of MODEL, in half precision
+# OUT        output folder for log.txt and the trained files in half precision,
+#            which can replace the files in miipher2/pretrained/RECIPE
 # MODEL      model to start from (default: miipher2/pretrained/RECIPE)
 # TRAIN_CSV  manifest of training speech (default: DATA/train.csv)
 # PACK       folder of archives to unpack into DATA (default: none)

@@ -3,7 +3,7 @@
 
     python recipes/Compact/pack.py DATA OUT
 
-DATA has a ``manifest.csv`` (path, seconds, speaker, split, licence), clean
+DATA contains ``manifest.csv`` (path, seconds, speaker, split, licence), clean
 speech in ``speech*``, noise in ``noise`` and room impulse responses in ``rir``.
 The script writes ``piece_0.tar``, ``piece_1.tar``, ... to OUT. Unpack them into
 one folder, and use it as ``--data_folder``, ``--noise_folder`` and
@@ -39,8 +39,8 @@ from miipher2.errors import UserError, one_line_errors
 
 RATE = 16000
 # Below 54 kbit/s, libopus uses its speech mode, which attenuates speech by 1 dB
-# at 4 kHz and by 3 dB at 8 kHz. The log-spectral distance is 1.3 dB at
-# 40 kbit/s, and 1.1 dB at 56 kbit/s, without this attenuation.
+# at 4 kHz and by 3 dB at 8 kHz. At 56 kbit/s, speech is not attenuated, and its
+# log-spectral distance is 1.1 dB, compared with 1.3 dB at 40 kbit/s.
 KBPS = 56
 # Thresholds of ``repetitions``
 SEGMENT_SECONDS = 3.0
@@ -68,7 +68,7 @@ def is_allowed(licence, patterns=None):
         Licence from the manifest.
     patterns : list of str
         Permitted licences; ``*`` matches any text. If None, all licences are
-        permitted except the GPL alone.
+        permitted, except the GPL without an alternative.
 
     Returns
     -------
@@ -89,7 +89,9 @@ def is_allowed(licence, patterns=None):
 
 
 def select(data, patterns=None):
-    """Read the manifest, and print the excluded duration by licence.
+    """Select the manifest rows with a permitted licence.
+
+    The duration of the excluded files is printed by licence.
 
     Arguments
     ---------
@@ -127,12 +129,12 @@ def select(data, patterns=None):
 
 
 def packed_path(path):
-    """Return the path in the archives of a file in DATA."""
+    """Return the path of a file of DATA in the archives."""
     return path if path.startswith("rir") else path.rsplit(".", 1)[0] + ".ogg"
 
 
 def packed_bytes(data, path):
-    """Return the content in the archives of a file in DATA."""
+    """Return the content of a file of DATA in the archives."""
     content = (data / path).read_bytes()
     if path.startswith("rir"):
         return content
@@ -180,7 +182,8 @@ def repetitions(key, rows):
 
     An epoch uses one random segment per row. Training speech has one row per
     3 s, or two for speakers with little speech, to balance the speakers. Long
-    noise recordings have three rows because short ones are more numerous.
+    noise recordings, except music, have three rows because short ones are more
+    numerous.
 
     Arguments
     ---------
@@ -223,7 +226,7 @@ def repetitions(key, rows):
 
 
 def manifests(selected):
-    """Yield name and content of every manifest."""
+    """Yield the name and the content of every manifest."""
     for key, names in MANIFESTS.items():
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -253,7 +256,7 @@ def member(name, content):
 
 
 def pieces(head, files, limit):
-    """Yield tar archives of limited size that share some files.
+    """Yield tar archives of limited size, with ``head`` in every archive.
 
     Arguments
     ---------
@@ -289,14 +292,14 @@ def main(argv=None):
     parser.add_argument("data", type=Path, help="folder with manifest.csv")
     parser.add_argument("out", type=Path, help="output folder")
     parser.add_argument(
-        "--piece-megabytes", type=float, default=55.0, help="largest size"
+        "--piece-megabytes", type=float, default=55.0, help="maximum size"
     )
     parser.add_argument(
         "--licences",
         nargs="+",
         metavar="LICENCE",
         help="permitted licences as in the manifest, for example 'CC0*' "
-        "(default: all except the GPL alone)",
+        "(default: all, except the GPL without an alternative)",
     )
     options = parser.parse_args(argv)
     with one_line_errors():

@@ -1,8 +1,8 @@
 """Data preparation: any folder of audio files.
 
-Each top-level folder is a speaker. If the top-level folders are ``train``,
-``valid`` (or ``val``, ``dev``) and ``test``, they are the splits, and each
-folder inside them is a speaker.
+Each top-level folder is a speaker. If one of them is called ``train``, the
+folders ``train``, ``valid`` (or ``val``, ``dev``) and ``test`` are the splits
+instead, and each folder inside them is a speaker.
 
     python folder_prepare.py DATA_FOLDER OUTPUT_FOLDER
 

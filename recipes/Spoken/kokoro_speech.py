@@ -23,7 +23,9 @@ COLUMNS = ("file", "language", "voices", "size", "pace", "text", "dropped")
 
 
 class Synthesiser:
-    """Synthesiser of speech that checks its clips; one per process.
+    """Speech synthesiser that checks its clips.
+
+    Each worker process has one instance, ``current``.
 
     Arguments
     ---------
@@ -122,7 +124,7 @@ class Synthesiser:
         return trim(wav)
 
     def find_fault(self, wav, text):
-        """Return the reason to drop a clip; an empty string to keep it."""
+        """Return the reason to drop a clip, or an empty string."""
         from miipher2.evaluation.base import SAMPLE_RATE, Clip
 
         if not wav.any():

@@ -36,8 +36,8 @@ logger = logging.getLogger(__name__)
 
 LENGTHS = {"cmn": (10, 60), "ja": (10, 60)}  # range of characters per sentence
 LENGTH = (25, 190)  # other languages
-# The first letter of a voice's name stands for its language, the second letter
-# for its sex.
+# The first letter of a voice's name stands for the language, the second letter
+# for the speaker's sex.
 LANGUAGES = {
     "a": "en-us",
     "b": "en-gb",
@@ -268,7 +268,8 @@ def draw_speakers(names, sentences, count, seed):
     -------
     list of dict
         One dict per speaker with ``speaker``, ``split``, ``language``,
-        ``voices`` (weight by name), ``size`` and ``pace``.
+        ``voices`` (weight by name), ``size`` (factor of pitch and formants) and
+        ``pace`` (factor of the speaking rate).
 
     Raises
     ------
@@ -362,7 +363,7 @@ def synthesise(jobs, workers, setup):
 
 
 def write_texts(data_folder, folders):
-    """Write the texts of all clips to ``texts.csv``; log how many there are."""
+    """Write the texts of all clips to ``texts.csv``; log the clip counts."""
     rows, dropped = [], 0
     for folder in folders:
         for _, row in read_table(folder / "clips.csv", COLUMNS):

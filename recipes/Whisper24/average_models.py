@@ -3,9 +3,10 @@
 
     python recipes/Whisper24/average_models.py MODEL MODEL [MODEL ...] OUT
 
-OUT is a copy of the first model folder whose adapters and vocoder are the mean
-of all models, in float32 and with equal weights. The models must be trained
-from the same weights, so that their parameters correspond to each other.
+OUT is a copy of the first model folder in which the weights of the adapters and
+the vocoder are the mean over all models. The mean is computed in float32, and
+every model counts equally. The models must have been trained from the same
+initial weights, so that their parameters correspond to each other.
 
 Authors
  * The miipher2 authors 2026
@@ -24,9 +25,10 @@ AVERAGED = ("cleaner.safetensors", "vocoder.safetensors")
 
 
 def architecture(tensors, identity):
-    """Return what two files of weights must share to be averaged.
+    """Return the shapes and the identity of a file of weights.
 
-    The name of the encoder is left out, since a folder has none.
+    Files can be averaged if both are equal. The name of the encoder is ignored,
+    because it is unknown if the encoder was loaded from a folder.
     """
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     return shapes, {**identity, "source": None}
@@ -50,7 +52,7 @@ def average_files(paths):
     Raises
     ------
     UserError
-        If a file has another architecture than the first one.
+        If the architecture of a file differs from that of the first file.
     """
     loaded = [load_weights(path) for path in paths]
     first, identity = loaded[0]
@@ -73,13 +75,13 @@ def main(argv=None):
     parser.add_argument(
         "models", nargs="+", type=Path, metavar="MODEL", help="model folder"
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
+    parser.add_argument("out", type=Path, metavar="OUT", help="output folder")
     options = parser.parse_args(argv)
     with one_line_errors():
         if len(options.models) < 2:
             raise UserError("give at least two model folders and OUT")
         if options.out.exists():
-            raise UserError(f"{options.out}: exists; give a new folder")
+            raise UserError(f"{options.out}: already exists; give a new folder")
         averaged = {
             name: average_files([model / name for model in options.models])
             for name in AVERAGED

@@ -36,7 +36,7 @@ from miipher2.inference.restorer import Restorer
 from miipher2.training.experiment import load_hparams
 
 ROOT = Path(__file__).resolve().parents[2]
-# The YAML refers to a prepare script in one of these folders
+# Folders of the prepare scripts that YAML files refer to
 sys.path += map(str, ROOT.glob("recipes/*"))
 COMPACT = ROOT / "miipher2" / "pretrained" / "compact"
 MINUTES = 20.0  # total duration of the clips
@@ -48,7 +48,7 @@ HELD_OUT_EVERY = 8  # every eighth batch is held out to select the strength
 STRENGTHS = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the ridge penalty
 HANDOVER_HZ = 7250.0  # the bins below are initialised from the compact model
 FULL_BAND_HZ = 11000.0  # minimum bandwidth of clips for the bins above
-# Gain of pulses relative to noise above HANDOVER_HZ, natural logarithm
+# Natural logarithm of the gain of pulses relative to noise above HANDOVER_HZ
 VOICED_GAIN = -2.0
 # Bin of the compact model that initialises the gate of higher bins
 UPPER_GATE_BIN = 300
@@ -107,7 +107,9 @@ def best_map(ridge, held_out):
             total += float((y - y.mean(dim=0)).square().sum())
         maps.append((error / total, strength, weight, bias))
     error, strength, weight, bias = min(maps, key=lambda found: found[0])
-    print(f"ridge {strength:g}: {100 * error:.1f} % of variance unexplained")
+    print(
+        f"ridge {strength:g}: {100 * error:.1f} % of the variance unexplained"
+    )
     return weight, bias
 
 
@@ -159,7 +161,9 @@ class Start:
         return self.new.norm(self.backbone(wavs))
 
     def with_context(self, features):
-        """Return each frame with its neighbours, in the order of a convolution.
+        """Return each frame with its neighbours.
+
+        The values are in the order of the weights of a convolution.
 
         Arguments
         ---------
@@ -234,10 +238,10 @@ class Start:
             first, direct, upper = self.targets(batch)
             outputs = first, direct, upper[full]
             ridges = ridges or self._ridges(outputs)
-            sides = [batch.noisy.data]
+            recordings = [batch.noisy.data]
             if number % CLEAN_EVERY == 0:
-                sides.append(batch.clean.data)
-            for wavs in sides:
+                recordings.append(batch.clean.data)
+            for wavs in recordings:
                 x = self.features(wavs)
                 inputs = self.with_context(x), x, x[full]
                 for ridge, rows, a, b in zip(

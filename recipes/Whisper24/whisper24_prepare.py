@@ -1,8 +1,8 @@
-"""Write the manifests of the 24 kHz model, with the bandwidth of speech.
+"""Write the manifests of the 24 kHz model, with the bandwidths of speech.
 
     python recipes/Whisper24/whisper24_prepare.py DATA OUT
 
-DATA has a ``manifest.csv`` (path, seconds, speaker, split, licence), clean
+DATA contains ``manifest.csv`` (path, seconds, speaker, split, licence), clean
 speech in ``speech*``, noise in ``noise`` and room impulse responses in ``rir``.
 The script writes ``train.csv``, ``valid.csv``, ``test.csv``, ``noise.csv``,
 ``music.csv``, ``noise_valid.csv``, ``rir.csv`` and ``rir_valid.csv`` to OUT.

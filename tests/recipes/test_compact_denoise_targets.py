@@ -69,7 +69,7 @@ def test_the_manifest_has_recordings_and_targets(script, tmp_path, capsys):
     assert np.allclose(denoised, expected, atol=1e-4)
     with pytest.raises(SystemExit):  # the output would be overwritten
         script.main([*arguments, "--data-root", str(data)])
-    assert "out: exists already" in capsys.readouterr().err.splitlines()[-1]
+    assert "out: already exists" in capsys.readouterr().err.splitlines()[-1]
     (data / "a.flac").write_text("not audio")
     arguments[1] = str(tmp_path / "new")
     with pytest.raises(SystemExit):

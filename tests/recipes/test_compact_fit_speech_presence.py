@@ -15,7 +15,7 @@ from tiny_restorer import save_tiny_restorer
 @pytest.fixture
 def script(recipe, monkeypatch):
     recipes = Path(__file__).parents[2] / "recipes"
-    monkeypatch.syspath_prepend(recipes / "Compact")  # it imports pack.py
+    monkeypatch.syspath_prepend(recipes / "Compact")  # to import pack.py
     return recipe("Compact/fit_speech_presence.py")
 
 
@@ -30,7 +30,8 @@ def test_the_report_counts_frames(script, capsys):
     )
     shown = capsys.readouterr().out
     assert "50.0% of speech missed, 0.0% of noise" in shown
-    # The gate stays open for 25 of the 100 missed frames; smoothing adds two.
+    # The gate stays open for 25 of the 100 missed frames, and for two more
+    # because of smoothing.
     assert "36.5% of speech attenuated" in shown
     assert "100.0% of noise attenuated completely, 0.0% not" in shown
 

@@ -74,7 +74,7 @@ def test_files_are_matched_by_subfolder_and_stem(pairs, prepare):
     assert row["noisy_wav"].endswith("noisy/話者 1/ä b.wav")
 
 
-def test_files_without_a_partner_are_refused(pairs, prepare):
+def test_files_without_a_counterpart_are_refused(pairs, prepare):
     pairs.write(*(f"train/noisy/extra{n}.wav" for n in range(6)))
     pairs.write("train/clean/lonely.wav")
     with pytest.raises(UserError) as caught:

@@ -20,7 +20,7 @@ SENTENCES = [f"This is the sentence with the number {n}." for n in range(30)]
 
 
 class Tone:
-    """Replacement for Kokoro: a tone with one second per 20 characters."""
+    """Replacement for Kokoro: a tone, one second long per 20 characters."""
 
     def __init__(self):
         self.calls = []
@@ -114,7 +114,7 @@ def test_the_corpus_has_manifests_texts_and_held_out_voices(
     assert blended > 10
 
 
-def test_the_corpus_is_reproducible_also_after_an_interruption(
+def test_the_corpus_is_reproducible_even_after_an_interruption(
     spoken, files, tmp_path
 ):
     run(spoken, tmp_path / "a", files)

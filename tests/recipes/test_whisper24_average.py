@@ -16,7 +16,7 @@ from tests.tiny_restorer import save_tiny_restorer
 
 @pytest.fixture
 def models(tmp_path):
-    """Two models; the weights of the second one are larger by 1."""
+    """Save two models; the weights of the second one are larger by 1."""
     first = save_tiny_restorer(tmp_path / "first")
     second = tmp_path / "second" / "model"
     shutil.copytree(first, second)
@@ -55,7 +55,9 @@ def test_the_mean_is_a_complete_model(average, models, tmp_path):
     assert restorer.restore_batch(torch.zeros(1, 16000)).shape[0] == 1
 
 
-def test_models_of_other_shapes_are_refused(average, models, tmp_path, capsys):
+def test_models_with_different_shapes_are_refused(
+    average, models, tmp_path, capsys
+):
     first, second = models
     path = second / "vocoder.safetensors"
     tensors, identity = load_weights(path)
@@ -74,7 +76,7 @@ def test_an_existing_folder_is_not_overwritten(
 ):
     with pytest.raises(SystemExit):
         average(*models, tmp_path)
-    assert f"{tmp_path}: exists" in capsys.readouterr().err
+    assert f"{tmp_path}: already exists" in capsys.readouterr().err
 
 
 def test_one_model_is_not_enough(average, models, tmp_path, capsys):

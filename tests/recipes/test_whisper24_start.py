@@ -28,7 +28,10 @@ def recipe_module(recipe):
 
 @pytest.fixture
 def start(recipe_module):
-    """Return an initialised vocoder; equal encoders make the maps exact."""
+    """Return a ``Start`` that was filled with exact maps.
+
+    The maps are exact because both vocoders receive the same features.
+    """
     torch.manual_seed(0)
     old = HarmonicVocoder(4, **SMALL).eval()
     for parameter in old.parameters():
@@ -76,7 +79,7 @@ def test_the_regularisation_with_the_smallest_error_is_used(
 
 
 def test_filters_and_pitch_agree_below_the_handover(start):
-    """The filters differ only by the higher level at the higher rate."""
+    """The filters differ only by the higher level at the higher sample rate."""
     features = torch.randn(1, 12, 4)
     rise = math.log(24000 / 16000) / 2
     levels = torch.randn(1, 24, 321) - 3
@@ -89,7 +92,7 @@ def test_filters_and_pitch_agree_below_the_handover(start):
         found.append(vocoder.predict(features))
     cut = start.handover
     (before, pitch_before, _), (after, pitch_after, _) = found
-    inner = slice(6, -6)  # the padding does not have the higher level
+    inner = slice(6, -6)  # the padding has no higher level
     assert torch.allclose(
         before[:, inner, :2, :cut] + rise,
         after[:, inner, :2, :cut],
