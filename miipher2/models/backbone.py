@@ -1,7 +1,7 @@
 """Frozen speech encoders from transformers, truncated after a given layer.
 
-SpeechBrain's wrappers of these models are not used here, because they run every
-layer, extract features on the CPU and normalise a clip together with its
+SpeechBrain's wrappers for these models are not used here, because they run
+every layer, extract features on the CPU and normalise a clip together with its
 padding.
 
 Authors
@@ -78,8 +78,8 @@ class SSLBackbone(nn.Module):
     max_frames : int or None
         Number of absolute position embeddings. None if the model has none.
     fingerprint : str
-        Hash of the frozen weights, which is the same if they are stored in fp32
-        or in fp16.
+        Hash of the frozen weights, which is the same whether they are stored in
+        fp32 or fp16.
 
     Raises
     ------
@@ -285,9 +285,9 @@ class SSLBackbone(nn.Module):
         Returns
         -------
         list of str
-            One name per layer. Of the two blocks of a conformer layer, the
-            second is returned. A block maps (batch, frames, width) to the same
-            shape. The layer adds the output of the block to its input; a
+            One name per layer. A conformer layer has two blocks; the name of
+            the second is returned. A block maps (batch, frames, width) to the
+            same shape. The layer adds the output of the block to its input; a
             conformer layer first multiplies the output by 0.5.
         """
         block = self.front_end.feed_forward_name
@@ -321,8 +321,8 @@ class SSLBackbone(nn.Module):
         Arguments
         ---------
         folder : str
-            Folder of ``model.safetensors``, ``config.json`` and
-            ``preprocessor_config.json``, which is created if it does not exist.
+            Folder for ``model.safetensors``, ``config.json`` and
+            ``preprocessor_config.json``. It is created if it does not exist.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)

@@ -69,8 +69,7 @@ class ChannelsLastCNN(nn.Module):
     Arguments
     ---------
     cnn : torch.nn.Module
-        The encoder's ``feature_extractor``, whose layers are used without a
-        copy.
+        The encoder's ``feature_extractor``. Its layers are shared, not copied.
     """
 
     def __init__(self, cnn):

@@ -94,7 +94,7 @@ class FeatureCleaner(AdaptedModel):
         ]
 
     def forward(self, noisy, lengths=None, clean=None):
-        """Predict clean features and, in training, compute their target.
+        """Predict clean features and, if ``clean`` is given, their target.
 
         Arguments
         ---------
@@ -104,8 +104,8 @@ class FeatureCleaner(AdaptedModel):
             Relative lengths ``(batch,)``. None if there is no padding.
         clean : torch.Tensor
             Clean speech ``(batch, time)``, from which the target is computed.
-            Both inputs pass the modules below the layers in one batch. None to
-            return only the prediction.
+            Both inputs pass through the modules below the layers in one batch.
+            None to return only the prediction.
 
         Returns
         -------
@@ -150,7 +150,8 @@ class FeatureCleaner(AdaptedModel):
     def _start(self, wavs):
         """Return the position of the first frame, which is random in training.
 
-        In eval mode, and without absolute position embeddings, it is 0.
+        It is 0 in eval mode and if the backbone has no absolute position
+        embeddings.
         """
         backbone = self.adapted_model
         if not self.training or backbone.max_frames is None:

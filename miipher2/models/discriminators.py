@@ -104,7 +104,7 @@ class FrameDiscriminator(SavedModule):
         )
 
     def forward(self, wav):
-        """Discriminate waveforms.
+        """Score waveforms.
 
         Arguments
         ---------
@@ -192,7 +192,7 @@ class ResampledDiscriminator(FrameDiscriminator):
         self.new_rate = new_rate
 
     def forward(self, wav):
-        """Discriminate waveforms; see ``FrameDiscriminator.forward``."""
+        """Resample and score waveforms; see ``FrameDiscriminator``."""
         with torch.autocast(wav.device.type, enabled=False):
             wav = resample(wav.float(), self.sample_rate, self.new_rate)
         return super().forward(wav)

@@ -58,7 +58,7 @@ def load_encoder(family, source, config, unused_norm=None):
     source : str
         Name of a model on the Hugging Face hub, or path of a local folder.
     config : transformers.PretrainedConfig
-        Config of the truncated model. Weights of the layers above are ignored.
+        Config of the truncated model. Weights of removed layers are ignored.
     unused_norm : str
         Name of a norm whose weights can be missing. None if all weights are
         required.

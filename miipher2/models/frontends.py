@@ -193,7 +193,7 @@ class RawWave(FrontEnd):
 
 
 class PositionsInStem(nn.Module):
-    """A placeholder for the encoder's positional convolution that returns zero.
+    """A module that replaces the positional convolution and returns zero.
 
     The stem applies the convolution to each clip without padding. In a padded
     batch, the padding would change the last frames of a clip if the model has a
@@ -251,7 +251,7 @@ class KaldiFbank(FrontEnd):
         )
 
     def pad(self, wavs):
-        """Extend both edges by mirroring to complete the windows there."""
+        """Extend both edges by mirroring to complete the outer windows."""
         time = wavs.shape[-1]
         overlap = self.window_length - self.window_shift
         total = math.ceil(time / self.hop_length) * self.hop_length + overlap
@@ -279,7 +279,8 @@ class LogMel(FrontEnd):
     """Front end of Whisper: log-mel spectrograms of clips of up to 30 s.
 
     ``WhisperEncoder`` accepts only inputs of exactly 30 s, so this class calls
-    its convolutions and layers directly, and adds the position embeddings.
+    the encoder's convolutions and layers directly, and adds the position
+    embeddings.
     Frame i is centred on sample 320 i, which is 10 ms before the middle of the
     samples that a vocoder synthesises from this frame.
 
@@ -293,7 +294,7 @@ class LogMel(FrontEnd):
     """
 
     model_class = WhisperEncoder
-    # Removes the prefix that the encoder has in a checkpoint of all of Whisper.
+    # Removes the encoder's prefix in checkpoints of complete Whisper models.
     key_mapping = {r"^(model\.)?encoder\.": ""}
     layers_key = "encoder_layers"
     layers_name = "layers"

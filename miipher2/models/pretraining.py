@@ -38,8 +38,9 @@ HEAD = "head.safetensors"
 class MaskedPrediction(SavedModule):
     """A HuBERT with a head that predicts the targets of all frames.
 
-    In the config, ``mask_time_prob`` is the fraction of masked frames, and
-    ``mask_time_length`` is the number of frames in a span.
+    In the config, ``mask_time_length`` is the number of frames in a masked
+    span, and ``mask_time_prob`` is the total length of all spans, including
+    overlaps, divided by the length of the clip.
 
     Arguments
     ---------
@@ -199,7 +200,7 @@ class MaskedPrediction(SavedModule):
             reason = str(error).strip().splitlines()[0]
             raise UserError(
                 f"--start_folder={folder}: no backbone of an earlier stage 0 "
-                f"({reason}); give the 'model' folder of a finished run"
+                f"run ({reason}); give the 'model' folder of a finished run"
             ) from None
         # A backbone that was truncated for inference has no mask vector.
         tensors.setdefault(
@@ -222,7 +223,7 @@ class MaskedPrediction(SavedModule):
         Arguments
         ---------
         folder : str or Path
-            Folder of ``config.json``, ``model.safetensors``,
+            Folder for ``config.json``, ``model.safetensors``,
             ``preprocessor_config.json`` and the head.
         """
         self.model.save_pretrained(folder)

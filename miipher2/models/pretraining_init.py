@@ -25,7 +25,7 @@ def init_as_filterbank(conv, sample_rate):
     Without biases, the following layer norm would remove the signal level.
 
     After random initialisation, training leads to similar filters, but takes
-    many more steps, see docs/log/compact.md.
+    many more steps; see docs/log/compact.md.
 
     Arguments
     ---------

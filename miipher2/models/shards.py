@@ -28,7 +28,7 @@ def split_weights(folder, max_bytes):
         The folder of the encoder. The shards are written to it as
         ``model-00001-of-0000N.safetensors`` and so on.
     max_bytes : int
-        Largest size of a shard in bytes, without the header of a few kilobytes.
+        Largest size of a shard in bytes, excluding a header of a few kilobytes.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def _group(sizes, max_bytes, path):
     for name, size in sizes.items():
         if size > max_bytes:
             raise UserError(
-                f"{path}: {name} has {size} bytes, more than max_bytes="
+                f"{path}: {name} takes {size} bytes, more than max_bytes="
                 f"{max_bytes}; increase max_bytes"
             )
         if total + size > max_bytes:

@@ -118,7 +118,7 @@ def test_features_equal_hidden_states_of_the_full_model(folders, family, layer):
 
 @torch.no_grad()
 def test_final_norm_changes_the_features(folders):
-    """The final norm changes the features, so the test above detects it."""
+    """Without the final norm, the test above would fail."""
     for family in ["hubert", "wav2vec2", "wavlm", "whisper"]:
         backbone = SSLBackbone(folders[family], LAYERS)
         name = backbone.front_end.final_norm(backbone.model.config)
@@ -330,7 +330,7 @@ def test_clips_of_more_than_30_s_are_refused_by_whisper(folders):
         backbone(torch.zeros(1, 480001))
 
 
-# Frozen and truncated ------------------------------------------------------
+# Freezing and truncation ----------------------------------------------------
 
 
 def test_layers_above_are_not_built(folders, family):
@@ -381,7 +381,7 @@ def test_attributes_describe_the_model(folders, family):
     assert backbone.model_type == tiny_config(family).model_type
 
 
-# Sites ----------------------------------------------------------------------
+# Adapter sites --------------------------------------------------------------
 
 
 @torch.no_grad()

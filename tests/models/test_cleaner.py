@@ -39,12 +39,14 @@ def folder(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("placement", ["feed_forward", "layer"])
-def test_training_starts_exactly_at_the_frozen_model(folder, placement):
+def test_training_starts_from_the_features_of_the_frozen_model(
+    folder, placement
+):
     wavs, lengths = torch.randn(2, 9000), torch.tensor([1.0, 0.7])
     frozen = SSLBackbone(folder, 2)(wavs, lengths)
     cleaner = cleaner_on(folder, placement=placement).eval()
     # The results are not bitwise equal, because adding zeros changes the memory
-    # layout, and the kernels of both layouts round differently.
+    # layout, and the kernels of the two layouts round differently.
     assert torch.allclose(cleaner(wavs, lengths), frozen, atol=2e-6)
     randomise(cleaner)
     assert not torch.allclose(cleaner(wavs, lengths), frozen, atol=1e-3)
@@ -81,7 +83,8 @@ def test_a_checkpoint_contains_only_the_adapters(tiny_backbone, tmp_path):
     cleaner = cleaner_on(tiny_backbone)
     randomise(cleaner)
     cleaner.saver(tmp_path / "a.ckpt")
-    # The file has two fp32 adapters (32 -> 8 -> 32, with biases) and a header.
+    # The file contains a header and two fp32 adapters (32 -> 8 -> 32, with
+    # biases).
     expected = 2 * 4 * (2 * 32 * 8 + 32 + 8)
     assert expected < (tmp_path / "a.ckpt").stat().st_size < expected + 3000
     loaded = cleaner_on(tiny_backbone)

@@ -115,7 +115,7 @@ def test_masks_consist_of_complete_spans(frames):
         assert runs and all(len(r) >= min(10, frames) for r in runs)
 
 
-def test_masks_cover_about_half_and_depend_on_the_key():
+def test_masks_cover_about_half_of_a_clip_and_depend_on_the_key():
     masks = [draw_mask(160, 0.65, 10, generator(key)) for key in range(50)]
     fraction = torch.stack(masks).float().mean()
     assert 0.4 < fraction < 0.6

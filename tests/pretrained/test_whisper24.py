@@ -33,9 +33,8 @@ def test_the_files_are_small_and_contain_no_local_path():
 
 def test_whisper24_is_the_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (
-        tmp_path / "whisper24"
-    ).mkdir()  # This folder does not replace the default.
+    # A folder of the same name does not replace the default model.
+    (tmp_path / "whisper24").mkdir()
     assert find_model() == FOLDER
 
 

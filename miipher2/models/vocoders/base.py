@@ -80,7 +80,8 @@ class Vocoder(SavedModule):
             Additional scalar loss of the vocoder, which is added to the losses
             of the waveform. Zero if the vocoder has none.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
+        name = type(self).__name__
+        raise NotImplementedError(f"{name} does not implement forward")
 
     def synthesise(
         self, features, recording=None, segments=(), states=None, overlap=0
@@ -121,7 +122,7 @@ class Vocoder(SavedModule):
         return wav, dict(states or {})
 
     def prepare_inference(self):
-        """Optimise the model for inference; it can no longer be trained."""
+        """Optimise for inference, after which the model cannot be trained."""
 
     def warm_start(self, source):
         """Initialise weights from another model.

@@ -33,7 +33,7 @@ class HarmonicVocoder(Vocoder):
     In training, the pulse train has the pitch of the clean speech, which the
     network learns to predict. Output and clean speech then have harmonics at
     the same frequencies, so their spectra can be compared. In eval mode, the
-    noise is fixed. ``SpectralGate`` keeps clean parts of the recording.
+    noise is fixed. ``SpectralGate`` can keep clean parts of the recording.
 
     Arguments
     ---------
@@ -206,12 +206,12 @@ class HarmonicVocoder(Vocoder):
         Returns
         -------
         filters : torch.Tensor
-            Filters ``(batch, subframes, 3, bins)``, see ``render``.
+            Filters ``(batch, frames * subframes, 3, bins)``, see ``render``.
         scores : torch.Tensor
-            Logits of the pitch classes ``(batch, subframes, pitch_bins)``.
+            Pitch logits ``(batch, frames * subframes, pitch_bins)``.
         gated : tuple of torch.Tensor
-            Gated spectra of the recording, and gains of the synthesised
-            spectra, both ``(batch, subframes, bins)``. None without a gate.
+            Gated spectra of the recording and gains of synthesised spectra,
+            both ``(batch, frames * subframes, bins)``. None without a gate.
         """
         inputs = features = self.norm(features)
         if self.needs_recording:
@@ -244,10 +244,10 @@ class HarmonicVocoder(Vocoder):
         Arguments
         ---------
         hz : torch.Tensor
-            Pitch in Hz ``(batch, subframes)``.
+            Pitch in Hz ``(batch, frames * subframes)``.
         filters : torch.Tensor
-            ``(batch, subframes, 3, bins)``: the logarithms of the gains for
-            pulses and noise, and the phase for pulses.
+            ``(batch, frames * subframes, 3, bins)``: the logarithms of the
+            gains for pulses and noise, and the phase for pulses.
         gated : tuple of torch.Tensor
             See ``predict``.
         phases : torch.Tensor
@@ -282,12 +282,12 @@ class HarmonicVocoder(Vocoder):
         Arguments
         ---------
         scores : torch.Tensor
-            Logits of the pitch classes ``(batch, subframes, pitch_bins)``.
+            Pitch logits ``(batch, frames * subframes, pitch_bins)``.
 
         Returns
         -------
         torch.Tensor
-            Pitch in Hz ``(batch, subframes)``.
+            Pitch in Hz ``(batch, frames * subframes)``.
         """
         best = scores.argmax(dim=-1, keepdim=True)
         classes = torch.arange(scores.shape[-1], device=scores.device)
@@ -303,7 +303,7 @@ class HarmonicVocoder(Vocoder):
         Arguments
         ---------
         scores : torch.Tensor
-            Logits of the pitch classes ``(batch, subframes, pitch_bins)``.
+            Pitch logits ``(batch, frames * subframes, pitch_bins)``.
         pitch : torch.Tensor
             See ``forward``.
 

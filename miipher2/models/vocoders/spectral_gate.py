@@ -169,7 +169,8 @@ class SpectralGate(nn.Module):
             return fraction * correction.exp(), 1 - fraction
         residue = self.masked_residue * (-excess).exp()
         residue = residue.clamp(max=self.max_residue) * (1 - fraction)
-        # The residue of a lost bin is too quiet to replace synthesised speech.
+        # If a bin was lost, its residue is too quiet to replace synthesised
+        # speech.
         replaced = residue * excess.clamp(max=0.0).exp()
         return fraction * correction.exp() + residue, 1 - fraction - replaced
 

@@ -27,7 +27,7 @@ def small(**settings):
 
 
 def pitch(hz, frames, batch=1):
-    """Return the pitch of a voiced batch with a constant pitch."""
+    """Return a constant pitch for a voiced batch."""
     values = torch.tensor([float(hz), 1.0])
     return values.expand(batch, 2 * frames, 2).clone()
 
@@ -120,7 +120,7 @@ def test_eval_mode_is_deterministic():
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 @pytest.mark.parametrize("gate", [False, True])
 def test_windows_continue_the_previous_window(batch_size, gate):
-    """Three overlapping windows equal the same parts of the full output."""
+    """The outputs of three windows equal the same parts of the full output."""
     vocoder = small(layers=1, spectral_gate=gate).eval()
     features = torch.randn(1, 250, 4).cumsum(dim=1) / 10
     recording = 0.1 * torch.randn(1, 250 * 320)

@@ -1,4 +1,4 @@
-"""Tests of all vocoders, HiFi-GAN, warm starts and build_vocoder.
+"""Tests of HiFi-GAN, warm starts, build_vocoder and FrameDiscriminator.
 
 Authors
  * The miipher2 authors 2026
