@@ -159,7 +159,7 @@ def test_a_failed_push_keeps_the_folder(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda run: shutil.rmtree(run / "model"), "contains the model when"),
+        (lambda run: shutil.rmtree(run / "model"), "contains the model once"),
         (lambda run: (run / "train_log.txt").unlink(), "no train_log.txt"),
         (lambda run: shutil.rmtree(run), "no such folder"),
     ],
