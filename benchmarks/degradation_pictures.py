@@ -29,10 +29,10 @@ COLUMNS = 4
 RANGE_DB = 80.0
 
 
-def caption(drawn):
-    """Format the random parameters as one line, without file names."""
+def caption(parameters):
+    """Format up to three random parameters as one line."""
     parts = []
-    for key, value in drawn.items():
+    for key, value in parameters.items():
         if key in ("name", "noise", "rir", "target", "threshold", "gains_db"):
             continue
         if isinstance(value, list):

@@ -1,13 +1,13 @@
-"""Measure the speed of ``miipher2 evaluate`` and its recovery from kills.
+"""Measure the speed of ``miipher2 evaluate`` and test resuming after kills.
 
     python benchmarks/evaluate.py FOLDER --clips 5000 --workers 2
 
 Prints the memory of the main process and the files per second of an
-uninterrupted run. A second run is killed twice; its scores are compared with
-the first run. The clips (input, restored and clean) are written to FOLDER: 1 s
-of noise at 16 kHz with the envelope of speech. Only metrics without additional
-packages are computed, so the rate depends on reading, alignment, the journal
-and the processes. Linux only.
+uninterrupted run. A second run is killed and resumed twice; its scores are
+compared with the scores of the first run. The clips (input, restored and clean)
+are written to FOLDER; each is 1 s of noise at 16 kHz with the envelope of
+speech. Only metrics that need no additional packages are computed, so the speed
+depends on reading, alignment, the journal and the processes. Linux only.
 
 Authors
  * The miipher2 authors 2026
@@ -68,7 +68,7 @@ def count_lines(path):
 
 
 def watch(process, journal, marks):
-    """Return (files, time, MiB) at the times when the marks are reached."""
+    """Return (files, time, MiB) when the number of files reaches each mark."""
     found = []
     for mark in marks:
         while process.poll() is None:

@@ -4,9 +4,10 @@
         --page docs/gate.md
 
 REPORT is written by ``benchmarks/quality.py report SET --model MODEL``; its
-error rates are relative to the clean recordings. The gate uses scores relative
-to the inputs, as ``miipher2 restore --evaluate`` does. These scores are written
-to ``REPORT/gate``. The section "gates" of the page is replaced.
+error rates are relative to the clean recordings. The gate, which rejects
+recordings by their scores, uses scores relative to the inputs, as in
+``miipher2 restore --evaluate``. These scores are written to ``REPORT/gate``.
+The section "gates" of the page is replaced.
 
 Authors
  * The miipher2 authors 2026
@@ -70,7 +71,7 @@ def rejected_files(thresholds, rows):
 
 
 def mean(truth, files, column):
-    """Return the mean of a column over files."""
+    """Return the mean over files of a column of ``truth``, the rows by file."""
     values = np.array([truth[file].get(column, np.nan) for file in files])
     return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
 

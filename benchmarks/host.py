@@ -4,9 +4,9 @@
 
 Restores a folder with a model that returns its input, first with threads that
 read and write, and then with worker processes, as on a GPU. For every batch of
-640 s, Python launches as many small operations as a real network has kernels.
-If the launches take longer than on an idle machine, a GPU would have to wait.
-Prints a Markdown table.
+640 s, Python launches about as many small operations as a real network launches
+GPU kernels. If the launches take longer than on an idle machine, a GPU would
+have to wait. Prints a Markdown table.
 
 Authors
  * The miipher2 authors 2026

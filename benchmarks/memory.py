@@ -124,7 +124,7 @@ def persistent_tensors(brain):
 
 
 def measure(stage, vocoder, precision, seconds, clips, size):
-    """Return the parameters, the memory and the FLOPs of a training step."""
+    """Return parameter counts, bytes of memory and FLOPs of a training step."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         reference.save_backbone(size, folder / "backbone")

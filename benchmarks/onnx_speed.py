@@ -1,13 +1,13 @@
-"""Compare the speed and size of ONNX files with PyTorch models.
+"""Compare ONNX files with PyTorch models in speed, size and output.
 
     python benchmarks/onnx_speed.py --folder FOLDER > table.md
 
 Restores one window of speech repeatedly on one thread, alternating between
 PyTorch in fp32, PyTorch in the fastest precision of the CPU, and ONNX Runtime.
 The speed is measured in CPU time, on which other programs have little effect.
-The difference is the distance between the mel spectrum of a system and the mel
-spectrum of the first system. ONNX files that do not exist in the folder are
-exported first.
+The column "difference" is the mean difference in dB between the mel spectra of
+the outputs of a system and of the first system. ONNX files that do not exist in
+the folder are exported first.
 
 Prints a Markdown table.
 

@@ -2,8 +2,8 @@
 
     python benchmarks/quality.py make --data DATA --output SET
     python benchmarks/quality.py score SET --model MODEL --recogniser WHISPER
-    python benchmarks/quality.py report SET --model MODEL --recogniser WHISPER \
-        --output REPORT
+    python benchmarks/quality.py report SET --model MODEL \\
+        --recogniser WHISPER --output REPORT
 
 DATA is a folder with a ``manifest.csv`` (columns path, seconds, speaker and
 split). Clean speech is in ``speech``, ``speech16`` and ``speech24``, noise in
@@ -13,10 +13,11 @@ recordings in training. The same data and seed give identical files.
 
 ``make`` writes ``SET/{input,clean}/<condition>/<clip>.wav`` and
 ``SET/set.csv``; the conditions of ``quality_extra`` are in ``SET/extra``.
-``score`` scores the input, RNNoise, restored and clean recordings and checks
-the targets. The output of RNNoise is cached in ``SET/rnnoise``, and all scores
-in ``SET/scores.json``. ``report`` writes the report of ``miipher2 evaluate``
-for one system, without the conditions in ``SET/extra``.
+``score`` scores the inputs, the output of RNNoise, and the restored and clean
+recordings, and checks the targets. The output of RNNoise is cached in
+``SET/rnnoise``, and all scores in ``SET/scores.json``. ``report`` writes the
+report of ``miipher2 evaluate`` for one system, without the conditions in
+``SET/extra``.
 
 Authors
  * The miipher2 authors 2026
@@ -230,7 +231,7 @@ def describe_metrics(metrics):
 
 
 def summarise(rows, column, systems):
-    """Return the means of each condition and of all degraded clips."""
+    """Return the means by condition and the mean over degraded conditions."""
     groups = defaultdict(list)
     for row in rows:
         groups[row["condition"]].append(row)

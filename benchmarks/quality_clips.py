@@ -17,9 +17,10 @@ from miipher2.errors import UserError
 
 RATE = 16000
 LEVEL = 10 ** (-26 / 20)
-# DNSMOS repeats clips that are shorter than 9.01 s and scores one window for
-# each additional second. A clip of this duration has one window, but a clip of
-# 4.4 s would have nine.
+# Range of the duration of clips. DNSMOS doubles clips until they are at least
+# 9.01 s long, and averages over windows with a hop of 1 s. A clip in this range
+# is doubled once and has one window, but a clip of 4.4 s would be doubled twice
+# and have eight.
 SECONDS = (4.6, 5.4)
 SPEECH = ("speech", "speech16", "speech24")
 LOSS = (0.05, 0.2)  # range of the fraction of lost packets
@@ -37,7 +38,7 @@ def load_clip(path, rate=RATE):
 def level(wav, rate=RATE):
     """Return the RMS level of active speech after removal of the DC offset.
 
-    Training and restoration use ``SpeechLevel``, but a different measure would
+    Training and restoration use ``SpeechLevel`` instead. Using it here would
     change the test set.
     """
     samples = wav.numpy() - wav.numpy().mean()
@@ -55,10 +56,9 @@ def shorten(wav, rate=RATE):
 
 
 def degrade_clip(chains, clean, keys, rate=RATE):
-    """Degrade a clip.
+    """Degrade a clip; return the target, the degraded clip and the parameters.
 
-    Returns the target, the degraded clip at the level of the target, and the
-    random parameters.
+    The degraded clip has the level of the target, unless it would clip.
     """
     _, condition, _ = keys
     for attempt in range(1000):
@@ -87,7 +87,7 @@ def is_valid(condition, steps):
 
 
 def held_out_queues(files):
-    """Return the recordings of each held-out speaker that are long enough."""
+    """Return the sufficiently long recordings of each held-out speaker."""
     speech = [row for row in files if row["path"].split("/")[0] in SPEECH]
     trained = {row["speaker"] for row in speech if row["split"] != "valid"}
     queues = defaultdict(list)

@@ -88,7 +88,7 @@ def write_wide_clip(output, file, data, held_out, folder, seed):
 
 
 def write_no_speech(output, data, held_out, folder, count, seed):
-    """Write clips without speech, whose clean version equals the input."""
+    """Write clips without speech; their clean versions equal the inputs."""
     listed = sources(data, held_out, "", folder)
     noises = {
         "noise": Noise(listed["noise"]),

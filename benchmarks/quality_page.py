@@ -4,8 +4,8 @@
         REPORTS/whisper24 --page docs/results.md --picture docs/fixed_set.png
 
 The reports are written by ``benchmarks/quality.py report``. The report on the
-inputs comes first. Each system is named after its report folder. The section
-"fixed set" of the page is replaced.
+inputs must come first. Each system is named after its report folder. The
+section "fixed set" of the page is replaced.
 
 Authors
  * The miipher2 authors 2026
@@ -42,7 +42,7 @@ NAMES = {"rnnoise": "RNNoise"}
 
 
 def means_table(reports):
-    """Return a table of means by condition, with all systems in each cell."""
+    """Return a table of means by condition; each cell lists all systems."""
     systems = {
         name: GroupStatistics(scores) for name, scores in reports.items()
     }
@@ -132,7 +132,7 @@ def draw(reports, path):
 
 
 def page_text(reports, picture):
-    """Return the new text of the section."""
+    """Return the new text of the section "fixed set"."""
     inputs, *_ = reports
     others = {
         name: scores for name, scores in reports.items() if name != inputs
@@ -177,7 +177,7 @@ def main(arguments=None):
     arguments = parser.parse_args(arguments)
     if len(arguments.reports) < 2:
         raise UserError(
-            "expected the report on the inputs and at least one other"
+            "expected the report on the inputs and at least one other report"
         )
     reports = {}
     for folder in arguments.reports:

@@ -129,7 +129,10 @@ def make_extra(arguments, output, files, held_out, folder):
     for file in choose(wide, min(count, found), seed, data) if found else []:
         rows += write_wide_clip(output, file, data, held_out, folder, seed)
     if not found:
-        print("no 24 kHz speech by held-out speakers; wideband is left out")
+        print(
+            "no 24 kHz speech by held-out speakers; wideband and upper-band "
+            "are left out"
+        )
     return rows + write_no_speech(output, data, held_out, folder, count, seed)
 
 

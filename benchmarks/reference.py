@@ -1,4 +1,4 @@
-"""Reference implementation, models and data for both speed benchmarks.
+"""Reference implementation, models and data shared by benchmarks.
 
 The reference runs all layers of the backbone with transformers in fp32.
 

@@ -117,7 +117,7 @@ def randomise(hparams):
 
 
 def measure(job):
-    """Measure one system: the clips, the model parts, the long recording."""
+    """Measure one system on the clips, by part, and on the long recording."""
     folder, output = Path(job["folder"]), Path(job["output"])
     device, seconds = job["device"], job["seconds"]
     start = time.perf_counter()
@@ -150,7 +150,7 @@ def measure(job):
 
 
 def measure_long(system, job):
-    """Measure the long recording, which may not fit into memory."""
+    """Measure the speed on the long recording, which may not fit in memory."""
     short = job["system"] == "reference"
     source = "long-reference" if short else "long"
     start = time.perf_counter()

@@ -24,7 +24,7 @@ from miipher2.evaluation.metrics import LSD
 
 RNNOISE_RATE = 48000
 RNNOISE_DELAY = 960  # in samples, measured
-HEADROOM = 0.7  # maximum peak of the input; the output is int16
+HEADROOM = 0.7  # maximum input peak, so that the int16 output does not clip
 
 
 def rnnoise(wav):
@@ -88,7 +88,7 @@ class BandLSD(LSD):
         )
 
     def score(self, value, reference=None):
-        """Return the distance from the cut-off to 8 kHz."""
+        """Return the log-spectral distance between the cut-off and 8 kHz."""
         return [
             log_spectral_distance(value, reference, SAMPLE_RATE, self.cutoff_hz)
         ]
@@ -97,7 +97,8 @@ class BandLSD(LSD):
 class ScoreCache:
     """Cache of the scores of recordings relative to clean recordings.
 
-    The keys consist of the content of both files, the metric and its version.
+    Each key is a digest of the content of both files, the metric and the
+    versions of its packages.
 
     Arguments
     ---------

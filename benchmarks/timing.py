@@ -90,7 +90,7 @@ def device_clock(device):
 
 
 def processor_seconds():
-    """Return the CPU seconds of this process and its finished children."""
+    """Return the CPU seconds of this process and of its finished children."""
     used = map(
         resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
@@ -155,7 +155,7 @@ def processor_name():
 
 
 def describe_machine(device):
-    """Return the processor, the number of threads and the versions."""
+    """Return the processor, the number of threads and package versions."""
     import torch
     import transformers
 

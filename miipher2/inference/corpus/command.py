@@ -1,4 +1,4 @@
-"""Command-line options of ``miipher2 restore``, except for evaluation.
+"""Command-line options of ``miipher2 restore``, except the evaluation options.
 
 Authors
  * The miipher2 authors 2026
@@ -124,7 +124,7 @@ def _add_outputs(group):
         "--check-content",
         action="store_true",
         help="detect changed inputs by a hash of their content instead of by "
-        "size and modification time; every input is read one more time",
+        "size and modification time; requires reading every input once more",
     )
     group.add_argument(
         "--parquet",
@@ -138,8 +138,8 @@ def _add_engine(group):
     group.add_argument(
         "--device",
         default="auto",
-        help="cpu, cuda, cuda:1, xpu, mps or auto (default): the accelerator "
-        "of this machine, else the CPU",
+        help="cpu, cuda, cuda:1, xpu, mps or auto (default), which selects "
+        "the accelerator of this machine or, if it has none, the CPU",
     )
     group.add_argument(
         "--precision",

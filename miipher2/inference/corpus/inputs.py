@@ -1,4 +1,4 @@
-"""Lists of the inputs of a run, and names of their outputs.
+"""Listing of the inputs of a run and naming of their outputs.
 
 Authors
  * The miipher2 authors 2026
@@ -47,9 +47,10 @@ def is_tar(name):
 def list_items(inputs, output, suffix):
     """List the recordings and tars of a run.
 
-    Tars are not opened. If the output folder is inside an input folder, its
-    files are not listed. With several input folders, the output folder has one
-    subfolder of the same name for each input folder, as with ``cp -r``.
+    Tars are not opened. If the output folder is inside an input folder, the
+    files in the output folder are not listed. With several input folders, the
+    output folder contains a subfolder with the name of each input folder, as
+    with ``cp -r``.
 
     Arguments
     ---------
@@ -182,8 +183,8 @@ def _list_folder(folder, output, keep_name):
 def _list_manifest(path):
     """Return the recordings of a CSV manifest.
 
-    Relative paths and ``$data_root`` refer to the manifest's folder. The
-    column ID names the outputs of recordings outside this folder.
+    Paths are relative to the manifest's folder, which ``$data_root`` also
+    denotes. The column ID names the outputs of recordings outside this folder.
     """
     listed = []
     # File names may not be valid UTF-8, hence surrogateescape.

@@ -1,4 +1,4 @@
-"""Journals of a restoration run, from which its manifest is written.
+"""Journals of a restoration run, from which the manifest is written.
 
 Authors
  * The miipher2 authors 2026
@@ -99,9 +99,9 @@ class Journal(LineJournal):
         Returns
         -------
         bool
-            True only if the input is unchanged and the output has the size
-            recorded in the journal. If True, the current modification time
-            and hash of the input are recorded.
+            True only if the input is unchanged and the output has the
+            recorded size. If True, the current modification time and hash of
+            the input are recorded.
 
         Raises
         ------
@@ -156,8 +156,9 @@ class Journal(LineJournal):
     def append(self, row):
         """Append the row of an item.
 
-        If the item failed but has an output from an earlier run, the output is
-        removed if the input has changed. Otherwise, a note is added to the row.
+        If the item failed or was skipped but has an output from an earlier run,
+        the row receives a note. If the input has changed since that run, the
+        output is removed.
 
         Arguments
         ---------
@@ -203,7 +204,7 @@ class Journal(LineJournal):
         return rows if super().finish(self._read, write) else None
 
     def _read(self):
-        """Return the latest row of each item by ID, in the order of the IDs."""
+        """Return the latest row of each item as a dict, sorted by ID."""
         rows = read_rows(self.manifest) + read_rows(self.other_manifest)
         for line in self.lines():
             with contextlib.suppress(TypeError):  # not a row

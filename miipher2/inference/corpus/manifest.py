@@ -69,7 +69,8 @@ def read_rows(path):
     -------
     list of Row
         The rows in the order of the file; an empty list if the file does not
-        exist. Columns that version 0.1.0 did not write are empty.
+        exist. Columns that are missing because version 0.1.0 wrote the file
+        are empty.
 
     Raises
     ------

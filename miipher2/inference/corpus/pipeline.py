@@ -49,7 +49,7 @@ class Pipeline:
         self.progress = progress
         self.workers = workers
         self.windows = queue.Queue(engine.ahead)
-        # Limits the number of queued chunks
+        # Limits the number of queued chunks (restored windows or errors)
         self.slots = threading.Semaphore(engine.ahead)
         self.reading = threading.Lock()  # guards the iterator of items
         self.lock = threading.Lock()  # guards the chunks of jobs

@@ -103,7 +103,7 @@ class Progress:
                 logger.info("%d %%, %s", 100 * self.size // self.total, status)
 
     def end(self, row):
-        """Count a recording; log its failure and the first loss of bandwidth.
+        """Count a recording; log failures and the first loss of bandwidth.
 
         Arguments
         ---------
@@ -148,16 +148,17 @@ class Progress:
 
 
 class _ConsoleHandler(logging.StreamHandler):
-    """Stream handler that raises write errors, such as a closed pipe."""
+    """Stream handler that raises write errors, such as BrokenPipeError."""
 
     def handleError(self, record):
         raise
 
 
 class _OneLineFormatter(logging.Formatter):
-    """Formatter of records as single lines that the stream can encode.
+    """Formatter that writes each record as one line of encodable text.
 
-    File names can contain line breaks and characters that cannot be encoded.
+    File names can contain line breaks and characters that the stream cannot
+    encode.
     """
 
     def __init__(self, stream):
@@ -171,7 +172,7 @@ class _OneLineFormatter(logging.Formatter):
 
 
 def _console_handlers():
-    """Return handlers that log warnings to stderr and the rest to stdout."""
+    """Return handlers for stderr (warnings, errors) and stdout (the rest)."""
     warnings, infos = (
         _ConsoleHandler(stream) for stream in (sys.stderr, sys.stdout)
     )

@@ -30,8 +30,8 @@ from miipher2.inference.items import Row, now
 logger = logging.getLogger("miipher2.inference")
 
 # Maximum size of a block in bytes of input. On GPUs, a block contains hours of
-# audio, because its last batches are not full. On CPUs, which are slower, it
-# contains minutes.
+# audio, so the last batches of a block, which are not full, cost little. On
+# CPUs, which are slower, it contains minutes of audio.
 BLOCK_BYTES = {"GPU": 2**30, "CPU": 2**26}
 BLOCKS_PER_ACTOR = 4  # minimum, so that actors finish at similar times
 TRIES = 3  # attempts per block, and then per item of a failed block
@@ -107,7 +107,7 @@ def check_ray(arguments):
     Raises
     ------
     UserError
-        If Ray is not installed or the run is split by shards or torchrun.
+        If Ray is not installed, or if the run uses shards or torchrun.
 
     Example
     -------
@@ -161,8 +161,8 @@ def run(items, settings, report, progress, arguments, restorer):
         Called with the row of every recording and every tar when its block has
         finished.
     progress : callable
-        Called for each finished block with the number of its input bytes and
-        its duration in seconds.
+        Called for each finished block with its number of input bytes and the
+        duration of its restored audio in seconds.
     arguments : argparse.Namespace
         Arguments of ``miipher2 restore``.
     restorer : miipher2.inference.restorer.Restorer
@@ -171,7 +171,7 @@ def run(items, settings, report, progress, arguments, restorer):
     Raises
     ------
     UserError
-        If the model cannot run.
+        If Ray cannot be started or the model cannot run.
     """
     if not items:
         return

@@ -49,7 +49,7 @@ def restore(arguments, check=None):
     Returns
     -------
     int
-        0 if no recording failed, 1 if some failed, 130 after Ctrl-C.
+        0 if no recording failed, 1 if any failed, 130 after Ctrl-C.
     """
     shard, num_shards = shard_assignment(arguments)
     started = now()

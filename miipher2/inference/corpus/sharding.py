@@ -57,8 +57,9 @@ def shard_assignment(arguments):
 def load_restorer(arguments):
     """Load the model onto the device of this process.
 
-    If the device cannot run the model, for example because it lacks double
-    precision, the model is loaded onto the CPU, with a warning.
+    If an accelerator other than a CUDA GPU cannot run the model, for example
+    because it lacks double precision, the model is loaded onto the CPU, with a
+    warning.
 
     Arguments
     ---------
@@ -73,7 +74,8 @@ def load_restorer(arguments):
     Raises
     ------
     UserError
-        If the device is not available or cannot run an ONNX model.
+        If the device is not available, or if the device or the precision is
+        not supported for an ONNX model.
     """
     if str(arguments.model).endswith(".onnx"):
         return _load_onnx(arguments)

@@ -1,4 +1,4 @@
-"""Handle and main function of a worker process that reads and writes.
+"""Handle and main function of a process that reads and writes recordings.
 
 Authors
  * The miipher2 authors 2026
@@ -112,7 +112,7 @@ class Worker:
 
 @contextlib.contextmanager
 def _without_interrupts():
-    """Let started processes ignore Ctrl-C; the main process stops them."""
+    """Make child processes ignore Ctrl-C; the main process stops them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -204,8 +204,8 @@ class RemoteEngine:
         Yields
         ------
         window : Window
-            The input window, with ``presence``. The windows of a channel are
-            in order.
+            The input window with its ``presence``. The windows of a channel
+            are in order.
         wav : numpy.ndarray
             The restored waveform.
         """

@@ -257,7 +257,7 @@ def test_full_disk_raises_an_error(tmp_path):
                 journal.append(row("a.wav"))
 
 
-def test_windows_locks_a_byte_that_no_journal_reaches(output, monkeypatch):
+def test_locked_byte_on_windows_is_beyond_any_journal(output, monkeypatch):
     locked = set()
 
     def locking(descriptor, mode, count):

@@ -27,7 +27,7 @@ STATM = Path("/proc/self/statm")
 
 @pytest.fixture(scope="module")
 def two_cpus():
-    """Start Ray with two CPUs, independent of any running cluster."""
+    """Start Ray with two CPUs, independently of any running cluster."""
     ray = pytest.importorskip("ray")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -136,7 +136,7 @@ def test_killed_actor_is_replaced(
 
 
 def run_when_unpickled(code, name, monkeypatch):
-    """Let actors run code when they unpickle an item."""
+    """Make actors run ``code`` when they unpickle the item ``name``."""
 
     class Code(Item):
         def __reduce__(self):

@@ -109,7 +109,7 @@ def test_resuming_restores_only_missing_outputs(
     for path, number in inodes.items():
         assert (path.stat().st_ino == number) == (path.name != "b.wav")
     assert rows[0] == before[0] and rows[2] != before[2]
-    # Other settings restore everything again.
+    # With other settings, all recordings are restored again.
     code, rows = restore(folder, "--sample-rate", 16000)
     assert {row.output_rate for row in rows} == {16000}
 
@@ -466,7 +466,7 @@ def test_shards_and_resuming_without_them(recordings, restore, tmp_path):
         seen = files
     inodes = {p: p.stat().st_ino for p in (tmp_path / "out").glob("*.wav")}
     assert 0 < len(inodes) < 12
-    code, rows = restore(folder)  # the third shard was never run
+    code, rows = restore(folder)  # the second shard was never run
     assert code == 0 and [row.status for row in rows] == ["done"] * 12
     assert all(path.stat().st_ino == number for path, number in inodes.items())
     assert outputs(tmp_path / "out") == {*names(12), "manifest.csv"}

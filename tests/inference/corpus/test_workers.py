@@ -29,7 +29,7 @@ from miipher2.inference.restorer import Restorer
 
 
 def run(kind, restorer, items, output, report=None, workers=2):
-    """Restore items; return rows by ID, seconds of audio and pipeline."""
+    """Restore items; return rows by ID, seconds of audio and the pipeline."""
     rows, seconds = {}, []
 
     def collect(row):
@@ -64,7 +64,7 @@ def corpus(recordings):
 def test_workers_give_the_same_outputs_as_threads(
     corpus, restorer, tmp_path, model
 ):
-    """Outputs are the same, even if the vocoder carries state over windows."""
+    """Outputs are the same, even if the vocoder keeps state across windows."""
     if model == "bundled":
         restorer = Restorer.from_hparams(None, run_opts={"device": "cpu"})
     results = {}
