@@ -115,7 +115,7 @@ def add_options(parser):
         "--repeats",
         type=int,
         default=3,
-        help="number of runs; the median is reported",
+        help="number of runs or training steps; the median is reported",
     )
     parser.add_argument(
         "--limit",

@@ -242,8 +242,9 @@ def run(arguments, folder):
     -------
     dict
         ``machine``; ``seconds``, the duration of the clips;
-        ``reference_seconds``, the duration of the long recording; and
-        ``models``, the measurements by model, system and precision.
+        ``reference_seconds``, the duration of the long recording for the
+        reference; and ``models``, the measurements by model, system and
+        precision.
     """
     execute = jobs.runner(
         __file__, ("measure",), folder=str(folder), device=arguments.device
@@ -359,7 +360,8 @@ def main(arguments=None):
         "--reference-long-seconds",
         type=float,
         metavar="S",
-        help="duration for the reference; default: --long-seconds",
+        help="duration of the long recording for the reference; default: "
+        "--long-seconds",
     )
     arguments = parser.parse_args(arguments)
     if arguments.job:

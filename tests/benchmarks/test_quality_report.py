@@ -127,7 +127,8 @@ def test_page_contains_all_systems(home):
     before, after = rows["| noise"].split(" | ")[1].split(", ")
     assert float(after) > float(before)  # the level is halved
     wer = rows["| noise"].split(" | ")[2].split(", ")[0]
-    assert float(wer) == pytest.approx(100)  # 10 * 20, limited to 100
+    # 10 times the error of 20, limited to 100
+    assert float(wer) == pytest.approx(100)
     assert rows["| clean input"].split(" | ")[3].startswith("0.0, ")
     assert "PESQ-WB |" in rows["| input, RNNoise"]
     assert "| - |" in rows["| RNNoise"]  # PESQ is not measured

@@ -119,7 +119,7 @@ def test_killed_actor_is_replaced(
     killer.finished.set()
     killer.join()
     assert "2 actors with 1 CPU each" in capsys.readouterr().out
-    assert killer.killed and len(killer.seen) > 2  # one was restarted
+    assert killer.killed and len(killer.seen) > 2  # one actor was restarted
     assert contents(output) == contents(local)
     rows = read_rows(output / "manifest.csv")
     assert comparable(rows) == comparable(read_rows(local / "manifest.csv"))
