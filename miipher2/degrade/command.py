@@ -121,13 +121,14 @@ def add_corpora(parser):
 
 
 def _degrade(arguments):
-    """Run ``degrade``, imported here so that ``--help`` needs no torch."""
+    """Run ``miipher2 degrade``; the import is local, as torch loads slowly."""
     from miipher2.degrade.run import degrade
 
     return degrade(arguments)
 
 
 def _rooms(arguments):
+    """Run ``miipher2 rooms``."""
     from miipher2.degrade.run import rooms
 
     return rooms(arguments)

@@ -38,12 +38,14 @@ class BaseRestorer:
         Sample rate of the restored waveforms in Hz.
     hop_length : int
         Output samples per frame.
+    device : str
+        Device that runs the model.
     identity : str
         Hash of the model's files.
     plan : miipher2.inference.windows.WindowPlan
         Window length and overlap.
     input_level : dict
-        Arguments of ``SpeechLevel.gain`` for the model's input.
+        Arguments of ``SpeechLevel.gain``, which scales the model's input.
     """
 
     input_rate: int

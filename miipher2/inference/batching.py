@@ -21,8 +21,8 @@ logger = logging.getLogger("miipher2.inference")
 # Windows are padded to the window length or to one half, one quarter or one
 # eighth of it.
 HALVINGS = 3
-# Seconds of audio per batch. None: one window at a time, without padding,
-# because larger batches are not faster on a CPU.
+# Seconds of audio per batch. None: one window at a time, because larger batches
+# are not faster on a CPU.
 BATCH_SECONDS = {"cpu": None, "cuda": 640.0}
 # An incomplete batch runs once the windows of this many full batches have
 # arrived since its first window.
@@ -119,9 +119,10 @@ class Engine:
             in order.
         wav : numpy.ndarray
             The restored window ``(time,)``, float32 at the model's output rate,
-            before the loudness is restored.
+            before the loudness is restored. A window of a silent channel is
+            yielded unchanged.
         """
-        # Launch a batch before fetching the previous results, to keep a GPU
+        # Launch a batch before fetching the previous results, to keep the GPU
         # busy.
         launched = deque()
         for batch in self._batches(windows):
@@ -139,7 +140,7 @@ class Engine:
         """Yield ``(shape, windows)`` for each batch, and silent windows.
 
         A batch is yielded when it is full, or when it has waited so long that
-        it would delay its recordings. Incomplete batches follow at the end.
+        it would delay its recordings. The other incomplete batches follow last.
         """
         waiting = {}  # shape -> (index of the first window, windows)
         for number, window in enumerate(windows):

@@ -107,7 +107,7 @@ class Check:
         row.settings = self.settings(row.settings, row)
 
     def settings(self, settings, row):
-        """Return the settings of an output, including a fallback.
+        """Add the fallback to the settings of a rejected output.
 
         Arguments
         ---------
@@ -141,7 +141,7 @@ def input_blocks(recording, sample_rate, length):
     sample_rate : int
         Sample rate of the output in Hz.
     length : int
-        Number of samples per channel to return.
+        Number of samples per channel to read.
 
     Yields
     ------

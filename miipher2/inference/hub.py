@@ -28,12 +28,12 @@ from miipher2.errors import UserError
 # Cause and remedy by type of error
 REASONS = {
     GatedRepoError: (
-        "access is granted on request: request it on the repository's page, "
+        "access is granted on request; ask for it on the repository's page, "
         "then log in with: hf auth login"
     ),
     RevisionNotFoundError: "no such revision",
     RepositoryNotFoundError: (
-        "no such repository, or a private one: log in with: hf auth login"
+        "no such repository, or a private one; log in with: hf auth login"
     ),
     LocalEntryNotFoundError: (
         "the hub cannot be reached, and the model is not in the cache"

@@ -35,8 +35,8 @@ class Item(NamedTuple):
     sha256 : str
         Hash of the input's content; empty if it was not computed.
     status, reason : str
-        Status and reason of the row if they are known before the input is read,
-        otherwise empty.
+        Status and reason for the ``Row`` if they are known before the input is
+        read; otherwise empty.
     """
 
     ID: str

@@ -158,7 +158,7 @@ class Job:
     def seconds(self, window):
         """Return the seconds of the recording that a window adds.
 
-        The windows of all channels at a position share the seconds equally.
+        Each channel counts for an equal fraction of the duration.
         """
         samples = len(window.samples)
         if window.next_start is not None:

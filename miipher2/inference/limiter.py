@@ -10,7 +10,7 @@ from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 LOOK_AHEAD_SECONDS = 0.005
 OVERSAMPLING = 8
-FILTER = 128  # samples on each side that the oversampling filter uses
+FILTER = 128  # samples that the oversampling filter uses on each side
 
 
 def limit(blocks, sample_rate, ceiling):
@@ -72,8 +72,8 @@ def _limited(buffer, first, end, reach, sample_rate, ceiling):
     needed = np.minimum(1.0, ceiling / np.maximum(peaks, ceiling))
     if needed[max(0, first - 2 * reach) : end + 2 * reach].min() == 1.0:
         return buffer[first:end]
-    # Both averages together are no longer than the minimum filter, so the gain
-    # at a peak is never too high.
+    # The two moving averages together are no longer than the minimum filter, so
+    # the gain at a peak is never too high.
     gain = minimum_filter1d(needed, 2 * reach + 1, mode="nearest")
     for _ in range(2):
         gain = uniform_filter1d(gain, 2 * (reach // 2) + 1, mode="nearest")

@@ -15,7 +15,7 @@ from scipy.signal import sosfilt, tf2sos
 from miipher2.dataio.speech_level import PowerHistogram
 
 # Maximum true peak of an output: -1.1 dB on this meter. The reference meter of
-# BS.1770 shows up to 0.1 dB more, so the true peak stays below -1 dB.
+# BS.1770 reads up to 0.1 dB higher, so the true peak stays below -1 dB.
 CEILING = 10 ** (-1.1 / 20)
 CHUNK = 2**14  # samples; fits in a CPU's cache after fourfold oversampling
 GATE_LUFS = -70.0  # absolute gate of BS.1770

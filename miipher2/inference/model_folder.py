@@ -78,8 +78,8 @@ def find_model(source: str | Path | None = None) -> Path:
         folder = hub.download(str(source))
     if (folder / "model" / HYPERPARAMS).is_file():
         return folder / "model"
-    # The output folder of a training contains env.log and a hyperparams.yaml
-    # that describes the training, not a model.
+    # The output folder of a training run contains env.log and a
+    # hyperparams.yaml that describes the training, not a model.
     training = (folder / "env.log").exists()
     if training or not (folder / HYPERPARAMS).is_file():
         raise UserError(

@@ -36,12 +36,12 @@ from miipher2.inference.windows import Window, WindowPlan
 class Restorer(BaseRestorer, Pretrained):
     """A trained model that restores degraded speech.
 
-    The features of a frozen speech encoder are cleaned by adapters, and a
-    vocoder synthesises speech from them. The output has the same duration (to
-    the sample) and loudness as the input, and is silent where the input is
-    silent. Long recordings are restored in windows, so memory use does not
-    depend on the duration. A model with a speech detector attenuates the output
-    by 30 dB where it detects no speech.
+    The features of a frozen speech encoder, the backbone, are cleaned by
+    adapters, and a vocoder synthesises speech from them. The output has the
+    same duration (to the sample) and loudness as the input, and is silent where
+    the input is silent. Long recordings are restored in windows, so memory use
+    does not depend on the duration. A model with a speech detector attenuates
+    the output by 30 dB where it detects no speech.
 
     Threads can share a Restorer, but it cannot be pickled. A process that is
     forked after torch has started threads can hang, so start processes with
@@ -57,8 +57,8 @@ class Restorer(BaseRestorer, Pretrained):
     Attributes
     ----------
     input_rate : int
-        Sample rate of the input waveforms in Hz. If the vocoder needs the
-        recording, this is the vocoder's rate, otherwise the backbone's rate.
+        Sample rate of the input waveforms in Hz: the vocoder's rate if the
+        vocoder also uses the recording, otherwise the backbone's rate.
     input_hop : int
         Input samples per frame.
     sample_rate : int
@@ -166,7 +166,7 @@ class Restorer(BaseRestorer, Pretrained):
 
     @property
     def input_level(self) -> dict[str, float]:
-        """Arguments of ``SpeechLevel.gain`` for the model's input."""
+        """Arguments of ``SpeechLevel.gain``, which scales the model's input."""
         return vars(self.hparams).get("input_level", {})
 
     @torch.inference_mode()

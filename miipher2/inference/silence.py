@@ -1,4 +1,4 @@
-"""Muting of the output where the input is digital silence.
+"""Muting of the output where the input is silent.
 
 Authors
  * The miipher2 authors 2026

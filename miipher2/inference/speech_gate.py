@@ -7,12 +7,13 @@ Authors
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-# Filter lengths in frames of 20 ms. The gate opens half a second before
-# detected speech and closes half a second after it, to lose no words.
+# In frames of 20 ms: length of the smoothing filter, and hangover. The gate
+# opens half a second before detected speech and closes half a second after it,
+# so that no words are cut off.
 SMOOTHING = 15
 HANGOVER = 25
 # Log-odds below which the gate is closed, and above which it is open. Between
-# them, it opens linearly.
+# these values, it opens linearly.
 CLOSED, OPEN = -2.5, -1.0
 RESIDUE = 10 ** (-30 / 20)  # gain of the output where the gate is closed
 

@@ -22,9 +22,8 @@ class WindowPlan:
 
     The last window can overlap more than the others, so that all windows have
     the same length. At the edge of a window, the model lacks context on one
-    side. Each window therefore discards the quarter of an overlap that is next
-    to its edge, and the windows are cross-faded over the middle half of the
-    overlap.
+    side. The quarter of the overlap next to the edge is therefore discarded,
+    and the windows are cross-faded over the middle half of the overlap.
 
     Arguments
     ---------
@@ -177,7 +176,7 @@ class Window(NamedTuple):
         The channel, whose windows are processed in order.
     samples : numpy.ndarray
         ``(time,)`` float32 at the model's input rate, before the channel's
-        gain.
+        gain is applied.
     start : int
         First frame of the window.
     next_start : int

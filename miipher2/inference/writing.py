@@ -1,4 +1,4 @@
-"""Joining of restored windows, setting of the loudness, and writing.
+"""Joining of restored windows, loudness adjustment and writing.
 
 Authors
  * The miipher2 authors 2026
@@ -70,7 +70,7 @@ class RestoredChannel:
             rate, hop_length = self.input_rate, self.plan.hop_length
         self.cross_fade = CrossFade(self.plan, hop_length)
         self.resampled = resampler(rate, sample_rate)
-        # Cross-fades and loudness meters of the output speech and input speech
+        # Cross-fade and loudness meter of the speech in the output and input
         self.meters = [
             (CrossFade(self.plan, hop_length), Loudness(rate)),
             (
@@ -199,14 +199,13 @@ def final_blocks(channels, loudness, sample_rate):
     gains = [channel.gain() for channel in channels]
     speech = [channel for channel in channels if channel.speech_found]
     if loudness == "off":
-        # The loudest channel is not changed. Its gain at the model's input is
-        # the smallest.
+        # The loudest channel has the smallest input gain and is not changed.
         level = min((channel.input_gain for channel in speech), default=1.0)
         gains = [level / channel.input_gain for channel in channels]
     elif loudness != "input" and speech:
-        meter = _measure(scaled_blocks(channels, gains), sample_rate)[0]
-        if not math.isinf(meter):
-            change = 10 ** ((loudness - meter) / 20)
+        measured = _measure(scaled_blocks(channels, gains), sample_rate)[0]
+        if not math.isinf(measured):
+            change = 10 ** ((loudness - measured) / 20)
             gains = [gain * change for gain in gains]
             if _peak(channels, gains) > CEILING:
                 return _limited_blocks(channels, gains, loudness, sample_rate)

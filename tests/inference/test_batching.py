@@ -1,4 +1,4 @@
-"""Tests of batches: independence of rows, order and lack of memory.
+"""Tests of batches: independence of rows, order and out-of-memory errors.
 
 Authors
  * The miipher2 authors 2026
@@ -48,11 +48,11 @@ def test_output_does_not_depend_on_the_other_windows(restorer, shapes):
 
     together = restored(windows)
     mixed = restored(windows[::-1] + [window(99, 6000), window(98, 64000)])
-    for one in windows:
-        (alone,) = restored([one]).values()
-        assert len(alone) == round(len(one.samples) * 1.5)
-        assert numpy.array_equal(alone, together[one.owner])
-        assert numpy.array_equal(alone, mixed[one.owner])
+    for clip in windows:
+        (alone,) = restored([clip]).values()
+        assert len(alone) == round(len(clip.samples) * 1.5)
+        assert numpy.array_equal(alone, together[clip.owner])
+        assert numpy.array_equal(alone, mixed[clip.owner])
     # Two windows of 4 s, or more windows if they are shorter
     assert {shape for shape, masked in shapes} == {
         (2, 64000),
@@ -66,10 +66,10 @@ def test_output_does_not_depend_on_the_other_windows(restorer, shapes):
 
 @pytest.mark.parametrize("batch_seconds", [None, 8])
 @pytest.mark.parametrize("samples", [1, 100, 7681, 40001, 63999])
-def test_the_last_frame_is_mirrored(
+def test_the_last_frame_is_padded_by_mirroring(
     restorer, monkeypatch, batch_seconds, samples
 ):
-    """The last frame is mirrored, as zeros would lower its output level."""
+    """Samples are mirrored, as zeros would lower the output level."""
     inputs, restore_windows = [], restorer.restore_windows
 
     def recorded(wavs, *arguments):

@@ -44,7 +44,7 @@ def test_a_private_repository_needs_a_login(local_hub, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     local_hub.add("user/other", FILES, "main")
     local_hub.private.add("user/other")
-    with pytest.raises(UserError, match="or a private one: log in with"):
+    with pytest.raises(UserError, match="or a private one; log in with"):
         find_model("user/other")
 
 

@@ -16,20 +16,20 @@ from miipher2.inference.limiter import limit
 
 @pytest.mark.parametrize("rate", [16000, 44100])
 @pytest.mark.parametrize("excess_db", [3, 12])
-def test_the_true_peak_is_limited_for_any_block_sizes(rate, excess_db):
+def test_the_true_peak_is_limited_for_any_block_size(rate, excess_db):
     wav = voice(4, rate)
     wav = wav / abs(wav).max() * 10 ** (excess_db / 20)
     stereo = numpy.stack([wav, 0.2 * wav[::-1]], axis=1).astype("float32")
-    whole = numpy.concatenate(list(limit([stereo], rate, 1.0)))
+    limited = numpy.concatenate(list(limit([stereo], rate, 1.0)))
     sizes = numpy.cumsum([1, 399, 1600, 7, 20000])
     blocks = list(limit(numpy.split(stereo, sizes), rate, 1.0))
-    assert numpy.allclose(numpy.concatenate(blocks), whole, atol=1e-5)
-    assert whole.shape == stereo.shape
-    fine = scipy.signal.resample_poly(whole.astype(float), 16, 1)
+    assert numpy.allclose(numpy.concatenate(blocks), limited, atol=1e-5)
+    assert limited.shape == stereo.shape
+    fine = scipy.signal.resample_poly(limited.astype(float), 16, 1)
     assert abs(20 * math.log10(abs(fine).max())) < 0.15
     # Both channels have the same gain.
     loud = abs(stereo).min(axis=1) > 1e-3
-    gains = (whole / stereo)[loud]
+    gains = (limited / stereo)[loud]
     assert numpy.allclose(gains[:, 0], gains[:, 1], atol=1e-4)
 
 

@@ -106,11 +106,11 @@ def test_current_names_are_not_changed():
 
 def test_a_model_is_found_in_the_output_folder_of_training(tmp_path):
     for name in ("hyperparams.yaml", "env.log"):
-        (tmp_path / name).write_text("# of training")
+        (tmp_path / name).write_text("# training")
     with pytest.raises(UserError, match="the model once training has finished"):
         find_model(tmp_path)
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "hyperparams.yaml").write_text("# of a model")
+    (tmp_path / "model" / "hyperparams.yaml").write_text("# model")
     assert find_model(tmp_path) == tmp_path / "model"
     assert find_model(tmp_path / "model") == tmp_path / "model"
 

@@ -110,7 +110,7 @@ def test_windows_match_the_unwindowed_output(restorer, windows, kind):
     assert error < 0.02
     fades = in_cross_fades(restorer.plan, len(wav))
     assert 0.1 < fades.float().mean() < 0.4
-    # The difference is not larger in cross-fades than elsewhere.
+    # The difference is hardly larger in cross-fades than elsewhere.
     difference = distance(joined, expected)
     assert difference[fades].mean() < 1.2 * difference[~fades].mean()
     # Cross-fades do not change the level of any frequency band.
@@ -129,7 +129,7 @@ def test_windows_match_the_unwindowed_output(restorer, windows, kind):
 
 
 def test_a_short_overlap_degrades_the_cross_fades(restorer, windows):
-    """The previous test therefore fails if the overlap is too short."""
+    """With too short an overlap, the previous test would fail."""
     wav = 0.1 * torch.randn(40 * 16000, generator=torch.manual_seed(0))
     windows(100.0)
     expected = restorer.restore(wav)
@@ -154,7 +154,7 @@ def test_a_file_is_restored_to_its_full_length(restorer, tmp_path):
 
 
 def test_a_file_and_its_samples_give_the_same_output(restorer, tmp_path):
-    """The outputs differ by less than one step of 16-bit samples."""
+    """The outputs differ by less than one 16-bit quantisation step."""
     wav = speech(9.3)
     soundfile.write(tmp_path / "in.wav", wav, 16000, subtype="FLOAT")
     restorer.restore_file(tmp_path / "in.wav", tmp_path / "out.wav")

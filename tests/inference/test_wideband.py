@@ -56,7 +56,7 @@ def restorer(tmp_path_factory):
     with torch.no_grad():
         generator.gate.slope.zero_()
         bias = generator.gate.output_projection.bias
-        bias.unflatten(0, (2, 2, -1))[:, 0] = 20.0  # confidence
+        bias.unflatten(0, (2, 2, -1))[:, 0] = 20.0  # confidence of the gate
     model = folder / "model"
     backbone.save(model / "backbone")
     FeatureCleaner(backbone).saver(model / "cleaner.safetensors")

@@ -16,11 +16,11 @@ HOP = 320
 
 @pytest.mark.parametrize("overlap", [1, 2, 7, 20, 49])
 @pytest.mark.parametrize("frames", [1, 99, 100, 101, 180, 181, 1000])
-@pytest.mark.parametrize("short", [0, 1, HOP - 1])
+@pytest.mark.parametrize("missing", [0, 1, HOP - 1])
 @pytest.mark.parametrize("even", [False, True])
-def test_joined_windows_equal_the_recording(frames, overlap, short, even):
+def test_joined_windows_equal_the_recording(frames, overlap, missing, even):
     plan = WindowPlan(100, overlap, HOP, even)
-    samples = frames * HOP - short
+    samples = frames * HOP - missing
     starts, size = list(plan.starts(samples)), plan.frames(samples)
     assert size == 100 or (even and 2 * overlap < size < 100)
     assert starts[0] == 0 and starts[-1] == max(0, frames - size)

@@ -194,7 +194,7 @@ def test_the_gain_follows_the_speech(echo, tmp_path):
     written, _ = soundfile.read(tmp_path / "out.wav")
     speech = slice(8 * 16000, 24 * 16000)
     change_db = 20 * math.log10(written[speech].std() / wav[speech].std())
-    assert change_db == pytest.approx(0, abs=1)  # 4 if noise counts
+    assert change_db == pytest.approx(0, abs=1)  # 4 dB if noise counted
     for pause in (slice(0, 7 * 16000), slice(25 * 16000, None)):
         assert written[pause].std() < 0.01 * wav[pause].std()
 

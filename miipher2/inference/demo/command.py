@@ -57,7 +57,7 @@ def add_parser(subparsers):
 
 
 def _run(arguments):
-    """Run the command. Only this function imports torch, which is slow."""
+    """Run ``miipher2 demo``; the import is local, as torch loads slowly."""
     from miipher2.inference.demo.server import serve
 
     return serve(arguments)

@@ -180,7 +180,7 @@ def _run(models, max_seconds, path, name, progress):
 
 
 def _outputs(text="", file=None, pictures="", error=False):
-    """Return the values of player, download button, status and pictures."""
+    """Return values for the player, download button, status and pictures."""
     import gradio as gr
 
     role = "alert" if error else "status"

@@ -40,7 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--weights",
         choices=["fp32", "int8"],
         default="fp32",
-        help="int8: weights of 8 bits, for a smaller file; activations remain "
+        help="int8: 8-bit weights, for a smaller file; activations remain "
         "fp32; default: fp32",
     )
     parser.add_argument(
@@ -52,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    """Run the command. Only this function imports torch, which is slow."""
+    """Run ``export-onnx``; the import is local, as torch loads slowly."""
     from miipher2.inference.onnx.export import export_onnx
 
     print(

@@ -24,7 +24,7 @@ MAX_BYTES = 2**31 - 1  # maximum size of a protocol buffer
 CHECK_FRAMES = 150, 100  # frames of two consecutive windows
 N_FFT, N_MELS = 1024, 80
 # Maximum difference between onnxruntime and PyTorch. Mel spectra are compared,
-# because a small change in pitch shifts the phase of all later harmonics.
+# because a small change in pitch shifts the phase from then on.
 MAX_DIFFERENCE_DB = {"fp32": 0.1, "int8": 2.0}
 
 
@@ -54,7 +54,7 @@ def export_onnx(source, output, weights="fp32", trust_model=False):
         onnxruntime and PyTorch differ too much.
     """
     output = Path(output)
-    _check_output(output)
+    _check_path(output)
     try:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
@@ -160,7 +160,7 @@ def mel_difference(expected, found, sample_rate):
 
 
 def _test_signal(samples, restorer):
-    """Return syllables with a gliding pitch, in noise ``(samples,)``."""
+    """Return noisy syllables with a gliding pitch, ``(samples,)``."""
     time = np.arange(samples) / restorer.input_rate
     phase = 2 * np.pi * (150 * time + 10 * np.sin(3 * time))
     wav = sum(np.sin(k * phase) / k for k in range(1, 20))
@@ -194,7 +194,7 @@ def _set_metadata(model, restorer, source, weights):
     )
 
 
-def _check_output(output):
+def _check_path(output):
     """Raise a ``UserError`` unless the name is valid and not in use."""
     if output.suffix != ".onnx":
         raise UserError(f"{output}: expected a name that ends in .onnx")

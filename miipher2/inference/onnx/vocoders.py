@@ -150,7 +150,7 @@ def exportable(vocoder, overlap):
     Returns
     -------
     torch.nn.Module
-        Its ``forward`` maps ``(features, recording, *state)`` to
+        A module whose ``forward`` maps ``(features, recording, *state)`` to
         ``(wav, *state)``.
     """
     if isinstance(vocoder, HarmonicVocoder):
