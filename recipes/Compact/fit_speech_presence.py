@@ -260,7 +260,7 @@ def fit(features, labels):
 
 
 def report(presence, speech, noise):
-    """Print the error rates per frame, before and after smoothing.
+    """Print the frame error rates before and after smoothing.
 
     Arguments
     ---------
