@@ -18,7 +18,7 @@ MIN_BATCH_SECONDS = 0.001
 
 
 def check_loudness(loudness: Any) -> None:
-    """Raise a ``UserError`` unless the loudness is valid.
+    """Raise a ``UserError`` unless the loudness is a valid setting.
 
     Example
     -------

@@ -140,7 +140,7 @@ class Engine:
         """Yield ``(shape, windows)`` for each batch, and silent windows.
 
         A batch is yielded when it is full, or when it has waited so long that
-        it would delay its recordings. The other incomplete batches follow last.
+        it would delay its recordings. The remaining batches follow at the end.
         """
         waiting = {}  # shape -> (index of the first window, windows)
         for number, window in enumerate(windows):

@@ -23,9 +23,9 @@ class Check:
     Arguments
     ---------
     fallback : str
-        What replaces a rejected recording. ``input``: the input, converted to
-        the sample rate and format of the output; ``none``: no file. None keeps
-        the restored recording.
+        ``input``: replace a rejected recording with the input, converted to the
+        sample rate and format of the output; ``none``: delete it. None: keep
+        it.
     """
 
     def __init__(self, fallback=None):
