@@ -4,8 +4,8 @@ If the channels of a sample are adjacent in memory, a CPU computes convolutions
 of long inputs with few channels up to four times faster in bfloat16, and
 slightly faster in float32. PyTorch supports this layout for images only, so a
 waveform is treated as an image of height 1. On one thread, HuBERT-large up to
-layer 8 and HiFi-GAN run 1.28 times faster in bfloat16 and 1.11 times faster in
-float32.
+layer 8 and HiFi-GAN together run 1.28 times faster in bfloat16 and 1.11 times
+faster in float32.
 
 Authors
  * The miipher2 authors 2026
