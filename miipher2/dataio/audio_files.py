@@ -75,8 +75,8 @@ def corpus_root(data_folder, *names):
     Raises
     ------
     UserError
-        If ``data_folder`` is not a folder, or contains several of these
-        subfolders, which are different versions of one corpus.
+        If ``data_folder`` is not a folder, or contains more than one of
+        ``names``, that is, several versions of the corpus.
 
     Example
     -------

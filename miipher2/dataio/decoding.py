@@ -36,7 +36,7 @@ STREAMED = 2**32 - 2**16
 
 
 class NoAudioStream(UserError):
-    """A video without an audio track, which is skipped rather than failed."""
+    """A video without an audio track, which is not counted as failed."""
 
 
 class AudioStream:

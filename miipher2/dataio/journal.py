@@ -31,7 +31,7 @@ LOCKED_BYTE = 2**30
 
 
 def find_journals(folder, name):
-    """Return the journals in a folder, including those of killed runs.
+    """Return the journals in a folder, including journals of killed runs.
 
     Arguments
     ---------

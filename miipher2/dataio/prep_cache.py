@@ -1,4 +1,4 @@
-"""A cache with which unchanged data is not prepared again.
+"""A cache that avoids preparing unchanged data again.
 
 Authors
  * The miipher2 authors 2026

@@ -123,7 +123,7 @@ def prepare_manifests(
 
 def _cache(utterances, manifests, arguments):
     source = {
-        # Increment if the code writes different manifests for the same files.
+        # Increment when the code writes different manifests for the same files.
         "format": 1,
         "arguments": arguments,
         "files": len(utterances),
@@ -152,8 +152,8 @@ def _rows(data_folder, utterances, min_seconds):
     headers, failed = read_headers(data_folder, files)
     if not headers:
         raise UserError(
-            f"{data_folder}: none of {count(len(files), 'audio file')} can be "
-            f"used; {failed[0][0]}: {failed[0][1]}"
+            f"{data_folder}: no usable file among "
+            f"{count(len(files), 'audio file')}; {failed[0][0]}: {failed[0][1]}"
         )
     ids = _ids(u.audio for u in utterances)
     rows, short = {}, 0
@@ -222,7 +222,7 @@ def prepare_noise(
     valid_csv : str or Path
         Manifest for validation.
     valid_share : float
-        Fraction to hold out. A single file is listed in both manifests.
+        Fraction to hold out. If there is only one file, both manifests list it.
     skip_prep : bool
         Whether to skip preparation.
 

@@ -25,7 +25,7 @@ def command_line(prepare, argv=None):
         ``prepare(data_folder, train_csv, valid_csv, test_csv, skip_prep,
         **options)``.
     argv : list of str
-        Command-line arguments. None for ``sys.argv``.
+        Command-line arguments. None for ``sys.argv[1:]``.
     """
     summary, _, entries = inspect.getdoc(prepare).partition("\n\nArguments\n")
     texts = re.findall(r"^(\w+) : .*\n((?: {4}.*\n?)+)", entries, re.MULTILINE)

@@ -13,7 +13,7 @@ import soundfile
 
 from miipher2.errors import UserError
 
-# Note about an unfinished file; see ``SoundFile``
+# Warning about an unfinished file; see ``SoundFile``
 UNFINISHED = "its header gives no length; read to the end of the file"
 FILE_TYPES = {
     stat.S_IFDIR: "a folder",

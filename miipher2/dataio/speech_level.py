@@ -3,7 +3,7 @@
 A frame of 25 ms is active if it is at most 25 dB below the loudest frame.
 ``active_samples`` returns a mask of the active samples of a clip in memory, for
 degradations and metrics. ``SpeechLevel`` measures recordings of any length in
-constant memory, for the input level of the models. Their results differ
+constant memory, for the input level of the models. The two methods differ
 slightly, because ``SpeechLevel`` rounds levels to 0.1 dB and subtracts the mean
 of each frame.
 
@@ -115,7 +115,7 @@ class PowerHistogram:
         Arguments
         ---------
         above_db : float
-            Level in dB, rounded to a bin.
+            Level in dB, rounded to the nearest bin.
 
         Returns
         -------

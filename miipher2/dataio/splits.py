@@ -18,7 +18,7 @@ from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# Splits of common folder names
+# Split by folder name, for common names
 SPLIT_FOLDERS = {
     "train": "train",
     "valid": "valid",
@@ -44,7 +44,7 @@ class Utterance(NamedTuple):
         ``train``, ``valid`` or ``test``. None if the split is chosen by a hash
         of the group.
     noisy : AudioFile
-        The degraded file, for pairs.
+        The degraded file of a pair. None if the corpus has no pairs.
     """
 
     audio: AudioFile
@@ -206,7 +206,8 @@ def split_by_hash(groups, shares, minimum):
 
     Example
     -------
-    >>> split = split_by_hash({"a", "b"}, {"valid": 0.1}, {"valid": 1})
+    >>> minimum = {"train": 1, "valid": 1}
+    >>> split = split_by_hash({"a", "b"}, {"valid": 0.1}, minimum)
     >>> sorted(split.values())
     ['train', 'valid']
     """

@@ -70,7 +70,7 @@ class Bandwidth(Degradation):
     They are causal and delay the signal by up to 1 ms, or by more near the
     cut-off. The resamplers convert to a rate of twice the cut-off and back.
     ``soxr`` uses an anti-aliasing filter, ``soxr_quick`` a cubic interpolator;
-    ``linear`` and ``hold`` do not filter. All but ``soxr`` produce aliases.
+    ``linear`` and ``hold`` do not filter. All resamplers but ``soxr`` alias.
 
     Arguments
     ---------

@@ -135,8 +135,7 @@ class Chain(Degradation):
     def _draw(self, rng):
         """Draw the names of the steps for one clip, in order."""
         probability = np.array([share for share, _ in self.steps.values()])
-        # Draw the same number of random numbers for every clip, whatever their
-        # values are.
+        # Draw one number per step even if the clip stays clean.
         clean, *draws = rng.random(1 + len(probability))
         if clean < self.clean_share:
             return []

@@ -41,8 +41,8 @@ def _soundfile(samples, rate, container, subtype, **settings):
 
 
 def _mp3(samples, rate, kbps):
-    # libsndfile maps compression levels 0 to 1 (exclusive) linearly to the
-    # highest to lowest bit rate of the MPEG version.
+    # libsndfile maps compression levels from 0 to 1 (exclusive) linearly to
+    # bit rates from the highest to the lowest of the MPEG version.
     highest, lowest = (320, 32) if rate >= 32000 else (160, 8)
     if rate < 16000:
         highest = 64
@@ -59,13 +59,14 @@ def _mp3(samples, rate, kbps):
 
 
 def _vorbis(samples, rate, quality):
-    # libsndfile maps compression levels 0 to 1 to quality 10 to 0.
+    # libsndfile maps compression levels from 0 to 1 to qualities from 10 to 0.
     level = 1 - quality / 10
     return _soundfile(samples, rate, "OGG", "VORBIS", compression_level=level)
 
 
 def _opus(samples, rate, kbps):
-    # libsndfile maps compression levels 0 to 1 linearly to 256 to 6 kbit/s.
+    # libsndfile maps compression levels from 0 to 1 linearly to bit rates from
+    # 256 to 6 kbit/s.
     level = min(max((256 - kbps) / 250, 0.0), 1.0)
     return _soundfile(samples, rate, "OGG", "OPUS", compression_level=level)
 
@@ -151,8 +152,9 @@ TELEPHONE = (8000,)
 MPEG = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OPUS = (8000, 12000, 16000, 24000, 48000)
 AMR = "libopencore_amrnb"
-# If both libraries support a codec, the faster library is used: soundfile for
-# MP3, PyAV for Opus. Opus runs at complexity 5, as on mobile phones.
+# If both soundfile and PyAV support a codec, the faster library is used:
+# soundfile for MP3, PyAV for Opus. Opus runs at complexity 5, as on mobile
+# phones.
 CODERS = {
     "mp3": Coder(_mp3, MPEG),
     "vorbis": Coder(_vorbis, MPEG, unit="quality"),
@@ -191,7 +193,7 @@ def delay(name, setting, rate):
     Returns
     -------
     samples : int
-        The delay at ``rate``, 0 or more.
+        The delay in samples, 0 or more.
 
     Example
     -------

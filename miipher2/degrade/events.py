@@ -97,8 +97,8 @@ class Events(AdditiveNoise):
 class Calls(Events):
     """Tonal events: birds, insects, alarms, beeps.
 
-    A call has one to four harmonics, fades in and out, and glides by up to an
-    octave up or down. ``hz`` is its highest fundamental frequency.
+    A call has one to four harmonics, fades in and out, and glides up or down by
+    up to an octave. ``hz`` is its highest fundamental frequency.
 
     Example
     -------

@@ -111,6 +111,6 @@ class Reverb(Degradation):
 
 
 def _convolve(samples, rir, delay):
-    """Convolve, remove ``delay`` samples, and cut to the input's length."""
+    """Convolve, drop the first ``delay`` samples, and keep the length."""
     wet = fftconvolve(samples, rir)
     return fit(wet[delay:], len(samples))

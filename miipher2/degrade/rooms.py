@@ -29,7 +29,8 @@ def reverberation_time(rir, sample_rate):
     The result of ``pyroomacoustics.experimental.rt60.measure_rt60`` differs by
     at most 0.3 %, because its fit starts and ends at slightly different
     samples. That function is not used, because ``Rooms`` corrects the
-    absorption by the measured RT60, and 14 of 25 rooms of a seed would change.
+    absorption by the measured RT60; with the same seed, 14 of 25 rooms would
+    change.
 
     Arguments
     ---------
@@ -152,7 +153,7 @@ class Rooms:
         )
 
     def _tuned(self, rt60, size, source, microphone, rng):
-        """Return a response with the given RT60, or None if attempts fail."""
+        """Return a response with the given RT60; None if all attempts fail."""
         volume = np.prod(size)
         surface = 2 * (volume / size).sum()
         # Eyring: RT60 = 24 ln(10) V / (c S x) with x = -ln(1 - absorption).

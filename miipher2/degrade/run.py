@@ -156,7 +156,7 @@ def load_chain(path, arguments, folder):
     path : str or Path
         The YAML file.
     arguments : argparse.Namespace
-        Arguments with the options of ``add_corpora``.
+        Arguments with the options of ``command.add_corpora``.
     folder : str or Path
         Folder for the manifests of corpora that are given as folders. It must
         exist while the chain is in use.

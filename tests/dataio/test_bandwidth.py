@@ -23,7 +23,7 @@ def syllables_of_noise(seconds=2.0):
 
 
 @pytest.mark.parametrize("rate", [8000, 12000, 16000, 20000])
-def test_bandwidth_is_half_of_an_earlier_lower_rate(rate):
+def test_bandwidth_is_half_the_rate_before_upsampling(rate):
     low = soxr.resample(syllables_of_noise(), RATE, rate)
     measured = measure_bandwidth(soxr.resample(low, rate, RATE), RATE)
     assert 0.88 * rate / 2 < measured <= 1.02 * rate / 2

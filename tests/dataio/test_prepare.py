@@ -145,7 +145,9 @@ def test_changed_arguments_are_detected(corpus, csvs, read):
     assert len(read) == 12
 
 
-def test_run_after_an_interrupted_run(corpus, csvs, read, monkeypatch):
+def test_the_run_after_an_interrupted_run_is_complete(
+    corpus, csvs, read, monkeypatch
+):
     prepare(corpus, csvs)
     audio(corpus / "new/1.wav")
     write = prepare_module.write_manifest
@@ -206,7 +208,7 @@ def test_corpus_without_usable_files_raises(tmp_path, csvs):
     for name in "abc":
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.wav").write_text("not audio")
-    with pytest.raises(UserError, match="none of 3 .*a/1.wav: Format not"):
+    with pytest.raises(UserError, match="among 3 .*a/1.wav: Format not"):
         prepare(tmp_path, csvs)
     assert not csvs["train"].parent.exists()
 

@@ -23,7 +23,7 @@ SAMPLES = (numpy.arange(2000) % 100 / 200).astype("float32")
 
 
 def unfinished(path, subtype="PCM_16", format="WAV", riff=0):
-    """Write a file with a length of 0, as a crashed recorder leaves it."""
+    """Write a file whose header gives a length of 0, as after a crash."""
     soundfile.write(path, SAMPLES, 8000, format=format, subtype=subtype)
     content = bytearray(path.read_bytes())
     if format == "AU":

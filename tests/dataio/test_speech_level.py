@@ -28,7 +28,7 @@ def expected_level(wav):
 
 
 @pytest.mark.parametrize("gain", [1e-3, 1.0])
-def test_level_is_measured_over_the_loud_frames(gain):
+def test_level_is_measured_over_the_active_frames(gain):
     wav = gain * voice(numpy.random.default_rng(0), 7.03)
     expected = expected_level(wav)
     level = SpeechLevel.of(torch.from_numpy(wav), 16000)

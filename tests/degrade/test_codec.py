@@ -100,7 +100,7 @@ def test_opus_of_soundfile_is_aligned():
         assert abs(lag(decoded, source, 16000)[0]) <= 1.0
 
 
-def test_codecs_of_pyav_are_left_out_without_it(monkeypatch):
+def test_pyav_codecs_are_left_out_without_pyav(monkeypatch):
     monkeypatch.setattr(codec, "av", None)
     step = Codec(codecs={"alaw": [64], "aac": [32], "amr_nb": [12.2]})
     assert list(step.codecs) == ["alaw"]

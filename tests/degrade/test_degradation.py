@@ -94,7 +94,7 @@ def test_every_degradation_changes_the_audio(chain, speech, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_rows_of_a_batch_are_drawn_in_order(chain, speech, name):
+def test_clips_of_a_batch_are_degraded_in_order(chain, speech, name):
     step = chain.only(name)
     noisy, metadata = step(speech.repeat(4, 1), generator(0))
     rng = generator(0)

@@ -54,7 +54,7 @@ def test_output_folder_has_the_tree_of_the_input(clean, tmp_path):
         assert (rate, len(wave)) == (RATE, RATE)
         steps = json.loads(row["metadata"])["steps"]
         assert [step["name"] for step in steps] == ["clipping"]
-    assert not list(noisy.rglob("*.part"))
+    assert not list(noisy.rglob("*.partial"))
     assert soundfile.info(noisy / "anna/2.flac").subtype == "PCM_16"
 
 
@@ -64,7 +64,7 @@ def test_degradation_depends_on_seed_and_name_only(clean, tmp_path):
         return (tmp_path / name / "bob" / "1.wav").read_bytes()
 
     first = run("a", "--seed", "3")
-    (clean / "anna" / "1.wav").unlink()  # must not change other files
+    (clean / "anna" / "1.wav").unlink()  # must not affect other files
     assert run("b", "--seed", "3") == first
     assert run("c", "--seed", "4") != first
 

@@ -16,7 +16,7 @@ ONE_SOURCE = (1, 1)
 
 
 def events(noise):
-    """Return the events as an array of (start, end) in s, to 10 ms."""
+    """Return the start and end of each event in seconds, in steps of 10 ms."""
     power = noise[: len(noise) // 160 * 160].reshape(-1, 160) ** 2
     loud = power.mean(axis=1) > 1e-3 * power.mean(axis=1).max()
     edges = np.flatnonzero(np.diff(loud.astype(int), prepend=0, append=0))

@@ -22,7 +22,7 @@ def test_flutter_has_the_drawn_depth_and_no_drift():
     )
     tone = 0.5 * torch.sin(2 * np.pi * 1000 / RATE * torch.arange(4 * RATE))
     output, _ = flutter(tone, generator(0))
-    # Demodulate with the original tone; the phase is the time shift.
+    # Demodulate with the original tone; the phase gives the time shift.
     beat = output.numpy() * np.exp(-2j * np.pi / 16 * np.arange(4 * RATE))
     low = signal.butter(4, 200, fs=RATE, output="sos")
     phase = np.unwrap(np.angle(signal.sosfiltfilt(low, beat))) + np.pi / 2

@@ -44,7 +44,7 @@ def test_direct_sound_is_aligned_at_every_sample_rate(tmp_path, rate):
     assert rt60_of(wet.numpy()[105:]) == pytest.approx(0.4, rel=0.15)
 
 
-def test_speech_is_aligned_and_has_its_polarity(tmp_path, speech):
+def test_speech_is_aligned_and_keeps_its_polarity(tmp_path, speech):
     manifest = write_manifest_of(tmp_path, {"room": -decaying(0.5)})
     wet, _ = Reverb(manifest, tmp_path)(speech, generator(0))
     match = signal.correlate(wet.numpy(), speech.numpy(), method="fft")
