@@ -1,7 +1,7 @@
 """The exception for errors that the user can fix.
 
-Examples are a missing file, an invalid value in a YAML file, or two files of a
-pair with different durations. The message names the file, key or value at
+Examples are a missing file, an invalid value in a YAML file, or a pair of files
+with different durations. The message names the file, key or value at
 fault, what was expected, and the remedy. Programs print the message as one
 line, without a traceback.
 

@@ -58,8 +58,8 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
     Arguments
     ---------
     path : str or Path
-        The file. Files with one of ``PYAV_SUFFIXES`` are decoded by PyAV, which
-        always starts at the beginning; soundfile reads all other files.
+        The file. PyAV decodes files with one of ``PYAV_SUFFIXES``, always from
+        the beginning; soundfile reads all other files.
     sample_rate : int
         Sample rate of the output in Hz.
     start : float

@@ -34,14 +34,14 @@ from miipher2.dataio.wording import count
 from miipher2.degrade.base import generator
 from miipher2.errors import UserError
 
-# Options for the chain's corpora, and the prefixes of their keys in the YAML.
+# Prefix of a corpus's keys in the YAML file, by command-line option.
 CORPORA = {
     "noise": "noise",
     "music": "music",
     "rirs": "rir",
     "speech": "speech",
 }
-# Options for the corpora that degradations in degrade.yaml need.
+# Option for the corpus that a degradation of degrade.yaml needs.
 OPTIONS = {
     "reverb": "--rirs",
     "noise": "--noise",
