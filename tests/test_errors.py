@@ -1,4 +1,4 @@
-"""Tests of the one-line errors.
+"""Tests of errors that are reported in one line.
 
 Authors
  * The miipher2 authors 2026
@@ -58,8 +58,8 @@ def test_closed_standard_streams_are_replaced(monkeypatch):
 
 
 @pytest.mark.parametrize("count", [1, 100_000])
-def test_output_that_is_closed_early(monkeypatch, capfd, count):
-    """Python notices a closed output when its buffer is full or flushed."""
+def test_a_closed_output_ends_the_run_silently(monkeypatch, capfd, count):
+    # Python notices a closed output when its buffer is full or flushed
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "w") as stdout:

@@ -46,7 +46,7 @@ CHANGES = [
     ("--reference CLEAN", "--reference RECORDINGS", "a placeholder"),
     ("--model MODEL", "--model results/vocoder/1234/model", "a placeholder"),
     ("models/ssl/wavlm_large", "models/ssl/hubert_tiny", "needs a download"),
-    ("--minutes=60", "--valid_clips=1", "takes an hour; max_steps ends it"),
+    ("--minutes=60", "--valid_clips=1", "takes an hour; max_steps is shorter"),
 ]
 
 TINY = (

@@ -1,4 +1,4 @@
-"""A tiny model with random weights and synthetic speech.
+"""A tiny restoration model with random weights, and synthetic speech.
 
 Authors
  * The miipher2 authors 2026
@@ -61,7 +61,7 @@ generator: !apply:miipher2.models.vocoders.base.build_vocoder
 
 
 def save_tiny_restorer(folder, family="hubert", vocoder="hifigan.HiFiGAN"):
-    """Save a tiny model with an output rate of 24 kHz, as training saves it.
+    """Save a tiny model with an output rate of 24 kHz, as training does.
 
     The model restores recordings in short windows of 4 s that overlap by 1 s.
 

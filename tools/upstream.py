@@ -30,8 +30,8 @@ TOPICS = (
     Topic(
         "parallel-adapter",
         "Add a parallel adapter to nnet.adapters",
-        "ParallelAdapter adds a bottleneck to the output of a frozen module\n"
-        "of any kind, such as the feed-forward block of a transformer layer.\n"
+        "ParallelAdapter adds the output of a bottleneck to the output of a\n"
+        "frozen module, such as the feed-forward block of a transformer.\n"
         "It works with AdaptedModel. Unit tests and a doctest are included.",
         add_parallel_adapter,
     ),

@@ -57,7 +57,8 @@ MEANINGS = {
     for name in metric.columns
 }
 # Direction of better scores and number of decimals, in the order of display.
-# Word and speaker scores directly follow OVRL, which measures neither.
+# Word and speaker scores directly follow OVRL, which reflects neither the words
+# nor the voice.
 STYLES = {
     "ovrl": ("higher", 2),
     "cer": ("lower", 1),
@@ -75,7 +76,7 @@ STYLES = {
 }
 # Error types by suffix of their columns
 ERROR_TYPES = {"sub": "substitutions", "ins": "insertions", "del": "deletions"}
-# Scores that are shown only in the table of means
+# Scores without a histogram and without a column in the table of files
 DETAILS = {
     **{f"cer_{suffix}": ("lower", 1) for suffix in ERROR_TYPES},
     **{f"wer_{suffix}": ("lower", 1) for suffix in ERROR_TYPES},
@@ -150,8 +151,8 @@ def group_scores(
         found.append(
             {
                 "files": sides["restored"].files,
-                "mean": {side: of.mean for side, of in sides.items()},
-                "median": {side: of.median for side, of in sides.items()},
+                "mean": {s: stats.mean for s, stats in sides.items()},
+                "median": {s: stats.median for s, stats in sides.items()},
                 "change": change._asdict() if change.files else None,
             }
         )

@@ -163,8 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0 if all restored recordings were measured, 1 if some failed or are
-        missing, 130 after Ctrl-C.
+        1 if recordings failed or are missing, 130 after Ctrl-C, 0 otherwise.
     """
     from miipher2.evaluation.evaluate import evaluate
     from miipher2.evaluation.gate import DEFAULT, Gate

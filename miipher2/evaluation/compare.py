@@ -1,4 +1,4 @@
-"""Delay and distance of a recording relative to a reference.
+"""Comparison of a recording with a reference: delay and distances.
 
 Authors
  * The miipher2 authors 2026
@@ -17,8 +17,8 @@ from miipher2.dataio.speech_level import (
 
 MAX_DELAY_SECONDS = 0.1
 # Minimum ratio of a correlation peak to the root mean square of the correlation.
-# In 50 utterances with noise, clipping or band limits, the ratio was 9 to 48 for
-# true peaks and at most 8 for spurious peaks.
+# In 50 utterances with noise, clipping or limited bandwidth, the ratio was 9 to
+# 48 for true peaks and at most 8 for spurious peaks.
 MIN_PEAK_RATIO = 8.0
 N_FFT = 512
 HOP_LENGTH = 128
@@ -119,7 +119,7 @@ def log_spectral_distance(
     Arguments
     ---------
     wav, reference : numpy.ndarray
-        ``(time,)``, aligned, not silent.
+        ``(time,)``, aligned.
     sample_rate : int
         Sample rate in Hz; 16000 in the metric ``LSD``.
     lowest : float
@@ -163,7 +163,7 @@ def mel_cepstral_distortion(
     Arguments
     ---------
     wav, reference : numpy.ndarray
-        ``(time,)``, aligned, not silent.
+        ``(time,)``, aligned.
     sample_rate : int
         Sample rate in Hz; 16000 in the metric ``MCD``.
 

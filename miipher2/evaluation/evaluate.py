@@ -90,7 +90,8 @@ def evaluate(
     quiet : bool
         Whether to hide the progress.
     gate : Gate
-        Thresholds that will be applied to the scores; None for no thresholds.
+        Gate that the caller applies to the report. This function only checks
+        that the scores that the gate needs can be computed. None for no gate.
 
     Returns
     -------

@@ -41,7 +41,7 @@ def excerpts(
     paths : dict
         Path by side.
     max_bytes : float
-        Maximum total size of the base64 audio of all sides. Excerpts are
+        Maximum size of the base64 audio of all sides together. Excerpts are
         shortened to this size.
 
     Returns
@@ -102,7 +102,7 @@ def _common_rate(paths: Mapping[str, str | Path]) -> int:
 def _encode(
     wavs: Mapping[str, np.ndarray], rate: int, max_bytes: float
 ) -> tuple[dict[str, np.ndarray], dict[str, bytes]]:
-    """Shorten waveforms until their FLAC files fit; return both."""
+    """Shorten waveforms until their FLAC files fit in ``max_bytes``."""
     seconds = MAX_SECONDS
     while True:
         short = {s: wav[: round(seconds * rate)] for s, wav in wavs.items()}

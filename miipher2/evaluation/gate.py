@@ -220,7 +220,7 @@ class Gate:
             raise UserError(f"{self.source}: {key}: {missing}; or remove {key}")
 
     def measure(self, row: dict[str, Any], path: str | Path) -> dict[str, Any]:
-        """Add the bandwidth to a row if it has a threshold.
+        """Add the bandwidth to a row if the gate has a threshold for it.
 
         Arguments
         ---------

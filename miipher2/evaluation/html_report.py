@@ -51,8 +51,8 @@ def write_html(
     """Write ``report.html``, a web page that loads nothing from the network.
 
     The page is built from ``files.csv`` and, if ``summary.md`` exists, from the
-    list at its end. Only recordings that still exist at the paths in
-    ``files.csv`` have players.
+    list at its end. A recording that no longer exists at its path in
+    ``files.csv`` is replaced by a message.
 
     Arguments
     ---------
@@ -155,7 +155,7 @@ class Page:
         self.rows = self._read_rows(files_csv)
 
     def _read_rows(self, files_csv: str | Path) -> dict[int, Row]:
-        """Return the listed rows by index; find failed and noted files."""
+        """Return rows by index; find the files that failed or have notes."""
         wanted = {*self.listed, *self.played}
         rows = {}
         for index, row in enumerate(read_rows(files_csv)):
@@ -216,9 +216,9 @@ class Page:
             overview.append(f"{len(self.groups) - 1} conditions")
         overview.append(f"{failed:,} failed")
         rule = (
-            "The ranking starts with the worst file by the change in each of "
-            "CER, PER, speaker similarity and OVRL, followed by the second "
-            "worst files, and so on."
+            "Files are ranked by their changes in CER, PER, speaker similarity "
+            "and OVRL: first the worst file by each of these metrics, then the "
+            "second worst file by each, and so on."
         )
         shown = f"{len(self.listed):,} files, worst first."
         if len(self.ranking.order) > len(self.listed):
@@ -235,9 +235,9 @@ class Page:
             "quality (OVRL) and fewer recognition errors. Large points have a "
             "player. Points outside the range of an axis are drawn at its end.",
             "no_scatter": "This chart needs OVRL and one of CER, PER and WER.",
-            "listen": f"{rule} Each player contains the start of a recording. "
-            "To compare two recordings of a file, start the second one while "
-            "the first one plays: it continues at the same position.",
+            "listen": f"{rule} A player contains the start of each recording "
+            "of a file. To compare two of them, start the second one while the "
+            "first one plays: it continues at the same position.",
             "files": f"{shown} {rule}",
         }
 

@@ -140,9 +140,9 @@ def _manifest_row(
 
 
 def _name_reasons(ID: str) -> dict[str, str]:
-    """Return the reason, if any, why a manifest cannot contain this ID."""
+    """Return the reason why a manifest cannot contain an ID, if any."""
     if "$" in ID:
-        return {"name": "its name contains '$', which manifests reserve"}
+        return {"name": "its name contains '$', which is reserved in manifests"}
     try:
         ID.encode("utf-8")
     except UnicodeEncodeError:

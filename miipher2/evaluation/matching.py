@@ -62,9 +62,9 @@ class Folder:
         ---------
         restored : str
             Relative path of the restored file. ``a.wav`` matches ``a.wav`` or
-            ``a`` with another suffix. ``a.flac.wav`` matches ``a.flac``, since
-            ``miipher2 restore`` writes this file if the inputs include both
-            ``a.flac`` and ``a.mp3``.
+            ``a`` with another suffix. ``a.flac.wav`` matches ``a.flac``,
+            because ``miipher2 restore`` writes ``a.flac.wav`` if the inputs
+            include both ``a.flac`` and ``a.mp3``.
 
         Returns
         -------

@@ -1,7 +1,7 @@
 """The phoneme error rate of a small recogniser.
 
 A restoration model that is based on Whisper's encoder may lower the error rates
-of Whisper without becoming more intelligible to listeners. The phoneme
+of Whisper without making speech more intelligible to listeners. The phoneme
 recogniser of the package ``hama`` (5 MB) is independent of Whisper.
 
 Authors

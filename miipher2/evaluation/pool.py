@@ -26,7 +26,8 @@ from miipher2.evaluation.scorer import Scorer
 from miipher2.evaluation.scores import Row
 
 AHEAD = 4  # files per worker that are queued or in progress
-MAX_KILLED = 3  # files that may kill their worker before the run ends
+MAX_KILLED = 3  # the run ends if this many files in succession kill a worker
+WORKER_DIED = "the worker process has died"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -98,19 +99,24 @@ class ScorerPool:
         Raises
         ------
         UserError
-            If three files fail because their worker died.
+            If three files in succession fail because their worker died.
         """
-        pending, killed = iter(matches), 0
-        while lost := (yield from self._run(pending, self.workers, AHEAD)):
+        killed = 0
+        for row in self._rows(iter(matches)):
+            killed = killed + 1 if row["notes"] == WORKER_DIED else 0
+            if killed == MAX_KILLED:
+                raise UserError(
+                    f"{row['file']}: the worker processes of three files in "
+                    "succession have died, possibly for lack of memory; use "
+                    "fewer --workers and run the same command again"
+                )
+            yield row
+
+    def _rows(self, matches: Iterator[Match]) -> Iterator[Row]:
+        """Yield the row of each file; measure again if a worker dies."""
+        while lost := (yield from self._run(matches, self.workers, AHEAD)):
             retried = iter(lost)
             while died := (yield from self._run(retried, workers=1, ahead=1)):
-                killed += 1
-                if killed == MAX_KILLED:
-                    raise UserError(
-                        f"{died[0].file}: the worker processes of three files "
-                        "have died, possibly for lack of memory; use fewer "
-                        "--workers and run the same command again"
-                    )
                 yield killed_row(died[0])
 
     def _run(
@@ -149,7 +155,7 @@ def killed_row(match: Match) -> Row:
     row: Row = {f"{s}_path": path for s, path in match.paths.items()}
     row |= {"file": match.file, "condition": match.condition}
     row |= {"status": "failed", "version": ""}
-    return row | {"notes": "the worker process has died"}
+    return row | {"notes": WORKER_DIED}
 
 
 def _done(futures: set[Future], running: dict[str, Match]) -> Iterator[Row]:
@@ -185,9 +191,8 @@ def _executor(
 def _start(settings: ScorerSettings) -> None:
     """Initialise a worker process."""
     global _scorer
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # the main process handles Ctrl-C
+    # The main process handles Ctrl-C
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _scorer = settings.load()
 

@@ -47,7 +47,7 @@ def change(scores: Scores, metric: str) -> np.ndarray:
     numpy.ndarray
         ``(files,)``, the score of the restored file minus the score of the
         input. If the inputs have no scores, for example because they are the
-        reference, the scores of the restored files.
+        reference, the score of the restored file alone.
     """
     restored = scores[f"restored_{metric}"]
     if "input" not in scores.sides(metric):

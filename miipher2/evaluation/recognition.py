@@ -33,7 +33,7 @@ class Recognition(NamedTuple):
     Arguments
     ---------
     text : str
-        Normalised text, in which loops are cut to one repetition.
+        Normalised text without the repetitions of a loop.
     loop : bool
         Whether the recogniser's output contained a loop; see ``cut_loop``.
     language : str

@@ -37,9 +37,9 @@ def complete_scores(
     Arguments
     ---------
     rows : list of dict
-        One dict of scores per file, with keys ``SIDE_COLUMN``.
+        One dict of scores per file, with keys such as ``restored_lsd``.
     column : str
-        Column of the metric, for example ``lsd``.
+        Name of the metric, for example ``lsd``.
     sides : list of str
         The sides, or the names of the systems compared.
 
@@ -62,9 +62,9 @@ def means(
     Arguments
     ---------
     rows : list of dict
-        One dict of scores per file, with keys ``SIDE_COLUMN``.
+        One dict of scores per file, with keys such as ``restored_lsd``.
     column : str
-        Column of the metric, for example ``lsd``.
+        Name of the metric, for example ``lsd``.
     sides : list of str
         The sides, or the names of the systems compared.
 
@@ -95,7 +95,7 @@ class Report:
     folder : str or Path
         The folder that contains ``files.csv``.
     scorer : Scorer
-        The metrics that were measured.
+        Scorer with the metrics in ``files.csv``.
     remarks : list of str
         Further remarks for the end of the summary.
 
@@ -227,7 +227,7 @@ class Report:
         """Return the tables and remarks, as Markdown.
 
         With more than ``MAX_CONDITIONS`` conditions, the tables of intervals
-        for single conditions are left out.
+        for individual conditions are left out.
         """
         parts = [self.table()]
         *conditions, everything = self.statistics.groups

@@ -53,7 +53,9 @@ class RestoreCheck(Check):
         super().__init__(fallback)
         self.gate = gate
         if recogniser and Path(recogniser).exists():
-            recogniser = os.path.abspath(recogniser)  # for other processes
+            recogniser = os.path.abspath(
+                recogniser
+            )  # also valid in other processes
         self.recogniser = recogniser
         self._load()
 

@@ -6,7 +6,7 @@ columns. A cell without a value is empty. The columns are, in order:
 
 ==================== ======================================================
 ``file``             path of the restored file, relative to its folder
-``condition``        group of files with common means; may be empty
+``condition``        group of files whose scores are averaged; may be empty
 ``status``           ``done``; ``silent``: all sides are silent; ``failed``: the
                      restored file cannot be read, or is silent although
                      another side is not; ``missing``: no restored file
@@ -204,7 +204,7 @@ def write_parquet(path: Path, files_csv: Path) -> None:
 
 
 def import_pyarrow(path: Path):
-    """Import pyarrow, an optional dependency; ``path`` is for the error."""
+    """Import pyarrow, which is optional; ``path`` is for the error message."""
     try:
         import pyarrow.parquet
     except ImportError:

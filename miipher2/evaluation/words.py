@@ -27,7 +27,7 @@ class Errors(NamedTuple):
     total : float
         The sum of substitutions, insertions and deletions, at most 100. Further
         insertions are not counted, because one file with invented text would
-        dominate the mean over files.
+        otherwise dominate the mean over files.
     substitutions, insertions, deletions : float
         The errors of each type.
     """

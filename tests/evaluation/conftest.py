@@ -20,7 +20,7 @@ def toy_metrics(monkeypatch):
 
 @pytest.fixture
 def folders(tmp_path):
-    """Return a folder with two conditions of two files with three sides."""
+    """Return a folder of four files in two conditions, with three sides."""
     for index, name in enumerate(("hiss/a", "hiss/b", "room/a", "room/b")):
         clean = speech(index)
         hiss = 0.02 * numpy.random.default_rng(9).standard_normal(len(clean))

@@ -17,11 +17,10 @@ from miipher2.cli import main
 
 @pytest.fixture
 def bad(tmp_path):
-    """Return a folder of files with three sides, most of them with a fault."""
+    """Return a folder of files with three sides, most of them faulty."""
     for name in (
         "good 48000 long short silent silent_input nan one_sample corrupt "
-        "no_input "
-        "no_clean missing empty bad_input bad_clean"
+        "no_input no_clean missing empty bad_input bad_clean"
     ).split():
         wav = speech(3, seconds=1.2)
         for side in ("input", "restored", "clean"):

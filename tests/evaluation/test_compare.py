@@ -49,7 +49,7 @@ def test_spectral_distance_of_a_low_pass_filter():
     full_band = log_spectral_distance(muffled, clean, RATE)
     above = log_spectral_distance(muffled, clean, RATE, lowest=4000)
     assert above > full_band > 5
-    # Neither a gain nor a longer end changes the distance
+    # Neither a gain nor appended silence changes the distance
     longer = numpy.pad(0.3 * clean, (0, 999))
     assert log_spectral_distance(longer, clean, RATE) < 0.1
 
@@ -60,8 +60,8 @@ def test_spectral_distance_of_a_known_gain():
     spectrum = numpy.fft.rfft(noise)
     spectrum[len(spectrum) // 2 :] *= 10 ** (6 / 20)
     tilted = numpy.fft.irfft(spectrum, len(noise))
-    # At equal levels, the lower bins are weaker by `level` and the upper bins
-    # stronger by 6 - `level`
+    # After scaling to equal levels, the lower bins are weaker by `level` dB and
+    # the upper bins are stronger by 6 - `level` dB
     level = 10 * numpy.log10((1 + 10 ** (6 / 10)) / 2)
     expected = math.sqrt((level**2 + (6 - level) ** 2) / 2)
     found = log_spectral_distance(tilted, noise, RATE)

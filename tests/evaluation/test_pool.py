@@ -40,3 +40,12 @@ def test_repeated_deaths_of_workers_end_the_run(matches, monkeypatch):
     found = ScorerPool(KillerSettings(["restored"]), 1)
     with pytest.raises(UserError, match="fewer --workers"):
         list(found.run(matches("kill1", "kill2", "kill3")))
+
+
+@pytest.mark.slow
+def test_a_scored_file_resets_the_count_of_deaths(matches, monkeypatch):
+    monkeypatch.setattr(pool, "MAX_KILLED", 2)
+    found = ScorerPool(KillerSettings(["restored"]), 1)
+    rows = found.run(matches("kill1", "a", "kill2", "b"))
+    status = [row["status"] for row in rows]
+    assert status == ["failed", "done", "failed", "done"]

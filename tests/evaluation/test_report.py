@@ -43,7 +43,7 @@ def test_an_error_in_a_package_becomes_a_note(tmp_path):
 
 
 class ColumnsOnly(metrics.Metric):
-    """Stub of a metric, which has the columns of another metric."""
+    """Stub of a metric that has the columns of another metric."""
 
 
 @pytest.fixture

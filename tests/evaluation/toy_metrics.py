@@ -72,7 +72,7 @@ class SameLength(Metric):
 
 
 class Level(Metric):
-    """Stand-in for DNSMOS: 1 to 5, by the noise level between syllables."""
+    """Stand-in for DNSMOS: 5 without noise between syllables, at least 1."""
 
     columns = {"ovrl": "OVRL"}
 

@@ -87,7 +87,7 @@ def _move_call(text):
         [
             *lines[: call.lineno - 1],
             " " * call.col_offset
-            + "# A checkpoint with this name is replaced\n",
+            + "# Invalidate a checkpoint that is overwritten\n",
             " " * call.col_offset
             + "(ckpt_dir / METAFNAME).unlink(missing_ok=True)\n",
             *lines[call.end_lineno : end.lineno - 1],

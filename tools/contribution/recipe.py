@@ -114,12 +114,13 @@ def recipe_files():
 
 
 def train_script():
-    """Return ``train.py`` without the line that extends ``sys.path``."""
+    """Return ``train.py`` without the code that extends ``sys.path``."""
     path = ROOT / "train.py"
     text, count = re.subn(
-        r"# YAMLs refer to prepare functions.*\nsys\.path \+= .*\n\n*",
+        r"(?:^#.*\n)*^sys\.path \+= .*\n+",
         "",
         path.read_text("utf-8"),
+        flags=re.M,
     )
     if count != 1 or "sys.path" in text:
         raise ContributionError(f"{path}: expected one line with sys.path")

@@ -75,7 +75,7 @@ def replace_once(text, old, new, path):
 
 
 def find_node(tree, kind, name, path):
-    """Return the first class or function with a name.
+    """Return the first class or function with the given name.
 
     Arguments
     ---------

@@ -5,7 +5,7 @@ function audioPlayer(card, side, found) {
   const audio = html("audio", {
     controls: "",
     preload: "metadata",
-    "aria-label": `${SIDES[side]} of ${card.file}`,
+    "aria-label": `${SIDES[side]}: ${card.file}`,
   });
   const image = html(
     "div",
@@ -21,7 +21,7 @@ function audioPlayer(card, side, found) {
     html("img", {
       src: `data:image/png;base64,${found.image}`,
       loading: "lazy",
-      alt: `Spectrogram of the ${SIDES[side].toLowerCase()}`,
+      alt: `Spectrogram: ${SIDES[side]}`,
     }),
     html("span", { class: "high" }, `${card.max_khz} kHz`),
     html("span", { class: "end" }, `${number(card.seconds, 1)} s`),
