@@ -322,7 +322,7 @@ def test_the_sample_format_follows_the_input_or_the_setting(
     ("target", "subtype", "expected"),
     [
         ("out.flac", "FLOAT", "use PCM_16 or PCM_24, or write wav"),
-        ("out.ogg", "PCM_24", "leave it out, or write wav or flac"),
+        ("out.ogg", "PCM_24", "omit the subtype, or write wav or flac"),
         ("out.mp3", "PCM_16", r"unknown audio format: .mp3; use .wav, .flac"),
     ],
 )
