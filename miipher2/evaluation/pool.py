@@ -113,7 +113,7 @@ class ScorerPool:
             yield row
 
     def _rows(self, matches: Iterator[Match]) -> Iterator[Row]:
-        """Yield the row of each file; measure again if a worker dies."""
+        """Yield the row of each file; retry files if a worker dies."""
         while lost := (yield from self._run(matches, self.workers, AHEAD)):
             retried = iter(lost)
             while died := (yield from self._run(retried, workers=1, ahead=1)):

@@ -53,9 +53,8 @@ class RestoreCheck(Check):
         super().__init__(fallback)
         self.gate = gate
         if recogniser and Path(recogniser).exists():
-            recogniser = os.path.abspath(
-                recogniser
-            )  # also valid in other processes
+            # A relative path can be invalid in other processes
+            recogniser = os.path.abspath(recogniser)
         self.recogniser = recogniser
         self._load()
 

@@ -180,7 +180,7 @@ class VocoderBrain(StepBrain):
             logger.info(f"vocoder input: features of {self.phase} speech")
 
     def input_speech(self, batch):
-        """Return input speech ``(batch, time)`` of the phase and its lengths."""
+        """Return the speech ``(batch, time)`` of the phase, and its lengths."""
         return batch.clean if self.phase == "clean" else batch.noisy
 
     def compute_features(self, batch):
