@@ -89,7 +89,7 @@ restorer.restore_file("noisy.wav", "restored.wav")
 | weights | {weights_licence} |
 | training data | {data_licence} |
 
-The weights contain the encoder `{source}`, whose licence applies to that part.
+{encoder}
 """
 
 
@@ -138,7 +138,7 @@ def model_card(
         evaluation=_evaluation(report),
         weights_licence=weights or NOT_STATED,
         data_licence=data or NOT_STATED,
-        source=_source(run),
+        encoder=_encoder_licence(run),
     )
 
 
@@ -180,11 +180,25 @@ def _metadata(licence):
 
 
 def _source(run):
-    """Return the name of the backbone, or the last part of its path."""
+    """Return the name of the backbone or the last part of its path.
+
+    None for a backbone that is built from a config.
+    """
     source = run.get("ssl_source")
     if yaml_tag(source) or not isinstance(source, str):
-        return "without pretrained weights"
+        return None
     return Path(source).name if Path(source).is_absolute() else source
+
+
+def _encoder_licence(run):
+    """Return a sentence on the licence of the backbone."""
+    source = _source(run)
+    if source is None:
+        return "The encoder contains no weights of another project."
+    return (
+        f"The weights contain the encoder `{source}`, whose licence applies to "
+        "that part."
+    )
 
 
 def _parts(model, run, restorer):
@@ -193,7 +207,8 @@ def _parts(model, run, restorer):
     placement = run.get("adapter_placement", "feed_forward")
     rows = [
         (
-            f"encoder: {_source(run)}, layer {run.get('ssl_layer')}",
+            f"encoder: {_source(run) or 'built from a config'}, "
+            f"layer {run.get('ssl_layer')}",
             BACKBONE,
             _parameters(sorted((model / BACKBONE).glob("*.safetensors"))),
         ),

@@ -122,6 +122,22 @@ def test_the_card_is_filled_from_the_run(results, tmp_path):
     assert "/home/me" not in card and "noise, training" not in card
 
 
+def test_the_card_of_an_encoder_built_from_a_config_names_no_source(
+    results, tmp_path
+):
+    run = results / "hyperparams.yaml"
+    text = run.read_text()
+    config = "!new:transformers.HubertConfig"
+    run.write_text(text.replace("/home/me/hubert-base", config))
+    try:
+        export_model(results, tmp_path / "shared")
+    finally:
+        run.write_text(text)
+    card = (tmp_path / "shared/README.md").read_text("utf-8")
+    assert "| encoder: built from a config, layer 2 |" in card
+    assert "The encoder contains no weights of another project." in card
+
+
 def test_the_card_states_that_licences_are_missing(results, tmp_path):
     export_model(results, tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text("utf-8")
