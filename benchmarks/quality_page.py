@@ -42,7 +42,7 @@ NAMES = {"rnnoise": "RNNoise"}
 
 
 def means_table(reports):
-    """Return a table of means by condition; each cell lists all systems."""
+    """Return a table of means by condition; a cell has one value per system."""
     systems = {
         name: GroupStatistics(scores) for name, scores in reports.items()
     }

@@ -74,13 +74,14 @@ class Check:
         raise NotImplementedError
 
     def apply(self, job):
-        """Score a written output and replace it if it is rejected.
+        """Score a written output; replace or delete it if it is rejected.
 
         Arguments
         ---------
         job : miipher2.inference.job.Job
             A job whose output has been written. Its row receives the scores
-            and, if the output is replaced, the status ``rejected``.
+            and, if the output is replaced or deleted, the status
+            ``rejected``.
         """
         row = job.row
         scores = self.score(job.item.input, job.path)

@@ -146,7 +146,7 @@ def test_early_reflections_are_added_to_the_denoised_target(
     dataset, give_targets, tmp_path
 ):
     room = numpy.zeros(4000)
-    room[[0, 160, 3000]] = 0.8, 0.6, 0.5  # 10 and 190 ms later
+    room[[0, 160, 3000]] = 0.8, 0.6, 0.5  # 10 and 187.5 ms later
     soundfile.write(tmp_path / "room.wav", room, 16000)
     rooms = tmp_path / "rooms.csv"
     rooms.write_text(f"ID,duration,wav\na,0.25,{tmp_path}/room.wav\n")

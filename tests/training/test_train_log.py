@@ -35,7 +35,7 @@ def steps(path, name):
 
 
 def test_a_run_from_an_earlier_step_replaces_later_validations(train_log):
-    """A run starts earlier if the latest checkpoint is damaged or missing."""
+    """Without the latest checkpoint, a run resumes from an earlier step."""
     train_log.write_text(
         "".join(validation(step, loss=step) for step in (5, 10, 15, 20))
         + "".join(validation(step, loss=100 + step) for step in (12, 15, 18))

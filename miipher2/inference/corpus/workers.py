@@ -34,7 +34,8 @@ class WorkerPool:
     Arguments
     ---------
     engine, folder, settings, report, progress
-        See ``Pipeline``. ``progress`` is called from several threads, too.
+        See ``Pipeline``. Like ``report``, ``progress`` is called from several
+        threads.
     workers : int
         Number of worker processes.
     """

@@ -94,7 +94,7 @@ def check_limit(max_seconds):
     """
     if not 0 < max_seconds < math.inf:
         raise UserError(
-            f"--max-seconds {max_seconds:g}: expected a number above 0"
+            f"--max-seconds {max_seconds:g}: expected a finite number above 0"
         )
 
 
