@@ -60,8 +60,8 @@ DEGRADED = (
     "packet-loss",
     "mixed",
 )
-# Steps of the condition mixed. The step ``level`` is left out, because
-# ``degrade_clip`` restores the level.
+# Steps of the condition mixed. ``level`` is left out, because ``degrade_clip``
+# restores the level; ``calls`` and ``knocks`` were added to the chain later.
 MIXED = (
     "reverb",
     "noise",

@@ -150,7 +150,7 @@ class Metric:
         Arguments
         ---------
         file : str
-            Path of the restored file, relative to its folder.
+            Path relative to the folder of the restored files.
 
         Returns
         -------
@@ -166,7 +166,7 @@ class Metric:
         Arguments
         ---------
         file : str
-            Path of the restored file, relative to its folder.
+            Path relative to the folder of the restored files.
         clips : dict
             ``Clip`` by side.
 
@@ -220,7 +220,7 @@ class Metric:
         Arguments
         ---------
         file : str
-            Path of the restored file, relative to its folder.
+            Path relative to the folder of the restored files.
         clips : dict
             ``Clip`` by side.
         reference : str

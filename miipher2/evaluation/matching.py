@@ -99,7 +99,7 @@ class Match(NamedTuple):
     Arguments
     ---------
     file : str
-        Path of the restored file relative to its folder. If there is no
+        Path relative to the folder of the restored files. If there is no
         restored file, the relative path of another side.
     paths : dict
         Path by side; a side without a matching file is absent.

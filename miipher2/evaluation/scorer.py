@@ -144,7 +144,7 @@ class Scorer:
         Arguments
         ---------
         file : str
-            Path of the restored file, relative to its folder.
+            Path relative to the folder of the restored files.
         paths : dict
             Path by side.
 
@@ -175,7 +175,7 @@ class Scorer:
         Arguments
         ---------
         file : str
-            Path of the restored file, relative to its folder.
+            Path relative to the folder of the restored files.
         paths : dict
             Path by side; missing sides are absent.
         condition : str

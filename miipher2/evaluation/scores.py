@@ -5,7 +5,7 @@ Each restored file has one row. The sides of a file are its recordings
 columns. A cell without a value is empty. The columns are, in order:
 
 ==================== ======================================================
-``file``             path of the restored file, relative to its folder
+``file``             path relative to the folder of the restored files
 ``condition``        group of files whose scores are averaged; may be empty
 ``status``           ``done``; ``silent``: all sides are silent; ``failed``: the
                      restored file cannot be read, or is silent although
@@ -83,7 +83,7 @@ def read_rows(path: str | Path) -> Iterator[Row]:
     ------
     dict
         Value by column: text in the columns of ``TEXT_COLUMNS``, numbers in all
-        other columns. Empty cells of numbers are left out.
+        other columns. Empty cells in number columns are left out.
 
     Raises
     ------

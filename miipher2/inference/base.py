@@ -166,7 +166,7 @@ class BaseRestorer:
         Returns
         -------
         miipher2.inference.items.Row
-            The result, for example its ``status`` and ``seconds``.
+            The result, including its ``status`` and ``seconds``.
 
         Raises
         ------

@@ -107,8 +107,8 @@ class Restorer(BaseRestorer, Pretrained):
             the default model.
         trust_model : bool
             Whether the model's YAML may run any code. If False, it may use only
-            modules of miipher2, speechbrain, torch, torchaudio and
-            transformers.
+            PyTorch modules and model configs from miipher2, speechbrain, torch,
+            torchaudio and transformers.
         **kwargs : dict
             Arguments of ``Pretrained.from_hparams``, for example
             ``run_opts={"device": "cuda", "precision": "bf16"}``.
@@ -160,7 +160,8 @@ class Restorer(BaseRestorer, Pretrained):
             self.hparams.overlap_seconds,
             self.input_rate,
             self.input_hop,
-            # On a CPU, batches hold one window, so lengths can differ.
+            # On a CPU, each batch holds one window, so recordings can have
+            # windows of different lengths.
             even=str(self.device).startswith("cpu"),
         )
 

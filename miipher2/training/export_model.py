@@ -112,7 +112,7 @@ def copy_model(model, output):
 
 
 def _without_warm_start(text):
-    """Return a model's YAML without the argument ``warm_start``."""
+    """Return a model's YAML without an unset ``warm_start``."""
     lines = text.splitlines(keepends=True)
     unset = ("warm_start:", "warm_start: null")
     return "".join(line for line in lines if line.strip() not in unset)
@@ -121,6 +121,4 @@ def _without_warm_start(text):
 def _check_output(output):
     """Raise a UserError if writing a folder would replace files."""
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
-        raise UserError(
-            f"{output}: exists; give another folder, or remove this folder"
-        )
+        raise UserError(f"{output}: exists; remove it, or give another folder")

@@ -34,7 +34,8 @@ from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-LENGTHS = {"cmn": (10, 60), "ja": (10, 60)}  # range of characters per sentence
+# Minimum and maximum number of characters per sentence
+LENGTHS = {"cmn": (10, 60), "ja": (10, 60)}
 LENGTH = (25, 190)  # other languages
 # The first letter of a voice's name stands for the language, the second letter
 # for the speaker's sex.
@@ -260,7 +261,7 @@ def draw_speakers(names, sentences, count, seed):
         Sentences by language.
     count : int
         Number of training speakers, who use the voices that are not held out.
-        The first speakers do not depend on this number.
+        A larger number adds speakers and does not change the others.
     seed : int
         Seed of all random choices.
 
@@ -268,8 +269,8 @@ def draw_speakers(names, sentences, count, seed):
     -------
     list of dict
         One dict per speaker with ``speaker``, ``split``, ``language``,
-        ``voices`` (weight by name), ``size`` (factor of pitch and formants) and
-        ``pace`` (factor of the speaking rate).
+        ``voices`` (weight by name), ``size`` (pitch and formants are divided by
+        it) and ``pace`` (factor of the speaking rate).
 
     Raises
     ------

@@ -24,8 +24,8 @@ def lag(decoded, source, rate):
     """Return the delay of ``decoded`` in ms and the correlation at this delay.
 
     Both are measured in the telephone band, because below this band the
-    high-pass filters of AMR-NB and Opus shift the phase of the pitch without
-    delaying the signal.
+    high-pass filters of AMR-NB and Opus shift the phase of the fundamental
+    without delaying the signal.
     """
     band = signal.butter(4, (300, 3400), "bandpass", fs=rate, output="sos")
     decoded, source = (

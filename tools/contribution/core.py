@@ -40,7 +40,7 @@ def add_parallel_adapter(checkout):
 
 
 def keep_importance_keys(checkout):
-    """Copy ``importance_keys`` before a key is added; return the paths."""
+    """Make SpeechBrain copy ``importance_keys``; return the changed paths."""
     old = "importance_keys.append(ckpt_recency)"
     new = "importance_keys = [*importance_keys, ckpt_recency]"
     text = replace_once(read_text(checkout, CHECKPOINTS), old, new, CHECKPOINTS)
@@ -54,7 +54,7 @@ def keep_importance_keys(checkout):
 
 
 def write_meta_file_last(checkout):
-    """Write the meta file after all other files; return the changed paths."""
+    """Make SpeechBrain write the meta file last; return the changed paths."""
     text = read_text(checkout, CHECKPOINTS)
     text = _move_call(text)
     text = _write_atomically(text)
@@ -103,7 +103,7 @@ def _move_call(text):
 
 
 def _write_atomically(text):
-    """Write the meta file under another name, then rename it."""
+    """Make the code write the meta file under another name and rename it."""
     name = "_save_checkpoint_metafile"
     node = find_node(ast.parse(text), ast.FunctionDef, name, CHECKPOINTS)
     blocks = [part for part in node.body if isinstance(part, ast.With)]

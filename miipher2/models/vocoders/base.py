@@ -100,10 +100,10 @@ class Vocoder(SavedModule):
         segments : list of tuple
             One tuple ``(channel, start, next_start)`` per window: an object
             that identifies the channel, the first frame of the window in the
-            channel, and the first frame of the channel's next window. After the
-            last window, ``next_start`` is None. The windows of a channel are in
-            order. If there are fewer tuples than clips in the batch, the other
-            clips are padding.
+            channel, and the first frame of the channel's next window, which is
+            None for the last window. The windows of a channel are in order. If
+            there are fewer tuples than windows in the batch, the other windows
+            are padding.
         states : dict
             States after the previous windows, by channel. The dict is not
             modified, so a batch can be repeated after running out of memory.

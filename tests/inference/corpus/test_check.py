@@ -24,7 +24,7 @@ from miipher2.inference.job import Settings
 
 
 class MaxDuration(Check):
-    """Check that rejects recordings longer than a number of seconds."""
+    """Check that rejects recordings longer than ``seconds``."""
 
     def __init__(self, seconds, fallback=None, interrupt_after=99):
         super().__init__(fallback)
