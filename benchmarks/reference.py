@@ -219,7 +219,7 @@ class ReferenceBackbone:
             layer.feed_forward.register_forward_hook(adapter)
 
     def __call__(self, wavs):
-        """Encode ``(batch, time)`` as ``(batch, frames, width)``.
+        """Encode waveforms ``(batch, time)`` as ``(batch, frames, width)``.
 
         The edges are padded as in ``SSLBackbone``, so that the outputs differ
         in precision only.

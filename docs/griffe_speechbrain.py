@@ -1,7 +1,7 @@
-"""Convert SpeechBrain's docstrings to NumPy's format, for docs/build_site.py.
+"""Convert docstrings to NumPy's format, for docs/build_site.py.
 
-SpeechBrain uses NumPy's format with the section names ``Arguments`` and
-``Example``.
+The docstrings of this package are in SpeechBrain's format, which is NumPy's
+with the section names ``Arguments`` and ``Example``.
 
 Authors
  * The miipher2 authors 2026

@@ -84,7 +84,7 @@ class Metric:
     - ``headline``: names of the scores in the first table of the summary; all
       scores if empty.
     - ``meaning``: one line that explains the scores.
-    - ``packages``: dict that maps modules to import to their names for pip.
+    - ``packages``: dict that maps each imported module to its name for pip.
     - ``reference_sides``: sides that can serve as the reference, in order of
       preference; empty for metrics without a reference.
 

@@ -69,7 +69,7 @@ def split_revision(name: str) -> tuple[str, str | None]:
 
 
 def download(name: str) -> Path:
-    """Download a repository unless it is in the cache.
+    """Download a repository, except for files that are in the cache.
 
     Arguments
     ---------

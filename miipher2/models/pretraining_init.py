@@ -24,8 +24,7 @@ def init_as_filterbank(conv, sample_rate):
     with the standard deviation that the outputs have for normalised speech.
     Without biases, the following layer norm would remove the signal level.
 
-    After random initialisation, training leads to similar filters, but takes
-    many more steps; see docs/log/compact.md.
+    For a comparison with random initialisation, see docs/log/compact.md.
 
     Arguments
     ---------

@@ -67,7 +67,7 @@ def test_reasons_name_score_value_and_threshold(
     assert list(Gate.load(path).reasons(row).values()) == expected
 
 
-def test_undefined_and_failed_recordings_are_rejected():
+def test_recordings_without_scores_are_rejected():
     gate = Gate({"min_speaker_similarity": 0.5, "max_per": 50})
     row = {**ROW, "restored_speaker": float("nan"), "notes": "too short"}
     assert list(gate.reasons(row).values()) == [

@@ -1,4 +1,4 @@
-"""A test to append to the tests of checkpoints.
+"""A test to append to the checkpoint tests of SpeechBrain.
 
 Authors
  * The miipher2 authors 2026
