@@ -155,7 +155,7 @@ def upper_band(recording, clean):
 
 
 def _spectrum(wav):
-    """Return the power ``(frames, bins)`` of the bins above 8 kHz."""
+    """Return the power ``(frames, bins)`` of the bins in ``UPPER_BAND_HZ``."""
     frames = np.lib.stride_tricks.sliding_window_view(wav, N_FFT)
     frames = frames[:: N_FFT // 2]
     power = np.abs(np.fft.rfft(frames * np.hanning(N_FFT))) ** 2

@@ -83,7 +83,7 @@ def copy_pages():
 
 
 def as_page(path):
-    """Return the text of a page with links to pages and pictures only."""
+    """Return a page with links to pages, pictures and web sites only."""
 
     def replace(match):
         text, target, _ = match.groups()

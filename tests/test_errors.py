@@ -42,7 +42,7 @@ def exit_of(error, capsys):
         (KeyboardInterrupt(), 130, "interrupted\n"),
     ],
 )
-def test_errors_of_the_user_are_one_line(error, code, line, capsys):
+def test_expected_errors_are_one_line(error, code, line, capsys):
     assert exit_of(error, capsys) == (code, line)
 
 

@@ -122,9 +122,9 @@ def output_subtype(file_format, subtype=None, source=""):
     file_format : str
         ``wav``, ``flac`` or ``ogg``, in any case.
     subtype : str
-        One of ``SUBTYPES``. If None, inputs of more than 16 bits keep a high
-        resolution if the file format supports it (see ``KEPT_SUBTYPES``); other
-        files get the first of the format's ``OUTPUT_SUBTYPES``.
+        One of ``SUBTYPES``. If None, an input of more than 16 bits keeps a high
+        resolution if the file format supports it (see ``KEPT_SUBTYPES``);
+        otherwise, the first of the format's ``OUTPUT_SUBTYPES`` is used.
     source : str
         Sample format of the input; empty if unknown.
 

@@ -47,7 +47,7 @@ class AdditiveNoise(Degradation):
         self.sample_rate = sample_rate
 
     def noise(self, length, rng):
-        """Return random noise at any level.
+        """Return random noise; its level does not matter.
 
         Arguments
         ---------

@@ -279,7 +279,7 @@ def read_spectra(folder):
     if not path.exists():
         raise UserError(
             f"{folder}: {HEAD} not found; give the 'model' folder of a "
-            "finished stage 0 (miipher2 train ssl ...)"
+            "finished stage 0 run (miipher2 train ssl ...)"
         )
     tensors, identity = load_weights(path)
     if identity != {"targets": SpectralTargets.__name__}:

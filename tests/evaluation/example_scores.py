@@ -56,8 +56,8 @@ COLUMNS = (
 def example(folder, files=6, audio=True, seconds=0.5):
     """Write a report with random scores, in the format of ``miipher2 evaluate``.
 
-    The conditions are ``noise`` and ``reverb``. The second file has a loop, and
-    the last file has failed.
+    The conditions are ``noise`` and ``reverb``. In the second file, the
+    recogniser repeats itself; the last file has failed.
 
     Arguments
     ---------

@@ -29,7 +29,7 @@ def test_delay_is_exact(delay, gain):
 def test_unknown_delay_is_none():
     assert find_delay(speech(1), speech(2), RATE) is None
     assert find_delay(numpy.zeros(RATE), speech(), RATE) is None
-    # Delays of more than 100 ms are not searched
+    # Delays of more than 100 ms are not searched for
     assert find_delay(numpy.pad(speech(), (3000, 0)), speech(), RATE) is None
 
 

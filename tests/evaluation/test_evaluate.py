@@ -199,7 +199,9 @@ def test_only_the_restored_side_is_required(folders, toy_metrics):
     assert cells_of(report)[-1][:3] == ["all", "restored", "4"]
 
 
-def test_a_file_outside_all_folders_disables_conditions(folders, toy_metrics):
+def test_a_file_outside_all_subfolders_disables_conditions(
+    folders, toy_metrics
+):
     write(folders / "restored/c.wav", speech())
     report = evaluate.evaluate(folders / "restored", folders / "report")
     assert list(report.scores.groups()) == ["all"]

@@ -380,7 +380,7 @@ def test_outputs_are_the_same_after_20_kills(
 
 
 def write_mutated(folder, count, seed=0):
-    """Write recordings with random byte errors, some of them truncated."""
+    """Write recordings with random byte errors, and truncate some of them."""
     rng = random.Random(seed)
     formats = [("wav", None), ("flac", None), ("mp3", None), ("ogg", "VORBIS")]
     sources = []
