@@ -88,7 +88,7 @@ class BandLSD(LSD):
         )
 
     def score(self, value, reference=None):
-        """Return the log-spectral distance between the cut-off and 8 kHz."""
+        """Return the log-spectral distance from the cut-off up to 8 kHz."""
         return [
             log_spectral_distance(value, reference, SAMPLE_RATE, self.cutoff_hz)
         ]
@@ -203,7 +203,7 @@ def table(heading, figures, systems):
     heading : str
         Name of the metric.
     figures : dict
-        Results of ``means`` by name of the row.
+        Mean score by name of the row and by system.
     systems : dict
         Heading by system.
 

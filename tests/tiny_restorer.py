@@ -61,7 +61,7 @@ generator: !apply:miipher2.models.vocoders.base.build_vocoder
 
 
 def save_tiny_restorer(folder, family="hubert", vocoder="hifigan.HiFiGAN"):
-    """Save a tiny model with an output rate of 24 kHz, as training does.
+    """Save a tiny model, as training does; its output rate is 24 kHz.
 
     The model restores recordings in short windows of 4 s that overlap by 1 s.
 
@@ -102,7 +102,7 @@ def save_tiny_restorer(folder, family="hubert", vocoder="hifigan.HiFiGAN"):
 
 
 def voice(seconds, rate=16000, seed=0):
-    """Return synthetic speech: a gliding harmonic tone, syllables and noise.
+    """Return synthetic speech: syllables of a gliding tone, and noise.
 
     Arguments
     ---------

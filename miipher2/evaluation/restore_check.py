@@ -22,7 +22,7 @@ SIDES = ("input", "restored")
 
 
 class RestoreCheck(Check):
-    """Check that scores restored recordings and applies a gate.
+    """A check that scores restored recordings and applies a gate.
 
     Restored recordings are compared with their inputs. Only the metrics that
     the gate needs are computed. Each process that writes recordings scores one

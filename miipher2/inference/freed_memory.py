@@ -1,4 +1,4 @@
-"""Memory allocation settings for training on a CPU.
+"""Settings of glibc for the reuse of freed memory.
 
 Authors
  * The miipher2 authors 2026

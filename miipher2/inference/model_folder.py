@@ -20,7 +20,7 @@ DEFAULT = "whisper24"
 
 HYPERPARAMS = "hyperparams.yaml"
 
-# Class names in model folders of version 0.1.0, and current names
+# Class names in model folders of earlier versions, and current names
 OLD_CLASSES = {
     "miipher2.ssl.SSLBackbone": "miipher2.models.backbone.SSLBackbone",
     "miipher2.cleaner.FeatureCleaner": "miipher2.models.cleaner.FeatureCleaner",

@@ -301,7 +301,7 @@ class RestoredRecording:
         self.note = ""
         self.channels = {}
         for index, channel in enumerate(recording.channels):
-            # An unnamed temporary file in the output folder
+            # Spooled to an unnamed file in the output folder
             spool = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=path.parent)
             self.channels[channel] = RestoredChannel(
                 recording, index, restorer, self.sample_rate, spool

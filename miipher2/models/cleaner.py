@@ -235,7 +235,7 @@ class FeatureCleaner(AdaptedModel):
                     f"{saved.get(key)} (source: {source}), but this cleaner "
                     f"has {key} {own[key]} (source: "
                     f"{self.adapted_model.source}); use the ssl_source, "
-                    "ssl_layer and adapter of the training run"
+                    "ssl_layer and adapter_placement of the training run"
                 )
         fill(self, tensors, path, self.trained)
 

@@ -171,7 +171,7 @@ def stage_one_overrides(hparams_file, overrides):
     if folder is None:
         return overrides
     path = find_cleaner(folder).with_name(CLEANER_YAML)
-    if not path.exists():  # written by an older version or by stage 2
+    if not path.exists():  # a folder of an older version or of stage 2
         return overrides
     lines = [overrides] if overrides else []
     shared = read_yaml(path)

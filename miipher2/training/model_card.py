@@ -76,7 +76,7 @@ restorer.restore_file("noisy.wav", "restored.wav")
 - The model can lose or change words, and it synthesises speech where the recording is
   inaudible. Do not use it where the wording matters (evidence, medicine, law) without
   listening to the original.
-- Do not use it to make a recording appear to be something other than it is.
+- Do not use it to make a recording appear to be something that it is not.
 - Languages, voices and degradations outside the training data were not tested
   unless the evaluation above names them.
 - Sounds other than speech, including music, are removed or distorted.

@@ -21,7 +21,7 @@ from miipher2.inference.model_folder import (
 )
 from miipher2.inference.restorer import Restorer
 
-# The hyperparams.yaml that version 0.1.0 wrote for the compact model
+# The hyperparams.yaml of the compact model with its earlier class names
 OLD_YAML = """
 model_folder: !PLACEHOLDER
 

@@ -90,7 +90,7 @@ class AddingAdapter(torch.nn.Module):
 
 
 def insert_adapters(backbone, value):
-    """Insert adapters like ``FeatureCleaner``."""
+    """Insert adapters, as ``FeatureCleaner`` does."""
     AdaptedModel(
         backbone,
         AddingAdapter,
@@ -118,7 +118,7 @@ def test_features_equal_hidden_states_of_the_full_model(folders, family, layer):
 
 @torch.no_grad()
 def test_final_norm_changes_the_features(folders):
-    """Without the final norm, the test above would fail."""
+    """Therefore, the test above would fail without the final norm."""
     for family in ["hubert", "wav2vec2", "wavlm", "whisper"]:
         backbone = SSLBackbone(folders[family], LAYERS)
         name = backbone.front_end.final_norm(backbone.model.config)
@@ -228,7 +228,7 @@ def test_prepare_inference_does_not_change_features(folders, family):
 
 @torch.no_grad()
 def test_features_of_a_model_in_bf16_are_close(folders, family):
-    """In a bf16 model, the front end still computes its inputs in fp32."""
+    """The front end of a bf16 model still computes in fp32."""
     backbone = SSLBackbone(folders[family], 2)
     wavs = speechlike(1, 8000)
     expected = backbone(wavs)
@@ -475,7 +475,7 @@ def test_a_saved_backbone_has_the_same_features(
     again = SSLBackbone(str(tmp_path / "new" / "folder"), layer)
     assert torch.equal(again(wavs, lengths), expected)
     assert again.fingerprint == backbone.fingerprint
-    # Load the saved folder again, truncated by one more layer.
+    # Load the saved backbone again, without its last layer.
     lower = SSLBackbone(str(tmp_path / "new" / "folder"), layer - 1)
     below = SSLBackbone(folders[family], layer - 1)
     assert torch.equal(lower(wavs, lengths), below(wavs, lengths))

@@ -30,7 +30,7 @@ def models(tmp_path):
 
 @pytest.fixture
 def average(recipe):
-    """Run the script with paths as arguments."""
+    """Return a function that runs the script with the given paths."""
     main = recipe("Whisper24/average_models.py").main
     return lambda *paths: main([str(path) for path in paths])
 

@@ -1,4 +1,4 @@
-"""Resumed runs: new counts and settings, signals and damaged checkpoints.
+"""Resumed runs: changed settings, signals and damaged checkpoints.
 
 Authors
  * The miipher2 authors 2026

@@ -14,7 +14,7 @@ from miipher2.errors import UserError
 from miipher2.inference.items import Row
 
 TYPES = {column.name: column.type for column in dataclasses.fields(Row)}
-# Columns that are missing from manifests of version 0.1.0.
+# Columns that are missing from manifests of earlier versions.
 ADDED = ("input_bytes", "input_mtime_ns", "input_sha256", "scores")
 
 
@@ -69,8 +69,8 @@ def read_rows(path):
     -------
     list of Row
         The rows in the order of the file; an empty list if the file does not
-        exist. Columns that are missing because version 0.1.0 wrote the file
-        are empty.
+        exist. Columns that are missing because an earlier version wrote the
+        file are empty.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """Quantisation of weights to 8 bits; activations remain in float32.
 
 Quantised activations break speech encoders, because a few dimensions of their
-hidden states are very large. Quantised weights hardly change the output.
+hidden states have very large values. Quantised weights hardly change the
+output.
 
 Authors
  * The miipher2 authors 2026

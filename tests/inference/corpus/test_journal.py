@@ -90,7 +90,7 @@ def test_output_of_another_recording_is_an_error(output, tmp_path):
 def test_done_requires_an_unchanged_input(output):
     first = Item("a.wav", Path("in/a.wav"), "a.wav", 8, 1, "hash")
     with Journal(output) as journal:
-        journal.append(row("a.wav"))  # as version 0.1.0 wrote it
+        journal.append(row("a.wav"))  # as earlier versions wrote it
 
     def is_done(**fields):
         with Journal(output) as journal:

@@ -188,7 +188,7 @@ def test_changed_content_is_detected(recordings, restore, tmp_path, capsys):
 
 
 def test_manifest_without_input_versions(recordings, restore, tmp_path):
-    """Recordings in a manifest of version 0.1.0 count as unchanged."""
+    """Recordings in a manifest of an earlier version count as unchanged."""
     folder, path = recordings({"a.wav": 1.0}), tmp_path / "out/manifest.csv"
     restore(folder)
     old = read_rows(path)[0]

@@ -81,7 +81,7 @@ def server(tiny_model, temporary, tmp_path_factory):
 
 @pytest.fixture
 def open_tab(browser, server):
-    """Return a function that opens the page; then check for logged errors."""
+    """Yield a function that opens the page; afterwards, check for errors."""
     problems, contexts = [], []
 
     def open_(width=1000, scheme="light"):

@@ -139,7 +139,9 @@ def test_warm_start_loads_matching_tensors(unit_checkpoint):
     assert unused == {"conv_pre", "unit_embedding", "attn_pooling"}
 
 
-def test_a_vocoder_without_warm_start_raises_an_error(unit_checkpoint):
+def test_a_vocoder_that_does_not_support_warm_starts_raises_an_error(
+    unit_checkpoint,
+):
     path, _ = unit_checkpoint
     backbone = SimpleNamespace(width=4, frame_rate=50.0)
     build_vocoder(
