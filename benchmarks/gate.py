@@ -71,7 +71,7 @@ def rejected_files(thresholds, rows):
 
 
 def mean(truth, files, column):
-    """Return the mean over files of a column of ``truth``, the rows by file."""
+    """Return the mean of a column over files; ``truth`` has rows by file."""
     values = np.array([truth[file].get(column, np.nan) for file in files])
     return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
 

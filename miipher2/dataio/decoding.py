@@ -24,8 +24,8 @@ from miipher2.errors import UserError
 
 BLOCK = 2**17  # number of samples, summed over channels
 # Line of libsndfile's log for a wav, aiff or au file that is shorter than its
-# header specifies. The groups are the numbers of bytes in the header and in the
-# file.
+# header specifies. The groups are the number of bytes according to the header,
+# and the number of bytes in the file.
 CORRECTED = re.compile(
     r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE
 )

@@ -30,9 +30,9 @@ from miipher2.evaluation.recognition import WordErrors
 class DNSMOS(Metric):
     """DNSMOS P.835 (speech, background, overall) and P.808, each from 1 to 5.
 
-    DNSMOS predicts the ratings of listeners without a reference. The scores are
-    means over windows of 9.01 s; shorter recordings are repeated to fill one
-    window.
+    DNSMOS needs no reference; it predicts the ratings of listeners. The scores
+    are means over windows of 9.01 s; shorter recordings are repeated to fill
+    one window.
     """
 
     columns = {"sig": "SIG", "bak": "BAK", "ovrl": "OVRL", "p808": "P.808"}

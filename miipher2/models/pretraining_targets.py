@@ -140,7 +140,7 @@ class SpectralTargets(nn.Module):
     """Log spectra of the clean speech.
 
     The target of a frame consists of two columns of a log-mel spectrogram (25
-    ms windows every 10 ms) and of a spectrum with a longer window, which
+    ms windows every 10 ms) and one spectrum with a longer window, which
     resolves the harmonics up to 1.25 kHz and so represents the pitch. With
     little data and compute, a vocoder trains faster on a backbone that was
     pretrained with these targets than on a backbone that was pretrained with

@@ -292,7 +292,10 @@ def main(argv=None):
     parser.add_argument("data", type=Path, help="folder with manifest.csv")
     parser.add_argument("out", type=Path, help="output folder")
     parser.add_argument(
-        "--piece-megabytes", type=float, default=55.0, help="maximum size"
+        "--piece-megabytes",
+        type=float,
+        default=55.0,
+        help="maximum size of an archive",
     )
     parser.add_argument(
         "--licences",

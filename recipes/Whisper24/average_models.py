@@ -27,8 +27,9 @@ AVERAGED = ("cleaner.safetensors", "vocoder.safetensors")
 def architecture(tensors, identity):
     """Return the shapes and the identity of a file of weights.
 
-    Files can be averaged if both are equal. The name of the encoder is ignored,
-    because it is unknown if the encoder was loaded from a folder.
+    Files can be averaged if their shapes and identities are equal. The name of
+    the encoder is ignored, because it is not saved for an encoder that was
+    loaded from a folder.
     """
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     return shapes, {**identity, "source": None}
@@ -45,7 +46,7 @@ def average_files(paths):
     Returns
     -------
     tensors : dict
-        Mean by name, in the precision of the first file.
+        Mean tensors by name, in the precision of the first file.
     identity : dict
         Identity of the first file.
 

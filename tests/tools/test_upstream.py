@@ -352,7 +352,7 @@ def test_recipe_tests_pass_for_the_added_rows(checkout):
 
 @pytest.mark.slow
 def test_manifests_from_speechbrains_prepare_script(checkout, tmp_path):
-    """The manifests have all selected utterances, 500 for validation."""
+    """The manifests have all utterances, at most 500 of them for validation."""
     first = None
     for subset, count in (
         ("train-clean-100", 2),

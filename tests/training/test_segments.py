@@ -1,4 +1,4 @@
-"""Segments of clips that are shorter than a segment.
+"""Tests of the mask of clips that are shorter than a segment.
 
 Authors
  * The miipher2 authors 2026

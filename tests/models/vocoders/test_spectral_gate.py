@@ -42,7 +42,8 @@ def test_bins_near_the_predicted_level_are_kept():
         recorded, synthesised = gate(hidden, levels, predicted)
         if residue < gate.max_residue:
             assert torch.allclose(recorded + synthesised, torch.ones(()))
-        else:  # The residue of a lost bin does not replace speech.
+        else:
+            # The residue of a lost bin is too quiet to replace speech.
             assert synthesised[3].min() > 0.99
         means = recorded.mean(dim=(1, 2)).detach()
         assert means[0] > 0.7
