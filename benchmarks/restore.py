@@ -2,7 +2,7 @@
 
     python benchmarks/restore.py --data SPEECH > tables.md
 
-Both systems restore the same files with the same weights: clips of 2 to 40 s
+With the same weights, both systems restore the same files: clips of 2 to 40 s
 and one recording of an hour. The reference processes one complete file at a
 time in fp32; it runs all layers with transformers, followed by the vocoder. The
 engine of ``miipher2 restore`` runs in fp32 and in the fastest precision of the
@@ -10,9 +10,9 @@ device. The models are the compact model, and HuBERT-large with a full-size
 HiFi-GAN and random weights.
 
 Prints Markdown tables of the speed and peak memory, of the time of each part of
-the model relative to the speed limit of the device, and of the difference
-between the outputs. Each system is measured in a separate process. For a short
-run, use ``--clips 4 --long-seconds 60 --repeats 1``.
+the model with its GFLOP/s relative to the limit of the device, and of the
+difference between the outputs. Each system is measured in a separate process.
+For a short run, use ``--clips 4 --long-seconds 60 --repeats 1``.
 
 Authors
  * The miipher2 authors 2026

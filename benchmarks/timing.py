@@ -205,7 +205,7 @@ def markdown(header, rows):
 
 
 def format_cell(value):
-    """Format a number with three significant digits, or None as a dash."""
+    """Format a float with about three significant digits, None as a dash."""
     if value is None:
         return "-"
     if isinstance(value, float):

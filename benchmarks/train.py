@@ -2,11 +2,12 @@
 
     python benchmarks/train.py --data SPEECH > tables.md
 
-Both systems run stages 1 and 2 of the YAML files with HuBERT-large (random
-weights), a full-size HiFi-GAN and its discriminators, on the same batches and
-with the same losses. The reference computes all hidden states of the complete
-backbone in fp32, twice per step in stage 1 (for degraded and clean speech) and
-once in stage 2. It runs the discriminators as other HiFi-GAN recipes do. The
+Both systems run stage 1 (``hparams/pa.yaml``) and stage 2
+(``hparams/vocoder.yaml``) with HuBERT-large (random weights), a full-size
+HiFi-GAN and its discriminators, on the same batches and with the same losses.
+The reference computes all hidden states of the complete backbone in fp32, twice
+per step in stage 1 (for degraded and clean speech) and once in stage 2. Like
+other HiFi-GAN recipes, it runs the discriminators separately for each loss. The
 time of data loading is not included.
 
 Prints a Markdown table of steps per second and peak memory. Each row is
@@ -66,7 +67,7 @@ def corpus(job):
 
 
 def batches(job):
-    """Save the batches of a stage, and the initial weights of both systems."""
+    """Save the batches of a stage and the weights that later jobs load."""
     import torch
 
     folder, stage = Path(job["folder"]), job["stage"]

@@ -23,9 +23,9 @@ TOKEN = "hf_test"
 class LocalHub:
     """A local HTTP server with repositories of models.
 
-    ``repositories`` maps names to dictionaries. A dictionary contains, for each
-    revision, its files ``{path: bytes}`` under the key ``revision`` and the
-    hash of its commit under the key ``(revision, "sha")``.
+    ``repositories`` maps names to dictionaries. A dictionary maps each revision
+    to its files ``{path: bytes}``, and ``(revision, "sha")`` to the hash of its
+    commit.
     """
 
     def __init__(self):

@@ -1,7 +1,8 @@
 """Splits of a corpus for training, validation and test.
 
-If a corpus has no splits of its own, files are assigned to splits by a hash of
-the name. If files are added later, the existing files stay in their splits.
+If a corpus has no splits of its own, speakers or files are assigned to splits
+by a hash of the name. If files are added later, the existing files stay in
+their splits, except in corpora of only a few speakers or files.
 ``assign_splits`` logs the rule that it applies.
 
 Authors
@@ -18,7 +19,7 @@ from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# Split by folder name, for common names
+# Common folder names and their splits
 SPLIT_FOLDERS = {
     "train": "train",
     "valid": "valid",
@@ -79,7 +80,8 @@ def assign_splits(utterances, shares, repeat_few=False):
     Raises
     ------
     UserError
-        If a fraction is invalid or there are too few files.
+        If a fraction is invalid, there are too few files, or none of them is in
+        the training split.
 
     Example
     -------

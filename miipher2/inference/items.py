@@ -155,8 +155,8 @@ class Row:
         -------
         bool
             True if the hashes are equal or, if a hash is missing, if the sizes
-            and modification times are equal. Always True for rows of version
-            0.1.0, which do not contain these values.
+            and modification times are equal. Always True for rows of
+            earlier versions, which do not contain these values.
         """
         if self.input_sha256 and item.sha256:
             return self.input_sha256 == item.sha256

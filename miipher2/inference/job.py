@@ -151,7 +151,7 @@ class Job:
         Raises
         ------
         UserError
-            If the file can no longer be read.
+            If the file can no longer be read or has changed.
         """
         yield from self.recording.windows(self.restorer.plan, owner=self)
 

@@ -24,7 +24,7 @@ class UnusableClip(UserError):
 class EpochDataset(DynamicItemDataset):
     """A dataset that is indexed by ``(epoch, index)``.
 
-    The index includes the epoch because every worker process has a copy of the
+    The epoch is part of the key because every worker process has a copy of the
     dataset, and the main process cannot set attributes of these copies.
 
     Arguments

@@ -1,4 +1,4 @@
-"""Write the manifests of the 24 kHz model, with the bandwidths of speech.
+"""Write the manifests of the 24 kHz model; measure the bandwidth of speech.
 
     python recipes/Whisper24/whisper24_prepare.py DATA OUT
 

@@ -103,7 +103,7 @@ def test_set_is_reproducible(data, quality_folder, tmp_path):
 def test_set_has_every_condition(quality_folder):
     rows = rows_of(quality_folder / "set.csv")
     conditions = [*quality_set.DEGRADED, "clean"]
-    *rows, _, _, _ = rows  # no-speech, see test_quality_extra.py
+    *rows, _, _, _ = rows  # condition no-speech, see test_quality_extra.py
     assert [row["condition"] for row in rows] == 3 * conditions
     speakers = {row["speaker"] for row in rows}
     assert len(speakers) == 3 and speakers <= set(SPEAKERS)

@@ -211,7 +211,7 @@ def test_adapters_train_with_the_vocoder_and_are_resumed(
 
 
 @pytest.mark.parametrize("mel_steps, exported", [(100, 2), (0, 4)])
-def test_adversarial_runs_export_the_last_checkpoint(
+def test_only_adversarial_runs_export_the_last_checkpoint(
     mel_steps, exported, train, trained, tiny_backbone, tmp_path, monkeypatch
 ):
     """The mel error rises, so the last checkpoint is not the best."""
@@ -572,7 +572,7 @@ def test_minutes_end_a_run_and_compress_the_schedule(
     assert (tmp_path / "model/cleaner.safetensors").exists()
 
 
-def test_max_steps_does_not_end_a_run_of_minutes(
+def test_max_steps_does_not_end_a_run_limited_by_minutes(
     train, tmp_path, tiny_backbone
 ):
     backbone = {"ssl_source": tiny_backbone, "ssl_layer": 2}
@@ -748,7 +748,7 @@ def test_slow_runs_log_a_warning_and_the_bar_shows_the_whole_run(
     assert "a crash loses up to 15 minutes" in log
 
 
-def test_a_large_vocoder_on_a_cpu_logs_a_warning_with_small_vocoders(
+def test_a_large_vocoder_on_a_cpu_logs_a_warning_that_names_small_ones(
     train, trained, tiny_backbone, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("miipher2.training.vocoder_brain.LARGE", 1e5)

@@ -204,7 +204,7 @@ def debug_flags():
         "--valid_interval=2",
         "--valid_kinds=[all]",
     ]
-    # A HuBERT of 4 layers that is built from its config and needs no network
+    # A HuBERT of 4 layers that is built from its config, without a download
     ssl = ["--ssl=!include:models/ssl/hubert_tiny.yaml"]
     ssl.append("--adapter_bottleneck=8")
     logs = "train_log.txt log.txt env.log train.py hyperparams.yaml".split()

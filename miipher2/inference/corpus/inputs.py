@@ -187,7 +187,7 @@ def _list_manifest(path):
     denotes. The column ID names the outputs of recordings outside this folder.
     """
     listed = []
-    # File names may not be valid UTF-8, hence surrogateescape.
+    # File names are not always valid UTF-8, hence surrogateescape.
     for line, row in read_table(path, ("wav",), errors="surrogateescape"):
         wav = re.sub(r"^\$\w+/", "", row["wav"] or "")
         where = f"{path}, line {line}"

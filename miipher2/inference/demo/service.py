@@ -196,9 +196,10 @@ def read_mono(path, max_seconds=math.inf):
     Arguments
     ---------
     path : str or Path
-        The file. Reading stops at ``max_seconds``.
+        The file.
     max_seconds : float
-        Maximum duration of the recording in seconds.
+        Maximum duration of the recording in seconds. A longer recording is not
+        read to its end.
 
     Returns
     -------

@@ -97,7 +97,7 @@ def test_done_requires_an_unchanged_input(output):
             item = first._replace(**fields)
             return journal.is_done(item, "m", "s")
 
-    assert is_done()  # this also records the version
+    assert is_done()  # this also records size, time and hash
     assert not is_done(size=9, sha256="")
     assert not is_done(mtime_ns=2, sha256="")
     assert is_done(sha256="") and is_done()
