@@ -1,6 +1,7 @@
 """Data of the tables and charts of ``report.html``.
 
-The sides of a file are its recordings ``input``, ``restored`` and ``clean``.
+An evaluated file has up to three recordings, called sides: ``input``,
+``restored`` and ``clean``.
 
 Authors
  * The miipher2 authors 2026

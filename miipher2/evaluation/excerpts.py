@@ -1,6 +1,7 @@
 """Excerpts of recordings for a web page: audio and spectrograms in base64.
 
-The sides of a file are its recordings ``input``, ``restored`` and ``clean``.
+An evaluated file has up to three recordings, called sides: ``input``,
+``restored`` and ``clean``.
 
 Authors
  * The miipher2 authors 2026
@@ -32,8 +33,8 @@ def excerpts(
 ) -> dict[str, Any]:
     """Return up to 10 s from the beginning of each side of a file.
 
-    Audio is mixed to mono, resampled to the highest sample rate of the sides,
-    or to 24 kHz if that rate is higher, and encoded as FLAC. All spectrograms
+    Audio is mixed to mono, resampled to the highest sample rate of the sides
+    but at most 24 kHz, and encoded as FLAC. All spectrograms
     of a file have the same scales of time, frequency and level.
 
     Arguments

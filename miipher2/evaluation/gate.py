@@ -166,8 +166,8 @@ class Gate:
             if score.high < math.inf:
                 valid = f"from {score.low:g} to {score.high:g}"
             raise UserError(
-                f"{self.source}: {key}: expected a number {valid}, or no "
-                f"value, found {value!r}"
+                f"{self.source}: {key}: expected a number {valid} or an "
+                f"empty value; found {value!r}"
             )
         return float(value)
 
@@ -217,7 +217,10 @@ class Gate:
             for remark in remarks:
                 if remark.startswith(f"{metric.names()}: "):
                     missing = remark
-            raise UserError(f"{self.source}: {key}: {missing}; or remove {key}")
+            raise UserError(
+                f"{self.source}: {key}: {missing}; to evaluate without this "
+                f"threshold, remove {key}"
+            )
 
     def measure(self, row: dict[str, Any], path: str | Path) -> dict[str, Any]:
         """Add the bandwidth to a row if the gate has a threshold for it.

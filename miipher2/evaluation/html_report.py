@@ -1,6 +1,7 @@
 """The page ``report.html``: summary, charts, players and a table of files.
 
-The sides of a file are its recordings ``input``, ``restored`` and ``clean``.
+An evaluated file has up to three recordings, called sides: ``input``,
+``restored`` and ``clean``.
 
 Authors
  * The miipher2 authors 2026

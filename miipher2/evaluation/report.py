@@ -1,7 +1,8 @@
 """The summary of an evaluation in Markdown: means, intervals and remarks.
 
-The sides of a file are its recordings ``input``, ``restored`` and ``clean``. The
-columns of ``files.csv`` are listed in ``miipher2.evaluation.scores``.
+An evaluated file has up to three recordings, called sides: ``input``,
+``restored`` and ``clean``. The columns of ``files.csv`` are listed in
+``miipher2.evaluation.scores``.
 
 Authors
  * The miipher2 authors 2026

@@ -1,8 +1,8 @@
 """The scores of restored files: the rows of ``files.csv``.
 
-Each restored file has one row. The sides of a file are its recordings
-``input``, ``restored`` and ``clean``; a side that is not evaluated has no
-columns. A cell without a value is empty. The columns are, in order:
+Each restored file has one row. An evaluated file has up to three recordings,
+called sides: ``input``, ``restored`` and ``clean``. A side that is not
+evaluated has no columns. A cell without a value is empty. The columns are, in order:
 
 ==================== ======================================================
 ``file``             path relative to the folder of the restored files

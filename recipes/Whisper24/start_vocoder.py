@@ -46,8 +46,10 @@ STATISTICS_BATCHES = 4  # number of batches for the statistics of the features
 CLEAN_EVERY = 3  # every third batch is also used with clean inputs
 HELD_OUT_EVERY = 8  # every eighth batch is held out to select the strength
 STRENGTHS = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the ridge penalty
-HANDOVER_HZ = 7250.0  # the bins below are initialised from the compact model
-FULL_BAND_HZ = 11000.0  # minimum bandwidth of clips for the bins above
+# Bins below HANDOVER_HZ are initialised from the compact model. Bins above it
+# are fitted to clips with a bandwidth of at least FULL_BAND_HZ.
+HANDOVER_HZ = 7250.0
+FULL_BAND_HZ = 11000.0
 # Natural logarithm of the gain of pulses relative to noise above HANDOVER_HZ
 VOICED_GAIN = -2.0
 # Bin of the compact model that initialises the gate of higher bins
@@ -320,9 +322,10 @@ class Start:
         """Write the first convolution and the projection of the levels.
 
         The compact vocoder adds a projection of the levels to the features. The
-        new vocoder appends a vector of size ``level_width`` instead. Together
-        with the first convolution, it approximates the compact vocoder's
-        product of projection and convolution.
+        new vocoder concatenates them with a projection of the levels to
+        ``level_width`` dimensions instead. The product of this projection and
+        the first convolution is a low-rank approximation of the corresponding
+        product in the compact vocoder.
         """
         old, new = self.old, self.new
         width, level_width = new.width, new.level_width

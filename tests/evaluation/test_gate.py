@@ -84,11 +84,11 @@ def test_recordings_without_scores_are_rejected():
         ("max_perr: 3", "max_perr: unknown key; expected one of min_"),
         (
             "min_speaker_similarity: 75",
-            "expected a number from -1 to 1, or no value",
+            "expected a number from -1 to 1 or an empty value",
         ),
         (
             "max_per: high",
-            "max_per: expected a number of at least 0, or no value",
+            "max_per: expected a number of at least 0 or an empty value",
         ),
         ("max_per: true", "max_per: expected a number"),
         ("max_per: .nan", "max_per: expected a number"),

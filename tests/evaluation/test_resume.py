@@ -139,7 +139,7 @@ def test_only_changed_files_are_measured_again(
     shutil.rmtree(folders / "input/hiss")
     assert len(run(folders).scores) == 3  # rows of removed files are dropped
     measured.clear()
-    run(folders, metrics=["lsd"])  # still the toy metrics
+    run(folders, metrics=["lsd"])  # the fixture ignores this option
     assert measured == []
 
 

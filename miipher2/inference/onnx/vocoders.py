@@ -132,7 +132,10 @@ class RealHarmonic(StatelessVocoder):
 
 
 def real_levels(gate, spectra):
-    """Compute ``SpectralGate.levels`` of ``(2, batch, frames, bins)``."""
+    """Compute the result of ``SpectralGate.levels`` without complex numbers.
+
+    ``spectra`` contains real and imaginary parts, ``(2, batch, frames, bins)``.
+    """
     magnitude = spectra.square().sum(0).sqrt() / gate.noise_rms
     return magnitude.clamp(min=math.exp(gate.floor)).log()
 
