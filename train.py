@@ -8,8 +8,9 @@ To run this recipe, train the adapters (stage 1) and then the vocoder (stage 2):
 Optionally, pretrain a backbone first (stage 0):
 > python train.py hparams/ssl.yaml --data_folder=SPEECH
 
-Add --noise_folder=NOISE --rir_folder=RIRS to degrade the speech with recorded
-noise and room impulse responses.
+Add --noise_folder=NOISE --rir_folder=RIRS, the folders of noise recordings and
+room impulse responses. To train without them, add --noise_csv=null
+--valid_noise_csv=null --rir_csv=null --valid_rir_csv=null.
 
 Any key of the YAML file can be overridden, for example with --batch_size=8.
 SpeechBrain's run options (--device=cuda:0, --precision=bf16, --debug, ...) work

@@ -14,8 +14,9 @@ recordings in training. The same data and seed give identical files.
 ``make`` writes ``SET/{input,clean}/<condition>/<clip>.wav`` and
 ``SET/set.csv``; the conditions of ``quality_extra`` are in ``SET/extra``.
 ``score`` scores the inputs, the output of RNNoise, and the restored and clean
-recordings, and checks the targets. The output of RNNoise is cached in
-``SET/rnnoise``, and all scores in ``SET/scores.json``. ``report`` writes the
+recordings, and compares the scores with the targets in ``quality_targets``. The
+output of RNNoise is cached in ``SET/rnnoise``, and all scores in
+``SET/scores.json``. ``report`` writes the
 report of ``miipher2 evaluate`` for one system, without the conditions in
 ``SET/extra``.
 
@@ -153,7 +154,7 @@ def score_files(rows, metrics, systems, path, cache):
     rows : list of dict
         Rows of ``set.csv``, to which ``<system>_<column>`` is added.
     metrics : list of Metric
-        Metrics that are computed for every file.
+        Metrics to compute, except for ``upper-band`` and ``no-speech``.
     systems : dict
         Heading by system.
     path : callable

@@ -27,7 +27,8 @@ PAIR_TOLERANCE = 0.05
 class Header(NamedTuple):
     """Properties of an audio file.
 
-    ``unfinished`` is True if the header gives no length; see ``SoundFile``.
+    ``unfinished`` is True if the header gives a length of 0 although samples
+    follow; see ``SoundFile``.
     """
 
     seconds: float
@@ -140,15 +141,14 @@ def check_pair(clean, clean_path, noisy, noisy_path):
     >>> header = Header(seconds=1.0, sample_rate=16000, channels=1)
     >>> check_pair(header, "clean/a.wav", header._replace(seconds=1.04), "-")
     """
-    for field, unit in (
-        ("sample_rate", " Hz"),
-        ("channels", ""),
-        ("seconds", " s"),
+    for field, name, unit in (
+        ("sample_rate", "sample rate", " Hz"),
+        ("channels", "number of channels", ""),
+        ("seconds", "duration", " s"),
     ):
         a, b = getattr(clean, field), getattr(noisy, field)
         if abs(a - b) > (PAIR_TOLERANCE if field == "seconds" else 0):
             raise UserError(
-                f"expected the same {field.replace('_', ' ')} in both files of "
-                f"a pair, found {b:g}{unit} in {noisy_path} and {a:g}{unit} "
-                f"in {clean_path}"
+                f"expected the same {name} in both files of a pair, found "
+                f"{b:g}{unit} in {noisy_path} and {a:g}{unit} in {clean_path}"
             )

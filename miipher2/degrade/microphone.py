@@ -1,4 +1,4 @@
-"""The frequency response of a microphone and a DC offset.
+"""A microphone's frequency response, and a DC offset.
 
 Authors
  * The miipher2 authors 2026

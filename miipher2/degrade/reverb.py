@@ -90,7 +90,7 @@ class Reverb(Degradation):
         return wet, drawn
 
     def degrade_pair(self, target, samples, rng):
-        """Convolve the clip and its target; see ``Degradation``."""
+        """Convolve the clip and, if it is ``early``, the target."""
         row = pick(rng, self.recordings.rows)
         rir = self.recordings.read(row)
         if not np.any(rir):

@@ -63,8 +63,8 @@ class Row:
         The restored file, relative to the manifest's folder.
     status : str
         ``done``; ``silent``: without speech, and not changed; ``skipped``:
-        without audio; ``rejected``: replaced by the fallback because of its
-        scores; ``failed``.
+        without audio; ``rejected``: replaced by the input or removed, because
+        of its scores; ``failed``.
     reason : str
         Why the recording failed, was skipped or was rejected; otherwise a note
         on the input or the output.
@@ -133,7 +133,7 @@ class Row:
         return row
 
     def set_input_version(self, item):
-        """Record the size, modification time and hash of the restored input.
+        """Record the size, modification time and hash of the input.
 
         Arguments
         ---------

@@ -71,7 +71,8 @@ def run_settings(hparams_file, overrides):
     dict
         Values as text, by key. References are not resolved, so a warm-up of
         ``<max_steps> // 100`` is equal for any ``max_steps``. The value of a
-        class without overridden arguments is only the name of the class.
+        key that names a class is only this name, unless arguments of the class
+        are overridden.
 
     Example
     -------
@@ -118,13 +119,13 @@ def data_digests(hparams):
     ---------
     hparams : dict
         The experiment. The values of keys that end in ``_csv`` are paths of
-        manifests. The test manifest is not included.
+        manifests.
 
     Returns
     -------
     dict
-        SHA-256 by key. The value of ``cleaner_folder`` is the hash of the
-        adapters.
+        SHA-256 by key, without the test manifest. The value of
+        ``cleaner_folder`` is the hash of the adapters.
     """
     files = {
         key: path

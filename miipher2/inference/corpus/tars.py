@@ -69,10 +69,10 @@ class TarJobs:
     """Jobs that unpack tars into items and pack the restored recordings.
 
     Several tars are processed at the same time, so a batch can contain
-    recordings from different tars. An output tar has the samples of its input
-    tar in the same order; samples with a recording that could not be restored
-    are left out. The output tar is written when its last recording has been
-    restored.
+    recordings from different tars. An output tar has the WebDataset samples of
+    its input tar in the same order; samples with a recording that could not be
+    restored are left out. The output tar is written when its last recording has
+    been restored.
 
     Arguments
     ---------

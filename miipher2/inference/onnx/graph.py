@@ -22,7 +22,7 @@ TRACED_FRAMES = 100
 
 
 class Graph(nn.Module):
-    """A module that restores a window with real tensors only.
+    """A module that restores a window with real-valued tensors only.
 
     Arguments
     ---------
