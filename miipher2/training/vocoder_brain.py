@@ -131,7 +131,7 @@ class VocoderBrain(StepBrain):
             return "the last checkpoint"
         return (
             "the last checkpoint, or the checkpoint with the lowest valid mel "
-            f"error if the run has at most mel_steps={self.mel_steps} steps"
+            f"error if the run has fewer than mel_steps={self.mel_steps} steps"
         )
 
     @property
