@@ -48,8 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0 for success, 1 if some files failed. Errors and
-        incorrect usage raise ``SystemExit`` with status 2.
+        The exit status: 0 for success, 1 if some files failed, 130 if a run was
+        interrupted. Errors and incorrect usage raise ``SystemExit`` with status
+        2.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     with one_line_errors():

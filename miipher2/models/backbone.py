@@ -287,8 +287,8 @@ class SSLBackbone(nn.Module):
         list of str
             One name per layer. A conformer layer has two blocks; the name of
             the second is returned. A block maps (batch, frames, width) to the
-            same shape. The layer adds the output of the block to its input; a
-            conformer layer first multiplies the output by 0.5.
+            same shape. The layer adds the output of the block to the residual
+            stream; a conformer layer first multiplies the output by 0.5.
         """
         block = self.front_end.feed_forward_name
         return [f"{site}.{block}" for site in self.layer_sites()]
