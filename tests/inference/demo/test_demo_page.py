@@ -126,7 +126,7 @@ def upload(tab, path):
     tab.locator("#recording audio, #recording #waveform").first.wait_for(
         state="attached"
     )
-    # The page clears the last result and then enables the upload button.
+    # Wait until the page has cleared the last result.
     tab.wait_for_load_state("networkidle")
 
 
