@@ -6,7 +6,7 @@ evaluated has no columns. A cell without a value is empty. The columns are, in o
 
 ==================== ======================================================
 ``file``             path relative to the folder of the restored files
-``condition``        group of files whose scores are averaged; may be empty
+``condition``        group whose scores are averaged; empty if there is none
 ``status``           ``done``; ``silent``: all sides are silent; ``failed``: the
                      restored file cannot be read, or is silent although
                      another side is not; ``missing``: no restored file
