@@ -125,7 +125,7 @@ def test_set_has_every_condition(quality_folder):
         steps = json.loads(row["drawn"])["steps"]
         if row["condition"] == "mixed":
             assert len(steps) > 1
-        # Steps that were added to the chain later would change the set
+        # Degradations that are newer than the test set would change it
         assert not {"calls", "knocks"} & {step["name"] for step in steps}
         assert not any("speed" in step for step in steps)
         if row["condition"] == "babble":

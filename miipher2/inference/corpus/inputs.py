@@ -49,7 +49,7 @@ def list_items(inputs, output, suffix):
 
     Tars are not opened. If the output folder is inside an input folder, the
     files in the output folder are not listed. With several input folders, the
-    output folder contains a subfolder with the name of each input folder, as
+    outputs of each are in a subfolder with the name of the input folder, as
     with ``cp -r``.
 
     Arguments
