@@ -4,9 +4,9 @@
         --page docs/gate.md
 
 REPORT is written by ``benchmarks/quality.py report SET --model MODEL``; its
-error rates are relative to the clean recordings. The gate, which rejects
-recordings by their scores, uses scores relative to the inputs, as in
-``miipher2 restore --evaluate``. These scores are written to ``REPORT/gate``.
+error rates are computed against the transcripts of the clean recordings. The
+gate, which rejects recordings by their scores, uses the inputs as the
+reference, as in ``miipher2 restore --evaluate``. These scores are written to ``REPORT/gate``.
 The section "gates" of the page is replaced.
 
 Authors
@@ -71,7 +71,7 @@ def rejected_files(thresholds, rows):
 
 
 def mean(truth, files, column):
-    """Return the mean of a column over files; ``truth`` has rows by file."""
+    """Return the mean of a column; ``truth`` maps each file to its row."""
     values = np.array([truth[file].get(column, np.nan) for file in files])
     return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
 
@@ -124,8 +124,9 @@ def remarks(rows, truth):
         rank = spearmanr(*zip(*pairs, strict=True), nan_policy="omit")
         ranks.append(f"{name} {abs(rank.statistic):.2f}")
     lines.append(
-        "- Absolute rank correlation (Spearman) of the gate's scores with the "
-        f"word error rate relative to the clean recordings: {', '.join(ranks)}."
+        "- Absolute value of Spearman's rank correlation between a score of "
+        "the gate and the word error rate against the clean recordings: "
+        f"{', '.join(ranks)}."
     )
     return "\n".join(lines)
 

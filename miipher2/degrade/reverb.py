@@ -56,8 +56,8 @@ class Reverb(Degradation):
     data_root : str or None
         Value of ``$data_root`` in the manifest.
     target : str
-        The target of restoration: ``dry``, the input, or ``early``, the input
-        convolved with the early part of the same response.
+        The target of restoration: ``dry`` (the input) or ``early`` (the input
+        convolved with the early part of the same response).
     sample_rate : int
         Sample rate in Hz.
 
@@ -90,7 +90,7 @@ class Reverb(Degradation):
         return wet, drawn
 
     def degrade_pair(self, target, samples, rng):
-        """Convolve the clip and, if it is ``early``, the target."""
+        """Convolve the clip; with ``early``, also convolve the target."""
         row = pick(rng, self.recordings.rows)
         rir = self.recordings.read(row)
         if not np.any(rir):

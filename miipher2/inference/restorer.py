@@ -106,8 +106,8 @@ class Restorer(BaseRestorer, Pretrained):
             a bundled model or a repository on the Hugging Face hub. None for
             the default model.
         trust_model : bool
-            Whether the model's YAML may run any code. If False, it may use only
-            PyTorch modules and model configs from miipher2, speechbrain, torch,
+            Whether the model's YAML may run arbitrary code. If False, it may use
+            only PyTorch modules and model configs from miipher2, speechbrain, torch,
             torchaudio and transformers.
         **kwargs : dict
             Arguments of ``Pretrained.from_hparams``, for example
@@ -160,8 +160,8 @@ class Restorer(BaseRestorer, Pretrained):
             self.hparams.overlap_seconds,
             self.input_rate,
             self.input_hop,
-            # On a CPU, each batch holds one window, so recordings can have
-            # windows of different lengths.
+            # On a CPU, each batch holds one window, so the length of windows
+            # can differ between recordings.
             even=str(self.device).startswith("cpu"),
         )
 

@@ -60,7 +60,7 @@ def conv1d(x, weight, bias=None, stride=1, dilation=1):
 
 
 class ChannelsLastCNN(nn.Module):
-    """The convolutional feature extractor of an encoder with layer norms.
+    """A convolutional feature extractor with a layer norm after each layer.
 
     The implementation in transformers transposes the hidden states twice per
     layer, because the layer norms are over the channels. This class avoids the

@@ -201,7 +201,7 @@ class SpectralTargets(nn.Module):
             return frames[0] / 4 + 0.5
 
     def gains(self, frames, hz):
-        """Return the gains of filters that give white noise these spectra.
+        """Return the log gains that shape white noise to the target spectra.
 
         Arguments
         ---------
@@ -246,6 +246,6 @@ class SpectralTargets(nn.Module):
         -------
         dict
             ``loss``, the mean error of each frame ``(batch, frames)``. An error
-            of 1 corresponds to 4 nats.
+            of 1 is a difference of 4 in the natural log magnitude.
         """
         return {"loss": (outputs.float() - targets).abs().mean(dim=-1)}

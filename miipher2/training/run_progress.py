@@ -20,8 +20,8 @@ LINE_SECONDS = 60.0  # seconds between lines if stderr is not a terminal
 class RunProgress:
     """Progress bar of the optimizer steps of a run, with loss and time left.
 
-    If ``minutes`` limits the run, the bar shows the elapsed fraction of this
-    time.
+    If ``length.minutes`` limits the run, the bar shows the elapsed fraction of
+    this time.
 
     Arguments
     ---------
@@ -47,7 +47,7 @@ class RunProgress:
         self.times = []
         # print fewer lines if stderr is a file
         pause = 0.1 if sys.stderr.isatty() else LINE_SECONDS
-        # average over the run, so that the time left agrees with the minutes
+        # smoothing 0: average the speed over the run, to agree with minutes
         rate = {"smoothing": 0} if self.timed else {}
         self.bar = tqdm(
             initial=step,

@@ -62,7 +62,7 @@ def add_parser(subparsers):
     parser.add_argument(
         "--trust-model",
         action="store_true",
-        help="allow the model's YAML to run any code",
+        help="allow the model's YAML to run arbitrary code",
     )
     _add_outputs(parser.add_argument_group("outputs"))
     _add_engine(parser.add_argument_group("engine"))

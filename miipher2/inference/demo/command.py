@@ -32,7 +32,7 @@ def add_parser(subparsers):
     parser.add_argument(
         "--trust-model",
         action="store_true",
-        help="allow the model's YAML to run any code",
+        help="allow the model's YAML to run arbitrary code",
     )
     parser.add_argument(
         "--host",

@@ -40,7 +40,7 @@ class Models:
         The model that is initially selected and loaded immediately. None for
         the default model.
     trust_model : bool
-        Whether the YAML of ``selected`` may run any code.
+        Whether the YAML of ``selected`` may run arbitrary code.
 
     Attributes
     ----------

@@ -46,7 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--trust-model",
         action="store_true",
-        help="allow the model's YAML to run any code",
+        help="allow the model's YAML to run arbitrary code",
     )
     parser.set_defaults(run=_run)
 

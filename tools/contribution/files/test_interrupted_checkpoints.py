@@ -13,7 +13,7 @@ class Interrupted(Exception):
 
 
 def interrupt(obj, path):
-    """Interrupt a save hook while it writes a file."""
+    """Save hook that is interrupted while it writes a file."""
     path.write_bytes(b"incomplete")
     raise Interrupted
 
