@@ -117,7 +117,7 @@ def randomise(hparams):
 
 
 def measure(job):
-    """Measure one system on the clips, by part, and on the long recording."""
+    """Measure one system on the clips (also by part) and the long recording."""
     folder, output = Path(job["folder"]), Path(job["output"])
     device, seconds = job["device"], job["seconds"]
     start = time.perf_counter()
@@ -291,7 +291,7 @@ def measure_model(execute, name, built, outputs, long_seconds, common):
     name : str
         Name of the model.
     built : dict
-        Measurements of the job ``model``.
+        Results of the job ``model``.
     outputs : Path
         Folder for the restored recordings.
     long_seconds : dict

@@ -1,8 +1,8 @@
 """A stand-in for the Hugging Face Hub with the HTTP interface that tests need.
 
-The stand-in keeps repositories in memory and has no Xet storage. It was written
-from the requests of the client library ``huggingface_hub``, without the code of
-the Hub, and was not compared with the real Hub.
+The stand-in keeps repositories in memory and has no Xet storage. It is based on
+the requests that the client library ``huggingface_hub`` sends, not on the code
+of the Hub, and was not compared with the real Hub.
 
 Authors
  * The miipher2 authors 2026

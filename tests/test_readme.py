@@ -46,7 +46,11 @@ CHANGES = [
     ("--reference CLEAN", "--reference RECORDINGS", "a placeholder"),
     ("--model MODEL", "--model results/vocoder/1234/model", "a placeholder"),
     ("models/ssl/wavlm_large", "models/ssl/hubert_tiny", "needs a download"),
-    ("--minutes=60", "--valid_clips=1", "takes an hour; max_steps is shorter"),
+    (
+        "--minutes=60",
+        "--valid_clips=1",
+        "takes an hour; max_steps ends the run earlier",
+    ),
 ]
 
 TINY = (
@@ -68,7 +72,7 @@ SETTINGS = {
     "hparams/compact/vocoder.yaml": TINY.replace("seconds=1", "seconds=1.6"),
 }
 
-# Commands and options on the pages that are not run, with the reasons
+# Commands and options that are not run, with the reasons
 NOT_RUN = {
     "pip": "installs packages; .ci/run does so in a new environment",
     "pytest": "runs this test",

@@ -1,4 +1,4 @@
-"""Tiny speech encoders of all supported families with random weights.
+"""Tiny speech encoders with random weights, for all supported families.
 
 Authors
  * The miipher2 authors 2026

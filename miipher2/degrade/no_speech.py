@@ -45,7 +45,7 @@ class NoSpeech(Degradation):
         return None if self.sources else "no source of noise"
 
     def degrade(self, samples, rng):
-        """Return noise of the same length; see ``Degradation.degrade``."""
+        """Return noise as long as the clip; see ``Degradation.degrade``."""
         noise = np.zeros(len(samples), dtype=np.float32)
         drawn = []
         for _ in range(int(rng.integers(1, 3))):

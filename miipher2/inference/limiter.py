@@ -46,7 +46,8 @@ def limit(blocks, sample_rate, ceiling):
     """
     reach = round(LOOK_AHEAD_SECONDS * sample_rate)
     context = 2 * reach + FILTER
-    buffer, first = None, 0  # index in the buffer of the next output sample
+    # ``first`` is the index of the next output sample in the buffer
+    buffer, first = None, 0
     for block in blocks:
         buffer = block if buffer is None else np.concatenate([buffer, block])
         end = len(buffer) - context
@@ -61,8 +62,8 @@ def limit(blocks, sample_rate, ceiling):
 
 def _limited(buffer, first, end, reach, sample_rate, ceiling):
     """Return the limited samples ``first`` to ``end`` of a buffer."""
-    # Oversample more than the meter does, because limiting creates many peaks
-    # of equal height.
+    # Oversample more than the true-peak meter does, because limiting creates
+    # many peaks of equal height.
     fine = soxr.resample(
         buffer, sample_rate, OVERSAMPLING * sample_rate, quality="HQ"
     )

@@ -280,9 +280,8 @@ class LogMel(FrontEnd):
 
     ``WhisperEncoder`` accepts only inputs of exactly 30 s, so this class calls
     the encoder's convolutions and layers directly, and adds the position
-    embeddings.
-    Frame i is centred on sample 320 i, which is 10 ms before the middle of the
-    samples that a vocoder synthesises from this frame.
+    embeddings. Frame i is centred on sample 320 i, which is 10 ms before the
+    middle of the samples that a vocoder synthesises from this frame.
 
     Example
     -------

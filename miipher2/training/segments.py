@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 
 
 def segment_starts(cuts, frames, size):
-    """Return the first frames of random segments.
+    """Return the start frames of random segments.
 
     Arguments
     ---------

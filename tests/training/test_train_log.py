@@ -1,4 +1,4 @@
-"""Reading and drawing train_log.txt.
+"""Tests of reading and drawing train_log.txt.
 
 Authors
  * The miipher2 authors 2026
