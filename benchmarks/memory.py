@@ -1,7 +1,7 @@
-"""Compute the GPU memory and the FLOPs of training without a GPU.
+"""Compute, without a GPU, the GPU memory and the FLOPs of training.
 
-Runs single training steps of the YAML files on the CPU, with random weights,
-and counts the bytes of all allocated tensors: weights, gradients, optimizer
+Runs single training steps with the YAML files of the recipe on the CPU, with
+random weights, and counts the bytes of all allocated tensors: weights, gradients, optimizer
 states, activations and temporary results. The peak is a linear function of the
 batch size, so it is extrapolated from batches of one and two clips. The CUDA
 context and memory fragmentation are not included.

@@ -83,7 +83,7 @@ def copy_pages():
 
 
 def as_page(path):
-    """Return a page with links to pages, pictures and web sites only."""
+    """Return the text of a page; keep links to pages, pictures and web sites."""
 
     def replace(match):
         text, target, _ = match.groups()

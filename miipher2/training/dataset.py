@@ -155,7 +155,7 @@ class SpeechClips:
     Arguments
     ---------
     chains : dict
-        ``miipher2.degrade.Chain`` by kind of degradation.
+        Maps each kind of degradation to a ``miipher2.degrade.Chain``.
     segment_seconds : float
         Length of the crops in seconds.
     sample_rate : int

@@ -32,7 +32,7 @@ HPARAMS = Path(__file__).parents[2] / "hparams"
 
 
 class NoOp(Degradation):
-    """Return a copy of the input."""
+    """A degradation that returns a copy of its input."""
 
     def degrade(self, samples, rng):
         return samples.copy(), {}

@@ -1,4 +1,4 @@
-"""The mean of trained models, ``recipes/Whisper24/average_models.py``.
+"""Tests of ``average_models.py``, which computes the mean of trained models.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""Tests of manifests with bandwidths, from ``whisper24_prepare.py``.
+"""Tests of ``whisper24_prepare.py``, which writes manifests with bandwidths.
 
 Authors
  * The miipher2 authors 2026

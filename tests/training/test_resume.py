@@ -1,4 +1,4 @@
-"""Resumed runs: changed settings, signals and damaged checkpoints.
+"""Tests of resumed runs: changed settings, signals and damaged checkpoints.
 
 Authors
  * The miipher2 authors 2026
@@ -98,7 +98,7 @@ def test_a_stopped_run_has_a_checkpoint_and_resumes_with_identical_results(
 
 @pytest.fixture
 def checkpointer(tmp_path):
-    """Return a checkpointer with checkpoints of the values 0, 1 and 2."""
+    """Return a checkpointer with checkpoints of the weights 0, 1 and 2."""
     module = torch.nn.Linear(1, 1, bias=False)
     checkpointer = AtomicCheckpointer(tmp_path, {"module": module})
     for value in range(3):

@@ -26,8 +26,8 @@ PREFIX = "miipher2."
 class OnnxRestorer(BaseRestorer):
     """A model that restores degraded speech with onnxruntime, on the CPU.
 
-    The class has the methods of ``Restorer`` but builds no PyTorch modules.
-    Threads can share an object of this class.
+    Like ``Restorer``, it restores clips, batches and files, but it builds no
+    PyTorch modules. Threads can share an object of this class.
 
     Arguments
     ---------

@@ -18,7 +18,7 @@ from onnx import numpy_helper
 # Dimension of the output channels in the weight of a layer
 CHANNEL_AXIS = {"MatMul": -1, "Conv": 0, "ConvTranspose": 1}
 MIN_SIZE = 4096  # smaller weights are not quantised
-# Fourier transforms and filters, which are not quantised
+# Name endings of Fourier transforms and filters, which are not quantised
 FIXED = (".analysis", ".kernel")
 
 
@@ -53,7 +53,7 @@ def quantise(model):
             axis = CHANNEL_AXIS.get(node.op_type) if index == 1 else None
             if axis is not None:
                 axis %= len(tensor.dims)
-            # Do not quantise a weight that is used along different axes.
+            # Do not quantise a weight whose uses have different channel axes.
             if axes.setdefault(name, axis) != axis:
                 axes[name] = None
     nodes = []
@@ -75,7 +75,7 @@ def quantise(model):
 
 
 def _is_large(tensor):
-    """Return whether a tensor is the weight of a large layer."""
+    """Return whether a tensor is a weight that is large enough to quantise."""
     return (
         tensor.data_type == onnx.TensorProto.FLOAT
         and len(tensor.dims) > 1

@@ -229,7 +229,7 @@ def test_folder_is_locked_while_the_manifest_is_written(output, monkeypatch):
         assert set(journal.known) == {"a.wav"}
 
 
-def test_read_only_output_folder_raises_an_error(tmp_path):
+def test_unwritable_output_folder_raises_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written to"):
         with Journal(tmp_path / "file" / "out"):
