@@ -16,9 +16,8 @@ recordings in training. The same data and seed give identical files.
 ``score`` scores the inputs, the output of RNNoise, and the restored and clean
 recordings, and compares the scores with the targets in ``quality_targets``. The
 output of RNNoise is cached in ``SET/rnnoise``, and all scores in
-``SET/scores.json``. ``report`` writes the
-report of ``miipher2 evaluate`` for one system, without the conditions in
-``SET/extra``.
+``SET/scores.json``. ``report`` writes the report of ``miipher2 evaluate`` for
+one system, without the conditions in ``SET/extra``.
 
 Authors
  * The miipher2 authors 2026
@@ -154,11 +153,12 @@ def score_files(rows, metrics, systems, path, cache):
     rows : list of dict
         Rows of ``set.csv``, to which ``<system>_<column>`` is added.
     metrics : list of Metric
-        Metrics to compute, except for ``upper-band`` and ``no-speech``.
+        Metrics to compute, in all conditions except ``upper-band`` and
+        ``no-speech``.
     systems : dict
         Heading by system.
     path : callable
-        ``path(system, row)`` returns the recording of a system.
+        ``path(system, row)`` returns the path of a system's recording.
     cache : ScoreCache
         Scores of earlier runs.
 

@@ -1,4 +1,4 @@
-"""Clocks, peak memory, speed limits of devices, and tables.
+"""Clocks, peak memory, peak speed of devices, and tables.
 
 Authors
  * The miipher2 authors 2026

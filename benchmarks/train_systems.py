@@ -1,6 +1,6 @@
 """Systems that ``benchmarks/train.py`` compares.
 
-``step`` runs one training step on a batch and returns the loss.
+The method ``step`` of a system trains on one batch and returns the loss.
 
 Authors
  * The miipher2 authors 2026

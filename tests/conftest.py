@@ -45,7 +45,7 @@ def browser():
 
 @pytest.fixture(autouse=True)
 def no_log_handlers_of_training():
-    """Remove the log handlers of a training run after its test."""
+    """After each test, remove the log handlers of training runs."""
     yield
     root = logging.getLogger()
     for handler in root.handlers[:]:

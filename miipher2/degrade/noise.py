@@ -126,7 +126,7 @@ class Noise(AdditiveNoise):
 
 
 class Babble(AdditiveNoise):
-    """Several voices from a speech manifest at equal levels.
+    """Several voices at equal levels, from a speech manifest.
 
     If the manifest has a column ``spk_id``, the voices belong to different
     speakers; a speaker who is drawn twice is used only once.

@@ -152,7 +152,7 @@ class Recordings:
         self.by_folder = len(tops) > 1 and all("/" in f for f in self.found)
 
     def _match(self) -> dict[str, dict[str, str]]:
-        """Return the relative path of each side, by file."""
+        """Map each file to the relative paths of its sides."""
         restored = self.folders["restored"]
         found: dict[str, dict[str, str]] = {}
 
@@ -244,7 +244,7 @@ def read_texts(path: str | Path, column: str) -> dict[str, str]:
     Arguments
     ---------
     path : str or Path
-        CSV file in UTF-8, with the columns ``ID`` and ``column``.
+        CSV file in UTF-8, with the column ``ID`` and the column to read.
     column : str
         Name of the column to read, for example ``text`` or ``condition``.
 

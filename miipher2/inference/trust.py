@@ -125,7 +125,7 @@ def _refused(node):
 
 
 def _is_allowed_class(name: str) -> bool:
-    """Return whether a name is a torch module, a config or the Pretrainer.
+    """Return whether a name denotes a module, a config or the Pretrainer.
 
     A dotted name can lead to another package (``torch.nn.functional.os``), so
     the class to which it leads is checked, too.

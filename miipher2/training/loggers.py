@@ -125,9 +125,9 @@ def start_wandb(output_folder):
     Arguments
     ---------
     output_folder : str
-        Folder of the training run. The ID of the wandb run is stored in its
-        file ``wandb/run_id``, and the configuration of the wandb run is read
-        from its file ``hyperparams.yaml``.
+        Folder of the training run. In this folder, the ID of the wandb run is
+        stored in ``wandb/run_id``, and its configuration is read from
+        ``hyperparams.yaml``.
 
     Returns
     -------

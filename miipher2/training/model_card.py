@@ -70,7 +70,7 @@ restorer.restore_file("noisy.wav", "restored.wav")
 
 {evaluation}
 
-## Intended use and limits
+## Intended use and limitations
 
 - Intended use: restore recordings of speech, for example as training data for text to speech.
 - The model can lose or change words, and it synthesises speech where the recording is

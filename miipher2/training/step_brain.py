@@ -58,8 +58,8 @@ class StepBrain(sb.Brain):
     logger : callable
         Function or class that creates a ``RunLogger``.
     minutes : float
-        If given, the run ends after this time instead, and the schedule is
-        scaled to this time. Such a run is not reproducible.
+        If given, the run ends after this time instead of after ``max_steps``,
+        and the schedule is scaled to this time. Such a run is not reproducible.
     **brain : dict
         Arguments of ``speechbrain.Brain``.
     """

@@ -17,7 +17,7 @@ from miipher2.cli import main
 
 @pytest.fixture
 def bad(tmp_path):
-    """Return a folder of recordings with three sides; most are faulty."""
+    """Write all sides of several files, most of them faulty; return a folder."""
     for name in (
         "good 48000 long short silent silent_input nan one_sample corrupt "
         "no_input no_clean missing empty bad_input bad_clean"

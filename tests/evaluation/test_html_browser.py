@@ -26,7 +26,10 @@ def report(tmp_path_factory):
 
 @pytest.fixture
 def open_page(browser, report):
-    """Return a function that opens the page; fail if it logs or downloads."""
+    """Yield a function that opens the page.
+
+    The test fails if the page logs a message or uses the network.
+    """
     problems, contexts = [], []
 
     def open_(width=1200, scheme="light"):

@@ -99,7 +99,7 @@ def test_old_arguments_are_renamed_at_the_start_of_a_line():
 
 
 def test_current_names_are_not_changed():
-    """Argument names change only next to an old class name."""
+    """Argument names change only in a YAML with old class names."""
     text = "a: !new:miipher2.models.backbone.SSLBackbone\n  keep: True\n"
     assert update_names(text) == text
 

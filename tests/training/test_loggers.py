@@ -118,7 +118,7 @@ def test_tensorboard_logs_optimizer_steps_of_resumed_runs(tmp_path, clip):
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
-    """Run wandb without a network; return the list of the logged data."""
+    """Set wandb to offline mode; yield the list of the logged data."""
     wandb = pytest.importorskip("wandb")
     for name in ("WANDB_PROJECT", "WANDB_NAME"):
         monkeypatch.delenv(name, raising=False)

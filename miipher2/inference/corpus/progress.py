@@ -84,7 +84,7 @@ class Progress:
         Arguments
         ---------
         size : float
-            Number of restored bytes of the input.
+            Size of the restored part of the input, in bytes.
         seconds : float
             Duration of the restored audio.
         """

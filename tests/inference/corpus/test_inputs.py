@@ -17,7 +17,7 @@ from miipher2.inference.corpus.inputs import list_items
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Function that writes empty files and returns their folder."""
+    """Return a function that writes empty files and returns their folder."""
 
     def write(*names, folder="in"):
         for name in names:
