@@ -7,7 +7,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildModules(build_py):
-    """``build_py`` without setup.py, which is next to train.py."""
+    """``build_py`` that leaves out setup.py, which is next to train.py."""
 
     def find_package_modules(self, package, package_dir):
         modules = super().find_package_modules(package, package_dir)

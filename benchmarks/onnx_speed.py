@@ -3,11 +3,11 @@
     python benchmarks/onnx_speed.py --folder FOLDER > table.md
 
 Restores one window of speech repeatedly on one thread, alternating between
-PyTorch in fp32, PyTorch in the fastest precision of the CPU, and ONNX Runtime.
-The speed is measured in CPU time, on which other programs have little effect.
-The column "difference" is the mean absolute difference in dB between the mel
-spectra of the outputs of a system and of the first system. ONNX files that do
-not exist in the folder are exported first.
+PyTorch in fp32, PyTorch in the fastest precision of the CPU, and ONNX Runtime
+with fp32 and with int8 weights. The speed is measured in CPU time, on which
+other programs have little effect. The column "difference" is the mean absolute
+difference in dB between the mel spectra of a system's output and of the first
+system's output. ONNX files that do not exist in the folder are exported first.
 
 Prints a Markdown table.
 
@@ -72,7 +72,7 @@ def systems(model, folder):
 
 
 def speech(restorer, seconds):
-    """Return a repeated recording ``(1, time)`` at a model's input rate."""
+    """Return ``seconds`` of a repeated recording, as ``(1, time)``."""
     wav, rate = soundfile.read(SPEECH, dtype="float32")
     wav = resampler(rate, restorer.input_rate)(wav, last=True)
     frames = round(seconds * restorer.input_rate / restorer.input_hop)

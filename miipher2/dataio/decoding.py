@@ -55,7 +55,8 @@ class AudioStream:
     truncated : bool
         Whether the end of the file is known to be missing.
     unfinished : bool
-        Whether the header gives no length; see ``SoundFile``.
+        Whether the header gives a length of 0 although samples follow; see
+        ``SoundFile``.
     subtype : str
         soundfile's name of the sample format; empty if unknown.
     """

@@ -14,8 +14,8 @@ from miipher2.degrade.base import Degradation, log_uniform, pick, uniform
 class Microphone(Degradation):
     """Apply a random smooth frequency response.
 
-    Normally distributed gains are drawn at points one octave apart, from
-    62.5 Hz to half the sample rate. They are shifted to a mean of 0 dB and
+    Normally distributed gains are drawn at points about one octave apart,
+    from 62.5 Hz to half the sample rate. They are shifted to a mean of 0 dB and
     interpolated over log frequency by monotone cubic polynomials. The filter
     has zero phase, so the audio is not delayed.
 

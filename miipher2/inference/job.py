@@ -156,7 +156,7 @@ class Job:
         yield from self.recording.windows(self.restorer.plan, owner=self)
 
     def seconds(self, window):
-        """Return the seconds of the recording that a window adds.
+        """Return the seconds that a window adds to the windows before it.
 
         Each channel counts for an equal fraction of the duration.
         """

@@ -116,8 +116,8 @@ class MaskedPrediction(SavedModule):
         masks : torch.Tensor
             True for masked frames ``(batch, frames)``, False in the padding. If
             None, the transformer layers are skipped, and the head predicts the
-            targets from the convolutions. In this mode, the convolutions are
-            trained in a fifth of the time.
+            targets from the convolutions. In this mode, a training step takes a
+            fifth of the time.
 
         Returns
         -------
@@ -214,7 +214,7 @@ class MaskedPrediction(SavedModule):
                 fill(self.head, head, path)
 
     def identity(self):
-        """Return the class of the targets that the head predicts."""
+        """Return a dict with the class name of the head's targets."""
         return {"targets": type(self.targets).__name__}
 
     def export(self, folder):
@@ -301,8 +301,8 @@ def read_spectra(folder):
 def draw_mask(frames, fraction, span, rng):
     """Draw a random mask for one clip. Its spans can overlap.
 
-    The functions of SpeechBrain and transformers use global random generators,
-    so a resumed run would have different masks.
+    The masking functions of SpeechBrain and transformers use global random
+    generators, with which a resumed run would have different masks.
 
     Arguments
     ---------

@@ -27,8 +27,8 @@ class PretrainingBrain(StepBrain):
     ---------
     visible_weight : float
         Weight of the loss on visible frames, which are not masked. Visible
-        frames are easier to predict and, unless the convolutions are frozen,
-        train them from the first step.
+        frames are easier to predict, so they train the convolutions from the
+        first step, unless the convolutions are frozen.
     front_end_steps : int
         Number of initial steps that train only the convolutions. In these
         steps, the convolutions predict the spectra of their input, without

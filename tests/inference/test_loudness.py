@@ -16,7 +16,7 @@ from miipher2.inference.loudness import Loudness, TruePeak
 
 
 def blocks(wav, sizes=(1, 399, 1600, 7, 20000)):
-    """Yield blocks of a waveform with different lengths."""
+    """Cut a waveform into blocks of different lengths."""
     start = 0
     while start < len(wav):
         for size in sizes:
@@ -43,7 +43,7 @@ def test_loudness_matches_pyloudnorm(rate):
     assert measure(Loudness(rate), stereo) == pytest.approx(expected, abs=0.05)
 
 
-def test_a_clip_shorter_than_a_block_has_a_loudness():
+def test_a_clip_shorter_than_a_gating_block_has_a_loudness():
     wav = numpy.tile(voice(0.25), 40)
     expected = measure(Loudness(16000), wav)
     assert measure(Loudness(16000), wav[:4000]) == pytest.approx(

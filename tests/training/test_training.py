@@ -70,7 +70,7 @@ def test_adapters_learn_and_each_degradation_is_reported(
         assert len(logged_values(tmp_path, f"valid {name}")) == 3
 
 
-def test_the_vocoder_changes_phase_and_exports_a_model(trained):
+def test_stage_2_starts_with_clean_features_and_exports_a_model(trained):
     folder = trained / "vocoder"
     log = (folder / "log.txt").read_text()
     assert "features of clean speech" in log
@@ -582,7 +582,7 @@ def test_max_steps_does_not_end_a_run_limited_by_minutes(
     assert int(re.search(r"step: (\d+)", line)[1]) > 1
 
 
-def test_segments_longer_than_the_crops_are_refused(
+def test_more_vocoder_frames_than_the_crop_has_are_refused(
     train, trained, tmp_path, tiny_backbone
 ):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}

@@ -73,7 +73,7 @@ class WorkerPool:
         self._restore(items, self.num_workers)
         if self.requeued:
             logger.warning(
-                "a worker process died; retrying its %d recordings one by one",
+                "a worker process died; retrying %d recordings one by one",
                 len(self.requeued),
             )
         self.retrying = True

@@ -115,7 +115,7 @@ class RealHarmonic(StatelessVocoder):
         return wav.clamp(-1, 1), (first + end) % 1
 
     def _render(self, pulses, noise, filters, gated):
-        """Compute ``HarmonicVocoder.render`` from pulses and noise."""
+        """Filter and add pulses and noise like ``HarmonicVocoder.render``."""
         stft = self.vocoder.stft
         gains = filters[:, :, :2].clamp(max=self.vocoder.max_gain).exp()
         angle = filters[:, :, 2]
@@ -153,8 +153,8 @@ def exportable(vocoder, overlap):
     Returns
     -------
     torch.nn.Module
-        A module whose ``forward`` maps ``(features, recording, *state)`` to
-        ``(wav, *state)``.
+        A module whose ``forward`` maps ``(features, recording)`` to ``(wav,)``.
+        ``RealHarmonic`` has further inputs and outputs.
     """
     if isinstance(vocoder, HarmonicVocoder):
         return RealHarmonic(vocoder, overlap)

@@ -40,7 +40,7 @@ def two_cpus():
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-        except Exception as error:  # for example after 30 s on a busy machine
+        except Exception as error:  # for example a timeout on a busy machine
             pytest.skip(f"Ray does not start on this machine: {error}")
         with started:
             yield
