@@ -30,7 +30,7 @@ RANGE_DB = 80.0
 
 
 def caption(parameters):
-    """Format up to three random parameters as one line."""
+    """Format the first three of the drawn parameters as one line."""
     parts = []
     for key, value in parameters.items():
         if key in ("name", "noise", "rir", "target", "threshold", "gains_db"):
@@ -58,7 +58,7 @@ def spectrogram(wav, rate):
 
 
 def draw(axes, wav, rate, loudest, title, text):
-    """Draw a spectrogram; the colours range over 80 dB up to ``loudest``."""
+    """Draw a spectrogram; its colours cover the 80 dB below ``loudest``."""
     axes.imshow(
         spectrogram(wav, rate),
         origin="lower",

@@ -60,8 +60,9 @@ DEGRADED = (
     "packet-loss",
     "mixed",
 )
-# Steps of the condition mixed. ``level`` is left out, because ``degrade_clip``
-# restores the level; ``calls`` and ``knocks`` were added to the chain later.
+# Steps of the condition ``mixed``. ``level`` is left out, because
+# ``degrade_clip`` restores the level; ``calls`` and ``knocks`` are left out,
+# because they were added to the chain later.
 MIXED = (
     "reverb",
     "noise",

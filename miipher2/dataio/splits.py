@@ -176,15 +176,15 @@ def _log_rule(utterances, groups, shares):
 def _fill_empty_splits(splits, shares):
     """If one held-out split is empty, use the files of the other one."""
     if not splits["train"]:
-        found = [f"{len(m)} {name}" for name, m in splits.items() if m]
+        found = [f"{len(m)} for {name}" for name, m in splits.items() if m]
         raise UserError(
-            f"expected audio for training, found only {' and '.join(found)} "
-            "files"
+            "expected audio files for training, found only "
+            f"{' and '.join(found)}"
         )
     held_out = next(name for name in shares if splits[name])
     for name in shares:
         if not splits[name]:
-            logger.info("No %s files; using the %s files", name, held_out)
+            logger.info("No files for %s; using those for %s", name, held_out)
             splits[name] = splits[held_out]
     return splits
 

@@ -86,8 +86,8 @@ def check_overrides(hparams_file, overrides):
     ------
     UserError
         If a key is unknown, at the top level or in a mapping; the message names
-        the closest key. Also if the type of a value differs from the YAML, or
-        if a key of an older version of this package is used.
+        the closest key. Also if a value has a different type from the default
+        in the YAML, or if a key of an older version of this package is used.
 
     Example
     -------

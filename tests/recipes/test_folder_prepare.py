@@ -139,7 +139,7 @@ def test_fewer_than_three_files_are_refused(corpus, prepare):
 def test_a_corpus_without_training_files_is_refused(corpus, prepare):
     corpus.write("train/.keep.wav", "train/a/1.wav", "valid/a/1.wav")
     (corpus.root / "train/a/1.wav").write_bytes(b"broken")
-    with pytest.raises(UserError, match="for training, found only 1 valid"):
+    with pytest.raises(UserError, match="for training, found only 1 for valid"):
         corpus.run(prepare)
 
 

@@ -85,8 +85,9 @@ class TarJobs:
     restorer : miipher2.inference.restorer.Restorer
         The model.
     report : callable
-        Called with the row of each recording in a tar, and then with the row of
-        the tar. For a tar that failed, called with the row of the tar only.
+        Called with the row of each single recording; for a tar, called with the
+        rows of its recordings and then with the row of the tar. For a tar that
+        failed, called with the row of the tar only.
     """
 
     def __init__(self, folder, suffix, settings, restorer, report):
