@@ -200,7 +200,7 @@ def histogram(scores: Scores, metric: str) -> Json | None:
 
 
 def _range(metric: str, values: np.ndarray) -> tuple[float, float]:
-    """Return the 1st and the 99th percentile as the limits of an axis."""
+    """Return the limits of an axis, about the 1st and 99th percentiles."""
     low, high = np.quantile(values, (0.01, 0.99)).tolist()
     if LABELS.get(metric, "").endswith("%"):
         low, high = max(low, -100.0), min(high, 100.0)
@@ -255,8 +255,8 @@ def choose_points(values: np.ndarray, always: list[int]) -> list[int]:
     Returns
     -------
     list of int
-        Indices of at most 2000 files and the files in ``always``. The random
-        choice is the same in every call.
+        Indices of at most 2000 files and of the files in ``always``. The
+        random choice is the same in every call.
     """
     known = np.flatnonzero(np.isfinite(values))
     if len(known) > MAX_POINTS:

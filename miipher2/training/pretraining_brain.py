@@ -35,8 +35,8 @@ class PretrainingBrain(StepBrain):
         masks. In later steps, the convolutions are frozen. 0 to freeze them in
         all steps. None to train them with the other layers in all steps.
     front_end_lr : float
-        Peak learning rate of the first ``front_end_steps``. It is reached after
-        a warm-up of 50 steps and then decays to zero.
+        Peak learning rate of the first ``front_end_steps``, after a warm-up of
+        50 steps. The rate then decays to zero.
     **step_brain : dict
         Arguments of ``StepBrain``. ``modules`` must contain ``pretraining``.
     """

@@ -13,15 +13,14 @@ class SpectralGate(nn.Module):
     """A gate that mixes recorded and synthesised spectra in each bin.
 
     A small vocoder degrades clean parts of a recording when it resynthesises
-    them. For each bin, this module compares the level of the recording, ``r``,
-    with the level of clean speech that is predicted from the features, ``e``.
-    Both levels are natural logarithms, smoothed over neighbouring bins. Noise
-    and reverberation increase ``r``; transmission losses decrease it. The
-    recording contributes the fraction ``sigmoid(confidence - slope * |r - e|)``
-    of the bin, after a correction of its level. The remaining fraction is
-    synthesised. The vocoder predicts the confidence and the correction for each
-    bin. For each frequency, two slopes are trained: one for ``r > e``, and one
-    for ``r < e``.
+    them. For each bin, this module compares ``r``, the level of the recording,
+    with ``e``, the level of clean speech as predicted from the features. Both
+    levels are natural logarithms, smoothed over neighbouring bins. Noise and
+    reverberation increase ``r``; transmission losses decrease it. The recording
+    contributes the fraction ``sigmoid(confidence - slope * |r - e|)`` of the
+    bin, after a correction of ``r``. The remaining fraction is synthesised. The
+    vocoder predicts the confidence and the correction for each bin. For each
+    frequency, two slopes are trained: one for ``r > e``, and one for ``r < e``.
 
     In eval mode, a residue of the suppressed recording is added, because the
     network may mistake words for noise. The residue is quiet enough for the

@@ -226,7 +226,7 @@ def test_a_file_that_differs_from_pytorch_is_not_written(
 
 
 @pytest.mark.slow
-def test_a_model_that_cannot_be_converted_is_an_error(
+def test_a_model_that_cannot_be_converted_raises(
     exported, tmp_path, monkeypatch
 ):
     from miipher2.models.vocoders.hifigan import HiFiGAN
