@@ -108,7 +108,7 @@ def assign_splits(utterances, shares, repeat_few=False):
         if len(groups) < sum(minimum.values()):
             if repeat_few:
                 logger.info(
-                    "Too few files (%d) to hold some out; all are in %s",
+                    "Too few files (%d) to hold some out; using all for %s",
                     len(groups),
                     " and ".join(splits),
                 )
