@@ -105,7 +105,8 @@ def dataio_prepare(hparams):
     valid_set = hparams["valid_set"]()
     test_set = hparams["test_set"]()
     for dataset in (train_set, valid_set, test_set):
-        dataset[0, 0]  # unreadable audio raises an error before training
+        # fail before training if the first clip is unreadable
+        dataset[0, 0]
     return train_set, valid_set, test_set
 
 

@@ -1,6 +1,7 @@
 """Reference implementation, models and data shared by benchmarks.
 
-The reference runs all layers of the backbone with transformers in fp32.
+The reference runs all layers of the backbone in fp32, using Hugging Face
+transformers.
 
 Authors
  * The miipher2 authors 2026
@@ -12,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RATE = 16000
 
-# Backbone config, layer, adapter bottleneck and YAML overrides by size
+# Backbone config, layer, adapter bottleneck and overrides of stage 2 by size
 SIZES = {
     "hubert-large": {
         "config": {
@@ -183,7 +184,7 @@ class ReferenceAdapter:
         return output + self.residual(inputs[0]) if self.enabled else output
 
     def residual(self, x):
-        """Return the residual that the adapter adds to the layer output."""
+        """Return the residual that the adapter adds to the module output."""
         return self.up(self.down(x).relu())
 
 

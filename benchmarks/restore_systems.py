@@ -16,7 +16,7 @@ import timing
 
 
 class Reference:
-    """Reference that restores one complete file at a time with all layers.
+    """Reference that runs all layers and restores one complete file at a time.
 
     Arguments
     ---------

@@ -61,9 +61,9 @@ class Rooms:
     """Draw shoebox rooms and simulate them with pyroomacoustics.
 
     Each room has one source and one microphone at random positions. All walls
-    have the same absorption. Eyring's formula gives an initial absorption for
-    the target RT60, which is corrected until the simulated RT60 is within 10 %
-    of the target. Early reflections are simulated with image sources, late
+    have the same absorption. For the target RT60, Eyring's formula gives an
+    initial absorption, which is corrected until the simulated RT60 is within
+    10 % of the target. Early reflections are simulated with image sources, late
     reflections with ray tracing.
 
     Arguments

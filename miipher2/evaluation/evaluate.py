@@ -260,7 +260,7 @@ class ScoreTable:
         return format_row(row, self.header)
 
     def _latest(self) -> dict[str, str]:
-        """Return the latest row of each file in ``files.csv`` and journal."""
+        """Return the latest row of each file in ``files.csv`` or a journal."""
         latest: dict[str, str] = {}
         if self.path.exists():
             for row in read_rows(self.path):

@@ -2,7 +2,8 @@
 
 Each restored file has one row. An evaluated file has up to three recordings,
 called sides: ``input``, ``restored`` and ``clean``. A side that is not
-evaluated has no columns. A cell without a value is empty. The columns are, in order:
+evaluated has no columns. A cell without a value is empty. The columns are, in
+order:
 
 ==================== ======================================================
 ``file``             path relative to the folder of the restored files
@@ -28,8 +29,8 @@ evaluated has no columns. A cell without a value is empty. The columns are, in o
 ``_wer_ins``,
 ``_wer_del``
 ``{side}_cer``, ...  the same four columns for the character error rate
-``{side}_loop``      1 if the recogniser repeated a phrase to the end, which
-                     is then counted once; 0 otherwise
+``{side}_loop``      1 if the recogniser repeated a phrase to the end (the
+                     error rates then count it once); 0 otherwise
 ``{side}_per``       phoneme error rate in percent
 ``version``          hash of the recordings, metrics and settings; if it has
                      changed, the file is measured again
@@ -224,8 +225,8 @@ def _valid(value: float | str | None) -> float | str | None:
 class Scores:
     """The numeric columns of ``files.csv`` as arrays.
 
-    Indexing with the name of a column returns its values ``(files,)``, which are
-    all NaN if ``files.csv`` does not have this column.
+    Indexing with the name of a column returns its values ``(files,)``, which
+    are all NaN if ``files.csv`` does not have this column.
 
     Arguments
     ---------

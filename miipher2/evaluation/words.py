@@ -12,8 +12,9 @@ import numpy as np
 from miipher2.evaluation.base import NAN
 
 # A phrase at the end of a text is a loop if it occurs at least LOOP_REPEATS
-# times in succession, with at least LOOP_CHARACTERS characters in total. Whisper
-# may repeat a phrase up to its token limit; people rarely say it four times.
+# times in succession, with at least LOOP_CHARACTERS characters in total.
+# Whisper may repeat a phrase up to its token limit; people rarely say a phrase
+# four times.
 LOOP_REPEATS = 4
 LOOP_CHARACTERS = 40
 MAX_PHRASE = 200  # characters

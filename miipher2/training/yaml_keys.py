@@ -22,7 +22,7 @@ class Key(NamedTuple):
 
 
 def yaml_keys(path):
-    """Return the keys at the top level of a YAML file, in their order.
+    """Return the keys at the top level of a YAML file, in file order.
 
     Arguments
     ---------

@@ -57,7 +57,7 @@ def test_a_private_repository_needs_a_login(local_hub, monkeypatch):
         ("a/b/c", "neither a folder nor available from the hub"),
     ],
 )
-def test_wrong_names_give_an_error_of_one_line(local_hub, name, message):
+def test_wrong_names_give_a_one_line_error(local_hub, name, message):
     local_hub.add("user/name", FILES, "main")
     with pytest.raises(UserError, match=message) as error:
         find_model(name)

@@ -195,7 +195,7 @@ def test_an_import_error_is_reported_with_advice(model, monkeypatch):
         check_yaml(model / "hyperparams.yaml")
 
 
-def test_invalid_yaml_gives_an_error_of_one_line(tmp_path):
+def test_invalid_yaml_gives_a_one_line_error(tmp_path):
     path = tmp_path / "hyperparams.yaml"
     for text in ("a: [1,", "a: !ref <b>", "a: !PLACEHOLDER", "a: \x00"):
         path.write_text(text)

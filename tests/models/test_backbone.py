@@ -333,7 +333,7 @@ def test_clips_of_more_than_30_s_are_refused_by_whisper(folders):
 # Freezing and truncation ----------------------------------------------------
 
 
-def test_layers_above_are_not_built(folders, family):
+def test_layers_above_the_chosen_layer_are_not_built(folders, family):
     sizes, layer_sizes = [], []
     for layer in (1, 2, 3):
         backbone = SSLBackbone(folders[family], layer)
@@ -529,7 +529,7 @@ def test_loading_is_quiet(folders, family, capfd):
 # Errors ---------------------------------------------------------------------
 
 
-def test_a_missing_folder_raises_an_error_of_one_line(tmp_path):
+def test_a_missing_folder_raises_a_one_line_error(tmp_path):
     missing = str(tmp_path / "missing")
     with pytest.raises(
         UserError, match="missing: cannot load a speech"

@@ -45,7 +45,7 @@ class Models:
     Attributes
     ----------
     names : list of str
-        The selected model, followed by the bundled models.
+        The selected model, followed by the other bundled models.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Front ends of speech encoders that can be exported to ONNX.
+"""ONNX-exportable front ends of speech encoders.
 
 They are equivalent to the ``prepare`` methods of ``miipher2.models.frontends``
 for waveforms with a whole number of frames.

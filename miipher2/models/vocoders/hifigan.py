@@ -34,8 +34,8 @@ class HiFiGAN(Vocoder):
     upsample_kernel_sizes : list of int
         Kernel sizes of the upsampling layers.
     upsample_initial_channel : int
-        Number of channels before the first upsampling layer. Each of these
-        layers halves the number of channels.
+        Number of channels before the first upsampling layer. Each upsampling
+        layer halves the number of channels.
     resblock_kernel_sizes : list of int
         Kernel sizes of the residual blocks.
     resblock_dilation_sizes : list of list of int

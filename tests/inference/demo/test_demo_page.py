@@ -191,7 +191,7 @@ def test_a_noisy_file_is_restored_shown_and_downloaded(
     assert not tab.locator("#status [role=status]").count()
 
 
-def test_a_text_file_gives_an_error_of_one_line(open_tab, tmp_path):
+def test_a_text_file_gives_a_one_line_error(open_tab, tmp_path):
     path = tmp_path / "letter.wav"
     path.write_text("Dear reader,\nthis is not a recording.\n" * 20)
     tab = open_tab()
