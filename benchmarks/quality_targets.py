@@ -18,7 +18,7 @@ COMPARE = {
 
 
 class Differences:
-    """Scores of the restored speech relative to other systems.
+    """Differences between the scores of restored speech and other systems.
 
     Missing scores are NaN.
 
@@ -43,7 +43,7 @@ class Differences:
         )
 
     def extreme(self, pick, column, conditions, other):
-        """Return the ``min`` or ``max`` of ``above`` and its condition."""
+        """Return the ``min`` or ``max`` of ``above``, with its condition."""
         found = [(self.above(column, c, other), c) for c in conditions]
         return pick([pair for pair in found if math.isnan(pair[0])] or found)
 

@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 FRAME_SECONDS = 0.025
-ACTIVE_RANGE_DB = 25.0  # range of active frames below the loudest frame
+ACTIVE_RANGE_DB = 25.0  # active frames lie at most this far below the loudest
 SILENCE_DB = -80.0  # recordings below this level contain no speech
 INPUT_LEVEL_DB = -26.0  # level of speech in training and inference
 MAX_GAIN_DB = 40.0  # limit for recordings that are nearly silent

@@ -25,8 +25,8 @@ except ImportError:
 
 logger = get_logger(__name__)
 
-# Number of zeros after the test signal of ``delay``; longer than the delay of
-# any codec.
+# Number of zeros after the test signal of ``delay``; more samples than the
+# delay of any codec.
 FLUSH = 4096
 
 
@@ -254,7 +254,8 @@ class Codec(Degradation):
 
     MP3, Vorbis, GSM 06.10, A-law and mu-law use soundfile. AAC, AMR-NB and
     G.722 use PyAV (``pip install 'av<19'``); if PyAV is not installed, they are
-    left out and logged. Opus uses PyAV if it is installed, else soundfile.
+    left out, with a message in the log. Opus uses PyAV if it is installed, else
+    soundfile.
 
     Arguments
     ---------

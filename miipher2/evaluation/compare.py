@@ -66,7 +66,7 @@ def find_delay(
     cross = np.fft.rfft(wav, size) * np.fft.rfft(reference, size).conj()
     cross /= np.sqrt(np.abs(cross)) + 1e-9
     correlation = np.abs(np.fft.irfft(cross, size))
-    # Index d is the lag of d samples; negative lags are at the end.
+    # Index d belongs to a lag of d samples; negative lags are at the end.
     near = np.concatenate(
         [correlation[-max_delay:], correlation[: max_delay + 1]]
     )

@@ -1,4 +1,4 @@
-"""Model folders: location, identity and class names of earlier versions.
+"""Model folders: location, identity, and old class names.
 
 Authors
  * The miipher2 authors 2026

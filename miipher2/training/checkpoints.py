@@ -101,7 +101,7 @@ class AtomicCheckpointer(Checkpointer):
         super().save_and_keep_only(*args, **kwargs)
 
     def recover_if_possible(self, *args, **kwargs):
-        """Rename damaged checkpoints, then recover as in ``Checkpointer``.
+        """Delete incomplete checkpoints, rename damaged ones, then recover.
 
         Raises
         ------

@@ -121,7 +121,7 @@ class VocoderBrain(StepBrain):
 
     @property
     def exports_last(self):
-        """True in adversarial steps, where the mel error does not improve."""
+        """Whether training is adversarial; the mel error then stops falling."""
         return self.adversarial
 
     @property

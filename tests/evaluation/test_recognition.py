@@ -105,7 +105,7 @@ def test_a_loop_is_counted_once_and_noted(metric):
     assert metric.notes == []
 
 
-def test_a_clean_recording_of_several_files_is_recognised_once(metric):
+def test_a_clean_recording_shared_by_files_is_recognised_once(metric):
     metric = metric()
     recognised = []
     function = metric.recognise.function

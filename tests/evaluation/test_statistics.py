@@ -48,6 +48,6 @@ def test_intervals_depend_only_on_values_and_seed(monkeypatch):
     assert np.allclose(before, bootstrap(values))
 
 
-def test_intervals_of_equal_values_are_narrow():
+def test_intervals_of_equal_values_have_zero_width():
     low, high = bootstrap(np.full((20, 1), 3.5))[:, 0]
     assert low == high == 3.5

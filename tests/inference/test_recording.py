@@ -89,12 +89,12 @@ def test_formats_of_soundfile_are_read(tmp_path, suffix, subtype):
 
 
 def level_db(recording, channel=0):
-    """Return the speech level of a channel relative to the model's level."""
+    """Return the speech level of a channel in dB, relative to the model's."""
     return -20 * math.log10(recording.channels[channel].gain)
 
 
 def clip_level_db(wav):
-    """Return the relative speech level of a clip at 48 kHz."""
+    """Return the ``level_db`` of a clip at 48 kHz."""
     wav = soxr.resample(wav, 48000, 16000)
     return level_db(Recording.from_samples(wav, 16000))
 

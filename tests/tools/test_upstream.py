@@ -1,7 +1,7 @@
 """Tests of the contribution to SpeechBrain, in a small copy and in a clone.
 
-The environment variable SPEECHBRAIN is the folder of the clone. Without it, the
-tests that need the clone are skipped.
+The environment variable SPEECHBRAIN gives the folder of the clone. Without it,
+the tests that need the clone are skipped.
 
 Authors
  * The miipher2 authors 2026
@@ -102,7 +102,7 @@ def copy(small):
 
 
 def shell(*command, cwd, **environment):
-    """Run a command in a checkout, without a network; return its result."""
+    """Run a command in a checkout, with the hub offline; return its result."""
     search = [cwd, ROOT] if "PYTHONPATH" not in environment else []
     environment = {
         **os.environ,
@@ -352,7 +352,7 @@ def test_recipe_tests_pass_for_the_added_rows(checkout):
 
 @pytest.mark.slow
 def test_manifests_from_speechbrains_prepare_script(checkout, tmp_path):
-    """The manifests have all utterances, at most 500 of them for validation."""
+    """The manifests have all utterances; 500 is the limit for validation."""
     first = None
     for subset, count in (
         ("train-clean-100", 2),

@@ -43,7 +43,7 @@ def test_normalisation_compensates_offset_and_scale():
     assert torch.allclose(output, expected, atol=1e-3)
 
 
-def test_by_default_features_are_neither_normalised_nor_concatenated():
+def test_by_default_neither_normalisation_nor_levels_are_used():
     names = set(vocoder().state_dict())
     assert not {name for name in names if name.startswith("norm.")}
     assert vocoder().trunk.conv_in.in_channels == 4

@@ -111,7 +111,7 @@ def test_saved_weights_are_loaded_and_other_weights_refused(tmp_path):
 
 @pytest.fixture
 def unit_checkpoint(tmp_path):
-    """Save a unit HiFi-GAN of SpeechBrain with the same upsampling layers."""
+    """Save SpeechBrain's unit HiFi-GAN with the upsampling layers of SMALL."""
     unit = UnitHifiganGenerator(
         in_channels=12,
         out_channels=1,
