@@ -5,9 +5,9 @@
 Prints the memory of the main process and the files per second of an
 uninterrupted run. A second run is killed and resumed twice; its scores are
 compared with the scores of the first run. The clips (input, restored and clean)
-are written to FOLDER; each is 1 s of noise at 16 kHz with the envelope of
-speech. Only metrics that need no additional packages are computed, so the speed
-depends on reading, alignment, the journal and the processes. Linux only.
+are written to FOLDER; each is 1 s of noise at 16 kHz with a speech-like
+envelope. Only metrics that need no additional packages are computed, so the
+speed depends on reading, alignment, the journal and the processes. Linux only.
 
 Authors
  * The miipher2 authors 2026
@@ -68,7 +68,7 @@ def count_lines(path):
 
 
 def watch(process, journal, marks):
-    """Return (files, time, MiB) when the number of files reaches each mark."""
+    """Return (files, time, MiB) for each mark that the file count reaches."""
     found = []
     for mark in marks:
         while process.poll() is None:

@@ -1,9 +1,9 @@
 """Measure the cost of a 10 s clip with full-size models and random weights.
 
-Measures the duration and the peak memory of one training step of each stage and
-of restoration, and counts trainable parameters. The models are HuBERT-large up
-to layer 13, adapters with a bottleneck of 1024, and HiFi-GAN with its
-discriminators. Each row of the table is measured in a separate process.
+Measures the duration and the peak memory of restoration and of one training
+step of stages 1 and 2, and counts trainable parameters. The models are
+HuBERT-large up to layer 13, adapters with a bottleneck of 1024, and HiFi-GAN
+with its discriminators. Each row of the table is measured in a separate process.
 
     python benchmarks/full_size.py
 
@@ -132,7 +132,7 @@ def build_restore(hparams, precision):
 
 
 def main():
-    """Measure every stage in a separate process and print a table."""
+    """Measure each task in a separate process and print a table."""
     print("| stage | precision | trainable parameters | s | peak GiB |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

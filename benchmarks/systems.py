@@ -203,7 +203,7 @@ def table(heading, figures, systems):
     heading : str
         Name of the metric.
     figures : dict
-        Mean score by name of the row and by system.
+        ``{name of the row: {system: mean score}}``.
     systems : dict
         Heading by system.
 

@@ -174,7 +174,7 @@ class SpeakerSimilarity(Metric):
 
     @classmethod
     def install(cls) -> str:
-        """Return the commands; resemblyzer needs ``--no-deps``."""
+        """Return the install commands; resemblyzer needs ``--no-deps``."""
         return (
             "pip install webrtcvad-wheels librosa && "
             "pip install --no-deps resemblyzer"

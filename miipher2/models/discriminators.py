@@ -63,7 +63,7 @@ class ConvStack(nn.Module):
 
 
 class FrameDiscriminator(SavedModule):
-    """Discriminator of waveforms and their spectra with 1-D convolutions.
+    """Discriminator with 1-D convolutions for waveforms and their spectra.
 
     Waveforms are folded by a period, as in HiFi-GAN's multi-period
     discriminator (arXiv 2010.05646). For spectra, the frequency bins are the
@@ -166,8 +166,8 @@ class ResampledDiscriminator(FrameDiscriminator):
 
     Many recordings have no content above 8 kHz. A discriminator at 16 kHz can
     use them as real examples for a vocoder at 24 kHz, and can be initialised
-    with the weights of another discriminator at 16 kHz. Above 8 kHz, such a
-    vocoder is trained with the spectral losses only.
+    with the weights of another discriminator at 16 kHz. Above 8 kHz, the
+    vocoder is then trained with the spectral losses only.
 
     Arguments
     ---------

@@ -156,6 +156,8 @@ class SavedModule(nn.Module):
     def check(self, identity, path):
         """Raise a ``UserError`` if the weights belong to another model.
 
+        By default, all weights are accepted; subclasses override this method.
+
         Arguments
         ---------
         identity : dict

@@ -105,8 +105,8 @@ def prepare_spoken(
     workers : int
         Number of processes.
     recogniser : str
-        Whisper model for faster-whisper: a name or a folder. Clips with a
-        character error rate above max_cer are dropped; empty to skip the check.
+        Whisper model for faster-whisper: a name or a folder; empty to skip the
+        check. Clips with a character error rate above max_cer are dropped.
     max_cer : float
         Maximum character error rate in percent.
     min_ovrl : float
@@ -190,7 +190,9 @@ def read_sentences(folder):
     for path in sorted(Path(folder).glob("*.txt")):
         if path.stem not in LANGUAGES.values():
             known = ", ".join(sorted(LANGUAGES.values()))
-            raise UserError(f"{path}: unknown language; expected {known}")
+            raise UserError(
+                f"{path}: unknown language; expected one of {known}"
+            )
         low, high = LENGTHS.get(path.stem, LENGTH)
         lines = path.read_text("utf-8").splitlines()
         lines = [re.sub(r'[«»"“”„]', "", line).strip() for line in lines]
@@ -364,7 +366,7 @@ def synthesise(jobs, workers, setup):
 
 
 def write_texts(data_folder, folders):
-    """Write the texts of all clips to ``texts.csv``; log the clip counts."""
+    """Write the texts of the kept clips to ``texts.csv``; log the counts."""
     rows, dropped = [], 0
     for folder in folders:
         for _, row in read_table(folder / "clips.csv", COLUMNS):
@@ -374,7 +376,7 @@ def write_texts(data_folder, folders):
                 ID = path.with_suffix("").as_posix()
                 rows.append({"ID": ID, "text": row["text"]})
     write_table(data_folder / "texts.csv", ("ID", "text"), rows)
-    logger.info("%d clips, %d dropped", len(rows), dropped)
+    logger.info("%d clips kept, %d dropped", len(rows), dropped)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def recipe_module(recipe):
 
 @pytest.fixture
 def start(recipe_module):
-    """Return a ``Start`` that was filled with exact maps.
+    """Return a ``Start`` that has filled its vocoder with exact maps.
 
     The maps are exact because both vocoders receive the same features.
     """

@@ -136,7 +136,7 @@ class Journal(LineJournal):
         return True
 
     def start(self, items):
-        """Record the outputs of earlier runs, and clear ``known``.
+        """Remember the outputs of earlier runs, and clear ``known``.
 
         Arguments
         ---------

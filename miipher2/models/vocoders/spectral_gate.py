@@ -47,7 +47,8 @@ class SpectralGate(nn.Module):
         such clips, the network learns to rely on clean recordings and
         synthesises poorly.
     masked_residue : float
-        Gain of the residue if the bin has the predicted level.
+        Gain of the residue if the bin has the predicted level, before the
+        limit ``max_residue``.
     max_residue : float
         Largest gain of the residue.
     max_correction : float

@@ -62,7 +62,7 @@ def run(restorer, folder, output, pipeline_class=Pipeline, workers=2):
 
 
 def start_child(function, uid=None):
-    """Start a function in a child process; return the process ID."""
+    """Start a child process that runs a function; return its process ID."""
     process = os.fork()
     if process:
         return process
@@ -212,7 +212,7 @@ def test_full_disk_fails_only_outputs_that_do_not_fit(
 def test_bug_stops_the_run(
     restorer, tmp_path, monkeypatch, pipeline_class, fails
 ):
-    """A bug raises its error at once, and no thread remains blocked."""
+    """The error is raised at once, and no thread remains blocked."""
     folder = tmp_path / "in"
     folder.mkdir()
     for number in range(30):
@@ -430,7 +430,8 @@ def test_memory_does_not_grow_with_mutated_files(restorer, tmp_path):
     assert grown < 0.05 * before
 
 
-# The peak of resource.getrusage would include the parent process before exec.
+# The peak that resource.getrusage reports would include the memory inherited
+# from the parent process before exec.
 PEAK = """
 import re, sys
 from miipher2.cli import main

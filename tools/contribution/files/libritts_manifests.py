@@ -32,7 +32,7 @@ def prepare_manifests(
         Folder that contains the subsets; missing subsets are skipped.
     train_csv, valid_csv, test_csv : str
         Manifests to write, with the columns ``ID,duration,wav,spk_id``;
-        durations are in seconds. If all of them exist, nothing is written.
+        durations are in seconds. If all manifests exist, nothing is written.
     skip_prep : bool
         Whether to skip the preparation.
     """
