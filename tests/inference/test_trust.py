@@ -20,7 +20,7 @@ from miipher2.inference.restorer import Restorer
 from miipher2.inference.trust import check_yaml
 
 CALL = "touch {canary}"
-# YAML that runs the call when HyperPyYAML loads it, or a variant of such YAML
+# YAML that runs CALL when HyperPyYAML loads it, or a variant of such YAML
 HOSTILE = {
     "apply": "x: !apply:os.system ['{call}']",
     "new": "x: !new:subprocess.Popen [['sh', '-c', '{call}']]",
