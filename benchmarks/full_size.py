@@ -3,7 +3,8 @@
 Measures the duration and the peak memory of restoration and of one training
 step of stages 1 and 2, and counts trainable parameters. The models are
 HuBERT-large up to layer 13, adapters with a bottleneck of 1024, and HiFi-GAN
-with its discriminators. Each row of the table is measured in a separate process.
+with its discriminators. Each row of the table is measured in a separate
+process.
 
     python benchmarks/full_size.py
 
