@@ -168,7 +168,7 @@ def save_backbone(size, folder):
 
 
 class ReferenceAdapter:
-    """Parallel adapter as a forward hook, which is a common implementation.
+    """Parallel adapter as a forward hook, a common way to implement adapters.
 
     Arguments
     ---------

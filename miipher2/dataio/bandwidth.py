@@ -14,7 +14,7 @@ import torch
 
 WINDOW_SECONDS = 0.032
 REFERENCE_HZ = (2000, 4000)
-DROP_DB = 40.0  # distance of the threshold below the power in REFERENCE_HZ
+DROP_DB = 40.0  # the threshold is this far below the power in REFERENCE_HZ
 SMOOTHING_HZ = 500.0
 # Cut-off of the low-pass filter as a fraction of the bandwidth. Just below the
 # bandwidth, the anti-aliasing filter of a recording rolls off, and a vocoder

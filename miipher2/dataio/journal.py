@@ -51,7 +51,7 @@ def find_journals(folder, name):
 
 
 def shard_of(ID, num_shards):
-    """Return the shard of a file, which depends on its ID alone.
+    """Return the shard of a file, determined by its ID alone.
 
     Arguments
     ---------
