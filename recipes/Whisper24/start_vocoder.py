@@ -322,7 +322,7 @@ class Start:
         """Write the first convolution and the projection of the levels.
 
         The compact vocoder adds a projection of the levels to the features. The
-        new vocoder concatenates them with a projection of the levels to
+        new vocoder concatenates the features with a projection of the levels to
         ``level_width`` dimensions instead. The product of this projection and
         the first convolution is a low-rank approximation of the corresponding
         product in the compact vocoder.

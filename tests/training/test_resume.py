@@ -52,14 +52,14 @@ def test_a_run_is_resumed_with_other_batches_or_intervals(
     assert all(float(loss) > 0 for loss in logged(tmp_path, "train loss"))
 
 
-def interrupt(monkeypatch, number, stage, step):
+def interrupt(monkeypatch, number, stop_stage, step):
     """Send a signal to this process at a step of training or validation."""
     compute_forward = AdapterBrain.compute_forward
 
-    def compute(brain, batch, current_stage):
-        if current_stage == stage and brain.optimizer_step == step:
+    def compute(brain, batch, stage):
+        if stage == stop_stage and brain.optimizer_step == step:
             os.kill(os.getpid(), number)
-        return compute_forward(brain, batch, current_stage)
+        return compute_forward(brain, batch, stage)
 
     monkeypatch.setattr(AdapterBrain, "compute_forward", compute)
 
