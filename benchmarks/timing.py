@@ -78,7 +78,7 @@ class Clock:
 
 
 def device_clock(device):
-    """Return a clock in seconds that synchronises with the device."""
+    """Return a function that waits for the device and returns the time in s."""
     import torch
 
     def now():

@@ -28,7 +28,11 @@ def blocks(title):
 
 
 def write(root, text):
-    """Write a code block to the file and place that its first line names."""
+    """Write a code block to a file.
+
+    The first line gives the name of the file and, for an existing file, where
+    to insert the block.
+    """
     header, text = text.split("\n", 1)
     name, _, place = header.removeprefix("# ").partition(", ")
     path = root / name
@@ -62,7 +66,7 @@ def copy(tmp_path):
 
 
 def run(folder, script):
-    """Run shell commands in a copy of the repository, with its package."""
+    """Run shell commands in a copy of the repository and import its package."""
     commands = folder / "bin"
     commands.mkdir()
     for name, start in (("python", ""), ("miipher2", "-m miipher2 ")):

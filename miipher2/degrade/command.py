@@ -58,7 +58,7 @@ def _add_degrade(parser):
         metavar="YAML",
         default=DEFAULT_CHAIN,
         help="YAML file that defines the degradations and their ranges; "
-        "default: the degradations of training",
+        "default: the degradations that are used in training",
     )
     parser.add_argument(
         "--only",

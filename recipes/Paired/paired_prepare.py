@@ -123,8 +123,8 @@ def _files_by_stem(root, folder):
         name = Path(root, file.stem).relative_to(folder).as_posix()
         if name in files:
             raise UserError(
-                f"{root}: expected unique names, found {file.path} and "
-                f"{files[name].path}; remove one of them"
+                f"{root}: expected unique names without suffixes, found "
+                f"{file.path} and {files[name].path}; remove one of them"
             )
         files[name] = file
     return files
