@@ -95,7 +95,7 @@ def test_duplicate_names_are_refused(pairs, prepare):
     [
         ({"rate": 16000}, "sample rate.*16000 Hz in .*8000 Hz in"),
         ({"channels": 2}, "channels.*found 2 in .* and 1 in"),
-        ({"seconds": 0.16}, "seconds.*0.16 s in .*0.1 s in"),
+        ({"seconds": 0.16}, "duration.*0.16 s in .*0.1 s in"),
     ],
 )
 def test_pairs_with_different_properties_are_refused(
