@@ -18,11 +18,28 @@ CLOSED, OPEN = -2.5, -1.0
 RESIDUE = 10 ** (-30 / 20)  # gain of the output where the gate is closed
 
 
-def speech_gate(log_odds):
-    """Return how far the gate is open in each frame of a window.
+def smooth_log_odds(log_odds):
+    """Smooth the log-odds of a window and extend high values in time.
 
     The filters are shorter than the overlap of neighbouring windows, so windows
     can be processed independently.
+
+    Arguments
+    ---------
+    log_odds : numpy.ndarray
+        Log-odds of speech ``(frames,)`` from ``SpeechPresence``.
+
+    Returns
+    -------
+    numpy.ndarray
+        The smoothed log-odds ``(frames,)``.
+    """
+    smooth = uniform_filter1d(log_odds, SMOOTHING, mode="nearest")
+    return maximum_filter1d(smooth, 2 * HANGOVER + 1, mode="nearest")
+
+
+def speech_gate(log_odds):
+    """Return how far the gate is open in each frame of a window.
 
     Arguments
     ---------
@@ -44,6 +61,5 @@ def speech_gate(log_odds):
     >>> bool(gate[:160].any() or gate[340:].any())
     False
     """
-    smooth = uniform_filter1d(log_odds, SMOOTHING, mode="nearest")
-    highest = maximum_filter1d(smooth, 2 * HANGOVER + 1, mode="nearest")
-    return np.clip((highest - CLOSED) / (OPEN - CLOSED), 0.0, 1.0)
+    opening = (smooth_log_odds(log_odds) - CLOSED) / (OPEN - CLOSED)
+    return np.clip(opening, 0.0, 1.0)

@@ -7,7 +7,8 @@ DATA is the input folder of ``pack.py``, with ``manifest.csv``, speech, noise
 and room impulse responses. The detector is a logistic regression that predicts
 from the features of the model's cleaner (backbone and adapters) whether a frame
 contains speech. On the split ``train``, it is fitted to degraded speech with
-known active frames, and to noise, music and generated sounds. The script writes
+known active frames, and to noise, music and generated sounds. Its bias is then
+set so that the gate attenuates 0.1 % of this speech. The script writes
 the detector to ``speech_presence.safetensors`` in the model folder MODEL, and
 prints its error rates on the split ``valid``. To use the detector, add it to
 the model's ``hyperparams.yaml`` as in ``miipher2/pretrained/compact``.
@@ -26,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pack import select
+from pack import is_music, select
 from tqdm import tqdm
 
 from miipher2.dataio.audio import read_audio
@@ -37,7 +38,11 @@ from miipher2.degrade.base import generator
 from miipher2.degrade.command import DEFAULT_CHAIN
 from miipher2.errors import UserError, one_line_errors
 from miipher2.inference.restorer import Restorer
-from miipher2.inference.speech_gate import speech_gate
+from miipher2.inference.speech_gate import (
+    OPEN,
+    smooth_log_odds,
+    speech_gate,
+)
 from miipher2.models.speech_presence import SpeechPresence
 
 RATE = 16000
@@ -46,6 +51,8 @@ SECONDS = 4
 # no speech if this fraction is below PAUSE. Other frames are not used.
 SPEECH, PAUSE = 0.8, 0.05
 WEIGHT_DECAY = 1e-4
+# Fraction of the frames with speech that the gate may attenuate
+ATTENUATED = 0.001
 WEIGHTS = "speech_presence.safetensors"
 
 
@@ -341,6 +348,33 @@ def main(argv=None):
             print(options.model / WEIGHTS)
 
 
+def with_more_music(rows):
+    """Repeat music so that it makes up about half of the rows of noise.
+
+    Of all noise, music is the most similar to speech.
+
+    Arguments
+    ---------
+    rows : list of dict
+        Manifest rows of noise or of speech, which has no music.
+
+    Returns
+    -------
+    list of dict
+        The rows with repetitions.
+
+    Example
+    -------
+    >>> rows = [{"path": f"{name}.wav"} for name in ("rain", "car", "music_a")]
+    >>> [row["path"] for row in with_more_music(rows)]
+    ['rain.wav', 'car.wav', 'music_a.wav', 'music_a.wav']
+    """
+    music = [row for row in rows if is_music(row["path"])]
+    if not music:
+        return rows
+    return rows + music * ((len(rows) - len(music)) // len(music) - 1)
+
+
 def collect_splits(options, restorer, counts, folder):
     """Compute the features and labels of random clips of each split.
 
@@ -370,6 +404,8 @@ def collect_splits(options, restorer, counts, folder):
                 for row in selected[kind, split]
                 if "babble" not in row["path"]
             ]
+            if split == "train":
+                rows = with_more_music(rows)
             clips = (
                 clip(
                     options.data,
@@ -394,7 +430,29 @@ def fit_presence(restorer, collected):
     weight, bias = fit(features[known], labels[known].float())
     presence.weight.copy_(weight)
     presence.bias.copy_(bias)
+    calibrate(presence, collected["train", "speech"])
     return presence
+
+
+def calibrate(presence, speech):
+    """Shift the bias so that the gate attenuates ``ATTENUATED`` of the speech.
+
+    Arguments
+    ---------
+    presence : miipher2.models.speech_presence.SpeechPresence
+        The detector, which is changed in place.
+    speech : list of tuple
+        Results of ``collect`` for clips with speech.
+    """
+    smooth = [
+        smooth_log_odds(presence(torch.from_numpy(features)).numpy())
+        for features, _ in speech
+    ]
+    smooth = [
+        s[labels == 1] for s, (_, labels) in zip(smooth, speech, strict=True)
+    ]
+    lowest = np.quantile(np.concatenate(smooth), ATTENUATED)
+    presence.bias += OPEN - float(lowest)
 
 
 if __name__ == "__main__":

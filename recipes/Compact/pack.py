@@ -128,6 +128,11 @@ def select(data, patterns=None):
     return selected
 
 
+def is_music(path):
+    """Return whether the name of a noise file starts with ``music_``."""
+    return path.rpartition("/")[2].startswith("music_")
+
+
 def packed_path(path):
     """Return the path of a file of DATA in the archives."""
     return path if path.startswith("rir") else path.rsplit(".", 1)[0] + ".ogg"
@@ -209,7 +214,7 @@ def repetitions(key, rows):
         return [
             3
             if float(row["seconds"]) >= LONG_SECONDS
-            and not row["path"].rpartition("/")[2].startswith("music_")
+            and not is_music(row["path"])
             else 1
             for row in rows
         ]

@@ -30,18 +30,13 @@ from miipher2.errors import one_line_errors
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "Compact"))
 
-from pack import MANIFESTS, repetitions, select  # noqa: E402
+from pack import MANIFESTS, is_music, repetitions, select  # noqa: E402
 
 
 def bandwidth_of(path):
     """Return the bandwidth of a file in Hz, measured at its own sample rate."""
     rate = soundfile.info(str(path)).samplerate
     return measure_bandwidth(read_audio(path, rate).numpy(), rate)
-
-
-def is_music(path):
-    """Return whether the name of a noise file starts with ``music_``."""
-    return path.rpartition("/")[2].startswith("music_")
 
 
 def manifest_rows(key, selected, data):

@@ -5,6 +5,7 @@ Authors
 """
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -34,6 +35,27 @@ def test_the_report_counts_frames(script, capsys):
     # because of smoothing.
     assert "36.5% of speech attenuated" in shown
     assert "100.0% of noise attenuated completely, 0.0% not" in shown
+
+
+def test_the_bias_is_set_so_that_speech_is_not_attenuated(script):
+    backbone = SimpleNamespace(width=1, layer=1, fingerprint="a")
+    presence = script.SpeechPresence(backbone).requires_grad_(False)
+    presence.weight.fill_(1.0)
+    rng = numpy.random.default_rng(0)
+    features = rng.normal(8.0, 1.0, (50000, 1)).astype(numpy.float32)
+    script.calibrate(presence, [(features, numpy.ones(50000))])
+    gate = script.speech_gate(presence(torch.from_numpy(features)).numpy())
+    assert 0.0008 < (gate < 1).mean() < 0.0012
+    assert presence.bias < -7.0
+
+
+def test_music_is_half_of_the_noise(script):
+    rows = [{"path": f"noise/{n}.wav"} for n in range(9)]
+    rows += [{"path": f"noise/music_{n}.wav"} for n in range(2)]
+    paths = [row["path"] for row in script.with_more_music(rows)]
+    music = [path for path in paths if "music" in path]
+    assert len(music) == 8 and len(paths) == 17
+    assert script.with_more_music(rows[:9]) == rows[:9]
 
 
 def test_measuring_needs_a_model_that_detects_speech(script, tmp_path, capsys):
