@@ -84,5 +84,5 @@ def test_a_wrong_data_folder_is_refused(corpus, prepare):
 
 def test_a_missing_train_subset_is_refused(corpus, prepare):
     corpus.write(*FILES[3:])
-    with pytest.raises(UserError, match="only 2 valid and 2 test"):
+    with pytest.raises(UserError, match="only 2 for valid and 2 for test"):
         corpus.run(prepare)
