@@ -44,7 +44,7 @@ def speech_gate(log_odds):
     Arguments
     ---------
     log_odds : numpy.ndarray
-        Log-odds of speech ``(frames,)`` from ``SpeechPresence``.
+        See ``smooth_log_odds``.
 
     Returns
     -------
