@@ -92,7 +92,7 @@ def main():
         print(
             f"One core of {processor_name()}, {rate} Hz, clips of {SECONDS} s.\n"
         )
-        print("| degradation | times real time |\n|---|---|")
+        print("| degradation | speed (x real time) |\n|---|---|")
         rows = {"**the chain**": chain}
         for name in chain.names:
             rows[name] = chain.only(name)

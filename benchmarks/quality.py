@@ -8,11 +8,11 @@
 DATA is a folder with a ``manifest.csv`` (columns path, seconds, speaker and
 split). Clean speech is in ``speech``, ``speech16`` and ``speech24``, noise in
 ``noise`` (music in files named ``music_*``), and impulse responses in ``rir``.
-Only the split ``valid`` is used; the clips are from speakers who have no
+Only the ``valid`` split is used; the clips are from speakers who have no
 recordings in training. The same data and seed give identical files.
 
 ``make`` writes ``SET/{input,clean}/<condition>/<clip>.wav`` and
-``SET/set.csv``; the conditions of ``quality_extra`` are in ``SET/extra``.
+``SET/set.csv``; the additional conditions (``quality_extra``) are in ``SET/extra``.
 ``score`` scores the inputs, the output of RNNoise, and the restored and clean
 recordings, and compares the scores with the targets in ``quality_targets``. The
 output of RNNoise is cached in ``SET/rnnoise``, and all scores in

@@ -137,7 +137,7 @@ def sources(data, held_out, speaker, folder):
             found["speech"].append(row)
     for name, rows in found.items():
         if not rows:
-            raise UserError(f"{data}: no {name} with the split valid")
+            raise UserError(f"{data}: no {name} in the valid split")
         listed = [
             {
                 "ID": row["path"],

@@ -5,7 +5,7 @@
 
 The reports are written by ``benchmarks/quality.py report``. The report on the
 inputs must come first. Each system is named after its report folder. The
-section "fixed set" of the page is replaced.
+"fixed set" section of the page is replaced.
 
 Authors
  * The miipher2 authors 2026
@@ -132,7 +132,7 @@ def draw(reports, path):
 
 
 def page_text(reports, picture):
-    """Return the new text of the section "fixed set"."""
+    """Return the new text of the "fixed set" section."""
     inputs, *_ = reports
     others = {
         name: scores for name, scores in reports.items() if name != inputs

@@ -60,7 +60,7 @@ DEGRADED = (
     "packet-loss",
     "mixed",
 )
-# Steps of the condition ``mixed``. ``level`` is left out, because
+# Steps of the ``mixed`` condition. ``level`` is left out, because
 # ``degrade_clip`` restores the level; ``calls`` and ``knocks`` are left out,
 # because they were added to the chain later.
 MIXED = (
@@ -171,7 +171,7 @@ def conditions(data, held_out, speaker, folder):
     single = Chain({n: (1.0, s) for n, s in steps.items()}, 1, 0.0, RATE)
     mixed = load_chain(DEFAULT_CHAIN, argparse.Namespace(**listed), folder)
     mixed.clean_share = 0.0
-    # Steps that were added to the chain later would change the set
+    # Steps added to the chain later are not used, because they would change the set
     mixed.steps = {name: mixed.steps[name] for name in MIXED}
     mixed.steps["noise"][1].speed = (1.0, 1.0)
     return {**{name: single.only(name) for name in steps}, "mixed": mixed}

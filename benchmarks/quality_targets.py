@@ -69,7 +69,7 @@ def targets(figures, speed):
             "> 0",
             *extreme(min, "ovrl", ovrl_conditions, "rnnoise"),
         ),
-        "OVRL minus input, lowest of all": (
+        "OVRL minus input, lowest of all degraded conditions": (
             ">= -0.1",
             *extreme(min, "ovrl", DEGRADED, "input"),
         ),
@@ -87,7 +87,7 @@ def targets(figures, speed):
             value("speaker", "clean input"),
         ),
         "clean input: CER": ("< 5", value("cer", "clean input")),
-        "times real time": (">= 20", speed.get("speed", math.nan)),
+        "speed (x real time)": (">= 20", speed.get("speed", math.nan)),
         "seconds to load the model": ("< 3", speed.get("load", math.nan)),
         "GiB of memory": ("< 1.5", speed.get("memory", math.nan)),
     }

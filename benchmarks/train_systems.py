@@ -1,6 +1,6 @@
 """Systems that ``benchmarks/train.py`` compares.
 
-The method ``step`` of a system trains on one batch and returns the loss.
+The ``step`` method of a system trains on one batch and returns the loss.
 
 Authors
  * The miipher2 authors 2026

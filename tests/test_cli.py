@@ -66,7 +66,7 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["restore", "only"]])
-def test_wrong_usage_exits_with_2(arguments, capsys):
+def test_incorrect_usage_exits_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
     assert exit_.value.code == 2
@@ -74,7 +74,7 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
 
 
 @pytest.mark.parametrize("missing", ["input", "model"])
-def test_wrong_paths_give_a_one_line_error(tmp_path, missing, capsys):
+def test_invalid_paths_give_a_one_line_error(tmp_path, missing, capsys):
     source = tmp_path / "in.wav"
     if missing == "model":
         source.write_bytes(b"audio")

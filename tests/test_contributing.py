@@ -14,7 +14,7 @@ import pytest
 from tiny_runs import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-# The files and folders of the repository that the commands need
+# Files and folders of the repository that the copy contains
 COPIED = ("miipher2", "hparams", "recipes", "examples", "train.py")
 ADD = [
     title for title in re.findall(r"^## (.+)$", PAGE, re.M) if "Add" in title

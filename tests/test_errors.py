@@ -1,4 +1,4 @@
-"""Tests of errors that are reported in one line.
+"""Tests of one-line error messages.
 
 Authors
  * The miipher2 authors 2026

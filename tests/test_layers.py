@@ -95,7 +95,7 @@ def test_every_module_is_in_a_layer():
     assert modules | packages == set().union(*LAYERS)
 
 
-def test_no_relative_imports_and_no_imports_of_users():
+def test_no_relative_imports_and_no_imports_of_top_level_code():
     for location, _, name in all_imports():
         assert not name.startswith("."), f"{location}: relative import"
         assert name.split(".")[0] not in USERS, f"{location}: imports {name}"

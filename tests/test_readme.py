@@ -1,4 +1,4 @@
-"""Tests that the commands on the user pages run, in order, in one clone.
+"""Tests that the commands in the README and the documentation run in one clone.
 
 Commands run as written, except for the replacements in ``CHANGES`` and the
 additional arguments in ``SETTINGS``, which shorten the runs. Commands in
@@ -72,7 +72,7 @@ SETTINGS = {
     "hparams/compact/vocoder.yaml": TINY.replace("seconds=1", "seconds=1.6"),
 }
 
-# Commands and options that are not run, with the reasons
+# Commands that are not run and options that are not tested, with the reasons
 NOT_RUN = {
     "pip": "installs packages; .ci/run does so in a new environment",
     "pytest": "runs this test",
@@ -81,7 +81,7 @@ NOT_RUN = {
     "--engine ray": "tested in tests/inference/corpus",
     "--num-shards": "needs several machines; tested in tests/inference/corpus",
     "prepare_libritts": "needs a corpus; tested in tests/recipes",
-    "precision=bf16": "an option of commands that are run",
+    "precision=bf16": "the command runs without this option",
 }
 
 
@@ -131,7 +131,7 @@ def shortened(command):
 
 @pytest.fixture
 def clone(tmp_path):
-    """Return a copy of the repository with the files that the pages assume."""
+    """Return a copy of the repository, with recordings that the pages name."""
     for name in COPIED:
         source = ROOT / name
         if source.is_file():
@@ -174,7 +174,7 @@ def start(folder, words, output):
 
 
 def run(folder, command):
-    """Run the programs that a command joins by &&; check that they succeed."""
+    """Run the programs of a command, joined with &&; check that they succeed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     for program in command.split(" && "):

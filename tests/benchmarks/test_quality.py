@@ -103,7 +103,7 @@ def test_set_is_reproducible(data, quality_folder, tmp_path):
 def test_set_has_every_condition(quality_folder):
     rows = rows_of(quality_folder / "set.csv")
     conditions = [*quality_set.DEGRADED, "clean"]
-    *rows, _, _, _ = rows  # condition no-speech, see test_quality_extra.py
+    *rows, _, _, _ = rows  # the no-speech condition; see test_quality_extra.py
     assert [row["condition"] for row in rows] == 3 * conditions
     speakers = {row["speaker"] for row in rows}
     assert len(speakers) == 3 and speakers <= set(SPEAKERS)
@@ -125,7 +125,7 @@ def test_set_has_every_condition(quality_folder):
         steps = json.loads(row["drawn"])["steps"]
         if row["condition"] == "mixed":
             assert len(steps) > 1
-        # Degradations that are newer than the test set would change it
+        # Degradations and parameters added after the test set must not be used
         assert not {"calls", "knocks"} & {step["name"] for step in steps}
         assert not any("speed" in step for step in steps)
         if row["condition"] == "babble":
@@ -233,7 +233,7 @@ def test_report_compares_systems(scored, tmp_path, capsys):
     assert lines["| LSD above the cut-off, relative to the input"] == (
         "<= 0.6 | 0.00 | yes |"
     )
-    assert lines["| times real time"] == ">= 20 | - | - |"
+    assert lines["| speed (x real time)"] == ">= 20 | - | - |"
     rows = rows_of(tmp_path / "report/files.csv")
     assert len(rows) == 30
     assert all(float(row["restored_lsd"]) < 1e-6 for row in rows[:27])
@@ -252,7 +252,7 @@ def test_scores_are_cached_by_content(scored, tmp_path, capsys):
     path = next((home / "input/noise").iterdir())
     soundfile.write(path, 0.7 * read(path), RATE)
     scored()
-    # Two metrics for the input and for the output of RNNoise
+    # Two metrics each for the input and the output of RNNoise
     assert " 4 new scores" in capsys.readouterr().out
     (home / "scores.json").write_text("{")
     with pytest.raises(UserError, match="not valid JSON"):
@@ -287,10 +287,10 @@ def test_targets_are_checked():
     )
     for line in (
         "| OVRL minus input, mean | >= 0.45 | 0.50 | yes |",
-        "| OVRL minus input, lowest of all | >= -0.1 | -0.20 (codec) "
+        "| OVRL minus input, lowest of all degraded conditions | >= -0.1 | -0.20 (codec) "
         "| **no** |",
         "| speaker similarity, mean | >= 0.8 | - | - |",
-        "| times real time | >= 20 | 30.00 | yes |",
+        "| speed (x real time) | >= 20 | 30.00 | yes |",
         "| seconds to load the model | < 3 | 5.00 | **no** |",
     ):
         assert line in text

@@ -1,4 +1,4 @@
-"""Tests of the conditions wideband, upper-band and no-speech.
+"""Tests of the wideband, upper-band and no-speech conditions.
 
 Authors
  * The miipher2 authors 2026
@@ -19,7 +19,7 @@ RATE = 24000
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Corpus with speech at 24 kHz; speaker b has no content above 8 kHz."""
+    """Corpus with speech at 24 kHz; recordings of speaker b end at 8 kHz."""
     root = tmp_path_factory.mktemp("data")
     rng = numpy.random.default_rng(0)
     rows = []
@@ -58,7 +58,7 @@ def test_full_band_recordings_are_detected(data):
     assert not quality_extra.has_full_band(speech / "b/1.flac")
 
 
-def test_wide_clips_keep_their_band(data, tmp_path):
+def test_only_the_upper_band_input_lacks_the_band_above_8_khz(data, tmp_path):
     root, files = data
     rows = quality_extra.write_wide_clip(
         tmp_path, files[0], root, files, tmp_path, 1
@@ -101,7 +101,9 @@ def test_upper_band_is_measured_only_above_8_khz(data, tmp_path):
     assert scores["upper_lsd"] == pytest.approx(6, abs=0.2)
 
 
-def test_clips_without_speech_cover_all_signals_and_levels(data, tmp_path):
+def test_clips_without_speech_have_all_kinds_of_sound_and_different_levels(
+    data, tmp_path
+):
     root, files = data
     rows = quality_extra.write_no_speech(tmp_path, root, files, tmp_path, 10, 1)
     kinds = [row["source"].split("_")[0] for row in rows]

@@ -28,7 +28,7 @@ PAGE = "<!-- {0} -->\nold\n<!-- end of {0} -->\n"
 
 
 class Quality(Metric):
-    """Replacement for DNSMOS that decreases as the level rises."""
+    """Metric that replaces DNSMOS; its score decreases as the level rises."""
 
     columns = {"ovrl": "OVRL"}
 
@@ -40,7 +40,7 @@ class Quality(Metric):
 
 
 class Errors(Metric):
-    """Waveform distance in place of error rates and speaker similarity."""
+    """Metric that replaces error rates and speaker similarity; a waveform distance."""
 
     columns = {"wer": "WER %", "cer": "CER %", "per": "PER %", "speaker": "s"}
     reference_sides = ("clean", "input")

@@ -222,7 +222,7 @@ def test_a_second_application_raises_and_writes_nothing(small):
     assert path.read_bytes() == before
 
 
-def test_a_folder_without_speechbrain_is_refused(tmp_path):
+def test_a_folder_without_speechbrain_raises_an_error(tmp_path):
     with pytest.raises(SystemExit, match="has no speechbrain/core.py"):
         upstream.main([str(tmp_path)])
 
