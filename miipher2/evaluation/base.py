@@ -2,7 +2,7 @@
 
 An evaluated file has up to three recordings, called sides: ``input`` is the
 recording before restoration, ``restored`` is the output of the model, and
-``clean`` is the reference.
+``clean`` is a clean recording of the same speech.
 
 Authors
  * The miipher2 authors 2026
@@ -30,8 +30,8 @@ class Clip(NamedTuple):
     wav : numpy.ndarray
         ``(time,)`` float32 in [-1, 1], before alignment.
     aligned : numpy.ndarray
-        ``wav`` without its delay relative to the clean recording; None if there
-        is no clean recording.
+        ``wav`` without its delay relative to the clean recording; ``wav`` if
+        the delay is unknown, None if there is no clean recording.
     """
 
     wav: np.ndarray
@@ -39,10 +39,10 @@ class Clip(NamedTuple):
 
 
 class CachedFunction:
-    """Cache of a function's results for the most recent waveforms.
+    """Cache of the most recently computed results of a function.
 
-    Several files often share a clean recording, whose features are then
-    computed only once.
+    Files often share a clean recording; with the cache, its features need not
+    be computed again for each of these files.
 
     Arguments
     ---------
@@ -74,24 +74,25 @@ class Metric:
     """Base class of all metrics.
 
     A metric first extracts features from each side of a file, then scores each
-    side against the reference side. The constructor imports the packages that
-    the metric needs. If a package is not installed, the metric is left out, and
-    the report gives the command that installs the package.
+    side. A metric with a reference scores all other sides against the reference
+    side. The constructor imports the packages that the metric needs. If a
+    package is not installed, the metric is left out, and the report gives the
+    command that installs the package.
 
     Class attributes:
 
-    - ``columns``: dict that maps score names in ``files.csv`` to headings.
+    - ``columns``: dict that maps score names, such as ``lsd``, to headings.
     - ``headline``: names of the scores in the first table of the summary; all
       scores if empty.
     - ``meaning``: one line that explains the scores.
-    - ``packages``: dict that maps each imported module to its name for pip.
+    - ``packages``: dict that maps each imported module to its package for pip.
     - ``reference_sides``: sides that can serve as the reference, in order of
       preference; empty for metrics without a reference.
 
     Attributes
     ----------
     notes : list of str
-        Remarks on the most recently measured file.
+        Remarks on the most recently scored file.
     """
 
     columns: Mapping[str, str] = {}
@@ -156,7 +157,7 @@ class Metric:
         -------
         str
             For example, the transcript; empty by default. If this text changes,
-            the file is measured again.
+            the file is scored again.
         """
         return ""
 

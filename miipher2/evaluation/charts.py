@@ -1,4 +1,4 @@
-"""Data of the tables and charts of ``report.html``.
+"""Data for the tables and charts in ``report.html``.
 
 An evaluated file has up to three recordings, called sides: ``input``,
 ``restored`` and ``clean``.
@@ -17,8 +17,8 @@ from miipher2.evaluation.metrics import METRICS
 from miipher2.evaluation.ranking import change
 from miipher2.evaluation.scores import SIDES, Scores
 
-BINS = 24  # of a histogram
-MAX_POINTS = 2000  # in the scatter plot
+BINS = 24  # in each histogram
+MAX_POINTS = 2000  # in the scatter plot, not counting files with a player
 
 Json = dict[str, Any]
 
@@ -58,8 +58,8 @@ MEANINGS = {
     for name in metric.columns
 }
 # Direction of better scores and number of decimals, in the order of display.
-# Word and speaker scores directly follow OVRL, which reflects neither the words
-# nor the voice.
+# Error rates and speaker similarity directly follow OVRL, which reflects
+# neither the words nor the voice.
 STYLES = {
     "ovrl": ("higher", 2),
     "cer": ("lower", 1),
@@ -143,7 +143,7 @@ def group_scores(
         One dict per metric: ``files`` is the number of files with a score for
         every side, ``mean`` and ``median`` are dicts by side, and ``change``
         has the statistics of the change from input to restored. ``change`` is
-        None if the input has no scores.
+        None if ``files`` is 0 or the inputs have no scores.
     """
     found = []
     for metric in metrics:
@@ -256,7 +256,7 @@ def choose_points(values: np.ndarray, always: list[int]) -> list[int]:
     -------
     list of int
         Indices of at most 2000 files and of the files in ``always``. The
-        random choice is the same in every call.
+        random choice has a fixed seed.
     """
     known = np.flatnonzero(np.isfinite(values))
     if len(known) > MAX_POINTS:

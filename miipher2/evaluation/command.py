@@ -1,4 +1,4 @@
-"""The command ``miipher2 evaluate``.
+"""The ``miipher2 evaluate`` command.
 
 Authors
  * The miipher2 authors 2026
@@ -61,7 +61,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="also write files.parquet",
     )
     parser.add_argument(
-        "--quiet", action="store_true", help="show no progress and no summary"
+        "--quiet",
+        action="store_true",
+        help="hide the progress, the failed and missing files, and the summary",
     )
     parser.add_argument(
         "--gate",
@@ -96,14 +98,15 @@ def _add_metrics(group: argparse._ArgumentGroup) -> None:
         "--conditions",
         metavar="CSV",
         help="conditions of the files, with the columns ID and condition; "
-        "default: the top-level folders are the conditions",
+        "default: the top-level folders, if there are at least two and each "
+        "file is in one of them",
     )
     group.add_argument(
         "--metrics",
         metavar="NAME,...",
         type=_metrics,
         help="one or more of dnsmos, pesq, estoi, sisdr, lsd, mcd, speaker, "
-        "words, phonemes; default: all",
+        "words, phonemes; default: all whose packages are installed",
     )
 
 
@@ -128,7 +131,7 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
         type=int,
         default=0,
         metavar="I",
-        help="index of the shard to measure, from 0",
+        help="index of the shard to score, from 0",
     )
 
 
@@ -163,7 +166,8 @@ def run(arguments: argparse.Namespace) -> int:
     Returns
     -------
     int
-        1 if recordings failed or are missing, 130 after Ctrl-C, 0 otherwise.
+        1 if the report was written and files failed or are missing, 130 after
+        Ctrl-C, 0 otherwise.
     """
     from miipher2.evaluation.evaluate import evaluate
     from miipher2.evaluation.gate import DEFAULT, Gate
@@ -209,7 +213,7 @@ def run(arguments: argparse.Namespace) -> int:
         print((report.folder / "summary.md").read_text("utf-8"))
     status = Counter(report.scores.status)
     parts = [
-        f"{status.pop('done', 0)} measured",
+        f"{status.pop('done', 0)} scored",
         f"{status.pop('failed', 0)} failed",
     ]
     parts += [f"{count} {name}" for name, count in sorted(status.items())]

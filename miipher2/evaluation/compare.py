@@ -1,4 +1,4 @@
-"""Comparison of a recording with a reference: delay and distances.
+"""Comparison of a recording with a reference: delay, distances and SI-SDR.
 
 Authors
  * The miipher2 authors 2026
@@ -16,9 +16,9 @@ from miipher2.dataio.speech_level import (
 )
 
 MAX_DELAY_SECONDS = 0.1
-# Minimum ratio of a correlation peak to the root mean square of the correlation.
-# In 50 utterances with noise, clipping or limited bandwidth, the ratio was 9 to
-# 48 for true peaks and at most 8 for spurious peaks.
+# Minimum ratio of a correlation peak to the root mean square of the
+# correlation. In 50 utterances with noise, clipping or limited bandwidth, the
+# ratio was 9 to 48 for true peaks and at most 8 for spurious peaks.
 MIN_PEAK_RATIO = 8.0
 N_FFT = 512
 HOP_LENGTH = 128
@@ -50,7 +50,8 @@ def find_delay(
     -------
     int
         Delay in samples, negative if the recording is ahead. None if the peak
-        is less than 8 times the root mean square of the correlation.
+        is less than 8 times the root mean square of the correlation, or if
+        either signal is silent.
 
     Example
     -------
@@ -77,7 +78,7 @@ def find_delay(
 
 
 def remove_delay(wav: np.ndarray, delay: int) -> np.ndarray:
-    """Shift a recording by its delay.
+    """Remove the delay of a recording.
 
     Arguments
     ---------
@@ -121,7 +122,7 @@ def log_spectral_distance(
     wav, reference : numpy.ndarray
         ``(time,)``, aligned.
     sample_rate : int
-        Sample rate in Hz; 16000 in the metric ``LSD``.
+        Sample rate in Hz; 16000 in the ``LSD`` metric.
     lowest : float
         Lowest frequency in Hz. Lower bins are ignored, for example to compare
         only the band above a cut-off.
@@ -154,8 +155,8 @@ def mel_cepstral_distortion(
     The power spectra of ``log_spectral_distance`` are summed in 80 mel bands.
     The cepstral coefficients are the discrete cosine transform of the
     logarithmic band magnitudes. The distortion of a frame is ``10 / ln 10 *
-    sqrt(2 * sum((c - c')^2))``, where c and c' are the coefficients 1 to 24 of
-    the two signals. This is the root-mean-square difference in dB between their
+    sqrt(2 * sum((c - c')^2))``, where c and c' are coefficients 1 to 24 of the
+    two signals. This is the root-mean-square difference in dB between their
     smoothed spectra. The result is the mean over the frames with active speech
     in the reference. Implementations that compute the cepstra differently, for
     example with WORLD, give different values.
@@ -165,7 +166,7 @@ def mel_cepstral_distortion(
     wav, reference : numpy.ndarray
         ``(time,)``, aligned.
     sample_rate : int
-        Sample rate in Hz; 16000 in the metric ``MCD``.
+        Sample rate in Hz; 16000 in the ``MCD`` metric.
 
     Returns
     -------

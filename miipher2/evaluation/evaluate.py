@@ -31,8 +31,8 @@ from miipher2.evaluation.scores import (
     write_rows,
 )
 
-# Separator of the cells of a row, which is kept in memory as one string. A list
-# of cells would take five times the memory.
+# Separator between the cells of a row. A row is kept in memory as one string,
+# because a list of cells would take five times the memory.
 SEPARATOR = "\0"
 
 
@@ -56,7 +56,8 @@ def evaluate(
 
     Files are matched by their relative paths without suffix, mixed to mono and
     resampled to 16 kHz. An interrupted run is resumed by calling the function
-    again. Files are measured again only if they have changed.
+    again. A file is scored again if its recordings, its transcript, the metrics
+    or the package versions have changed, or if its worker process died.
 
     Arguments
     ---------
@@ -78,17 +79,18 @@ def evaluate(
         the recogniser's output for the reference.
     conditions : str or Path
         CSV file with the columns ``ID`` and ``condition``, for means by
-        condition. None to use the top-level folders as conditions.
+        condition. None to use the top-level folders as conditions;
+        see ``Recordings``.
     metrics : list of str
         Keys of ``miipher2.evaluation.metrics.METRICS``; None for all.
     workers : int
         Number of worker processes; 1 to use only the calling process.
     shard, num_shards : int
-        Index of the shard to measure, from 0, and the number of shards.
+        Index of the shard to score, from 0, and the number of shards.
     parquet : bool
         Whether to also write ``files.parquet``.
     quiet : bool
-        Whether to hide the progress.
+        Whether to hide the progress and the files that failed or are missing.
     gate : Gate
         Gate that the caller applies to the report. This function only checks
         that the scores that the gate needs can be computed. None for no gate.
@@ -101,8 +103,9 @@ def evaluate(
     Raises
     ------
     UserError
-        If a folder, a CSV file or the recogniser cannot be used, or if a score
-        that the gate needs cannot be computed.
+        If a folder, a CSV file or the recogniser cannot be used, if a score
+        that the gate needs cannot be computed, if pyarrow is needed but not
+        installed, or if the workers of three files in succession die.
 
     Example
     -------
@@ -202,7 +205,7 @@ class ScoreTable:
     def missing(
         self, files: Iterable[str], recordings: Recordings
     ) -> list[str]:
-        """Return the files that are new or have changed since the last run.
+        """Return the files that have no row or whose ``version`` has changed.
 
         Arguments
         ---------
@@ -214,7 +217,7 @@ class ScoreTable:
         Returns
         -------
         list of str
-            The files to measure.
+            The files to score.
         """
         column = self.header.index("version")
         known = {

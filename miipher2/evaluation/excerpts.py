@@ -34,8 +34,8 @@ def excerpts(
     """Return up to 10 s from the beginning of each side of a file.
 
     Audio is mixed to mono, resampled to the highest sample rate of the sides
-    but at most 24 kHz, and encoded as FLAC. All spectrograms
-    of a file have the same scales of time, frequency and level.
+    but at most 24 kHz, and encoded as FLAC. All spectrograms of a file have the
+    same time, frequency and level scales.
 
     Arguments
     ---------
@@ -43,7 +43,7 @@ def excerpts(
         Path by side.
     max_bytes : float
         Maximum size of the base64 audio of all sides together. Excerpts are
-        shortened to this size.
+        shortened to fit.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def _flac(wav: np.ndarray, rate: int) -> bytes:
 
 
 def _images(wavs: Mapping[str, np.ndarray], rate: int) -> dict[str, bytes]:
-    """Return spectrograms with common scales of time, frequency and level."""
+    """Return spectrograms with common time, frequency and level scales."""
     time = max(map(len, wavs.values()), default=0)
     levels = {
         side: spectrogram(

@@ -28,8 +28,8 @@ class Score(NamedTuple):
     name : str
         Name of the score in the reasons for rejection.
     columns : tuple of str
-        One column of ``files.csv``, or two columns, whose difference (first
-        minus second) is the score.
+        One column, or two columns whose difference (first minus second) is the
+        score.
     unit : str
         Unit of the score, with a leading space.
     low, high : float
@@ -43,7 +43,7 @@ class Score(NamedTuple):
     high: float = math.inf
 
     def value(self, row: Mapping[str, Any]) -> float:
-        """Return the score in a row of ``files.csv``; NaN if it is missing."""
+        """Return the score of a row from ``Gate.measure``; NaN if missing."""
         first, *rest = (_number(row.get(column)) for column in self.columns)
         return first - sum(rest)
 
@@ -99,7 +99,7 @@ class Gate:
     >>> gate.reasons(row)
     {'speaker similarity': 'speaker similarity 0.61 < 0.75'}
     >>> gate.reasons({"notes": "restored is silent"})
-    {'not measured': 'not measured: restored is silent'}
+    {'not scored': 'not scored: restored is silent'}
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Gate:
         Arguments
         ---------
         path : str or Path
-            YAML file of the thresholds; by default ``gate.yaml`` of this
+            YAML file of the thresholds; by default ``gate.yaml`` in this
             package.
 
         Returns
@@ -139,7 +139,7 @@ class Gate:
         Raises
         ------
         UserError
-            If the file cannot be read or a threshold is invalid.
+            If the file cannot be read or the thresholds are invalid.
 
         Example
         -------
@@ -173,7 +173,7 @@ class Gate:
 
     @property
     def columns(self) -> dict[str, str]:
-        """Required columns of ``files.csv``, each with a key that needs it."""
+        """Required columns of a row, each with a key that needs it."""
         return {
             column: key
             for key in self.thresholds
@@ -199,7 +199,7 @@ class Gate:
         columns : list of str
             The columns of ``files.csv``.
         remarks : list of str
-            Remarks of ``load_metrics`` on missing metrics and packages.
+            Remarks of ``Scorer`` on metrics that are left out.
 
         Raises
         ------
@@ -253,16 +253,17 @@ class Gate:
         Arguments
         ---------
         row : dict
-            A row of ``files.csv``.
+            A row from ``measure``.
 
         Returns
         -------
         dict
-            Reason by score name; empty if the recording is kept.
+            Reason by score name, or by ``not scored``; empty if the recording
+            is kept.
         """
         cause = row.get("notes") or "unknown reason"
         if row.get("seconds") in (None, ""):
-            return {"not measured": f"not measured: {cause}"}
+            return {"not scored": f"not scored: {cause}"}
         reasons = {}
         for key, threshold in self.thresholds.items():
             score = _score(key)
@@ -286,7 +287,7 @@ def _score(key: str) -> Score:
 
 
 def _metric(column: str) -> type[Metric] | None:
-    """Return the metric of a column; None if no metric measures it."""
+    """Return the metric of a column; None if no metric computes it."""
     _, _, name = column.partition("_")
     return next((m for m in METRICS.values() if name in m.columns), None)
 

@@ -38,7 +38,7 @@ from miipher2.evaluation.ranking import rank
 from miipher2.evaluation.scores import SIDES, Row, Scores, read_rows
 
 TEMPLATES = Path(__file__).with_name("html")
-WORST, RANDOM = 20, 10  # number of files with players
+WORST, RANDOM = 20, 10  # maximum numbers of files with players
 MAX_ROWS = 1000  # rows of the table of files
 MAX_NOTED = 200  # rows of each table of files with notes
 MAX_BYTES = 20e6  # of base64 audio, to keep the page below 25 MB
@@ -52,8 +52,8 @@ def write_html(
     """Write ``report.html``, a web page that loads nothing from the network.
 
     The page is built from ``files.csv`` and, if ``summary.md`` exists, from the
-    list at its end. A recording that no longer exists at its path in
-    ``files.csv`` is replaced by a message.
+    list at its end. If a recording cannot be read at its path in ``files.csv``,
+    the page shows the reason instead of a player.
 
     Arguments
     ---------
@@ -215,11 +215,12 @@ class Page:
         overview = [f"{files:,} files", length]
         if len(self.groups) > 1:
             overview.append(f"{len(self.groups) - 1} conditions")
-        overview.append(f"{failed:,} failed")
+        overview.append(f"{failed:,} failed or missing")
         rule = (
-            "Files are ranked by their changes in CER, PER, speaker similarity "
-            "and OVRL: first the worst file by each of these metrics, then the "
-            "second worst file by each, and so on."
+            "Files are ranked by CER, PER, speaker similarity and OVRL, "
+            "relative to the input where it has these scores: first the worst "
+            "file by each of these metrics, then the second worst file by "
+            "each, and so on."
         )
         shown = f"{len(self.listed):,} files, worst first."
         if len(self.ranking.order) > len(self.listed):
@@ -230,15 +231,16 @@ class Page:
             )
         return {
             "overview": ", ".join(overview),
-            "conditions": "Means of input → restored, and the mean change "
-            "with its 95 % interval.",
+            "conditions": "Mean scores, input → restored, and the mean "
+            "change with its 95 % interval.",
             "scatter": "Files at the bottom right have a better predicted "
             "quality (OVRL) and fewer recognition errors. Large points have a "
             "player. Points outside the range of an axis are drawn at its end.",
             "no_scatter": "This chart needs OVRL and one of CER, PER and WER.",
             "listen": f"{rule} A player contains the start of each recording "
             "of a file. To compare two of them, start the second one while the "
-            "first one plays: it continues at the same position.",
+            "first one is playing: the second one continues at the same "
+            "position.",
             "files": f"{shown} {rule}",
         }
 
@@ -377,7 +379,7 @@ def _worst(place: int) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Round numbers to 4 decimals; replace NaN and infinity by None."""
+    """Round floats to 4 decimals; replace NaN and infinity with None."""
     if isinstance(value, float):
         return round(value, 4) if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Write the decisions of a gate as manifests, ``keep.csv`` and ``reject.csv``.
+"""The decisions of a gate as manifests, ``keep.csv`` and ``reject.csv``.
 
 Both files have the columns of a training manifest and the scores that the gate
 needs. In the paths, ``$data_root`` stands for the folder of the restored
@@ -69,8 +69,9 @@ def write_keep_reject(
     folder : str or Path
         Folder in which to write the files.
     rows : iterable of dict
-        Rows of ``files.csv``. If a restored file is missing, its row can have
-        the path and duration of the input as ``wav`` and ``duration``.
+        Rows from ``Gate.measure``. The optional keys ``wav`` and ``duration``
+        override the path and duration of the restored file, for example with
+        those of the input if the restored file is missing.
     gate : Gate
         The thresholds.
     restored : str or Path

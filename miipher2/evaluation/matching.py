@@ -129,8 +129,9 @@ class Recordings:
     Raises
     ------
     UserError
-        If a folder cannot be used, or if none of its recordings matches a
-        restored recording.
+        If a folder or the CSV file cannot be used, if no recording in a folder
+        matches a restored recording, or if several recordings in a folder match
+        the same file.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class Recordings:
         return len(self.found)
 
     def __iter__(self) -> Iterator[Match]:
-        """Yield the matches in the order of their files."""
+        """Yield the matches, sorted by path."""
         for file in self.found:
             yield self[file]
 
@@ -244,7 +245,7 @@ def read_texts(path: str | Path, column: str) -> dict[str, str]:
     Arguments
     ---------
     path : str or Path
-        CSV file in UTF-8, with the column ``ID`` and the column to read.
+        CSV file in UTF-8, with an ``ID`` column and the column to read.
     column : str
         Name of the column to read, for example ``text`` or ``condition``.
 
@@ -283,7 +284,7 @@ def check_ids(
     path : str or Path
         The CSV file, for the error message.
     files : dict
-        Dict whose keys are the restored files.
+        Dict whose keys are the files of the evaluation.
 
     Raises
     ------

@@ -31,8 +31,8 @@ class DNSMOS(Metric):
     """DNSMOS P.835 (speech, background, overall) and P.808, each from 1 to 5.
 
     DNSMOS needs no reference; it predicts the ratings of listeners. The scores
-    are means over windows of 9.01 s; shorter recordings are repeated to fill
-    one window.
+    are means over windows of 9.01 s; shorter recordings are repeated until they
+    fill a window.
     """
 
     columns = {"sig": "SIG", "bak": "BAK", "ovrl": "OVRL", "p808": "P.808"}
@@ -60,7 +60,7 @@ class DNSMOS(Metric):
         self.ratings = CachedFunction(self._rate)
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
-        """Return the waveform of each side, not aligned."""
+        """Return the waveform of each side, without alignment."""
         return {side: clip.wav for side, clip in clips.items()}
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
@@ -101,7 +101,7 @@ class ESTOI(Metric):
     reference_sides = ("clean",)
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
-        """Return ESTOI; NaN if the reference has less than 0.4 s of speech."""
+        """Return ESTOI; NaN for less than about 0.4 s of clean speech."""
         import pystoi
 
         time = min(len(value), len(reference))
@@ -126,7 +126,7 @@ class SISDR(Metric):
     reference_sides = ("clean",)
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
-        """Return the ratio; NaN if either signal is constant."""
+        """Return the ratio; NaN if either signal is empty or constant."""
         return [si_sdr(value, reference)]
 
 

@@ -1,8 +1,8 @@
-"""The phoneme error rate of a small recogniser.
+"""Phoneme error rate, computed with a small recogniser.
 
 A restoration model that is based on Whisper's encoder may lower the error rates
 of Whisper without making speech more intelligible to listeners. The phoneme
-recogniser of the package ``hama`` (5 MB) is independent of Whisper.
+recogniser in the ``hama`` package (5 MB) is independent of Whisper.
 
 Authors
  * The miipher2 authors 2026
@@ -74,7 +74,7 @@ def phoneme_error_rate(
     Returns
     -------
     float
-        The error rate in percent, at most 100; NaN without a reference.
+        The error rate in percent, at most 100; NaN if ``truth`` is empty.
 
     Example
     -------

@@ -25,9 +25,9 @@ from miipher2.evaluation.matching import Match, read_texts
 from miipher2.evaluation.scorer import Scorer
 from miipher2.evaluation.scores import Row
 
-AHEAD = 4  # files per worker that are queued or in progress
+AHEAD = 4  # maximum number of files per worker, queued or in progress
 MAX_KILLED = 3  # the run ends if this many files in succession kill a worker
-WORKER_DIED = "the worker process has died"
+WORKER_DIED = "the worker process died"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -68,15 +68,15 @@ class ScorerSettings(NamedTuple):
 class ScorerPool:
     """Pool of worker processes that score files.
 
-    If a worker dies, the files in progress are measured again one at a time in
-    a new worker. A file fails only if this worker also dies.
+    If a worker dies, all files queued or in progress are scored one at a time
+    in a new worker. A file whose worker dies again is marked as failed.
 
     Arguments
     ---------
     settings : ScorerSettings
         Settings of the scorers.
     workers : int
-        Number of processes; each has one thread.
+        Number of processes; by default, each uses one thread.
     """
 
     def __init__(self, settings: ScorerSettings, workers: int) -> None:
@@ -107,8 +107,8 @@ class ScorerPool:
             if killed == MAX_KILLED:
                 raise UserError(
                     f"{row['file']}: the worker processes of three files in "
-                    "succession have died, possibly for lack of memory; use "
-                    "fewer --workers and run the same command again"
+                    "succession died, possibly for lack of memory; use fewer "
+                    "--workers and run the same command again"
                 )
             yield row
 
@@ -122,7 +122,7 @@ class ScorerPool:
     def _run(
         self, matches: Iterator[Match], workers: int, ahead: int
     ) -> Generator[Row, None, list[Match]]:
-        """Yield rows; if a worker dies, return the files in progress."""
+        """Yield rows; if a worker dies, return the unfinished files."""
         running: dict[str, Match] = {}
         futures: set[Future] = set()
         with _executor(self.settings, workers) as executor:
@@ -140,7 +140,7 @@ class ScorerPool:
 
 
 def killed_row(match: Match) -> Row:
-    """Return the row of a file whose worker process has died.
+    """Return the row of a file whose worker process died.
 
     Arguments
     ---------
@@ -171,7 +171,7 @@ def _done(futures: set[Future], running: dict[str, Match]) -> Iterator[Row]:
 def _executor(
     settings: ScorerSettings, workers: int
 ) -> Iterator[ProcessPoolExecutor]:
-    """Start workers with one thread each; cancel queued files at the end."""
+    """Start workers with one thread by default; cancel queued files on exit."""
     unset = [name for name in THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(unset, "1"))
     executor = ProcessPoolExecutor(

@@ -20,11 +20,11 @@ class Progress:
     Arguments
     ---------
     missing : int
-        Number of files to measure.
+        Number of files to score.
     total : int
-        Number of files, including files that an earlier run measured.
+        Number of files, including files that an earlier run scored.
     quiet : bool
-        Whether to hide the progress.
+        Whether to hide the progress and the files that failed or are missing.
 
     Example
     -------
@@ -54,7 +54,7 @@ class Progress:
         self.bar.close()
 
     def end(self, row: Row) -> None:
-        """Count a measured file; if it failed, print the reason.
+        """Count a finished file; if it failed or is missing, print the reason.
 
         Arguments
         ---------
@@ -67,7 +67,7 @@ class Progress:
             self._print(f"{row['status']}: {row['file']}: {row['notes']}")
         now = time.monotonic()
         rate = self.done / max(1e-3, now - self.started)
-        status = f"{rate:.1f} files/s, {self.failed} failed"
+        status = f"{rate:.1f} files/s, {self.failed} failed or missing"
         self.bar.set_description_str(status, refresh=False)
         self.bar.update()
         if not self.terminal and now - self.last_line > LINE_SECONDS:
@@ -75,7 +75,7 @@ class Progress:
             self._print(f"{self.done:,} of {self.missing:,} files, {status}")
 
     def _print(self, line: str) -> None:
-        """Print a line above the bar."""
+        """Print a line above the bar, unless ``quiet`` is set."""
         if not self.quiet:
             line = line.replace("\n", "\\n")
             line = line.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""The ranking of files from worst to best.
+"""Ranking of files from worst to best.
 
 Authors
  * The miipher2 authors 2026
@@ -20,7 +20,7 @@ class Ranking(NamedTuple):
     Arguments
     ---------
     order : numpy.ndarray
-        ``(files,)`` indices of the files that have a score.
+        ``(files,)`` indices of the ranked files.
     criterion : list of str
         The metric that determines the place of each file in ``order``.
     place : list of int
@@ -33,7 +33,7 @@ class Ranking(NamedTuple):
 
 
 def change(scores: Scores, metric: str) -> np.ndarray:
-    """Return the change of a metric from input to restored.
+    """Return the change in a metric from input to restored.
 
     Arguments
     ---------
@@ -70,7 +70,8 @@ def rank(scores: Scores) -> Ranking:
     Returns
     -------
     Ranking
-        The ranking of all files that have a score in at least one metric.
+        The ranking of all files for which ``change`` is defined in at least one
+        metric of ``CRITERIA``.
 
     Example
     -------

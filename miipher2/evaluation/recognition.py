@@ -52,9 +52,9 @@ class WordErrors(Metric):
     The reference text is the transcript of the file. Without transcripts, it is
     the recogniser's output for the clean recording or, if there is none, for
     the input. Case, punctuation and repeated white space are ignored. The
-    language is detected on the first available side, in the order clean, input,
-    restored, and then used for all sides. A phrase that the recogniser repeats
-    to the end of a window of 30 s is counted once; see ``cut_loop``.
+    language is detected from the first available side, in the order clean,
+    input, restored, and then used for all sides. A phrase that the recogniser
+    repeats to the end of a window of 30 s is counted once; see ``cut_loop``.
 
     Arguments
     ---------
@@ -121,7 +121,7 @@ class WordErrors(Metric):
         )
 
     def given(self, file: str) -> str:
-        """Return the transcript."""
+        """Return the transcript; empty if there is none."""
         return transcript(self.transcripts or {}, file) or ""
 
     def extract(self, file: str, clips: Mapping[str, Clip]) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class WordErrors(Metric):
         return found
 
     def score(self, value: Any, reference: Any = None) -> list[float]:
-        """Return error rates and 1 for a loop; NaN without a reference text."""
+        """Return error rates, and 1 for a loop; NaN without reference text."""
         truth, recognised, wav = value
         if self.transcripts:
             truth = cut_loop(normalise(truth or ""))
@@ -156,11 +156,12 @@ class WordErrors(Metric):
         language, probability, *_ = self.model.detect_language(wav)
         if language != expected and probability > MIN_LANGUAGE_PROBABILITY:
             self.notes.append(
-                f"detected language {language!r}, but recognised as {expected!r}"
+                f"detected language {language!r}, "
+                f"but transcribed as {expected!r}"
             )
 
     def _recognise(self, wav: np.ndarray, language: str | None) -> Recognition:
-        """Recognise a recording; detect the language if none is specified."""
+        """Transcribe a recording; detect the language if none is specified."""
         segments, info = self.model.transcribe(
             wav,
             language=language,

@@ -24,9 +24,9 @@ from miipher2.evaluation.scorer import Scorer
 from miipher2.evaluation.scores import Scores, read_rows
 from miipher2.evaluation.statistics import Statistics
 
-MAX_CONDITIONS = 20  # maximum number of conditions with their own intervals
-# Headings of the columns that are always shown beside DNSMOS, because DNSMOS can
-# rise even if words are lost
+MAX_CONDITIONS = 20  # with more, intervals are shown only for all files
+# Headings of the columns that are always shown beside DNSMOS, because DNSMOS
+# can rise even if words are lost
 BESIDE_DNSMOS = {"speaker": "speaker", "wer": "WER %", "per": "PER %"}
 
 
@@ -138,7 +138,7 @@ class Report:
         return sum(s in ("failed", "missing") for s in self.scores.status)
 
     def table(self) -> str:
-        """Return the means of each condition and side as a Markdown table.
+        """Return the mean scores of each group and side as a Markdown table.
 
         The means of a metric are taken over the files with a score for every
         side.
@@ -239,8 +239,8 @@ class Report:
         remarks = self.remarks()
         remarks.append(
             "The 95 % intervals of the means are computed from 1000 bootstrap "
-            "samples of the files; restored - input is the mean difference per "
-            "file"
+            "samples of the files; restored - input is the mean of the "
+            "per-file differences"
         )
         listed = "".join(f"- {remark}\n" for remark in remarks)
         return "\n\n".join([*parts, listed])

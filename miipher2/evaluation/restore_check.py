@@ -1,4 +1,4 @@
-"""Scoring of recordings during ``miipher2 restore``, and the gate.
+"""Scoring of recordings during ``miipher2 restore``, with a gate.
 
 Authors
  * The miipher2 authors 2026
@@ -35,7 +35,7 @@ class RestoreCheck(Check):
     recogniser : str
         Whisper model for character and word errors; see ``WordErrors``.
     fallback : str
-        Replacement of rejected recordings; see
+        Handling of rejected recordings; see
         ``miipher2.inference.check.Check``.
 
     Raises
@@ -90,7 +90,7 @@ class RestoreCheck(Check):
         return list(self.gate.reasons(scores).values())
 
     def is_complete(self, scores: dict[str, Any]) -> bool:
-        """Return whether the gate can be applied without measuring again."""
+        """Return whether the gate can be applied without scoring again."""
         return (
             self.gate.columns.keys() <= scores.keys()
             and scores["recogniser"] == self.recogniser
@@ -110,8 +110,8 @@ def _number(value: Any) -> float | None:
 
 
 def _scores(row: Row) -> dict[str, Any]:
-    """Return the scores of a recording as a row of ``files.csv``."""
-    found: dict[str, Any] = {"notes": row.reason or "not scored"}
+    """Return the scores of a recording in the form of ``Gate.measure``."""
+    found: dict[str, Any] = {"notes": row.reason}
     if row.status in ("done", "silent", "rejected") and row.scores:
         found = json.loads(row.scores)
     found["file"] = row.output or row.ID

@@ -1,4 +1,4 @@
-"""The command ``miipher2 restore``, with options to evaluate its output.
+"""The ``miipher2 restore`` command, with options to evaluate its output.
 
 Authors
  * The miipher2 authors 2026
@@ -43,14 +43,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     group.add_argument(
         "--fallback",
         choices=["input", "none"],
-        help="input: replace a rejected recording by the input, in the format "
-        "and at the sample rate of the output; none: remove a rejected "
+        help="input: replace a rejected recording with the input, in the "
+        "format and at the sample rate of the output; none: remove a rejected "
         "recording; default: keep it",
     )
     group.add_argument(
         "--recogniser",
         metavar="FOLDER_OR_NAME",
-        help="Whisper model for the thresholds max_cer and max_wer: a folder "
+        help="Whisper model for the max_cer and max_wer thresholds: a folder "
         "in CTranslate2 format, or a model name of faster-whisper",
     )
     parser.set_defaults(run=_run)
@@ -63,7 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.evaluate:
         for name in OPTIONS:
             if getattr(arguments, name) is not None:
-                raise UserError(f"--{name}: needs --evaluate")
+                raise UserError(f"--{name} needs --evaluate")
         return restore(arguments)
     from miipher2.evaluation.gate import DEFAULT, Gate
     from miipher2.evaluation.restore_check import RestoreCheck

@@ -35,7 +35,7 @@ class Scorer:
     sides : iterable of str
         The sides to score: any of ``input``, ``restored``, ``clean``.
     metrics : list of Metric
-        The metrics to compute. ``load`` uses all installed metrics.
+        The metrics to compute; see ``load`` for the installed metrics.
     remarks : list of str
         Remarks for the end of the summary.
 
@@ -140,7 +140,7 @@ class Scorer:
         )
 
     def version(self, file: str, paths: Mapping[str, str | Path]) -> str:
-        """Return a hash of everything that the scores of a file depend on.
+        """Return a hash of the data that the scores of a file depend on.
 
         Arguments
         ---------
@@ -186,7 +186,7 @@ class Scorer:
         -------
         dict
             Value by column of ``header``; see ``miipher2.evaluation.scores``.
-            Scores that were not measured are left out; undefined scores are
+            Scores that were not computed are left out; undefined scores are
             NaN.
         """
         row: Row = {"file": file, "condition": condition}
@@ -274,7 +274,7 @@ def _align(
 def _note_length(
     wavs: Mapping[str, np.ndarray], side: str, other: str, notes: list[str]
 ) -> None:
-    """Add a note if two sides differ in length."""
+    """Add a note if the lengths differ by more than 0.05 s."""
     if other not in wavs:
         return
     difference = (len(wavs[side]) - len(wavs[other])) / SAMPLE_RATE

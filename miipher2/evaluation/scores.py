@@ -1,16 +1,16 @@
 """The scores of restored files: the rows of ``files.csv``.
 
-Each restored file has one row. An evaluated file has up to three recordings,
-called sides: ``input``, ``restored`` and ``clean``. A side that is not
-evaluated has no columns. A cell without a value is empty. The columns are, in
-order:
+Each evaluated file has one row and up to three recordings, called sides:
+``input``, ``restored`` and ``clean``. A side that is not evaluated has no
+columns. A cell without a value is empty. The columns are, in order:
 
 ==================== ======================================================
 ``file``             path relative to the folder of the restored files
 ``condition``        group whose scores are averaged; empty if there is none
-``status``           ``done``; ``silent``: all sides are silent; ``failed``: the
-                     restored file cannot be read, or is silent although
-                     another side is not; ``missing``: no restored file
+``status``           ``done``; ``silent``: all readable sides are silent;
+                     ``failed``: the restored file cannot be read, or is
+                     silent although another side is not; ``missing``: no
+                     restored file
 ``seconds``          duration of the restored file, if the status is ``done``
 ``{side}_path``      path of the recording
 ``{side}_delay_ms``  delay relative to the clean recording; not for ``clean``
@@ -32,8 +32,9 @@ order:
 ``{side}_loop``      1 if the recogniser repeated a phrase to the end (the
                      error rates then count it once); 0 otherwise
 ``{side}_per``       phoneme error rate in percent
-``version``          hash of the recordings, metrics and settings; if it has
-                     changed, the file is measured again
+``version``          hash of the recordings' sizes and modification times, the
+                     transcript, the metrics and the package versions; if it
+                     has changed, the file is scored again
 ``notes``            what is missing, undefined or unusual, and why
 ==================== ======================================================
 
@@ -236,9 +237,9 @@ class Scores:
     Attributes
     ----------
     files : list of str
-        Values of the column ``file``.
+        Values of the ``file`` column.
     conditions, status : list of str
-        Values of the columns ``condition`` and ``status``; empty strings if a
+        Values of the ``condition`` and ``status`` columns; empty strings if a
         column is missing.
 
     Raises
@@ -289,7 +290,7 @@ class Scores:
         return self.columns[column]
 
     def sides(self, metric: str) -> list[str]:
-        """Return the sides that have scores of a metric.
+        """Return the sides that have scores for a metric.
 
         Arguments
         ---------
@@ -304,7 +305,7 @@ class Scores:
         return [side for side in SIDES if f"{side}_{metric}" in self.columns]
 
     def metrics(self) -> list[str]:
-        """Return the names of all metrics, such as ``lsd``."""
+        """Return the names of metrics, such as ``lsd``, and ``delay_ms``."""
         names = (column.partition("_") for column in self.columns)
         found = (name for side, _, name in names if side in SIDES)
         return list(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""Means and medians of scores, with bootstrap intervals of the means.
+"""Means and medians of scores, and bootstrap confidence intervals of the means.
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,8 @@ class Statistics(NamedTuple):
     files : int
         Number of files that have the score.
     mean, low, high : float
-        The mean and the limits of its 95 % interval; NaN without files.
+        The mean and the limits of its 95 % confidence interval; NaN without
+        files.
     median : float
         The median; NaN without files.
     """
@@ -36,10 +37,10 @@ class Statistics(NamedTuple):
 def statistics(values: np.ndarray, seed: int = 0) -> list[Statistics]:
     """Return the statistics of several columns.
 
-    Intervals are computed by the percentile bootstrap, with 1000 samples of the
-    files, drawn with replacement. An interval shows how much the mean depends
-    on the choice of files, provided that the files are independent. It is too
-    narrow if many files are from the same speaker.
+    The confidence intervals are computed by the percentile bootstrap: 1000
+    resamples of the files are drawn with replacement. An interval shows how
+    much the mean depends on the choice of files, provided that the files are
+    independent. It is too narrow if many files are from the same speaker.
 
     Arguments
     ---------
@@ -77,7 +78,7 @@ def statistics(values: np.ndarray, seed: int = 0) -> list[Statistics]:
 
 
 def bootstrap(values: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return the 95 % interval of the mean of each column.
+    """Return the 95 % confidence interval of the mean of each column.
 
     Arguments
     ---------

@@ -100,7 +100,7 @@ def _errors(found) -> Errors:
 
 
 def normalise(text: str) -> str:
-    """Return lower-case text without punctuation and repeated white space.
+    """Return lower-case text without punctuation or repeated white space.
 
     Arguments
     ---------
@@ -128,9 +128,9 @@ def cut_loop(text: str) -> str:
     """Remove the repetitions of a phrase at the end of a text.
 
     Recognisers such as Whisper sometimes repeat a phrase until they reach their
-    token limit. A phrase is a loop if it occurs at least four times in
-    succession, with at least 40 characters in total. The last occurrence can be
-    incomplete.
+    token limit. A phrase of at most 200 characters is a loop if it occurs at
+    least four times in succession, with at least 40 characters in total. The
+    last occurrence can be incomplete.
 
     Arguments
     ---------

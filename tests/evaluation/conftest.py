@@ -1,4 +1,4 @@
-"""Fixtures of the tests of evaluation.
+"""Fixtures for the evaluation tests.
 
 Authors
  * The miipher2 authors 2026
@@ -20,7 +20,7 @@ def toy_metrics(monkeypatch):
 
 @pytest.fixture
 def folders(tmp_path):
-    """Return a folder of four files in two conditions, with three sides."""
+    """Write three sides of four files in two conditions; return the folder."""
     for index, name in enumerate(("hiss/a", "hiss/b", "room/a", "room/b")):
         clean = speech(index)
         hiss = 0.02 * numpy.random.default_rng(9).standard_normal(len(clean))

@@ -54,10 +54,10 @@ COLUMNS = (
 
 
 def example(folder, files=6, audio=True, seconds=0.5):
-    """Write a report with random scores, in the format of ``miipher2 evaluate``.
+    """Write a ``files.csv`` with random scores, and optionally the recordings.
 
-    The conditions are ``noise`` and ``reverb``. In the second file, the
-    recogniser repeats itself; the last file has failed.
+    The conditions are ``noise`` and ``reverb``. For the second file, the
+    recogniser repeats itself; the last file has the status ``failed``.
 
     Arguments
     ---------

@@ -1,4 +1,4 @@
-"""Tests of recordings that are damaged, silent or missing.
+"""Tests of the evaluation of damaged, silent and missing recordings.
 
 Authors
  * The miipher2 authors 2026
@@ -17,7 +17,7 @@ from miipher2.cli import main
 
 @pytest.fixture
 def bad(tmp_path):
-    """Write all sides of several files, most of them faulty; return a folder."""
+    """Write the sides of files, most of them faulty; return the folder."""
     for name in (
         "good 48000 long short silent silent_input nan one_sample corrupt "
         "no_input no_clean missing empty bad_input bad_clean"
@@ -84,7 +84,7 @@ def check(rows):
             assert row["notes"] == "", row
 
 
-def test_each_file_has_a_row_with_the_reason(bad, capsys):
+def test_each_file_has_a_row_with_its_status_and_notes(bad, capsys):
     code, rows = evaluate(bad, "--metrics=lsd,sisdr,mcd")
     assert code == 1
     check(rows)
@@ -92,7 +92,7 @@ def test_each_file_has_a_row_with_the_reason(bad, capsys):
     assert rows["no_clean"]["restored_lsd"] == ""
     assert rows["bad_input"]["restored_lsd"] == "0.0000"
     printed = capsys.readouterr()
-    assert "9 measured, 4 failed, 1 missing, 1 silent" in printed.out
+    assert "9 scored, 4 failed, 1 missing, 1 silent" in printed.out
     assert "failed: corrupt.wav: restored: " in printed.err
     assert "Traceback" not in printed.err + printed.out
 
@@ -105,7 +105,7 @@ def test_a_file_that_is_silent_on_all_sides_has_not_failed(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_invalid_options_exit_with_one_line(bad, capsys):
+def test_invalid_options_exit_with_code_2_and_a_message(bad, capsys):
     for options, message in (
         (
             ["--metrics=lsd,loudness"],
@@ -125,7 +125,7 @@ def test_invalid_options_exit_with_one_line(bad, capsys):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_bad_input_raises_no_error_in_any_installed_metric(bad):
+def test_bad_input_has_the_same_status_and_notes_with_all_metrics(bad):
     _, rows = evaluate(bad)
     for name, (status, note) in EXPECTED.items():
         assert rows[name]["status"] == status

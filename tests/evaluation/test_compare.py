@@ -41,7 +41,7 @@ def test_remove_delay_aligns_recordings():
         assert numpy.array_equal(aligned[50:-50], clean[50 : len(aligned) - 50])
 
 
-def test_spectral_distance_of_a_low_pass_filter():
+def test_spectral_distance_depends_on_bandwidth_but_not_on_gain():
     clean = speech()
     spectrum = numpy.fft.rfft(clean)
     spectrum[len(spectrum) // 2 :] = 0  # above 4 kHz
@@ -55,7 +55,7 @@ def test_spectral_distance_of_a_low_pass_filter():
 
 
 def test_spectral_distance_of_a_known_gain():
-    """A gain of 6 dB in the upper half-band gives the calculated distance."""
+    """A gain of 6 dB in the upper half of the band gives the expected value."""
     noise = numpy.random.default_rng(0).standard_normal(4 * RATE)
     spectrum = numpy.fft.rfft(noise)
     spectrum[len(spectrum) // 2 :] *= 10 ** (6 / 20)
@@ -68,6 +68,6 @@ def test_spectral_distance_of_a_known_gain():
     assert found == pytest.approx(expected, abs=0.1)
 
 
-def test_spectral_distance_of_silence_is_nan():
+def test_spectral_distance_of_silent_or_short_recordings_is_nan():
     for wav in (numpy.zeros(RATE), speech()[:100], numpy.zeros(0)):
         assert math.isnan(log_spectral_distance(wav, speech(), RATE))

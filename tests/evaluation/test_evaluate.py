@@ -72,7 +72,7 @@ def test_unusable_folders_raise(folders, tmp_path, toy_metrics):
         )
 
 
-def test_read_transcripts(tmp_path, folders):
+def test_transcripts_are_read_and_checked(tmp_path, folders):
     path = tmp_path / "texts.csv"
     path.write_text("\ufeffID,text\na,Été\nx/a,Two\n", encoding="utf-8")
     texts = read_texts(path, "text")

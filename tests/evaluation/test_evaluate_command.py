@@ -33,7 +33,7 @@ def test_command_writes_and_prints_the_report(folders, toy_metrics, capsys):
     printed = capsys.readouterr().out
     summary = (folders / "report/summary.md").read_text("utf-8")
     table = (folders / "report/files.csv").read_bytes()
-    assert summary in printed and "4 measured, 0 failed" in printed
+    assert summary in printed and "4 scored, 0 failed" in printed
     assert run(*options) == 0  # overwrites the report
     assert (folders / "report/files.csv").read_bytes() == table
     (folders / "restored/bad.wav").write_text("not audio")

@@ -75,7 +75,7 @@ def test_recordings_without_scores_are_rejected():
     ]
     assert list(
         gate.reasons({"file": "a.wav", "notes": "broken"}).values()
-    ) == ["not measured: broken"]
+    ) == ["not scored: broken"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_recordings_without_scores_are_rejected():
         (None, "cannot be read: No such file"),
     ],
 )
-def test_invalid_gates_are_refused_with_one_line(
+def test_invalid_gates_are_rejected_with_one_line(
     text, message, tmp_path, capsys
 ):
     path = tmp_path / "gate.yaml"
@@ -120,10 +120,10 @@ def test_gate_options_need_evaluate(capsys):
     for option in (["--gate", "g"], ["--fallback", "none"]):
         with pytest.raises(SystemExit):
             main(["restore", "in", "out", *option])
-        assert f"{option[0]}: needs --evaluate" in capsys.readouterr().err
+        assert f"{option[0]} needs --evaluate" in capsys.readouterr().err
 
 
-def test_keep_csv_is_a_manifest_for_training(tmp_path):
+def test_keep_csv_is_a_manifest_and_reject_csv_has_the_reasons(tmp_path):
     rows = [
         ROW,
         {**ROW, "file": "anna/1.flac"},
@@ -134,7 +134,7 @@ def test_keep_csv_is_a_manifest_for_training(tmp_path):
     line = write_keep_reject(tmp_path, rows, Gate({"max_per": 40}), "/data/out")
     assert line == (
         "kept 2 of 5 recordings; rejected by: name 1, phoneme error rate 1, "
-        "not measured 1"
+        "not scored 1"
     )
     kept = read_manifest(tmp_path / "keep.csv", "/data/out")
     assert [row["ID"] for row in kept] == ["anna/1", "anna/1.flac"]
@@ -150,13 +150,13 @@ def test_keep_csv_is_a_manifest_for_training(tmp_path):
     assert [(row["wav"], row["reasons"]) for row in rejected] == [
         ("$data_root/b\udce9.wav", "its name is not valid UTF-8"),
         ("$data_root/bo/2.wav", "phoneme error rate 60.0 % > 40 %"),
-        ("/in/3.wav", "not measured: broken"),
+        ("/in/3.wav", "not scored: broken"),
     ]
 
 
 @pytest.fixture
 def validation_set(tmp_path):
-    """Return a folder of inputs, with better and worse restored files."""
+    """Write inputs and better or worse restored files; return the folder."""
     for index, name in enumerate(("better", "worse", "other", "silent")):
         clean, different = speech(index), speech(index + 9)
         hiss = 0.005 * numpy.random.default_rng(9).standard_normal(len(clean))
@@ -200,10 +200,10 @@ def test_only_the_better_recording_of_a_set_is_kept(
     reasons = {row["ID"]: row["reasons"] for row in reject}
     assert reasons["other"].startswith("speaker similarity ")
     assert "DNSMOS gain -" in reasons["worse"]
-    assert reasons["silent"].startswith("not measured: ")
+    assert reasons["silent"].startswith("not scored: ")
 
 
-def test_missing_packages_and_options_are_refused_at_the_start(
+def test_missing_packages_and_options_exit_with_one_line(
     validation_set, monkeypatch, capsys
 ):
     for name in ("hama", "resemblyzer"):

@@ -1,4 +1,4 @@
-"""Tests of ``report.html`` in a browser, headless Chromium.
+"""Tests of ``report.html`` in headless Chromium.
 
 Authors
  * The miipher2 authors 2026
@@ -28,7 +28,8 @@ def report(tmp_path_factory):
 def open_page(browser, report):
     """Yield a function that opens the page.
 
-    The test fails if the page logs a message or uses the network.
+    The test fails if the page raises an error, logs a message or uses the
+    network.
     """
     problems, contexts = [], []
 
@@ -78,7 +79,7 @@ def test_all_sections_are_drawn(open_page):
     assert "PER" in page.locator("#plot svg").get_attribute("aria-label")
 
 
-def test_players_have_the_duration_of_the_recordings(open_page):
+def test_players_load_recordings_and_spectrograms(open_page):
     page = open_page()
     durations = page.evaluate(
         """async () => {
@@ -99,7 +100,9 @@ def test_players_have_the_duration_of_the_recordings(open_page):
         assert image.evaluate(loaded)
 
 
-def test_another_side_continues_at_the_same_position(open_page):
+def test_starting_another_side_pauses_the_first_and_keeps_the_position(
+    open_page,
+):
     page = open_page()
     paused, position = page.evaluate(
         """async () => {
@@ -144,7 +147,7 @@ def test_the_table_can_be_sorted_and_searched(open_page):
 
 @pytest.mark.parametrize("width", [390, 1200])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_its_window_and_follows_the_color_scheme(
+def test_the_page_fits_its_window_and_follows_the_colour_scheme(
     open_page, scheme, width
 ):
     page = open_page(width, scheme)

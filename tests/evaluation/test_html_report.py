@@ -1,4 +1,4 @@
-"""Tests of the page ``report.html``, without a browser.
+"""Tests of ``report.html`` without a browser.
 
 Authors
  * The miipher2 authors 2026
@@ -26,14 +26,14 @@ def page(files_csv, **options):
 
 
 def edit_rows(files_csv, edit):
-    """Replace each row of a table by ``edit(row)``."""
+    """Replace each row of a table with ``edit(row)``."""
     rows = [edit(row) for _, row in read_table(files_csv, ("file",))]
     write_table(files_csv, list(rows[0]), rows)
 
 
 @pytest.fixture
 def small(tmp_path):
-    """Return ``files.csv`` of 6 files with recordings; one file has failed."""
+    """Return the path of a ``files.csv`` with 6 files, one of which failed."""
     return example(tmp_path)
 
 
@@ -146,7 +146,7 @@ def test_the_restored_side_is_sufficient(small):
     assert list(data["players"][0]["sides"]) == ["restored"]
 
 
-def test_the_page_is_written_even_if_all_files_failed(small):
+def test_the_page_is_written_even_without_scores(small):
     edit_rows(small, lambda row: {"file": row["file"], "notes": "silent"})
     _, data = page(small)
     assert data["metrics"] == data["players"] == data["rows"] == []

@@ -42,6 +42,6 @@ def test_sides_are_compared_with_the_clean_side(metric):
     assert scores == {"input": [75.0], "restored": [25.0]}
 
 
-def test_error_rate_is_at_most_100_percent():
+def test_error_rate_is_at_most_100_percent_or_nan_without_a_reference():
     assert phoneme_error_rate(["a"], ["b", "c", "d"]) == 100
     assert math.isnan(phoneme_error_rate([], ["a"]))

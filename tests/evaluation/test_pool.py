@@ -30,7 +30,7 @@ def test_only_the_file_that_kills_its_worker_fails(matches):
     assert sorted(rows) == sorted(names)
     killed = rows.pop("kill")
     assert killed["status"] == "failed" and killed["condition"] == "x"
-    assert killed["notes"] == "the worker process has died"
+    assert killed["notes"] == "the worker process died"
     assert {row["status"] for row in rows.values()} == {"done"}
 
 

@@ -14,7 +14,7 @@ def ranking(tmp_path, *lines):
     return rank(Scores(path))
 
 
-def test_the_worst_of_each_criterion_come_first(tmp_path):
+def test_the_worst_file_by_each_criterion_comes_first(tmp_path):
     found = ranking(
         tmp_path,
         "file,input_cer,restored_cer,restored_speaker,notes",

@@ -25,7 +25,7 @@ def test_unusable_recogniser_raises(tmp_path):
 
 
 class FakeWhisper:
-    """Stub of Whisper, whose text depends on the length of the recording."""
+    """Stub of Whisper that chooses a text by the length of the recording."""
 
     TEXTS = {
         1: "Hello word",
@@ -36,7 +36,7 @@ class FakeWhisper:
     }
 
     def transcribe(self, wav, language, **_):
-        # The language is detected in the clean recording, which comes first
+        # The language is detected from the clean recording, which comes first
         assert language == (None if len(wav) == 3 else "en")
         text = self.TEXTS[len(wav)]
         half = len(text) // 2
@@ -71,7 +71,7 @@ def by_column(scores):
     return dict(zip(WordErrors.columns, scores, strict=True))
 
 
-def test_errors_against_the_recognised_reference(metric):
+def test_errors_against_the_text_of_the_clean_recording(metric):
     found = metric().measure(
         "a.wav", clips(input=2, restored=1, clean=3), "clean"
     )
@@ -125,7 +125,7 @@ def test_a_recording_in_another_language_is_noted(metric):
     metric = metric()
     metric.measure("a.wav", clips(restored=5, clean=3), "clean")
     [note] = metric.notes
-    assert note == "detected language 'it', but recognised as 'en'"
+    assert note == "detected language 'it', but transcribed as 'en'"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_error_types_add_up_to_the_total():
     assert all(map(math.isnan, word_errors("", "a")))
 
 
-def test_invented_text_counts_at_most_100_percent():
+def test_error_rate_of_invented_text_is_at_most_100_percent():
     errors = word_errors("a b c d", "a b " + "and so on " * 9)
     assert errors.total == sum(errors[1:]) == 100
     assert errors.insertions == 50

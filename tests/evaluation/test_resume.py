@@ -68,16 +68,16 @@ def test_a_killed_run_is_resumed_and_writes_the_same_files_csv(recordings):
     assert not journal.exists()
 
 
-def record_measured(monkeypatch):
-    """Return a list to which each file is added when it is measured."""
-    measured, score = [], scorer.Scorer.score
+def record_scored(monkeypatch):
+    """Return a list to which each file is added when it is scored."""
+    scored, score = [], scorer.Scorer.score
 
     def record(self, file, *arguments):
-        measured.append(file)
+        scored.append(file)
         return score(self, file, *arguments)
 
     monkeypatch.setattr(scorer.Scorer, "score", record)
-    return measured
+    return scored
 
 
 def run(folders, **options):
@@ -95,12 +95,12 @@ def test_an_interrupted_run_is_resumed(folders, toy_metrics, monkeypatch):
     expected = (folders / "report/files.csv").read_bytes()
     shutil.rmtree(folders / "report")
     with monkeypatch.context() as patch:
-        measured, score = [], scorer.Scorer.score
+        scored, score = [], scorer.Scorer.score
 
         def interrupted(self, file, *arguments):
-            if len(measured) == 2:
+            if len(scored) == 2:
                 raise KeyboardInterrupt
-            measured.append(file)
+            scored.append(file)
             return score(self, file, *arguments)
 
         patch.setattr(scorer.Scorer, "score", interrupted)
@@ -108,50 +108,48 @@ def test_an_interrupted_run_is_resumed(folders, toy_metrics, monkeypatch):
             run(folders)
     with open(folders / "report/files.0-of-1.jsonl", "ab") as file:
         file.write(b'{"columns": "')  # an incomplete line
-    again = record_measured(monkeypatch)
+    again = record_scored(monkeypatch)
     run(folders)
-    assert (measured, again) == (
+    assert (scored, again) == (
         ["hiss/a.wav", "hiss/b.wav"],
         ["room/a.wav", "room/b.wav"],
     )
     assert (folders / "report/files.csv").read_bytes() == expected
 
 
-def test_only_changed_files_are_measured_again(
-    folders, toy_metrics, monkeypatch
-):
+def test_only_changed_files_are_scored_again(folders, toy_metrics, monkeypatch):
     run(folders)
     before = (folders / "report/files.csv").read_bytes()
-    measured = record_measured(monkeypatch)
+    scored = record_scored(monkeypatch)
     run(folders)
-    assert measured == []
+    assert scored == []
     assert (folders / "report/files.csv").read_bytes() == before
     write(folders / "input/room/b.wav", speech(9))
     os.utime(folders / "input/hiss/a.wav", ns=(1, 1))
     write(folders / "restored/new.wav", speech(9))
     (folders / "restored/hiss/b.wav").unlink()
     report = run(folders)
-    assert measured == ["hiss/a.wav", "hiss/b.wav", "new.wav", "room/b.wav"]
+    assert scored == ["hiss/a.wav", "hiss/b.wav", "new.wav", "room/b.wav"]
     status = dict(zip(report.scores.files, report.scores.status, strict=True))
     assert status["hiss/b.wav"] == "missing"
     assert sorted(status.values()) == 4 * ["done"] + ["missing"]
     shutil.rmtree(folders / "restored/hiss")
     shutil.rmtree(folders / "input/hiss")
     assert len(run(folders).scores) == 3  # rows of removed files are dropped
-    measured.clear()
+    scored.clear()
     run(folders, metrics=["lsd"])  # the fixture ignores this option
-    assert measured == []
+    assert scored == []
 
 
 def test_conditions_and_paths_follow_the_options(
     folders, toy_metrics, monkeypatch
 ):
     run(folders)
-    measured = record_measured(monkeypatch)
+    scored = record_scored(monkeypatch)
     table = folders / "conditions.csv"
     table.write_text("ID,condition\na,first\nroom/b,second\n")
     report = run(folders, conditions=table)
-    assert measured == []
+    assert scored == []
     assert report.scores.conditions == ["first", "", "first", "second"]
     assert list(report.scores.groups()) == ["first", "second", "all"]
 

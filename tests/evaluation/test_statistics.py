@@ -1,4 +1,4 @@
-"""Tests of statistics and their intervals.
+"""Tests of means, medians and bootstrap confidence intervals.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""Toy metrics and recordings for the tests of evaluation.
+"""Toy metrics and recordings for the evaluation tests.
 
 Authors
  * The miipher2 authors 2026
@@ -72,7 +72,7 @@ class SameLength(Metric):
 
 
 class Level(Metric):
-    """Stand-in for DNSMOS: 5 without noise between syllables, at least 1."""
+    """Stand-in for DNSMOS: from 5 without noise between syllables down to 1."""
 
     columns = {"ovrl": "OVRL"}
 
@@ -107,7 +107,7 @@ class Killer(Peak):
 
 
 class KillerSettings(ScorerSettings):
-    """Settings of a scorer with the metric ``Killer``."""
+    """Settings of a scorer with the ``Killer`` metric."""
 
     def load(self):
         return Scorer(self.sides, [Killer()])

@@ -24,5 +24,5 @@ byId("table").append(new FileTable(data.rows).element());
 byId("remarks").append(
   html("ul", {}, ...data.remarks.map((text) => html("li", {}, text))),
 );
-notedTable("Failed files", data.failed.rows, data.failed.total);
+notedTable("Failed and missing files", data.failed.rows, data.failed.total);
 notedTable("Files with notes", data.noted.rows, data.noted.total);

@@ -151,7 +151,7 @@ function meansTable(group, statistic) {
     "95 % interval",
     "Files",
   ];
-  return table(head.map(heading), rows, "Means of all metrics");
+  return table(head.map(heading), rows, "All metrics");
 }
 
 function drawMeans() {

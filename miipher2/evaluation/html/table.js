@@ -119,7 +119,7 @@ class FileTable {
 
   element() {
     this.draw();
-    const label = { tabindex: 0, role: "region", "aria-label": "All files" };
+    const label = { tabindex: 0, role: "region", "aria-label": "Files" };
     return html(
       "div",
       {},
