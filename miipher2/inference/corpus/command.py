@@ -44,7 +44,7 @@ def add_parser(subparsers):
         "input",
         nargs="+",
         help="recordings, WebDataset tars, folders, or CSV manifests with a "
-        "column wav",
+        "wav column",
     )
     parser.add_argument(
         "output",
@@ -88,8 +88,9 @@ def _add_outputs(group):
         "--subtype",
         choices=SUBTYPES,
         help="sample format of wav and flac files (flac does not support "
-        "FLOAT); default: PCM_24 or FLOAT if the input has that format, else "
-        "PCM_16",
+        "FLOAT); default: PCM_24 for inputs with 24- or 32-bit integers, FLOAT "
+        "(PCM_24 in flac files) for floating-point inputs, PCM_16 for all "
+        "others",
     )
     group.add_argument(
         "--sample-rate",
@@ -139,13 +140,13 @@ def _add_engine(group):
         "--device",
         default="auto",
         help="cpu, cuda, cuda:1, xpu, mps or auto (default), which selects "
-        "the accelerator of this machine or, if it has none, the CPU",
+        "an accelerator of this machine or, if it has none, the CPU",
     )
     group.add_argument(
         "--precision",
         choices=["fp32", "bf16", "fp16"],
-        help="numerical precision; default: the fastest precision that the "
-        "device supports in hardware",
+        help="numerical precision; default: bf16 on CUDA GPUs and CPUs that "
+        "support it in hardware, fp16 on other CUDA GPUs, otherwise fp32",
     )
     group.add_argument(
         "--batch-seconds",
@@ -158,8 +159,9 @@ def _add_engine(group):
         type=_number(int, 1),
         default=min(8, os.cpu_count() or 1),
         metavar="N",
-        help="number of reader threads and of writer threads; with a GPU, "
-        "number of worker processes that read and write; default: %(default)s",
+        help="on the CPU, number of reader threads and number of writer "
+        "threads; on an accelerator, number of worker processes, which read "
+        "and write; default: %(default)s",
     )
     group.add_argument(
         "--num-shards",
@@ -188,8 +190,8 @@ def _add_engine(group):
         "--actors",
         type=_number(int, 1),
         metavar="N",
-        help="number of Ray actors; default: one per GPU or, without GPUs, one "
-        "per two CPUs",
+        help="number of Ray actors; default: one per GPU or, on CPUs, one per "
+        "two CPUs",
     )
 
 

@@ -1,4 +1,4 @@
-"""Listing of the inputs of a run and naming of their outputs.
+"""Inputs of a run, and names of their outputs.
 
 Authors
  * The miipher2 authors 2026
@@ -71,8 +71,8 @@ def list_items(inputs, output, suffix):
     Raises
     ------
     UserError
-        If there is nothing to restore, if two outputs would have the same
-        name, or if an output would overwrite an input.
+        If an input is missing or invalid, if no recordings are found, if two
+        inputs have the same ID, or if an output would overwrite an input.
 
     Example
     -------
@@ -121,8 +121,8 @@ def _find(inputs, output):
             other = found.setdefault(item.ID, item)
             if other is not item:
                 raise UserError(
-                    f"{item.input} and {other.input}: both would be restored "
-                    f"to {item.ID}; restore them to different folders"
+                    f"{item.input} and {other.input}: both would have the ID "
+                    f"{item.ID}; restore them to different folders"
                 )
     if not found:
         raise UserError(
@@ -181,10 +181,11 @@ def _list_folder(folder, output, keep_name):
 
 
 def _list_manifest(path):
-    """Return the recordings of a CSV manifest.
+    """Return the recordings and tars in a CSV manifest.
 
-    Paths are relative to the manifest's folder, which ``$data_root`` also
-    denotes. The column ID names the outputs of recordings outside this folder.
+    Paths are relative to the manifest's folder; a variable at the beginning,
+    such as ``$data_root``, stands for this folder. The ``ID`` column names the
+    outputs of recordings outside it.
     """
     listed = []
     # File names are not always valid UTF-8, hence surrogateescape.
@@ -199,7 +200,7 @@ def _list_manifest(path):
             if not row.get("ID"):
                 raise UserError(
                     f"{where}: {wav} is outside the manifest's folder; "
-                    "add a column ID to name its output"
+                    "name its output in the ID column"
                 )
             name = os.path.normpath(row["ID"].lstrip("/") + file.suffix)
             if name.startswith(os.pardir):

@@ -90,8 +90,8 @@ class Journal(LineJournal):
         item : miipher2.inference.items.Item
             The item.
         model : str
-            Identity of the model. An item restored by another model is not
-            done.
+            Identity of the model. An item restored with another model is
+            not done.
         settings : str
             Settings of the output. An item restored with other settings is
             not done.
@@ -192,7 +192,7 @@ class Journal(LineJournal):
         Returns
         -------
         list of Row
-            The rows of the manifest; None if other shards are still running.
+            The rows of the manifest; None if other shards have not finished.
         """
         rows = []
 

@@ -22,8 +22,9 @@ def run(items, settings, report, progress, arguments, restorer):
     report : callable
         Called with the row of every recording and every tar.
     progress : callable
-        Called for each restored window with the number of input bytes that it
-        covers and its duration in seconds.
+        Called for each restored window with its share of the input in bytes and
+        in seconds. The shares of a recording's windows add up to its size and
+        duration.
     arguments : argparse.Namespace
         Arguments of ``miipher2 restore``.
     restorer : miipher2.inference.restorer.Restorer

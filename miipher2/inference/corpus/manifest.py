@@ -1,4 +1,4 @@
-"""Output manifest with one row for every recording of a run.
+"""Output manifest with one row for every recording and every tar of a run.
 
 Authors
  * The miipher2 authors 2026
@@ -69,13 +69,14 @@ def read_rows(path):
     -------
     list of Row
         The rows in the order of the file; an empty list if the file does not
-        exist. Columns that are missing because an earlier version wrote the
-        file are empty.
+        exist. Columns that an earlier version did not write have their default
+        values.
 
     Raises
     ------
     UserError
-        If the file is not a manifest of restored recordings.
+        If the file is not a manifest of restored recordings, or if pyarrow is
+        needed but not installed.
     """
     if not path.exists():
         return []

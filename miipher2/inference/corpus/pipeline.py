@@ -35,8 +35,9 @@ class Pipeline:
     report : callable
         Called with the row of every item. The calls come from several threads.
     progress : callable
-        Called for each restored window with the number of input bytes that it
-        covers and its duration in seconds.
+        Called for each restored window with its share of the input in bytes and
+        in seconds. The shares of a recording's windows add up to its size and
+        duration.
     workers : int
         Number of reader threads and number of writer threads.
     """
@@ -116,7 +117,8 @@ class Pipeline:
                     self._submit(job, error)
         except Stopped:
             pass
-        except Exception as error:  # a bug; run() raises it
+        except Exception as error:
+            # A bug, or a row that cannot be reported; run() raises it.
             self._abort(error)
         finally:
             self.windows.put(_END)
@@ -159,7 +161,8 @@ class Pipeline:
             try:
                 if not job.ended and not self.stop.is_set():
                     self._write_chunk(job, chunk)
-            except Exception as error:  # a bug; run() raises it
+            except Exception as error:
+                # A bug, or a row that cannot be reported; run() raises it.
                 self._abort(error)
             finally:
                 self.slots.release()

@@ -17,11 +17,11 @@ from miipher2.dataio.wording import duration
 
 logger = logging.getLogger("miipher2.inference")
 
-LINE_SECONDS = 60.0  # between two log lines if stderr is not a terminal
+LINE_SECONDS = 60.0  # minimum between log lines if stderr is not a terminal
 
 
 class Progress:
-    """Progress bar on a terminal, or one log line per minute elsewhere.
+    """Progress bar on a terminal; elsewhere, at most one log line per minute.
 
     Progress is measured in bytes of input, because sizes are known before the
     files are opened.
@@ -33,7 +33,7 @@ class Progress:
     sample_rate : int
         Output rate of the model in Hz.
     quiet : bool
-        Whether to hide the progress.
+        Whether to hide the progress bar.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class Progress:
                 logger.info("%d %%, %s", 100 * self.size // self.total, status)
 
     def end(self, row):
-        """Count a recording; log failures and the first loss of bandwidth.
+        """Count a recording; log a failure and the first loss of bandwidth.
 
         Arguments
         ---------
@@ -119,7 +119,7 @@ class Progress:
             logger.error("failed: %s: %s", row.input, row.reason)
 
     def _note_band(self, row):
-        """Log once that an input has more bandwidth than the model."""
+        """Log once that an input has more bandwidth than the model's output."""
         if self.band_noted or not row.output_rate:
             return
         if row.input_rate > self.sample_rate:

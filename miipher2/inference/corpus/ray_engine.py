@@ -70,8 +70,8 @@ class Actor:
         Arguments
         ---------
         batch : dict
-            ``block``: one block, pickled because Arrow requires valid UTF-8,
-            which file names may not be.
+            ``block``: one block, pickled because Arrow requires valid UTF-8 and
+            file names can contain other bytes.
 
         Returns
         -------
@@ -114,19 +114,19 @@ def check_ray(arguments):
     >>> check_ray(argparse.Namespace(num_shards=2))
     Traceback (most recent call last):
     ...
-    miipher2.errors.UserError: --engine ray: cannot be combined with
+    miipher2.errors.UserError: --engine ray cannot be combined with
     --num-shards ...
     """
     if arguments.num_shards > 1 or "WORLD_SIZE" in os.environ:
         raise UserError(
-            "--engine ray: cannot be combined with --num-shards or torchrun; "
+            "--engine ray cannot be combined with --num-shards or torchrun; "
             "leave them out"
         )
     try:
         import ray.data  # noqa: F401
     except ImportError:
         raise UserError(
-            "--engine ray: needs Ray: pip install 'ray[data]'"
+            "--engine ray needs Ray: pip install 'ray[data]'"
         ) from None
 
 
@@ -188,7 +188,7 @@ def run(items, settings, report, progress, arguments, restorer):
             if retrying:
                 logger.warning(
                     "some blocks failed %d times because their actors died; "
-                    "retrying their %d recordings one by one",
+                    "retrying their %d inputs one by one",
                     TRIES,
                     len(blocks),
                 )

@@ -131,7 +131,7 @@ def is_single_file(inputs, output):
 
 
 def _check_folder(output):
-    """Check that an output can be a folder and has no audio suffix."""
+    """Check that an output is a folder or the name of a new folder."""
     if output.is_dir():
         return
     if output.exists() or has_suffix(output, RECORDING_SUFFIXES + TAR_SUFFIXES):

@@ -74,8 +74,8 @@ def load_restorer(arguments):
     Raises
     ------
     UserError
-        If the device is not available, or if the device or the precision is
-        not supported for an ONNX model.
+        If the model cannot be loaded, if the device is not available, or if an
+        ONNX model does not support the device or the precision.
     """
     if str(arguments.model).endswith(".onnx"):
         return _load_onnx(arguments)

@@ -64,7 +64,7 @@ def import_webdataset():
 
 @contextlib.contextmanager
 def tar_errors(prefix):
-    """Convert errors of a single tar into ``TarFailed``.
+    """Convert errors in reading or writing a tar into ``TarFailed``.
 
     Arguments
     ---------
@@ -74,7 +74,7 @@ def tar_errors(prefix):
     Raises
     ------
     TarFailed
-        If such an error occurs. The message includes its reason.
+        If reading or writing fails. The message includes the reason.
     """
     try:
         yield
@@ -188,7 +188,7 @@ class TarJob:
             self.skipped.append(row)
 
     def write(self):
-        """Write the output tar, unless no recording was restored."""
+        """Write the output tar if any recording was restored."""
         left_out = self._complete_rows()
         if not any(row.status in RESTORED for row in self.rows):
             self.row.status = "skipped"
@@ -231,7 +231,9 @@ class TarJob:
             other = failed.get(self.members[name].key)
             if other and row.status in RESTORED:
                 row.status, row.bytes = "skipped", 0
-                row.reason = f"left out: {other} of the same sample failed"
+                row.reason = (
+                    f"left out: {other} in the same sample was not restored"
+                )
         return set(failed)
 
     def _replace_recordings(self, key, sample):

@@ -55,7 +55,7 @@ def tar_settings(settings, suffix):
     Returns
     -------
     str
-        Text for the column ``settings`` of the tar's row.
+        Text for the ``settings`` column of the tar's row.
 
     Example
     -------

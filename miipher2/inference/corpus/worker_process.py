@@ -52,9 +52,9 @@ class Worker:
     results : multiprocessing.connection.Connection
         Connection for rows and progress.
     restored : queue.Queue
-        Restored windows that wait to be sent.
+        Restored windows waiting to be sent.
     pending : dict
-        Items that were sent but not reported yet, by ID.
+        Items that have been sent but not yet reported, by ID.
     started, all_read, ended : bool
         Whether the process has requested an item, has sent its last window,
         and has ended, respectively.
@@ -177,7 +177,7 @@ def _request(items):
 
 @dataclasses.dataclass
 class RemoteEngine:
-    """Engine that restores windows in the main process.
+    """Engine of a worker process; the main process restores its windows.
 
     Arguments
     ---------

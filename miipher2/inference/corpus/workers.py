@@ -1,4 +1,4 @@
-"""Reading and writing in worker processes; the main process uses the GPU.
+"""Reading and writing in worker processes; the main process runs the model.
 
 Threads share Python's global interpreter lock. With reader and writer threads,
 the thread that launches GPU kernels would often wait for the lock, and

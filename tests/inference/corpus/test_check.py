@@ -81,7 +81,9 @@ def run(recordings, tiny_model, tmp_path):
 
 
 @pytest.mark.parametrize("fallback", [None, "input", "none"])
-def test_rejected_recordings_are_replaced(run, fallback, tmp_path):
+def test_fallback_decides_what_happens_to_rejected_recordings(
+    run, fallback, tmp_path
+):
     check = MaxDuration(1.5, fallback)
     code, outputs, rows = run(check)
     assert code == 0 and sorted(check.scored) == ["a.wav", "b.wav", "d.wav"]
@@ -106,7 +108,7 @@ def test_rejected_recordings_are_replaced(run, fallback, tmp_path):
     assert len(check.scored) == 3 and (again, same) == (outputs, rows)
 
 
-def test_resumed_run_gives_the_same_outputs(run):
+def test_resumed_run_scores_only_the_remaining_recordings(run):
     for _ in range(2):  # each run ends while it scores its second recording
         with pytest.raises(RuntimeError, match="killed"):
             run(MaxDuration(1.5, "none", interrupt_after=1))

@@ -53,7 +53,7 @@ def test_outputs_keep_the_folder_structure(corpus, tmp_path):
     assert outputs([folder], tmp_path / "out", ".flac")["v.mp4"] == "v.flac"
 
 
-def test_files_folders_and_manifests(corpus, tmp_path):
+def test_files_folders_and_manifests_can_be_combined(corpus, tmp_path):
     first = corpus("x/a.wav", folder="one")
     second = corpus("b.wav", folder="two")
     single = corpus("c.wav", folder="three") / "c.wav"
@@ -78,7 +78,7 @@ def test_files_folders_and_manifests(corpus, tmp_path):
     [
         ("path\na.wav\n", "the columns wav, found path"),
         ("ID,wav\na,\n", "line 2: wav is empty"),
-        ("wav\n../b.wav\n", "add a column ID"),
+        ("wav\n../b.wav\n", "name its output in the ID column"),
         ("ID,wav\n../../evil,../b.wav\n", "points outside the output folder"),
         ("", "found none"),
     ],
@@ -127,7 +127,7 @@ def test_missing_and_colliding_inputs_raise_an_error(corpus, tmp_path):
         list_items([corpus("notes.txt")], tmp_path / "out", ".wav")
     first = corpus("a/x.wav", folder="one") / "a"
     second = corpus("a/x.wav", folder="two") / "a"
-    with pytest.raises(UserError, match="both would be restored to a/x.wav"):
+    with pytest.raises(UserError, match="both would have the ID a/x.wav"):
         list_items([first, second], tmp_path / "out", ".wav")
 
 

@@ -107,7 +107,7 @@ def test_done_requires_an_unchanged_input(output):
 
 
 @pytest.mark.parametrize("status", ["failed", "skipped"])
-def test_failed_items_are_retried(output, status):
+def test_failed_and_skipped_items_are_not_done(output, status):
     with Journal(output) as journal:
         journal.append(row("a.wav"))
         journal.append(row("a.wav", status))
@@ -171,7 +171,7 @@ def test_last_shard_writes_the_manifest(output):
     assert names(output) == ["a.wav", "manifest.csv"]
 
 
-def test_resuming_a_killed_shard_with_fewer_shards(output):
+def test_run_with_fewer_shards_keeps_the_rows_of_a_killed_run(output):
     with Journal(output, 0, 2) as journal:
         journal.append(row("a.wav"))
         assert journal.finish() is None
@@ -199,7 +199,7 @@ def test_two_runs_cannot_share_a_folder(output):
         assert set(journal.known) == {"a.wav"}
 
 
-def test_two_processes_write_the_manifest_at_once(tmp_path, monkeypatch):
+def test_two_processes_can_write_the_manifest_at_once(tmp_path, monkeypatch):
     path, rows, replace = tmp_path / "manifest.csv", [row("a.wav")], os.replace
 
     def meanwhile(source, target):
@@ -239,7 +239,7 @@ def test_unwritable_output_folder_raises_an_error(tmp_path):
             pass
 
 
-def test_foreign_manifest_is_not_overwritten(tmp_path):
+def test_manifest_of_another_format_raises_an_error(tmp_path):
     write_rows(tmp_path / "manifest.csv", [])
     (tmp_path / "manifest.csv").write_text("ID,wav\na,b\n")
     with pytest.raises(UserError, match="not a manifest of restored"):

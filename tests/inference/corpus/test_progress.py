@@ -61,8 +61,8 @@ def test_progress_never_exceeds_the_total(monkeypatch, recwarn, size):
     assert max(map(len, shown.split("\r"))) <= 80
 
 
-def test_closed_output_ends_the_run(monkeypatch, capfd):
-    """A closed pipe raises an error, and logging prints no traceback."""
+def test_log_line_to_a_closed_pipe_raises_an_error(monkeypatch, capfd):
+    """The error is raised, and logging prints no traceback."""
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "w") as stdout:

@@ -206,10 +206,10 @@ def test_tars_are_the_same_as_with_the_local_engine(
 
 
 @pytest.mark.slow
-def test_error_of_the_model_is_one_line(
+def test_error_of_an_actor_is_printed(
     two_cpus, recordings, tiny_model, tmp_path, monkeypatch, capsys
 ):
-    """If the actors cannot find the model, the error is one line."""
+    """If the actors cannot find the model, the last line says so."""
 
     def elsewhere(arguments):
         return type(arguments)(**{**vars(arguments), "model": "/nowhere"})
@@ -241,7 +241,7 @@ def test_ray_cannot_be_combined_with_shards_or_torchrun(
     )
 
 
-def test_missing_ray_raises_an_error(recordings, tmp_path, monkeypatch, capsys):
+def test_missing_ray_is_reported(recordings, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     folder = recordings({"a.wav": 0.1})
     with pytest.raises(SystemExit):

@@ -47,7 +47,9 @@ def outputs(folder):
     }
 
 
-def test_folder_of_mixed_recordings(recordings, restore, tmp_path, capsys):
+def test_folder_of_mixed_recordings_is_restored(
+    recordings, restore, tmp_path, capsys
+):
     folder = recordings({"a.wav": 0.3, "s/a.flac": 9.0, "s/a.ogg": 1.1})
     soundfile.write(
         folder / "stereo.wav", numpy.stack([voice(2)] * 2, 1), 16000
@@ -93,7 +95,7 @@ def test_folder_of_mixed_recordings(recordings, restore, tmp_path, capsys):
     )
 
 
-def test_resuming_restores_only_missing_outputs(
+def test_resuming_restores_only_recordings_that_are_not_done(
     recordings, restore, tmp_path, capsys
 ):
     folder = recordings({"a.wav": 1.0, "b.wav": 1.0, "c.wav": 1.0})
@@ -131,7 +133,7 @@ def test_changed_inputs_are_restored_again(recordings, restore, tmp_path):
     assert rows[1].finished > rows[2].finished
 
 
-def test_earlier_outputs_of_inputs_that_fail(
+def test_outputs_of_failed_inputs_are_kept_unless_the_input_changed(
     recordings, restore, tmp_path, monkeypatch
 ):
     folder = recordings({f"{name}.wav": 0.5 for name in "abcd"})
@@ -187,7 +189,9 @@ def test_changed_content_is_detected(recordings, restore, tmp_path, capsys):
     assert rows[1].input_sha256 == file_digest(folder / "b.wav")
 
 
-def test_manifest_without_input_versions(recordings, restore, tmp_path):
+def test_manifest_of_an_earlier_version_is_accepted(
+    recordings, restore, tmp_path
+):
     """Recordings in a manifest of an earlier version count as unchanged."""
     folder, path = recordings({"a.wav": 1.0}), tmp_path / "out/manifest.csv"
     restore(folder)
@@ -221,7 +225,7 @@ def test_new_run_refuses_to_replace_existing_outputs(
     assert again.finished > row.finished
 
 
-def test_existing_output_file_is_not_replaced(
+def test_output_file_is_replaced_only_with_overwrite(
     recordings, restore, tmp_path, capsys
 ):
     folder = recordings({"a.wav": 0.5})
@@ -270,7 +274,9 @@ def test_fifos_and_unsupported_formats_are_skipped(
                 assert row.reason == reason
 
 
-def test_log_lines(recordings, restore, capsys):
+def test_log_describes_the_inputs_the_bandwidth_and_the_speed(
+    recordings, restore, capsys
+):
     folder = recordings({"a.wav": 1.0}, rate=48000)
     restore(folder)
     start, band, end = capsys.readouterr().out.splitlines()
@@ -301,7 +307,9 @@ def test_notes_are_counted(recordings, restore, capsys):
     assert capsys.readouterr().out.endswith("; 1 note in the manifest\n")
 
 
-def test_settings_of_the_outputs(recordings, restore, tmp_path):
+def test_options_set_the_format_the_rate_and_the_channels(
+    recordings, restore, tmp_path
+):
     folder = recordings({"a.wav": 2.0})
     stereo = numpy.stack([voice(2), voice(2, seed=1)], axis=1)
     soundfile.write(folder / "b.wav", stereo, 16000)
@@ -320,7 +328,9 @@ def test_settings_of_the_outputs(recordings, restore, tmp_path):
         )
 
 
-def test_sample_formats(recordings, restore, tmp_path, capsys):
+def test_sample_format_follows_the_input_or_the_option(
+    recordings, restore, tmp_path, capsys
+):
     folder = recordings({"a.wav": 0.5})
     soundfile.write(folder / "b.wav", voice(0.5), 16000, subtype="PCM_24")
     soundfile.write(folder / "c.wav", voice(0.5), 16000, subtype="FLOAT")
@@ -343,7 +353,9 @@ def test_sample_formats(recordings, restore, tmp_path, capsys):
     assert soundfile.info(tmp_path / "d.wav").subtype == "PCM_16"
 
 
-def test_parquet_manifest(recordings, restore, tmp_path):
+def test_parquet_option_writes_a_parquet_manifest(
+    recordings, restore, tmp_path
+):
     pytest.importorskip("pyarrow")
     restore(recordings({"a.wav": 0.5}), "--parquet")
     assert outputs(tmp_path / "out") == {"a.wav", "manifest.parquet"}
@@ -352,7 +364,7 @@ def test_parquet_manifest(recordings, restore, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["new/b.flac", "b.wav", "b.ogg"])
-def test_single_file(recordings, restore, tmp_path, name):
+def test_single_file_is_restored(recordings, restore, tmp_path, name):
     folder = recordings({"a.wav": 0.5})
     code, rows = restore(folder / "a.wav", output=name)
     assert code == 0 and rows == []
@@ -380,7 +392,7 @@ def test_failed_single_file_has_no_output(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_batch_seconds_with_a_single_file(
+def test_batch_seconds_sets_the_batch_size_for_a_single_file(
     recordings, restore, tmp_path, monkeypatch
 ):
     restore_windows, batch_sizes = Restorer.restore_windows, set()
@@ -395,13 +407,15 @@ def test_batch_seconds_with_a_single_file(
     assert batch_sizes == {3}  # windows of 4 s
 
 
-def test_files_are_restored_to_a_folder(recordings, restore, tmp_path):
+def test_several_files_are_restored_to_a_folder(recordings, restore, tmp_path):
     folder = recordings({"a.wav": 0.5, "b.flac": 0.5})
     restore(folder / "a.wav", folder / "b.flac")
     assert outputs(tmp_path / "out") == {"a.wav", "b.wav", "manifest.csv"}
 
 
-def test_quiet_and_log_file(recordings, restore, tmp_path, capsys):
+def test_quiet_hides_information_except_in_the_log_file(
+    recordings, restore, tmp_path, capsys
+):
     folder = recordings({"a.wav": 0.5})
     (folder / "bad\nname.wav").write_text("not audio")
     log = tmp_path / "run.log"
@@ -433,7 +447,7 @@ def test_quiet_and_log_file(recordings, restore, tmp_path, capsys):
         ["--device", "gpu"],
     ],
 )
-def test_wrong_usage_prints_one_line_and_exits_with_code_2(
+def test_invalid_arguments_print_an_error_and_exit_with_code_2(
     recordings, tmp_path, tiny_model, wrong, capsys
 ):
     folder = recordings({"a.wav": 0.5})
@@ -456,7 +470,9 @@ def names(count):
     return {f"{number:02d}.wav": 0.2 for number in range(count)}
 
 
-def test_shards_and_resuming_without_them(recordings, restore, tmp_path):
+def test_run_without_shards_completes_a_sharded_run(
+    recordings, restore, tmp_path
+):
     folder = recordings(names(12))
     seen = set()
     for index in (0, 2):

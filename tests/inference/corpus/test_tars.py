@@ -109,7 +109,9 @@ def test_tars_are_restored_to_a_relative_folder(
     ]
 
 
-def test_tars_and_recordings_in_one_folder(restore, tmp_path, capsys):
+def test_tars_and_recordings_in_one_folder_are_restored(
+    restore, tmp_path, capsys
+):
     folder, plain = tmp_path / "in", tmp_path / "plain"
     shards = {
         "shard-000000.tar": shard(0),
@@ -186,7 +188,7 @@ def test_tars_share_batches(restore, tmp_path, monkeypatch):
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_resuming_restores_only_missing_tars(restore, tmp_path, capsys):
+def test_resuming_restores_only_incomplete_tars(restore, tmp_path, capsys):
     tars = [
         write_tar(tmp_path / f"in/{number}.tar", {**shard(number, 1)})
         for number in range(3)
@@ -206,7 +208,7 @@ def test_resuming_restores_only_missing_tars(restore, tmp_path, capsys):
     assert "s/0.flac" in read_tar(tmp_path / "out" / "0.tar")
 
 
-def test_sample_formats(restore, tmp_path):
+def test_sample_format_follows_the_input_or_the_option(restore, tmp_path):
     wide = audio(subtype="PCM_24")
     write_tar(tmp_path / "in/a.tar", {"x.flac": audio(), "y.flac": wide})
 
@@ -347,7 +349,7 @@ def test_failed_samples_are_left_out(restore, tmp_path, capsys):
         "in.tar/pair.a.wav": ("failed", "an empty file (0 bytes)"),
         "in.tar/pair.b.flac": (
             "skipped",
-            "left out: pair.a.wav of the same sample failed",
+            "left out: pair.a.wav in the same sample was not restored",
         ),
         "in.tar/text.raw": (
             "skipped",
@@ -445,7 +447,7 @@ def test_links_in_tars_are_not_followed(restore, tmp_path):
     assert list(read_tar(tmp_path / "out/in.tar")) == ["a.wav"]
 
 
-def test_tars_in_shards(restore, tmp_path):
+def test_tars_are_divided_among_shards(restore, tmp_path):
     names = [f"{number:02d}.tar" for number in range(6)]
     for seed, name in enumerate(names):
         write_tar(tmp_path / "in" / name, {"a.flac": audio(0.2, seed)})

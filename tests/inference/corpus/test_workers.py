@@ -137,7 +137,7 @@ def test_bug_stops_the_run(restorer, recordings, tmp_path, where):
             raise ValueError("a bug")
         if where == "worker":
             yield items[3]._replace(input=5)
-        for number in range(10**6):  # an endless run unless stopped
+        for number in range(10**6):  # almost endless unless stopped
             yield items[3]._replace(ID=str(number), output=f"{number}.wav")
 
     def report(row):
