@@ -38,7 +38,7 @@ setup(
         "miipher2.inference.demo": ["*.css"],
         "miipher2.recipe": ["hparams/**/*.yaml", "recipes/*/*.py"],
     },
-    # Recipes that only document the training of the included models
+    # Recipes that only document the training of the bundled models
     exclude_package_data={
         "miipher2.recipe": ["recipes/Compact/*", "recipes/Whisper24/*"]
     },
@@ -104,7 +104,7 @@ setup(
             "mypy",
             "jiwer>=4",
             "av>=14,<19",
-            # tests of the demo page, with a Chromium installed on the system
+            # for tests of the demo page, which also need a Chromium browser
             "gradio>=6.31,<7",
             "playwright",
             "onnx>=1.18",

@@ -4,7 +4,7 @@
 
 The pages are the Markdown files of the repository in their original folders, so
 their links also work in a clone. Links to files other than pages and pictures
-are replaced by their text. ``docs/api.md`` is generated from docstrings. A
+are replaced with their text. ``docs/api.md`` is generated from docstrings. A
 broken link is an error.
 
 Authors
@@ -83,7 +83,10 @@ def copy_pages():
 
 
 def as_page(path):
-    """Return the text of a page; keep links to pages, pictures and web sites."""
+    """Return the text of a page without links to files that are not on the site.
+
+    Links to pages, pictures and web sites are kept.
+    """
 
     def replace(match):
         text, target, _ = match.groups()
@@ -111,7 +114,7 @@ def main():
     copy_pages()
     write_api()
     command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
-    # hides an advertisement that mkdocs prints
+    # suppress the warning about MkDocs 2 that Material for MkDocs prints
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
