@@ -83,7 +83,7 @@ def copy_pages():
 
 
 def as_page(path):
-    """Return the text of a page without links to files that are not on the site.
+    """Return the text of a page without links to files outside the site.
 
     Links to pages, pictures and web sites are kept.
     """
