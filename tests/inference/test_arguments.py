@@ -61,7 +61,7 @@ def test_int16_samples_are_scaled(restorer):
         (numpy.full(800, numpy.nan), "NaN or infinite"),
     ],
 )
-def test_invalid_waveforms_are_refused(restorer, wav, reason):
+def test_invalid_waveforms_are_rejected(restorer, wav, reason):
     with pytest.raises(UserError, match=reason):
         restorer.restore(wav)
 
@@ -74,7 +74,7 @@ def test_a_batch_must_have_two_dimensions(restorer):
 @pytest.mark.parametrize(
     "lengths", [[1.0], [1.0, 0.0], [1.0, -0.5], [800, 400], [1.0, math.nan]]
 )
-def test_lengths_must_be_relative(restorer, lengths):
+def test_invalid_lengths_are_rejected(restorer, lengths):
     with pytest.raises(UserError, match="lengths: "):
         restorer(torch.zeros(2, 800), torch.tensor(lengths))
 
@@ -112,7 +112,9 @@ def test_a_clip_with_another_sample_rate_is_resampled(restorer):
         ("batch_seconds", "4"),
     ],
 )
-def test_settings_are_checked(restorer, recordings, tmp_path, name, value):
+def test_invalid_settings_are_rejected(
+    restorer, recordings, tmp_path, name, value
+):
     path = recordings({"a.wav": 0.5}) / "a.wav"
     with pytest.raises(UserError, match=f"{name}: expected"):
         restorer.restore_file(path, tmp_path / "out.wav", **{name: value})

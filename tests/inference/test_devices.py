@@ -1,4 +1,4 @@
-"""Tests of device selection, which need no accelerator.
+"""Tests of device selection; no accelerator is needed.
 
 Authors
  * The miipher2 authors 2026
@@ -44,7 +44,7 @@ def accelerator(monkeypatch):
         (None, ["cpu"]),
     ],
 )
-def test_auto_chooses_the_first_accelerator(accelerator, kind, available):
+def test_auto_chooses_the_first_available_device(accelerator, kind, available):
     accelerator(kind, 2)
     assert available_devices() == available
     assert choose_device() == choose_device("auto") == available[0]
@@ -66,7 +66,7 @@ def test_an_unavailable_device_is_an_error(name):
 
 
 def test_the_cpu_is_used_if_a_device_cannot_run_the_model(tiny_model, caplog):
-    """Any model fails on the device ``meta``, which holds no values."""
+    """Any model fails on the ``meta`` device, which stores no values."""
     arguments = argparse.Namespace(
         model=str(tiny_model), trust_model=False, device="meta", precision=None
     )

@@ -57,7 +57,7 @@ def test_a_private_repository_needs_a_login(local_hub, monkeypatch):
         ("a/b/c", "neither a folder nor available from the hub"),
     ],
 )
-def test_wrong_names_give_a_one_line_error(local_hub, name, message):
+def test_unavailable_models_give_a_one_line_error(local_hub, name, message):
     local_hub.add("user/name", FILES, "main")
     with pytest.raises(UserError, match=message) as error:
         find_model(name)
@@ -71,7 +71,9 @@ def test_a_model_that_is_not_cached_needs_a_network(local_hub):
         find_model("user/name")
 
 
-def test_a_folder_takes_precedence_even_with_an_at_sign(tmp_path, monkeypatch):
+def test_a_folder_with_an_at_sign_takes_precedence_over_the_hub(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "user" / "name@v1"
     folder.mkdir(parents=True)
@@ -91,6 +93,6 @@ def test_upload_needs_a_login(local_hub, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["name", "a/b/c", "user/na me", "user/x@v1"])
-def test_wrong_repository_names_are_refused(name):
+def test_invalid_repository_names_are_rejected(name):
     with pytest.raises(UserError, match=name):
         hub.check_name(name)

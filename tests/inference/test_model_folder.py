@@ -115,7 +115,7 @@ def test_a_model_is_found_in_the_output_folder_of_training(tmp_path):
     assert find_model(tmp_path / "model") == tmp_path / "model"
 
 
-def test_an_unknown_name_is_looked_for_on_the_hub(monkeypatch, caplog):
+def test_an_unknown_name_is_looked_up_on_the_hub(monkeypatch, caplog):
     def no_hub(name, revision):
         raise OSError("Name or service not known")
 

@@ -78,7 +78,7 @@ def test_windows_contain_the_resampled_recording(
         ("w64", "PCM_16"),
     ],
 )
-def test_formats_of_soundfile_are_read(tmp_path, suffix, subtype):
+def test_soundfile_formats_are_read(tmp_path, suffix, subtype):
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, voice(3, 48000), 48000, subtype=subtype)
     recording = measured(path)
@@ -89,7 +89,7 @@ def test_formats_of_soundfile_are_read(tmp_path, suffix, subtype):
 
 
 def level_db(recording, channel=0):
-    """Return the speech level of a channel in dB, relative to the model's."""
+    """Return a speech level in dB relative to the model's input level."""
     return -20 * math.log10(recording.channels[channel].gain)
 
 
@@ -142,7 +142,7 @@ def encode(path, codec, wav, rate=48000, pictures=False):
         ("a.wv", "wavpack", False),
     ],
 )
-def test_formats_of_pyav_are_read(tmp_path, name, codec, pictures):
+def test_pyav_formats_are_read(tmp_path, name, codec, pictures):
     encode(tmp_path / name, codec, voice(3, 48000), pictures=pictures)
     recording = measured(tmp_path / name)
     assert (recording.rate, len(recording.channels)) == (48000, 2)
@@ -174,7 +174,7 @@ def test_a_video_without_audio_is_an_error(tmp_path):
         measured(tmp_path / "a.mp4")
 
 
-def test_a_change_of_the_number_of_channels_is_an_error(tmp_path):
+def test_a_change_in_the_number_of_channels_is_an_error(tmp_path):
     av = pytest.importorskip("av")
     parts = []
     for channels in (1, 2):
@@ -216,7 +216,7 @@ def test_an_unknown_codec_is_reported(tmp_path):
         measured(path)
 
 
-def test_formats_of_pyav_are_an_error_without_pyav(tmp_path, monkeypatch):
+def test_pyav_formats_are_an_error_without_pyav(tmp_path, monkeypatch):
     (tmp_path / "a.m4a").write_bytes(b"1234")
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match="pip install 'av<19'"):
@@ -292,7 +292,7 @@ def test_faulty_files_are_reported(tmp_path, fault, reason):
     assert str(error.value).startswith(f"{path}: ")
 
 
-def test_the_mean_of_64_channels_is_restored(tmp_path):
+def test_the_mean_of_64_channels_is_measured(tmp_path):
     path = write_faulty(tmp_path, "64 channels")
     mono = measured(path, channels="mono")
     expected = level_db(Recording.from_samples(voice(1.0), 16000))
@@ -341,7 +341,7 @@ def test_a_truncated_flac_is_an_error(tmp_path):
         measured(path)
 
 
-def test_a_change_of_the_file_while_it_is_read_is_an_error(
+def test_a_file_that_changes_while_it_is_read_is_an_error(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(module, "CACHE_SECONDS", 0)

@@ -39,7 +39,7 @@ HOSTILE = {
     "through miipher2": "x: !apply:miipher2.inference.restorer.itertools.sys ['{call}']",
     "a class through a package": "x: !new:torch.utils.data.dataloader."
     "multiprocessing.Process {{target: !name:os.system, args: ['{call}']}}",
-    "a function of torch": "x: !apply:torch.hub.load ['{call}', 'm']",
+    "torch function": "x: !apply:torch.hub.load ['{call}', 'm']",
     "torch.load": "x: !apply:torch.load ['{canary}.pt']",
     "speechbrain": "x: !new:speechbrain.utils.fetching.FetchFrom [1]",
     "partial": "x: !new:functools.partial [!name:os.system , '{call}']",
@@ -60,7 +60,7 @@ def model(tmp_path_factory):
 
 
 @pytest.mark.parametrize("attack", HOSTILE)
-def test_hostile_yaml_is_refused_and_runs_nothing(model, tmp_path, attack):
+def test_hostile_yaml_is_rejected_and_runs_nothing(model, tmp_path, attack):
     canary = tmp_path / "canary"
     folder = tmp_path / "model"
     shutil.copytree(model, folder)

@@ -251,7 +251,7 @@ def test_pauses_stay_silent(echo, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
-def test_all_formats_are_written(echo, tmp_path, suffix):
+def test_all_output_formats_are_written(echo, tmp_path, suffix):
     soundfile.write(tmp_path / "a.wav", voice(2), 16000)
     target = tmp_path / "new" / "folder" / f"b.{suffix}"
     restore(echo, tmp_path / "a.wav", target)
@@ -326,7 +326,7 @@ def test_the_sample_format_follows_the_input_or_the_setting(
         ("out.mp3", "PCM_16", r"unknown audio format: .mp3; use .wav, .flac"),
     ],
 )
-def test_impossible_sample_formats_are_refused(
+def test_unsupported_formats_are_rejected(
     echo, tmp_path, target, subtype, expected
 ):
     soundfile.write(tmp_path / "a.wav", voice(1), 16000)

@@ -237,7 +237,9 @@ def test_restore_without_a_recording_is_an_error(open_tab):
     assert message(tab) == "Upload or record something first."
 
 
-def test_two_tabs_at_once_both_show_results(open_tab, noisy, tmp_path):
+def test_two_tabs_used_at_once_show_their_own_results(
+    open_tab, noisy, tmp_path
+):
     other = tmp_path / "other.wav"
     soundfile.write(other, voice(3.0, 8000, seed=3), 8000)
     tabs = [open_tab(), open_tab()]

@@ -117,7 +117,7 @@ def test_a_port_in_use_is_an_error():
         (["--host", "192.0.2.1"], "--host 192.0.2.1: cannot listen on port"),
     ],
 )
-def test_wrong_options_give_a_one_line_error(options, message, capsys):
+def test_invalid_options_give_a_one_line_error(options, message, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["demo", *options])
     assert exit_.value.code == 2

@@ -56,7 +56,7 @@ def exported(tmp_path_factory):
 
 
 def assert_close(expected, found, ratio_db=MIN_RATIO_DB):
-    """Check the ratio of the signal to the error."""
+    """Check the shapes and the signal-to-error ratio."""
     expected, found = numpy.asarray(expected), numpy.asarray(found)
     assert expected.shape == found.shape
     assert numpy.abs(expected).max() > 0.001
@@ -200,7 +200,9 @@ def test_every_family_and_vocoder_can_be_exported(tmp_path, family, vocoder):
         assert_close(expected, found)
 
 
-def test_wrong_outputs_are_refused_before_the_model_is_loaded(tmp_path, capsys):
+def test_unusable_outputs_are_rejected_before_the_model_is_loaded(
+    tmp_path, capsys
+):
     existing = tmp_path / "a.onnx"
     existing.write_bytes(b"mine")
     for output, message in (
@@ -226,7 +228,7 @@ def test_a_file_that_differs_from_pytorch_is_not_written(
 
 
 @pytest.mark.slow
-def test_a_model_that_cannot_be_converted_raises(
+def test_a_model_that_cannot_be_converted_is_an_error(
     exported, tmp_path, monkeypatch
 ):
     from miipher2.models.vocoders.hifigan import HiFiGAN
@@ -243,7 +245,7 @@ def test_a_model_that_cannot_be_converted_raises(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model", "other"])
-def test_wrong_files_are_refused(tmp_path, content):
+def test_missing_and_invalid_files_are_rejected(tmp_path, content):
     path = tmp_path / "wrong.onnx"
     if content == "other":
         other = onnx.parser.parse_graph(
@@ -265,14 +267,14 @@ def test_wrong_files_are_refused(tmp_path, content):
 @pytest.mark.parametrize(
     "options", [{"device": "cuda"}, {"precision": "bf16"}, {"device": "mps"}]
 )
-def test_options_of_pytorch_are_refused(exported, options):
+def test_pytorch_options_are_rejected(exported, options):
     arguments = {"device": None, "precision": None, "trust_model": False}
     arguments |= {"model": str(exported.path), **options}
     with pytest.raises(UserError, match=f"--{next(iter(options))}"):
         load_restorer(argparse.Namespace(**arguments))
 
 
-def test_commands_that_need_a_folder_refuse_an_onnx_file(exported):
+def test_an_onnx_file_is_not_accepted_as_a_model_folder(exported):
     with pytest.raises(UserError, match="an ONNX file"):
         Restorer.from_hparams(exported.path)
 
