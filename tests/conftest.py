@@ -1,4 +1,4 @@
-"""Shared fixtures, among them a small corpus and tiny training runs.
+"""Shared fixtures, including a small corpus and tiny training runs.
 
 Authors
  * The miipher2 authors 2026
@@ -30,7 +30,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def browser():
-    """Yield a headless Chromium; skip the test if Chromium is missing."""
+    """Yield a headless Chromium; skip without Playwright or Chromium."""
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:

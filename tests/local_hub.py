@@ -1,8 +1,8 @@
 """A stand-in for the Hugging Face Hub with the HTTP interface that tests need.
 
-The stand-in keeps repositories in memory and has no Xet storage. It is based on
-the requests that the client library ``huggingface_hub`` sends, not on the code
-of the Hub, and was not compared with the real Hub.
+The stand-in keeps repositories in memory and has no Xet storage. It answers the
+requests that the ``huggingface_hub`` client library sends. Its answers were not
+compared with those of the real Hub.
 
 Authors
  * The miipher2 authors 2026
@@ -21,11 +21,11 @@ TOKEN = "hf_test"
 
 
 class LocalHub:
-    """A local HTTP server with repositories of models.
+    """A local HTTP server with model repositories.
 
-    ``repositories`` maps names to dictionaries. A dictionary maps each revision
-    to its files ``{path: bytes}``, and ``(revision, "sha")`` to the hash of its
-    commit.
+    ``repositories`` contains a dictionary for each repository name. For each
+    revision, this dictionary contains the files ``{path: bytes}`` under the key
+    ``revision``, and the commit hash under the key ``(revision, "sha")``.
     """
 
     def __init__(self):
@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
             found = re.fullmatch(pattern, path)
             if found and self.command in method:
                 return answer(self, body, *found.groups())
-        return self.answer(404, {"error": f"not in the stand-in: {path}"})
+        return self.answer(404, {"error": f"unsupported request: {path}"})
 
     do_GET = do_HEAD = do_POST = do_PUT = respond
 

@@ -19,7 +19,7 @@ FAMILIES = [
 
 
 def tiny_config(family, layers=3, width=32):
-    """Return the config of a tiny model with the family's hop of 320 samples.
+    """Return the config of a tiny model with a hop length of 320 samples.
 
     Arguments
     ---------
@@ -33,8 +33,8 @@ def tiny_config(family, layers=3, width=32):
     Returns
     -------
     transformers.PretrainedConfig
-        The config. Masking, layer drop and dropout are enabled, as in released
-        models.
+        The config. Layer drop is enabled and, for most families, so are masking
+        and dropout.
     """
     if family == "whisper":
         return transformers.WhisperConfig(
@@ -94,7 +94,7 @@ def tiny_extractor(config):
 
 
 def save_tiny_backbone(folder, family, layers=3, width=32):
-    """Save a tiny model with all files that a model on the Hub has.
+    """Save a tiny model and its feature extractor, as published on the Hub.
 
     Arguments
     ---------

@@ -16,10 +16,10 @@ def arguments(stage, corpus, output, **overrides):
     Arguments
     ---------
     stage : str
-        An experiment of ``hparams``: ``pa``, ``vocoder``, ``ssl`` or
+        An experiment in ``hparams``: ``pa``, ``vocoder``, ``ssl`` or
         ``compact/...``.
     corpus : Path
-        The folder that the fixture ``corpus`` returns.
+        The folder from the ``corpus`` fixture.
     output : Path
         The run's ``output_folder``.
     **overrides

@@ -1,4 +1,4 @@
-"""Base class of restorers: restoration of clips and files.
+"""Base class for restorers: restoration of clips and files.
 
 Authors
  * The miipher2 authors 2026
@@ -23,7 +23,7 @@ from miipher2.inference.recording import RATES
 
 
 class BaseRestorer:
-    """Base class of models that restore clips and files in windows.
+    """Base class for models that restore clips and files in windows.
 
     Subclasses implement ``restore_windows``, which is documented in
     ``Restorer``, and set the following attributes.
@@ -135,7 +135,7 @@ class BaseRestorer:
         progress: Callable[[float, float], None] | None = None,
         subtype: str | None = None,
     ) -> Row:
-        """Restore a file of any length and format.
+        """Restore a file of any length.
 
         Arguments
         ---------
@@ -159,9 +159,9 @@ class BaseRestorer:
             Called for each restored window with the seconds and the fraction of
             the recording that the window adds.
         subtype : str
-            Sample format: ``PCM_16``, ``PCM_24`` or, for wav only, ``FLOAT``.
-            None for the sample format of the input, as far as the output format
-            supports it, but at least 16 bits.
+            Sample format: ``PCM_16`` or ``PCM_24`` for wav and flac, or
+            ``FLOAT`` for wav. None to keep the resolution of the input as far
+            as the output format supports it, with at least 16 bits.
 
         Returns
         -------

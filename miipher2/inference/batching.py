@@ -1,4 +1,4 @@
-"""Restoration of windows in batches of a few fixed shapes.
+"""Restoration of windows in batches.
 
 Authors
  * The miipher2 authors 2026
@@ -18,8 +18,8 @@ from miipher2.inference.windows import Window
 
 logger = logging.getLogger("miipher2.inference")
 
-# Windows are padded to the window length or to one half, one quarter or one
-# eighth of it.
+# If batches can hold several windows, each window is padded to the window
+# length or to one half, one quarter or one eighth of it.
 HALVINGS = 3
 # Seconds of audio per batch. None: one window at a time, because larger batches
 # are not faster on a CPU.
@@ -33,8 +33,9 @@ class Engine:
     """Engine that collects windows into batches and runs the model on them.
 
     The output for a window does not depend on the other windows in its batch:
-    batches have a few fixed shapes, incomplete batches are filled with copies
-    of the first window, and the model processes rows independently.
+    batches of several windows have a few fixed shapes, incomplete batches are
+    filled with copies of the first window, and the model processes rows
+    independently.
 
     Arguments
     ---------
@@ -119,8 +120,8 @@ class Engine:
             in order.
         wav : numpy.ndarray
             The restored window ``(time,)``, float32 at the model's output rate,
-            before the loudness is restored. A window of a silent channel is
-            yielded unchanged.
+            before the loudness is restored. For a silent channel, the unchanged
+            samples of the input window.
         """
         # Launch a batch before fetching the previous results, to keep the GPU
         # busy.
@@ -139,8 +140,9 @@ class Engine:
     def _batches(self, windows):
         """Yield ``(shape, windows)`` for each batch, and silent windows.
 
-        A batch is yielded when it is full, or when it has waited so long that
-        it would delay its recordings. The remaining batches follow at the end.
+        A batch is yielded when it is full or, so that its recordings are not
+        delayed further, once ``patience`` windows have arrived since its first
+        window. The remaining batches follow at the end.
         """
         waiting = {}  # shape -> (index of the first window, windows)
         for number, window in enumerate(windows):

@@ -1,4 +1,4 @@
-"""Settings of glibc for the reuse of freed memory.
+"""glibc settings for reusing freed memory.
 
 Authors
  * The miipher2 authors 2026
@@ -13,7 +13,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory():
-    """Let this process reuse the memory that it frees.
+    """Make this process reuse the memory that it frees.
 
     By default, glibc returns large blocks to the system and requests them
     again. Each page of 4 KiB then causes a page fault, which takes longer than

@@ -79,14 +79,14 @@ def download(name: str) -> Path:
     Returns
     -------
     Path
-        The folder in the cache. If the hub cannot be reached, the copy of an
-        earlier download is used.
+        The folder in the cache. If the hub cannot be reached, the copy from
+        an earlier download is used.
 
     Raises
     ------
     UserError
-        If there is no such repository, or if the hub cannot be reached and the
-        repository is not in the cache.
+        If there is no such repository or revision, if access is denied, or if
+        the hub cannot be reached and the repository is not in the cache.
     """
     repository, revision = split_revision(name)
     with _as_user_error(f"{name}: neither a folder nor available from the hub"):
@@ -126,7 +126,7 @@ def upload(folder: Path, repository: str) -> str:
     Raises
     ------
     UserError
-        If the hub refuses the upload or cannot be reached.
+        If the hub rejects the upload or cannot be reached.
     """
     api = HfApi()
     with _as_user_error(
@@ -143,7 +143,7 @@ def upload(folder: Path, repository: str) -> str:
 
 @contextlib.contextmanager
 def _as_user_error(message: str) -> Iterator[None]:
-    """Convert errors of the hub to a ``UserError`` with the given message."""
+    """Convert errors from the hub to a ``UserError`` with the given message."""
     try:
         yield
     except (HTTPError, HFValidationError, OSError) as error:
@@ -151,7 +151,7 @@ def _as_user_error(message: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Return the cause of an error of the hub, in one line."""
+    """Return the cause of an error from the hub, in one line."""
     for kind, reason in REASONS.items():
         if isinstance(error, kind):
             return reason

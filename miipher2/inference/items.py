@@ -62,8 +62,8 @@ class Row:
     output : str
         The restored file, relative to the manifest's folder.
     status : str
-        ``done``; ``silent``: without speech, and not changed; ``skipped``:
-        without audio; ``rejected``: replaced by the input or removed, because
+        ``done``; ``silent``: below -80 dB, and not restored; ``skipped``:
+        without audio; ``rejected``: replaced with the input or deleted, because
         of its scores; ``failed``.
     reason : str
         Why the recording failed, was skipped or was rejected; otherwise a note
@@ -75,7 +75,7 @@ class Row:
     channels : int
         Number of output channels.
     seconds_spent : float
-        Seconds from opening the input until the output was written.
+        Seconds from opening the input until the output was complete.
     bytes : int
         Size of the output in bytes.
     model : str
@@ -155,8 +155,8 @@ class Row:
         -------
         bool
             True if the hashes are equal or, if a hash is missing, if the sizes
-            and modification times are equal. Always True for rows of
-            earlier versions, which do not contain these values.
+            and modification times are equal. Always True for rows
+            from earlier versions, which do not contain these values.
         """
         if self.input_sha256 and item.sha256:
             return self.input_sha256 == item.sha256

@@ -1,4 +1,4 @@
-"""Streaming meters of loudness and true peak.
+"""Streaming meters for loudness and true peak.
 
 Authors
  * The miipher2 authors 2026

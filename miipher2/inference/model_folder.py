@@ -20,7 +20,7 @@ DEFAULT = "whisper24"
 
 HYPERPARAMS = "hyperparams.yaml"
 
-# Class names in model folders of earlier versions, and current names
+# Class names in model folders written by earlier versions, and current names
 OLD_CLASSES = {
     "miipher2.ssl.SSLBackbone": "miipher2.models.backbone.SSLBackbone",
     "miipher2.cleaner.FeatureCleaner": "miipher2.models.cleaner.FeatureCleaner",
@@ -70,8 +70,8 @@ def find_model(source: str | Path | None = None) -> Path:
     folder = Path(source)
     if folder.suffix == ".onnx":
         raise UserError(
-            f"{source}: an ONNX file, which only miipher2 restore accepts; "
-            "expected a model folder"
+            f"{source}: an ONNX file cannot be used here; expected a model "
+            "folder"
         )
     if not folder.is_dir():
         logger.info("%s: no such folder; looking for it on the hub", source)

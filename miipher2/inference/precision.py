@@ -14,7 +14,7 @@ AUTOCAST_LAYERS = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
 
 
 def cast_weights(modules: nn.Module, precision: str) -> None:
-    """Cast weights once. Otherwise, autocast would cast them in every window.
+    """Cast the weights, so that autocast does not cast them for every window.
 
     Arguments
     ---------
@@ -40,7 +40,7 @@ def cast_weights(modules: nn.Module, precision: str) -> None:
 
 
 def best_precision(device: str) -> str:
-    """Return the fastest precision that a device supports in hardware.
+    """Return the default precision for a device.
 
     Arguments
     ---------
@@ -50,7 +50,8 @@ def best_precision(device: str) -> str:
     Returns
     -------
     str
-        ``bf16``, ``fp16`` or ``fp32``.
+        ``bf16`` if a CUDA GPU or the CPU supports it in hardware, ``fp16`` for
+        other CUDA GPUs, otherwise ``fp32``.
 
     Example
     -------

@@ -15,7 +15,7 @@ from miipher2.dataio.speech_level import SpeechLevel
 from miipher2.errors import UserError
 from miipher2.inference.windows import Channel, Window
 
-RATES = (1000, 384000)  # Hz; a header with a rate outside this range is corrupt
+RATES = (1000, 384000)  # Hz; other rates indicate a corrupt header
 MAX_CHANNELS = 8
 # Files up to this duration, summed over channels, are read only once.
 CACHE_SECONDS = 60.0
@@ -34,7 +34,7 @@ class Recording:
     Arguments
     ---------
     path : str or Path
-        A file of any format, see ``miipher2.dataio.decoding``.
+        A file in any supported format, see ``miipher2.dataio.decoding``.
     sample_rate : int
         The model's input rate in Hz.
     channels : str

@@ -38,10 +38,10 @@ class Restorer(BaseRestorer, Pretrained):
 
     The features of a frozen speech encoder, the backbone, are cleaned by
     adapters, and a vocoder synthesises speech from them. The output has the
-    same duration (to the sample) and loudness as the input, and is silent where
-    the input is silent. Long recordings are restored in windows, so memory use
-    does not depend on the duration. A model with a speech detector attenuates
-    the output by 30 dB where it detects no speech.
+    same duration and, by default, about the same loudness as the input, and is
+    silent in the silent pauses of the input. Files are restored in windows, so
+    memory use does not depend on their duration. A model with a speech detector
+    attenuates the output by 30 dB where it detects no speech.
 
     Threads can share a Restorer, but it cannot be pickled. A process that is
     forked after torch has started threads can hang, so start processes with
@@ -106,9 +106,10 @@ class Restorer(BaseRestorer, Pretrained):
             a bundled model or a repository on the Hugging Face hub. None for
             the default model.
         trust_model : bool
-            Whether the model's YAML may run arbitrary code. If False, it may use
-            only PyTorch modules and model configs from miipher2, speechbrain, torch,
-            torchaudio and transformers.
+            Whether the model's YAML may run arbitrary code. If False, it may
+            contain only what ``miipher2.inference.trust.check_yaml`` allows,
+            such as PyTorch modules and model configs from miipher2,
+            speechbrain, torch, torchaudio and transformers.
         **kwargs : dict
             Arguments of ``Pretrained.from_hparams``, for example
             ``run_opts={"device": "cuda", "precision": "bf16"}``.
@@ -160,8 +161,8 @@ class Restorer(BaseRestorer, Pretrained):
             self.hparams.overlap_seconds,
             self.input_rate,
             self.input_hop,
-            # On a CPU, each batch holds one window, so the length of windows
-            # can differ between recordings.
+            # On a CPU, each batch holds one window by default, so the length of
+            # the windows can differ between recordings.
             even=str(self.device).startswith("cpu"),
         )
 
@@ -183,7 +184,7 @@ class Restorer(BaseRestorer, Pretrained):
         Arguments
         ---------
         wavs : torch.Tensor
-            ``(batch, time)`` at ``input_rate`` and the model's input level.
+            ``(batch, time)`` at ``input_rate``, at the model's input level.
         lengths : torch.Tensor
             Relative lengths ``(batch,)``. None if there is no padding.
         windows : list of miipher2.inference.windows.Window

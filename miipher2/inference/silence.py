@@ -53,8 +53,8 @@ def mute_silence(wav, samples, hop_length, sample_rate):
     gain = np.ones(frames)
     for first, end in edges.reshape(-1, 2):
         if (end - first) * hop_length >= PAUSE_SECONDS * sample_rate:
-            # No margin at the edges of the window, because the pause continues
-            # in the neighbouring window
+            # No margin at the edges of the window, because the pause can
+            # continue in the neighbouring window
             first += MARGIN if first else 0
             end -= MARGIN if end < frames else 0
             gain[first:end] = 0.0

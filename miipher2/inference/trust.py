@@ -23,7 +23,7 @@ from speechbrain.utils.parameter_transfer import Pretrainer
 from miipher2.dataio.hparams import yaml_errors
 from miipher2.errors import UserError
 
-# Packages whose torch modules and model configs are allowed. Other classes of
+# Packages whose torch modules and model configs are allowed. Other classes in
 # these packages can download files or run code in their constructors.
 PACKAGES = (
     "miipher2.",
@@ -36,7 +36,7 @@ PACKAGES = (
 )
 FUNCTIONS = ("miipher2.models.vocoders.base.build_vocoder",)
 PLAIN_TAGS = ("!ref", "!copy", "!tuple", "!PLACEHOLDER")
-PLAIN_YAML = "tag:yaml.org,2002:"  # plain YAML; tags with python/ are refused
+PLAIN_YAML = "tag:yaml.org,2002:"  # plain YAML; tags with python are rejected
 
 
 def check_yaml(
@@ -44,7 +44,11 @@ def check_yaml(
     overrides: dict[str, Any] | None = None,
     text: str | None = None,
 ) -> None:
-    """Check that a YAML file contains only modules, configs and plain values.
+    """Check that a YAML file cannot run arbitrary code.
+
+    Plain values are allowed, as are the torch modules and model configs in
+    ``PACKAGES``, SpeechBrain's ``Pretrainer`` and the functions in
+    ``FUNCTIONS``.
 
     Arguments
     ---------
@@ -79,7 +83,7 @@ def check_yaml(
 
 
 def _check(path, text):
-    """Raise a ``UserError`` if any node of a YAML document is refused."""
+    """Raise a ``UserError`` if a YAML document has a forbidden node."""
     waiting, checked = [yaml.compose(text, Loader=ruamel.yaml.Loader)], set()
     while waiting:
         node = waiting.pop()

@@ -158,7 +158,7 @@ class Channel:
     gain : float
         Factor that scales the speech to the model's input level.
     silent : bool
-        Whether the channel contains no speech and bypasses the model.
+        Whether the channel is silent and therefore bypasses the model.
     """
 
     gain: float
@@ -203,7 +203,7 @@ class CrossFade:
     Arguments
     ---------
     plan : WindowPlan
-        The plan by which the windows were cut.
+        The plan used to cut the windows.
     hop_length : int
         Output samples per frame.
 

@@ -1,4 +1,4 @@
-"""Joining of restored windows, loudness adjustment and writing.
+"""Joining of restored windows, adjustment of the loudness, and writing.
 
 Authors
  * The miipher2 authors 2026
@@ -26,11 +26,11 @@ IN_MEMORY = 2**22  # bytes per channel; longer channels are spooled to disk
 # much quieter than its input is residual noise, which must stay quiet.
 MAX_LOUDNESS_GAIN = 10 ** (12 / 20)
 # The limiter is used if the peaks would be too high at the requested loudness.
-LIMIT = 10 ** (-1.2 / 20)  # peaks of the output can be up to 0.1 dB higher
+LIMIT = 10 ** (-1.2 / 20)  # below CEILING: limited peaks can be higher
 MAX_REDUCTION_DB = 12.0  # maximum gain reduction
 # Maximum number of passes in the search for the gain before the limiter
 LOUDNESS_PASSES = 5
-# In LU: the error at which the search ends, and the largest accepted error
+# In LU: error below which the search ends, and error above which it is noted
 LOUDNESS_ERROR = 0.1, 0.5
 WAV_LIMIT = 2**32 - 2**16  # maximum size of a plain WAV file in bytes
 SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
@@ -70,7 +70,7 @@ class RestoredChannel:
             rate, hop_length = self.input_rate, self.plan.hop_length
         self.cross_fade = CrossFade(self.plan, hop_length)
         self.resampled = resampler(rate, sample_rate)
-        # Cross-fade and loudness meter of the speech in the output and input
+        # Cross-fade and loudness meter for speech: in the output, in the input
         self.meters = [
             (CrossFade(self.plan, hop_length), Loudness(rate)),
             (
@@ -221,7 +221,7 @@ def _peak(channels, gains):
 
 
 def _measure(blocks, sample_rate):
-    """Return the loudness and the true peak of blocks."""
+    """Return the loudness and the true peak of a recording's blocks."""
     meter, peaks = Loudness(sample_rate), []
     for block in blocks:
         meter.add(block)
@@ -232,7 +232,7 @@ def _measure(blocks, sample_rate):
 
 
 def _limited_blocks(channels, gains, loudness, sample_rate):
-    """Amplify to a loudness with a limiter; return blocks and a note."""
+    """Set the loudness with a limiter; return the blocks and a note."""
     gains = np.array(gains)
     highest = LIMIT * 10 ** (MAX_REDUCTION_DB / 20) / _peak(channels, gains)
     change = min(1.0, highest)

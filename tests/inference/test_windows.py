@@ -38,7 +38,7 @@ def test_joined_windows_equal_the_recording(frames, overlap, missing, even):
     numpy.testing.assert_allclose(numpy.concatenate(joined), wav, atol=1e-6)
 
 
-def test_even_windows_overlap_little():
+def test_even_windows_need_less_than_one_extra_frame_each():
     for frames in range(101, 500, 7):
         plan = WindowPlan(window=100, overlap=10, hop_length=HOP, even=True)
         starts = list(plan.starts(frames * HOP))

@@ -25,15 +25,16 @@ INTRODUCTION = """
 # miipher2
 
 This page restores degraded speech: it removes noise, reverberation and codec
-artefacts. A recording can be up to {seconds} long and {megabytes} MB in size.
-It stays on the machine that runs this page and is deleted after an hour.
+artefacts. A recording can be up to {seconds} long and {megabytes} MiB in size.
+It stays on the machine that serves this page and is deleted after about an
+hour.
 
 The model can change words. Do not use it where the exact wording matters.
 """
-# In seconds: every 10 minutes, files older than an hour are deleted.
+# In seconds: files older than an hour are deleted every 10 minutes.
 DELETE_CACHE = (600, 3600)
 MAX_WAITING = 50  # recordings in the queue
-# System fonts, so that the page needs no network
+# System fonts, so that the page needs no internet access
 FONT = ("system-ui", "sans-serif")
 MONO = ("ui-monospace", "monospace")
 
@@ -153,7 +154,7 @@ def _add_examples(recording):
 def _run(models, max_seconds, path, name, progress):
     """Restore a recording and yield the values of the outputs.
 
-    Gradio copies the files before the temporary folder is deleted.
+    Gradio copies the restored file before the temporary folder is deleted.
     """
     if path is None:
         yield _outputs("Upload or record something first.", error=True)

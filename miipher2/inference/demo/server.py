@@ -81,7 +81,7 @@ def _serve(models, arguments):
         sys.stdout.flush()
         threading.Event().wait()
     finally:
-        # Python crashes at exit if a thread is still computing.
+        # Python can crash at exit if a thread is still computing.
         models.stop()
 
 

@@ -30,7 +30,7 @@ class Stopped(Exception):
 
 
 class Models:
-    """The models of the page, each of which is loaded when it is first used.
+    """The models that the page offers, each loaded on first use.
 
     One recording is restored at a time.
 
@@ -115,7 +115,7 @@ class Models:
             return compare(wav, rate, output, row)
 
     def stop(self):
-        """End the running restoration, if any, and refuse new ones."""
+        """End the running restoration, if any, and reject new ones."""
         self._stop.set()
         with self._in_use:
             pass
@@ -149,7 +149,7 @@ class Comparison:
     row : miipher2.inference.items.Row
         The result of ``Restorer.restore_file``.
     max_hz : float
-        The highest frequency of both spectrograms in Hz.
+        The highest frequency in both spectrograms in Hz.
     before, after : bytes
         PNG images of the spectrograms, with the same colour scale.
     """
@@ -169,7 +169,7 @@ def compare(wav, sample_rate, output, row):
     wav : numpy.ndarray
         The recording, ``(time,)``.
     sample_rate : int
-        Sample rate in Hz.
+        Sample rate of ``wav`` in Hz.
     output : Path
         The restored file.
     row : miipher2.inference.items.Row
@@ -191,7 +191,7 @@ def compare(wav, sample_rate, output, row):
 
 
 def read_mono(path, max_seconds=math.inf):
-    """Read a recording of any format as mono.
+    """Read a recording as mono.
 
     Arguments
     ---------

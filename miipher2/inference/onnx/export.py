@@ -23,8 +23,9 @@ from miipher2.inference.windows import Channel, Window
 MAX_BYTES = 2**31 - 1  # maximum size of a protocol buffer
 CHECK_FRAMES = 150, 100  # frames of two consecutive windows
 N_FFT, N_MELS = 1024, 80
-# Maximum difference between onnxruntime and PyTorch. Mel spectra are compared,
-# because a small change in pitch shifts the phase from then on.
+# Maximum mean difference between the outputs of onnxruntime and PyTorch. Mel
+# spectra are compared, because a small change in pitch shifts the phase from
+# then on.
 MAX_DIFFERENCE_DB = {"fp32": 0.1, "int8": 2.0}
 
 
@@ -130,8 +131,8 @@ def check_output(restorer):
 def mel_difference(expected, found, sample_rate):
     """Return the mean difference between the mel spectra of two waveforms.
 
-    Levels are clamped at 60 dB below the maximum, so that very quiet bands do
-    not count.
+    Levels are clamped at 60 dB below the maximum of ``expected``, so that very
+    quiet bands do not count.
 
     Arguments
     ---------

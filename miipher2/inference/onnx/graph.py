@@ -88,7 +88,7 @@ def to_onnx(restorer):
     Returns
     -------
     onnx.ModelProto
-        A graph for windows of any number of frames.
+        A graph for windows of 2 to ``restorer.plan.window`` frames.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def to_onnx(restorer):
 
 @contextlib.contextmanager
 def _no_warnings():
-    """Suppress warnings of the exporter, which users cannot act on."""
+    """Suppress warnings from the exporter, which users cannot act on."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -113,7 +113,8 @@ class KaldiFbankInput(nn.Module):
         self.shift, self.stack = front_end.window_shift, front_end.stack
         length = front_end.window_length
         self.edge = (length - self.shift) // 2
-        # Mean removal, pre-emphasis and DFT are combined into one linear map.
+        # Mean removal, pre-emphasis, window and DFT are combined into one
+        # linear map.
         identity = torch.eye(length, dtype=torch.float64)
         previous = identity.roll(1, dims=0)
         previous[0] = identity[0]
@@ -168,7 +169,7 @@ def encoder_input(front_end):
     kind = type(front_end)
     if kind not in INPUTS:
         raise UserError(
-            f"an encoder with the front end {kind.__name__} cannot be exported "
+            f"an encoder with the {kind.__name__} front end cannot be exported "
             f"to ONNX; expected {', '.join(cls.__name__ for cls in INPUTS)}"
         )
     return INPUTS[kind](front_end)

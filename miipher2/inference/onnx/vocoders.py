@@ -1,4 +1,4 @@
-"""Vocoders that can be exported to ONNX: all tensors are real.
+"""Vocoders that can be exported to ONNX, with real-valued tensors only.
 
 Authors
  * The miipher2 authors 2026
@@ -115,7 +115,7 @@ class RealHarmonic(StatelessVocoder):
         return wav.clamp(-1, 1), (first + end) % 1
 
     def _render(self, pulses, noise, filters, gated):
-        """Filter and add pulses and noise like ``HarmonicVocoder.render``."""
+        """Filter and add pulses and noise, as in ``HarmonicVocoder.render``."""
         stft = self.vocoder.stft
         gains = filters[:, :, :2].clamp(max=self.vocoder.max_gain).exp()
         angle = filters[:, :, 2]

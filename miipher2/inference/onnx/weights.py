@@ -15,10 +15,10 @@ import onnx
 import onnx.parser
 from onnx import numpy_helper
 
-# Dimension of the output channels in the weight of a layer
+# Dimension of the output channels in a layer's weight, by operator
 CHANNEL_AXIS = {"MatMul": -1, "Conv": 0, "ConvTranspose": 1}
 MIN_SIZE = 4096  # smaller weights are not quantised
-# Name endings of Fourier transforms and filters, which are not quantised
+# Name suffixes of the DFT and resampling kernels, which are not quantised
 FIXED = (".analysis", ".kernel")
 
 
