@@ -1,4 +1,4 @@
-"""Entry point of ``python -m miipher2``, an alias of the command ``miipher2``.
+"""Entry point of ``python -m miipher2``, an alias for ``miipher2``.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""The command ``miipher2``.
+"""The ``miipher2`` command.
 
 Authors
  * The miipher2 authors 2026
@@ -48,9 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0 for success, 1 if some files failed, 130 if a run was
-        interrupted. Errors and incorrect usage raise ``SystemExit`` with status
-        2.
+        The exit status: 0 for success, 1 if some files failed or are missing, 130
+        after Ctrl-C. Errors and incorrect usage raise ``SystemExit``; see
+        ``one_line_errors``.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     with one_line_errors():
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:
-    """Return a parser with the options of the requested command only."""
+    """Return the parser; import only the module of the requested command."""
     parser = argparse.ArgumentParser(
         prog="miipher2", description="Universal speech restoration."
     )

@@ -1,8 +1,8 @@
 """The exception for errors that the user can fix.
 
 Examples are a missing file, an invalid value in a YAML file, or a pair of files
-with different durations. The message names the file, key or value at
-fault, what was expected, and the remedy. Programs print the message as one
+with different durations. The message states the file, key or value at fault,
+what was expected, and the remedy. Programs print the message as one
 line, without a traceback.
 
 Authors
@@ -33,8 +33,8 @@ def one_line_errors() -> Iterator[None]:
     """Exit with a one-line message on a ``UserError``, ``OSError`` or Ctrl-C.
 
     An ``OSError`` reports, for example, a missing permission or a full disk.
-    All other exceptions are bugs and keep their traceback. If the reader of the
-    output exits early, as ``head`` does, the program ends without a message.
+    All other exceptions keep their traceback. If the reader of the output exits
+    early, as ``head`` does, the program ends without a message.
     Programs that are started with closed standard streams, for example with
     ``>&-``, work as well.
 

@@ -22,7 +22,7 @@ from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# Formats for which libsndfile has a default encoding
+# Formats for which soundfile has a default encoding
 WRITABLE = [
     name.lower()
     for name in soundfile.available_formats()

@@ -161,7 +161,7 @@ def list_audio(
     on_error=None,
     on_skip=None,
 ):
-    """List the audio files below a folder, except hidden files.
+    """List the audio files below a folder, except hidden files and folders.
 
     Symbolic links to folders are followed. Each folder is visited once, even if
     links form a loop. Audio files with other suffixes and files that are not
@@ -235,7 +235,7 @@ def _audio_file(data_folder, folder, name, suffixes):
     path = os.path.join(folder, name)
     relative = os.path.relpath(path, data_folder).replace(os.sep, "/")
     file, file_type = AudioFile(relative, 0, 0), ""
-    # A broken link has no status; ``read_headers`` reports the link.
+    # A broken link has no status; it is reported when its header is read.
     with contextlib.suppress(OSError):
         status = os.stat(path)
         file = AudioFile(relative, status.st_size, status.st_mtime_ns)

@@ -1,7 +1,7 @@
 """Bandwidth of recordings: measurement and low-pass filtering.
 
 A recording at 24 kHz that was resampled from 16 kHz or decoded from a lossy
-format has no content above a certain frequency. In training on such a
+format has no content above a certain frequency. During training on such a
 recording, the prediction and the target pass through the same low-pass filter
 before the loss is computed.
 

@@ -36,7 +36,7 @@ STREAMED = 2**32 - 2**16
 
 
 class NoAudioStream(UserError):
-    """A video without an audio track, which is not counted as failed."""
+    """An error for videos without an audio track, which do not count as failed."""
 
 
 class AudioStream:
@@ -82,7 +82,7 @@ class AudioStream:
 
 @contextlib.contextmanager
 def open_audio(path):
-    """Open an audio or video file of any supported format.
+    """Open an audio or video file in any supported format.
 
     Arguments
     ---------

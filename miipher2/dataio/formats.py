@@ -120,7 +120,7 @@ def output_subtype(file_format, subtype=None, source=""):
     Arguments
     ---------
     file_format : str
-        ``wav``, ``flac`` or ``ogg``, in any case.
+        ``wav``, ``flac`` or ``ogg``, in upper or lower case.
     subtype : str
         One of ``SUBTYPES``. If None, an input of more than 16 bits keeps a high
         resolution if the file format supports it (see ``KEPT_SUBTYPES``);

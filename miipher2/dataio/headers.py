@@ -71,11 +71,13 @@ def read_headers(data_folder, files):
 
     def read(file):
         if "$" in file.path:
-            return "'$' in the name, which manifests reserve for $data_root"
+            return (
+                "its path contains '$', which manifests reserve for $data_root"
+            )
         return _read_header(os.path.join(data_folder, file.path))
 
     headers, failed = {}, []
-    # More threads than cores: on network drives, most of the time is latency.
+    # More threads than cores, because latency dominates on network drives.
     with ThreadPool(min(32, 4 * (os.cpu_count() or 1))) as pool:
         results = pool.imap(read, files, chunksize=16)
         # disable=None shows the bar on a terminal only, not in a log file.

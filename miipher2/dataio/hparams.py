@@ -1,4 +1,4 @@
-"""Loading of HyperPyYAML files with one-line errors.
+"""Load HyperPyYAML files and report their errors on one line.
 
 Authors
  * The miipher2 authors 2026
@@ -16,7 +16,7 @@ from miipher2.errors import UserError
 
 @contextlib.contextmanager
 def yaml_errors(path):
-    """Convert exceptions of HyperPyYAML into a ``UserError``.
+    """Convert exceptions from HyperPyYAML into a ``UserError``.
 
     Arguments
     ---------
@@ -27,7 +27,7 @@ def yaml_errors(path):
     ------
     UserError
         If the file is missing, unreadable or not valid YAML, a placeholder has
-        no value, a class is unknown, or an argument of a class is wrong.
+        no value, a class is unknown, or an argument of a class is invalid.
 
     Example
     -------
@@ -64,7 +64,7 @@ def yaml_errors(path):
         placeholder = re.match(r"'(.+)' is a !PLACEHOLDER", reason)
         if placeholder:
             raise UserError(
-                f"--{placeholder[1]}: is required (see {path})"
+                f"--{placeholder[1]} is required (see {path})"
             ) from None
         raise UserError(f"{path}: cannot be loaded: {reason}") from error
 

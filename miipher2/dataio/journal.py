@@ -1,4 +1,4 @@
-"""Journals, from which an interrupted run over many files can be resumed.
+"""Journals for resuming interrupted runs over many files.
 
 A run can be divided into shards, one per process. For each file, a process
 appends a line of JSON to its own journal in the output folder. The process that
@@ -219,8 +219,8 @@ class LineJournal:
         Returns
         -------
         bool
-            Whether the table was written; False while other shards are
-            running.
+            Whether this call wrote the table; False if other shards have not
+            finished.
         """
         os.fsync(self.file.fileno())
         if fcntl is None:  # Windows cannot rename open files

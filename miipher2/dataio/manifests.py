@@ -53,7 +53,7 @@ def write_manifest(path, rows):
 
 
 def read_manifest(path, data_root, columns=("ID", "duration", "wav")):
-    """Read a manifest in the format of this package or of SpeechBrain.
+    """Read a manifest in this package's or SpeechBrain's format.
 
     Arguments
     ---------

@@ -89,7 +89,8 @@ def check_overwriting(pairs):
     Arguments
     ---------
     pairs : list of (Path, Path)
-        Pairs of input and output. Symbolic links are resolved.
+        Pairs of input and output. Symbolic links are resolved, except an output
+        that is a link itself.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Pitch of clean speech, a training target of the harmonic vocoder.
+"""Pitch of clean speech, a training target for the harmonic vocoder.
 
 Authors
  * The miipher2 authors 2026
@@ -22,7 +22,7 @@ DEFAULT_HZ = 120.0  # pitch of recordings without any voiced frame
 class PitchTracks:
     """Pitch tracks of recordings, cached in a folder.
 
-    SwiftF0 (package swift-f0) computes the tracks. This small network is
+    SwiftF0 (the ``swift-f0`` package) computes the tracks. This small network is
     accurate to a few cents on clean speech and runs about 100 times faster than
     real time on one core.
 
@@ -96,7 +96,7 @@ class PitchTracks:
         cached = self.folder / f"{digest(name)[:20]}.npy"
         if not cached.exists():
             track = self._detect(path)
-            # Several data loading workers may write the same track.
+            # Several data-loading workers may write the same track.
             with atomic_write(cached, writer=str(os.getpid())) as file:
                 np.save(file, track)
         times, hz, confidence = np.load(cached)
@@ -108,7 +108,7 @@ class PitchTracks:
                 from swift_f0 import SwiftF0
             except ImportError:
                 raise UserError(
-                    "training a harmonic vocoder needs the package swift-f0: "
+                    "training a harmonic vocoder needs the swift-f0 package: "
                     "pip install swift-f0"
                 ) from None
             self.detector = SwiftF0(threads=1)

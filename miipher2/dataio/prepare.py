@@ -1,4 +1,4 @@
-"""Data preparation: manifests of a corpus, of noise and of impulse responses.
+"""Data preparation: manifests for corpora, noise and impulse responses.
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_choices(name, values, choices):
-    """Check that all values of an option are known.
+    """Check that all values of an option are allowed.
 
     Arguments
     ---------
@@ -35,7 +35,7 @@ def check_choices(name, values, choices):
     Raises
     ------
     UserError
-        If a value is unknown.
+        If a value is not allowed.
 
     Example
     -------
@@ -62,9 +62,10 @@ def prepare_manifests(
 ):
     """Write the manifests of a corpus, unless they are up to date.
 
-    ``train.stamp.json`` next to ``train.csv`` records the listed files, the
-    arguments and the hashes of the manifests. If nothing has changed, the
-    manifests are kept, and no audio header is read.
+    A JSON file next to the training manifest (``train.stamp.json`` for
+    ``train.csv``) records the listed files, the fractions, the minimum duration
+    and the hashes of the manifests. If nothing has changed, the manifests are
+    kept, and no audio header is read.
 
     Arguments
     ---------
@@ -88,7 +89,8 @@ def prepare_manifests(
     Raises
     ------
     UserError
-        If no usable file remains, or the two files of a pair do not match.
+        If there are too few usable files, a fraction is invalid, or the two
+        files of a pair do not match.
     """
     if not utterances:
         raise UserError(
@@ -207,11 +209,12 @@ def _ids(files):
 def prepare_noise(
     data_folder, csv, valid_csv, valid_share=0.1, skip_prep=False
 ):
-    """Write the manifests of all noise recordings below a folder.
+    """Write the manifests for all noise recordings below a folder.
 
     Files in folders named ``valid``, ``val``, ``dev`` or ``test``, at any
-    depth, are held out. If there are no such folders, the files to hold out are
-    chosen by a hash of the name.
+    depth, are held out; files in folders named ``train`` are not, unless all
+    files are in such folders. A hash of the name holds out a fraction of the
+    other files.
 
     Arguments
     ---------

@@ -1,4 +1,4 @@
-"""Command line of the prepare scripts.
+"""Command line for the prepare scripts.
 
 Authors
  * The miipher2 authors 2026

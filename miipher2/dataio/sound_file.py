@@ -1,4 +1,4 @@
-"""Opening of regular files with soundfile, including unfinished files.
+"""Opening regular files with soundfile, including unfinished files.
 
 Authors
  * The miipher2 authors 2026
@@ -85,7 +85,7 @@ class SoundFile(soundfile.SoundFile):
 
     A recorder that crashes can leave an unfinished file, whose header gives a
     length of 0. libsndfile reads no samples from such a file; this class reads
-    it to its end and sets the attribute ``unfinished`` to True.
+    it to its end and sets the ``unfinished`` attribute to True.
 
     Arguments
     ---------
@@ -120,7 +120,7 @@ class SoundFile(soundfile.SoundFile):
 
 
 class _Patched(io.FileIO):
-    """A file of which some bytes are replaced when they are read."""
+    """A file in which some bytes are replaced when they are read."""
 
     def __init__(self, path, position, patch):
         super().__init__(path)

@@ -209,7 +209,7 @@ class SpeechLevel:
         level_db : float
             Level of active speech after scaling, in dB relative to an RMS of 1.
         max_gain_db : float
-            Largest gain in dB.
+            Maximum gain in dB.
 
         Returns
         -------

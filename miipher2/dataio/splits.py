@@ -39,8 +39,8 @@ class Utterance(NamedTuple):
     spk_id : str
         The speaker.
     group : str
-        Files of one group are in the same split. None if the file is a group of
-        its own.
+        Files of one group are in the same split, unless there are too few
+        groups. None if the file is a group of its own.
     split : str
         ``train``, ``valid`` or ``test``. None if the split is chosen by a hash
         of the group.
@@ -113,15 +113,16 @@ def assign_splits(utterances, shares, repeat_few=False):
                     " and ".join(splits),
                 )
                 return {name: list(utterances) for name in splits}
+            names = [name for name, number in minimum.items() if number]
             raise UserError(
-                f"expected at least {sum(minimum.values())} audio files, one "
-                f"for each of {', '.join(splits)}; found {len(groups)}: "
+                f"expected at least {len(names)} audio files to assign, one "
+                f"each for {', '.join(names)}; found {len(groups)}: "
                 f"{', '.join(sorted(groups))}"
             )
         split_of = split_by_hash(groups, shares, minimum)
         for u in undecided:
             splits[split_of[u.group_name]].append(u)
-        _log_rule(undecided, groups, shares)
+        _log_rule(undecided, groups, shares, minimum)
     else:
         logger.info("Using the splits of the corpus")
     return _fill_empty_splits(splits, shares)
@@ -145,31 +146,36 @@ def _minimum(splits):
 
 
 def _split_groups(utterances, minimum):
-    """Treat each file as a group if there are fewer groups than splits."""
+    """Treat each file as a group if there are fewer groups than ``minimum``."""
     groups = {u.group_name for u in utterances}
-    if len(groups) >= minimum:
+    if len(groups) >= minimum or all(u.group is None for u in utterances):
         return utterances
     logger.info(
-        "Too few speakers (%d) to hold some out; holding out files",
-        len({u.spk_id for u in utterances}),
+        "Too few %ss (%d) to hold some out; holding out files",
+        _unit(utterances),
+        len(groups),
     )
     return [u._replace(group=None) for u in utterances]
 
 
-def _log_rule(utterances, groups, shares):
+def _unit(utterances):
+    """Return the noun for the groups of the utterances."""
+    if all(u.group is None for u in utterances):
+        return "file"
+    if all(u.group == u.spk_id for u in utterances):
+        return "speaker"
+    return "group"
+
+
+def _log_rule(utterances, groups, shares, minimum):
     """Log the rule by which groups are assigned to splits."""
-    if any(u.group is None for u in utterances):
-        units = count(len(groups), "file")
-    elif all(u.group == u.spk_id for u in utterances):
-        units = count(len(groups), "speaker")
-    else:
-        units = count(len(groups), "group")
     held_out = [f"{share:.3g} to {name}" for name, share in shares.items()]
     logger.info(
-        "Assigning %s to splits by a hash of the name: a fraction of %s, at "
-        "least one each, and all others to train",
-        units,
+        "Assigning %s to splits by a hash of the name: a fraction of %s%s and "
+        "all others to train",
+        count(len(groups), _unit(utterances)),
         " and ".join(held_out),
+        ", at least one each," if all(minimum[n] for n in shares) else "",
     )
 
 

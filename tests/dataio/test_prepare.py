@@ -182,7 +182,7 @@ def test_unusable_files_are_logged_and_skipped(corpus, csvs, caplog):
         "a/text.wav: skipped: Format not recognised",
         "a/zero bytes.flac: skipped: an empty file",
         "a/no samples.wav: skipped: contains no samples",
-        "a/$HOME.wav: skipped: '$' in the name",
+        "a/$HOME.wav: skipped: its path contains '$'",
         "a/link.wav: skipped: No such file",
         "a/cut.wav: skipped: ",
         "skipped 6 of 12 files",

@@ -39,7 +39,7 @@ def test_an_unknown_override_names_the_closest_key(yaml):
 
 
 def test_a_missing_value_is_named(yaml):
-    with pytest.raises(UserError, match="--data_folder: is required"):
+    with pytest.raises(UserError, match="--data_folder is required"):
         load_hparams(yaml, "")
 
 

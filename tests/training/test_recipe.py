@@ -68,7 +68,7 @@ def test_the_command_runs_the_training_script(tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["train", "pa", f"--output_folder={tmp_path / 'out'}"])
     assert exit_.value.code == 2
-    assert "--data_folder: is required" in capsys.readouterr().err
+    assert "--data_folder is required" in capsys.readouterr().err
     assert Path(sys.modules["train"].__file__).samefile(ROOT / "train.py")
 
 
