@@ -3,11 +3,11 @@
 SpeechBrain's ``speechbrain.augment`` is not used, for these reasons:
 
 - Its classes draw from the global generators of ``random`` and ``torch``. In
-  this package, every draw comes from a generator seeded with the run's seed,
-  the epoch and the utterance ID, so that the audio is the same after a resume
-  and with any number of workers.
+  this package, every draw comes from a generator that training seeds with the
+  run's seed, the epoch and the utterance ID, so that the audio is the same
+  after a resume and with any number of workers.
 - Its classes only return the audio. The chain also returns the parameters
-  drawn and, for reverberation, a target with the early reflections.
+  drawn and the target, which can include the early reflections.
 - ``AddNoise`` sets the SNR over all samples of a clip, including pauses; this
   package sets the SNR on active speech. ``AddReverb`` convolves all clips of a
   batch with the same impulse response.

@@ -67,8 +67,8 @@ class Bandwidth(Degradation):
 
     The low-pass filters are Butterworth, Chebyshev type 1 (1 dB ripple),
     Chebyshev type 2 (60 dB stop-band attenuation), elliptic and Bessel filters.
-    They are causal and delay the signal by up to 1 ms, or by more near the
-    cut-off. The resamplers convert to a rate of twice the cut-off and back.
+    They are causal and delay the signal by up to about 1 ms, and by more near
+    the cut-off. The resamplers convert to a rate of twice the cut-off and back.
     ``soxr`` uses an anti-aliasing filter, ``soxr_quick`` a cubic interpolator;
     ``linear`` and ``hold`` do not filter. All resamplers but ``soxr`` alias.
 

@@ -139,7 +139,7 @@ class Coder:
     encoder: str = ""
 
     def missing(self):
-        """Return whether the required encoder is not installed."""
+        """Return whether a required encoder is missing."""
         return bool(self.encoder) and not _has_encoder(self.encoder)
 
 
@@ -153,8 +153,8 @@ MPEG = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OPUS = (8000, 12000, 16000, 24000, 48000)
 AMR = "libopencore_amrnb"
 # If both soundfile and PyAV support a codec, the faster library is used:
-# soundfile for MP3, PyAV for Opus. Opus runs at complexity 5, as on mobile
-# phones.
+# soundfile for MP3, PyAV for Opus. In PyAV, Opus runs at complexity 5, as on
+# mobile phones.
 CODERS = {
     "mp3": Coder(_mp3, MPEG),
     "vorbis": Coder(_vorbis, MPEG, unit="quality"),
@@ -178,8 +178,8 @@ def delay(name, setting, rate):
     """Measure a codec's delay.
 
     The delay depends on the build of the libraries and, for MP3, on the bit
-    rate. It is therefore measured, once per process, by cross-correlating a
-    noisy chirp of half a second with its decoded version.
+    rate. It is therefore measured, once per setting and process, by
+    cross-correlating a noisy chirp of 0.5 s with its decoded version.
 
     Arguments
     ---------
@@ -253,8 +253,8 @@ class Codec(Degradation):
     """Encode and decode with a random codec at one of its bit rates.
 
     MP3, Vorbis, GSM 06.10, A-law and mu-law use soundfile. AAC, AMR-NB and
-    G.722 use PyAV (``pip install 'av<19'``); if PyAV is not installed, they are
-    left out, with a message in the log. Opus uses PyAV if it is installed, else
+    G.722 use PyAV (``pip install 'av<19'``); codecs without an installed encoder
+    are left out, with a message in the log. Opus uses PyAV if possible, else
     soundfile.
 
     Arguments
@@ -262,15 +262,14 @@ class Codec(Degradation):
     codecs : dict of list of float
         Bit rates to choose from, in kbit/s, by codec: any of mp3, vorbis, opus,
         aac, alaw, mulaw, gsm, amr_nb and g722. For vorbis, qualities from 0
-        (about 30 kbit/s at 16 kHz) to 10. All codecs are equally likely.
+        (lowest) to 10. All codecs are equally likely.
     sample_rate : int
         Sample rate in Hz.
 
     Raises
     ------
     UserError
-        If a codec is unknown, or if all codecs need PyAV and it is not
-        installed.
+        If a codec is unknown, or if no codec has an installed encoder.
 
     Example
     -------

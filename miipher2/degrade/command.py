@@ -1,4 +1,4 @@
-"""The commands ``miipher2 degrade`` and ``miipher2 rooms``.
+"""The ``miipher2 degrade`` and ``miipher2 rooms`` commands.
 
 Authors
  * The miipher2 authors 2026
@@ -44,8 +44,9 @@ def _add_degrade(parser):
         "noisy",
         metavar="output",
         help="a .wav or .flac file, or a folder; in a folder, the degraded "
-        "files have the same relative paths as the inputs, and manifest.csv "
-        "lists the parameters of each file; existing files are not overwritten",
+        "files have the relative paths of the inputs (as .wav, if an input is "
+        "neither .wav nor .flac), and manifest.csv lists the parameters of "
+        "each file; existing files are not overwritten",
     )
     parser.add_argument(
         "--seed",
@@ -116,7 +117,7 @@ def add_corpora(parser):
             metavar="FOLDER_OR_CSV",
             help=f"{name} to draw from{' (for babble)' * (name == 'speech')}: "
             "a folder of recordings or a manifest; in a manifest, $data_root "
-            "stands for its folder",
+            "stands for the folder of the manifest",
         )
 
 

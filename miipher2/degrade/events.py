@@ -16,7 +16,7 @@ from miipher2.errors import UserError
 
 
 class Events(AdditiveNoise):
-    """Base class of noise that consists of periodic events.
+    """Base class for noise that consists of periodic events.
 
     The level varies from event to event with a standard deviation of 3 dB.
 
@@ -25,13 +25,14 @@ class Events(AdditiveNoise):
     snr_db : tuple of float
         Lowest and highest signal-to-noise ratio on active speech, in dB.
     sources : tuple of int
-        Smallest and largest number of simultaneous sources.
+        Minimum and maximum number of simultaneous sources.
     seconds : tuple of float
         Shortest and longest event, in seconds.
     pause : tuple of float
         Shortest and longest pause between two events, in seconds.
     hz : tuple of float
-        Lowest and highest frequency in Hz; see the subclasses.
+        Lowest and highest frequency of the events in Hz; the subclasses define
+        which frequency this is.
     sample_rate : int
         Sample rate in Hz.
     """
@@ -79,17 +80,17 @@ class Events(AdditiveNoise):
         since : numpy.ndarray
             Seconds since the start of the current event, for each sample.
         seconds : float
-            Duration of an event.
+            Duration of an event in seconds.
         hz : float
-            Frequency of an event.
+            Frequency of the events in Hz, drawn for this source.
         rng : numpy.random.Generator
             Source of all draws.
 
         Returns
         -------
         samples : numpy.ndarray
-            The events at any level. The caller sets the samples after
-            ``seconds`` to zero.
+            The events; their level does not matter. The caller sets the samples
+            after ``seconds`` to zero.
         """
         raise NotImplementedError
 
@@ -98,7 +99,8 @@ class Calls(Events):
     """Tonal events: birds, insects, alarms, beeps.
 
     A call has one to four harmonics, fades in and out, and glides up or down by
-    up to an octave. ``hz`` is its highest fundamental frequency.
+    up to an octave. Its highest fundamental frequency is drawn from the range
+    ``hz``.
 
     Example
     -------
@@ -142,8 +144,8 @@ class Calls(Events):
 class Knocks(Events):
     """Bursts of noise: footsteps, hammers, clocks, keys, crackling.
 
-    A burst starts abruptly, decays exponentially and has a resonance at
-    ``hz``.
+    A burst starts abruptly, decays exponentially and has a resonance at a
+    frequency drawn from the range ``hz``.
 
     Example
     -------

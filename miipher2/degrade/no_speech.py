@@ -1,4 +1,4 @@
-"""Noise without speech, whose target is silence.
+"""Clips of noise without speech; their target is silence.
 
 Authors
  * The miipher2 authors 2026
@@ -11,7 +11,7 @@ from miipher2.degrade.base import Degradation, pick, uniform
 
 
 class NoSpeech(Degradation):
-    """Replace clips with the sum of one or two types of noise.
+    """Replace clips with one noise or with the sum of two.
 
     Arguments
     ---------
@@ -42,7 +42,7 @@ class NoSpeech(Degradation):
 
     def missing(self):
         """See ``Degradation.missing``."""
-        return None if self.sources else "no source of noise"
+        return None if self.sources else "no noise source"
 
     def degrade(self, samples, rng):
         """Return noise as long as the clip; see ``Degradation.degrade``."""

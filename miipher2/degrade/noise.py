@@ -25,12 +25,13 @@ LOWEST_SHARE = 10 ** (-10 / 10)
 
 
 class AdditiveNoise(Degradation):
-    """Base class of noise added at a signal-to-noise ratio on active speech.
+    """Base class for additive noise at a drawn SNR on active speech.
 
     The SNR is the ratio of the mean powers of speech and noise over the active
     samples of the speech; see ``active_samples``. The speech is the input of
-    this degradation, including any reverberation added before. Digital silence
-    is not changed, and its SNR is None.
+    this degradation, including any reverberation added before. If the speech is
+    digital silence or the noise is silent during speech, the clip is not
+    changed, and its SNR is None.
 
     Arguments
     ---------
@@ -93,7 +94,7 @@ class Noise(AdditiveNoise):
         Lowest and highest signal-to-noise ratio on active speech, in dB.
     speed : tuple of float
         Lowest and highest playback speed, drawn log-uniformly. The speed also
-        changes the pitch, so that few recordings give many different noises.
+        changes the pitch, so that a few recordings give many different noises.
     sample_rate : int
         Sample rate in Hz.
     """
@@ -128,7 +129,7 @@ class Noise(AdditiveNoise):
 class Babble(AdditiveNoise):
     """Several voices at equal levels, from a speech manifest.
 
-    If the manifest has a column ``spk_id``, the voices belong to different
+    If the manifest has an ``spk_id`` column, the voices belong to different
     speakers; a speaker who is drawn twice is used only once.
 
     Arguments
@@ -141,7 +142,7 @@ class Babble(AdditiveNoise):
     snr_db : tuple of float
         Lowest and highest signal-to-noise ratio on active speech, in dB.
     voices : tuple of int
-        Smallest and largest number of voices.
+        Minimum and maximum number of voices to draw.
     sample_rate : int
         Sample rate in Hz.
     """

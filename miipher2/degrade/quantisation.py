@@ -1,4 +1,4 @@
-"""Quantisation to a few bits.
+"""Quantisation to a low bit depth.
 
 Authors
  * The miipher2 authors 2026
@@ -10,7 +10,7 @@ from miipher2.degrade.base import Degradation
 
 
 class Quantisation(Degradation):
-    """Round to a few levels without dither.
+    """Reduce the bit depth, without dither.
 
     Full scale is the peak of the clip, and the quantisation step is
     peak / 2 ** (bits - 1).

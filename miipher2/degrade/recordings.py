@@ -24,7 +24,7 @@ class _Cache(collections.OrderedDict):
     bytes = 0
 
     def get_or_read(self, key, read):
-        """Return the array of ``key``; call ``read`` if it is not cached."""
+        """Return the array for ``key``; call ``read`` if it is not cached."""
         if key in self:
             self.move_to_end(key)
             return self[key]
@@ -52,17 +52,18 @@ def _version(path):
 class Recordings:
     """The audio files of a manifest, read lazily.
 
-    The manifest is read on first use and is not pickled. Files of up to 10 s
-    are decoded completely and cached (128 MiB per process). From longer files,
-    only the required segment is read. Channels are averaged, and the audio is
-    resampled to ``sample_rate`` with soxr.
+    The manifest is read on first use and is not pickled. ``read`` decodes
+    complete files and caches up to 128 MiB of them per process. ``crop`` does
+    the same for files that last up to 10 s or are not longer than the crop;
+    from other files, it reads only the required segment. Channels are averaged,
+    and the audio is resampled to ``sample_rate`` with soxr.
 
     Arguments
     ---------
     csv : str or None
         Manifest with the columns ID, duration (in seconds) and wav.
     data_root : str or None
-        Value of ``$data_root`` in the column wav.
+        Value of ``$data_root`` in the ``wav`` column.
     sample_rate : int
         Sample rate of the returned audio in Hz.
     """
@@ -97,7 +98,7 @@ class Recordings:
         )
 
     def crop(self, row, length, rng):
-        """Return ``length`` samples from a random position of a row's file.
+        """Return ``length`` samples of a row's file, from a random position.
 
         Shorter files are repeated.
 

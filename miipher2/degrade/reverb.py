@@ -51,7 +51,7 @@ class Reverb(Degradation):
     Arguments
     ---------
     csv : str or None
-        Manifest of room impulse responses (ID, duration, wav) of any sample
+        Manifest of room impulse responses (ID, duration, wav) at any sample
         rate; None for no reverberation.
     data_root : str or None
         Value of ``$data_root`` in the manifest.

@@ -10,10 +10,10 @@ from miipher2.degrade.base import uniform
 from miipher2.errors import UserError
 
 SPEED_OF_SOUND = 343.0
-# Highest order of the image sources; later reflections use ray tracing.
+# Maximum order of the image sources; higher orders use ray tracing.
 IMAGE_ORDER = 6
 RAYS = 3000
-# Largest relative error of the RT60, and the number of attempts to correct the
+# Maximum relative error of the RT60, and the number of attempts to correct the
 # absorption before another room is drawn.
 TOLERANCE = 0.1
 TRIES = 4
@@ -29,8 +29,8 @@ def reverberation_time(rir, sample_rate):
     The result of ``pyroomacoustics.experimental.rt60.measure_rt60`` differs by
     at most 0.3 %, because its fit starts and ends at slightly different
     samples. That function is not used, because ``Rooms`` corrects the
-    absorption by the measured RT60; with the same seed, 14 of 25 rooms would
-    change.
+    absorption according to the measured RT60; with the same seed, 14 of 25
+    rooms would change.
 
     Arguments
     ---------
@@ -75,7 +75,7 @@ class Rooms:
     distance_m : tuple of float
         Shortest and longest distance from source to microphone, in metres.
     wall_m : float
-        Smallest distance of source and microphone from any wall, in metres.
+        Minimum distance of source and microphone from any wall, in metres.
     sample_rate : int
         Sample rate in Hz.
 
@@ -189,7 +189,7 @@ class Rooms:
 
 
 def _trim(rir):
-    """Cut after the last sample within 60 dB of the peak; scale to peak 0.9."""
+    """Cut after the last sample within 60 dB of the peak; set the peak to 0.9."""
     level = np.abs(rir)
     last = np.flatnonzero(level > level.max() / 1000)[-1]
     return (rir[: last + 1] * (0.9 / level.max())).astype(np.float32)

@@ -121,7 +121,9 @@ def _output_names(clean, output, pairs):
     elif pairs:
         names, folder = {clean: f"{clean.stem}.wav"}, output
     elif output.suffix.lower() not in LOSSLESS_SUFFIXES:
-        raise UserError(f"{output}: expected a file that ends in .wav or .flac")
+        raise UserError(
+            f"{output}: expected a file name that ends in .wav or .flac"
+        )
     else:
         names, folder = {clean: output.name}, output.parent
     if not pairs:
@@ -149,7 +151,7 @@ def _names_of_folder(clean):
 
 
 def load_chain(path, arguments, folder):
-    """Load the chain of a YAML file with the corpora of the command line.
+    """Load the chain from a YAML file, with the corpora from the command line.
 
     Arguments
     ---------
@@ -164,7 +166,7 @@ def load_chain(path, arguments, folder):
     Returns
     -------
     chain : Chain
-        The value of the key ``chain``.
+        The value of the ``chain`` key.
 
     Raises
     ------
@@ -195,7 +197,7 @@ def load_chain(path, arguments, folder):
 
 
 def _write_manifest(root, manifest):
-    """Write a manifest of all recordings in a folder."""
+    """Write a manifest for all recordings in a folder."""
     headers, _ = read_headers(root, list_audio(root))
     if not headers:
         raise UserError(f"{root}: contains no recordings")
@@ -215,7 +217,7 @@ def _load(path, key, overrides=None):
     """Load a YAML file and return the value of a key."""
     loaded = load_yaml(path, overrides)
     if key not in loaded:
-        raise UserError(f"{path}: has no key {key!r}")
+        raise UserError(f"{path}: has no {key!r} key")
     return loaded[key]
 
 

@@ -67,7 +67,7 @@ def test_summary_of_a_folder(tmp_path):
     assert contents(tmp_path) == "0, 1, 2, 3, 4, 5 and 3 more"
 
 
-def test_capitals_and_trailing_dots_or_spaces_of_suffixes_are_ignored(tmp_path):
+def test_case_and_trailing_dots_or_spaces_do_not_affect_suffixes(tmp_path):
     names = ["a.wav ", "b.WAV.", "c.oga", "d.mp2", "e.wav . "]
     for name in [*names, "f.wav!", ".g.wav", "h.txt"]:
         (tmp_path / name).touch()

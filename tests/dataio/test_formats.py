@@ -29,12 +29,12 @@ def test_error_names_the_allowed_formats():
         output_format("a.mp3", formats=("flac", "au"))
 
 
-def test_suffix_in_any_case_determines_the_format():
+def test_suffix_determines_the_format_regardless_of_case():
     assert output_format("a.b/c.OGG") == "OGG"
     assert output_format("a.mp3", formats=("mp3",)) == "MP3"
 
 
-def test_recording_suffixes_include_corpus_suffixes():
+def test_recording_suffixes_include_corpus_suffixes_without_duplicates():
     assert set(CORPUS_SUFFIXES) < set(RECORDING_SUFFIXES)
     suffixes = RECORDING_SUFFIXES + UNREADABLE_SUFFIXES
     assert len(set(suffixes)) == len(suffixes)

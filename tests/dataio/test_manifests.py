@@ -60,7 +60,7 @@ def test_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch, function):
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
-def test_manifests_of_speechbrain_are_read(tmp_path):
+def test_speechbrain_manifests_are_read(tmp_path):
     path = tmp_path / "noise.csv"
     path.write_text(
         "\ufeffID, duration, wav, wav_format, wav_opts\n"

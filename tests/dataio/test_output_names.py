@@ -28,7 +28,9 @@ def test_equal_stems_in_different_folders_do_not_collide():
 
 
 @pytest.mark.parametrize("number", [10, 1000])
-def test_stems_are_counted_twice_for_any_number_of_names(monkeypatch, number):
+def test_number_of_passes_does_not_depend_on_the_number_of_names(
+    monkeypatch, number
+):
     passes = []
 
     def counting(stems):
@@ -44,7 +46,7 @@ def test_stems_are_counted_twice_for_any_number_of_names(monkeypatch, number):
     assert passes == [number, number]
 
 
-def test_an_input_is_not_overwritten(tmp_path):
+def test_output_that_would_overwrite_an_input_raises(tmp_path):
     source = tmp_path / "a.wav"
     source.touch()
     (tmp_path / "link").symlink_to(tmp_path)

@@ -124,7 +124,7 @@ def record_of(csvs):
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_changed_files_are_detected(corpus, csvs, read, change):
+def test_changed_files_and_manifests_are_detected(corpus, csvs, read, change):
     prepare(corpus, csvs)
     change(corpus, csvs)
     read.clear()
@@ -278,7 +278,7 @@ def test_noise_with_only_a_train_folder_is_divided(noise):
     assert len(train) == len(valid) == 1
 
 
-def test_unchanged_noise_is_skipped(noise, read, tmp_path):
+def test_preparation_of_unchanged_noise_is_skipped(noise, read, tmp_path):
     noise("a/1.wav", "a/2.wav")
     noise()
     assert len(read) == 2

@@ -72,7 +72,7 @@ def test_every_reader_reads_unfinished_files(tmp_path, caplog):
         assert sum(len(block) for block in audio.blocks) == 2000
 
 
-def test_an_empty_recording_with_other_chunks_stays_empty(tmp_path):
+def test_an_empty_recording_with_other_chunks_is_not_unfinished(tmp_path):
     path = tmp_path / "a.wav"
     with soundfile.SoundFile(path, "w", 8000, 1) as file:
         file.title = "a title after no samples"
@@ -82,7 +82,9 @@ def test_an_empty_recording_with_other_chunks_stays_empty(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs")
 @pytest.mark.parametrize("suffix", [".wav", ".m4a"])
-def test_fifos_are_never_opened(tmp_path, suffix, caplog):
+def test_fifos_are_skipped_in_listings_and_raise_when_read(
+    tmp_path, suffix, caplog
+):
     path = tmp_path / f"a{suffix}"
     os.mkfifo(path)
     assert list_audio(tmp_path, suffixes=(suffix,)) == []
@@ -96,7 +98,7 @@ def test_fifos_are_never_opened(tmp_path, suffix, caplog):
         pass
 
 
-def test_devices_are_never_listed(tmp_path, caplog):
+def test_devices_are_not_listed(tmp_path, caplog):
     os.symlink(os.devnull, tmp_path / "a.wav")
     with caplog.at_level(logging.WARNING):
         assert list_audio(tmp_path) == []

@@ -48,7 +48,7 @@ def test_empty_recording_is_silent():
     assert (spectrogram(numpy.zeros(0), 16000, 8000) == SILENCE_DB).all()
 
 
-def test_image_has_low_frequencies_at_the_bottom_and_absolute_colours():
+def test_image_has_low_frequencies_at_the_bottom_and_a_fixed_scale():
     image = pytest.importorskip("PIL.Image")
     levels = numpy.full((3, 4), -100.0)
     levels[0] = 0.0  # the lowest frequency

@@ -40,7 +40,7 @@ def test_level_is_measured_over_the_active_frames(gain):
     assert in_blocks(padded).value() == pytest.approx(expected, rel=0.02)
 
 
-def test_digital_silence_and_quiet_hiss_are_silence():
+def test_digital_silence_and_quiet_hiss_count_as_silence():
     level = in_blocks(numpy.zeros(20000, dtype="float32"))
     assert level.value() == 0 and level.is_silence() and level.gain() <= 100
     assert SpeechLevel.of(numpy.zeros(0), 16000).is_silence()

@@ -112,7 +112,7 @@ def test_chain_returns_early_target(tmp_path, speech):
     assert metadata["steps"][0]["target"] == "early"
 
 
-def test_chain_returns_targets_of_batch(chain, speech):
+def test_chain_returns_the_targets_of_a_batch(chain, speech):
     batch = speech[: 2 * 16000].reshape(4, -1)
     target, noisy, metadata = chain.pair(batch, generator(0))
     assert torch.equal(target, batch)
@@ -140,7 +140,7 @@ def test_invalid_chain_raises():
         Chain({"clipping": (0.5, Clipping())}).only("fog")
 
 
-def test_yaml_without_corpora_has_no_noise():
+def test_default_chain_without_corpora_has_no_noise_step():
     with open(DEFAULT_CHAIN) as file:
         chain = load_hyperpyyaml(file)["chain"]
     assert "noise" not in chain.names

@@ -1,4 +1,4 @@
-"""Tests of the codecs at every bit rate of degrade.yaml.
+"""Tests of the codecs at every bit rate in degrade.yaml.
 
 Authors
  * The miipher2 authors 2026
@@ -93,7 +93,7 @@ def test_all_codecs_and_settings_are_drawn():
     assert {d["quality"] for d in drawn if d["codec"] == "vorbis"} == {0, 5}
 
 
-def test_opus_of_soundfile_is_aligned():
+def test_soundfile_opus_is_aligned():
     source = speech_like(3, seconds=1.6)
     for kbps in CODECS["opus"]:
         decoded = codec._opus(source, 16000, kbps)

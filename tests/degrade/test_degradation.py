@@ -149,7 +149,7 @@ def test_float64_input_gives_float32_output():
     assert noisy.dtype == torch.float32
 
 
-def test_generator_depends_on_its_keys_only():
+def test_generator_depends_only_on_its_keys():
     # A fixed value, which must be the same on all platforms and versions.
     assert generator(1, 2, "a").integers(2**32) == 3363280922
     assert generator(1, 2, "a").random() == generator(1, 2, "a").random()

@@ -58,7 +58,7 @@ def test_output_folder_has_the_tree_of_the_input(clean, tmp_path):
     assert soundfile.info(noisy / "anna/2.flac").subtype == "PCM_16"
 
 
-def test_degradation_depends_on_seed_and_name_only(clean, tmp_path):
+def test_degradation_depends_only_on_seed_and_name(clean, tmp_path):
     def run(name, *more):
         main(["degrade", str(clean), str(tmp_path / name), *more])
         return (tmp_path / name / "bob" / "1.wav").read_bytes()
@@ -202,7 +202,7 @@ def test_unreadable_files_are_counted(clean, tmp_path, capsys):
         (["{clean}", "{out}", "--noise", "{clean}/n.csv"], "n.csv"),
         (["{clean}", "{out}", "--noise", "{empty_csv}"], "empty.csv"),
         (["{clean}", "{out}", "--degrade", "{clean}/n.yaml"], "n.yaml"),
-        (["{clean}", "{out}", "--degrade", "{bad}"], "no key 'chain'"),
+        (["{clean}", "{out}", "--degrade", "{bad}"], "no 'chain' key"),
         (["{clean}", "{out}", "--degrade", "{empty_csv}"], "empty.csv"),
     ],
 )

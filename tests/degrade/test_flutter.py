@@ -33,7 +33,7 @@ def test_flutter_has_the_drawn_depth_and_no_drift():
     assert seconds.max() == pytest.approx(0.005 / (2 * np.pi), rel=0.05)
 
 
-def test_flutter_preserves_high_frequencies():
+def test_flutter_preserves_the_spectrum_up_to_4_khz():
     output, _ = Flutter()(white_noise(), generator(0))
     hz, gain_db = transfer_db(output, white_noise())
     assert np.abs(gain_db[(hz > 100) & (hz < 4000)]).max() < 1

@@ -12,7 +12,7 @@ from tiny_audio import transfer_db, white_noise
 from miipher2.degrade import Microphone, Offset, generator
 
 
-def test_microphone_has_the_drawn_response():
+def test_microphone_has_the_drawn_response_and_no_delay():
     source = white_noise(20.0)
     output, drawn = Microphone((6.0, 6.0))(source, generator(0))
     hz, gain_db = transfer_db(output, source)

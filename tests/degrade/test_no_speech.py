@@ -14,7 +14,7 @@ def level(wav):
     return 20 * float(wav.square().mean().sqrt().log10())
 
 
-def test_clips_are_replaced_by_noise_at_the_drawn_level():
+def test_clips_are_replaced_with_noise_at_the_drawn_level():
     no_speech = NoSpeech(1.0, [ColouredNoise(), Hum()], (-40.0, -30.0))
     wav = torch.sin(torch.arange(16000) / 5)
     silence = torch.zeros(16000)
@@ -28,7 +28,7 @@ def test_clips_are_replaced_by_noise_at_the_drawn_level():
 def test_noise_without_recordings_is_left_out():
     no_speech = NoSpeech(0.1, [Noise(None), ColouredNoise()])
     assert len(no_speech.sources) == 1 and no_speech.missing() is None
-    assert NoSpeech(0.1, [Noise(None)]).missing() == "no source of noise"
+    assert NoSpeech(0.1, [Noise(None)]).missing() == "no noise source"
 
 
 def test_noise_never_exceeds_full_scale():

@@ -82,7 +82,7 @@ def test_pauses_do_not_change_the_noise_level(speech):
     assert 10 * torch.log10(powers[0] / powers[1]).abs() < 0.2
 
 
-def test_noise_in_the_pauses_of_speech_is_not_boosted(tmp_path):
+def test_gain_of_noise_in_speech_pauses_is_limited(tmp_path):
     """Noise that is nearly silent during speech gets a limited gain."""
     rng = np.random.default_rng(0)
     late = 0.1 * rng.standard_normal(RATE)
@@ -131,7 +131,7 @@ def test_short_recording_is_repeated(tmp_path):
     assert noise.shape == (4500,)
 
 
-def test_other_sample_rates_and_channels(tmp_path):
+def test_recordings_are_resampled_and_downmixed(tmp_path):
     """A stereo recording at 48 kHz is resampled, and its channels averaged."""
     time = np.arange(2 * 48000) / 48000
     tone = 0.5 * np.sin(2 * np.pi * 1000 * time)

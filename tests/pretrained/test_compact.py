@@ -1,4 +1,4 @@
-"""Tests of the packaged model compact: files, lookup and restoration.
+"""Tests of the packaged ``compact`` model: files, lookup and restoration.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""Sounds other than speech are attenuated by the packaged models.
+"""Tests of the packaged models with sounds other than speech.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""Tests of the packaged model whisper24: files, lookup and restoration.
+"""Tests of the packaged ``whisper24`` model: files, lookup and restoration.
 
 Authors
  * The miipher2 authors 2026
