@@ -48,8 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0 for success, 1 if some files failed or are missing, 130
-        after Ctrl-C. Errors and incorrect usage raise ``SystemExit``; see
+        The exit status: 0 for success, 1 if some files failed or are missing,
+        130 after Ctrl-C. Errors and incorrect usage raise ``SystemExit``; see
         ``one_line_errors``.
     """
     arguments = sys.argv[1:] if arguments is None else arguments

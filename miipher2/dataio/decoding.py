@@ -36,7 +36,7 @@ STREAMED = 2**32 - 2**16
 
 
 class NoAudioStream(UserError):
-    """An error for videos without an audio track, which do not count as failed."""
+    """Raised for a video without audio; such files do not count as failed."""
 
 
 class AudioStream:

@@ -22,9 +22,9 @@ DEFAULT_HZ = 120.0  # pitch of recordings without any voiced frame
 class PitchTracks:
     """Pitch tracks of recordings, cached in a folder.
 
-    SwiftF0 (the ``swift-f0`` package) computes the tracks. This small network is
-    accurate to a few cents on clean speech and runs about 100 times faster than
-    real time on one core.
+    SwiftF0 (the ``swift-f0`` package) computes the tracks. This small network
+    is accurate to a few cents on clean speech and runs about 100 times faster
+    than real time on one core.
 
     Arguments
     ---------

@@ -253,9 +253,9 @@ class Codec(Degradation):
     """Encode and decode with a random codec at one of its bit rates.
 
     MP3, Vorbis, GSM 06.10, A-law and mu-law use soundfile. AAC, AMR-NB and
-    G.722 use PyAV (``pip install 'av<19'``); codecs without an installed encoder
-    are left out, with a message in the log. Opus uses PyAV if possible, else
-    soundfile.
+    G.722 use PyAV (``pip install 'av<19'``); codecs without an available
+    encoder are left out, with a message in the log. Opus uses PyAV if possible,
+    else soundfile.
 
     Arguments
     ---------
