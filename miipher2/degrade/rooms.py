@@ -189,7 +189,7 @@ class Rooms:
 
 
 def _trim(rir):
-    """Cut after the last sample within 60 dB of the peak; scale to a 0.9 peak."""
+    """Cut after the last sample within 60 dB of the peak; scale to peak 0.9."""
     level = np.abs(rir)
     last = np.flatnonzero(level > level.max() / 1000)[-1]
     return (rir[: last + 1] * (0.9 / level.max())).astype(np.float32)
