@@ -7,8 +7,8 @@ Recordings of clean speech contain some background noise, which a model learns
 to reproduce. This script writes a copy of every recording, with stationary
 noise reduced by up to 12 dB, to the new folder OUT. It also writes
 ``OUT/manifest.csv``, which lists the copies in the column ``target_wav``, for
-training with ``--skip_prep=True --train_csv=OUT/manifest.csv``. The input of
-training is still the degraded original. The target is the original if neither
+training with ``--skip_prep=True --train_csv=OUT/manifest.csv``. The training
+input is still the degraded original. The target is the original if neither
 noise nor reverberation was added, and the copy otherwise.
 
 Authors
@@ -32,13 +32,13 @@ WINDOW_SECONDS = 0.032
 NOISE_PERCENTILE = 15  # percentile of a bin's power over time
 BIAS = 1.3  # ratio of the mean noise power to this percentile
 OVERSUBTRACTION = 2.0  # factor of the subtracted noise
-MIN_GAIN = 10 ** (-12 / 10)  # smallest gain of a bin's power
+MIN_GAIN = 10 ** (-12 / 10)  # minimum gain of a bin's power
 
 
 def reduce_noise(samples, sample_rate):
     """Reduce stationary noise by spectral subtraction (Boll 1979).
 
-    The noise power of a bin is estimated by a low percentile of its power over
+    The noise power of a bin is estimated as a low percentile of its power over
     time.
 
     Arguments

@@ -6,11 +6,11 @@
 DATA is the input folder of ``pack.py``, with ``manifest.csv``, speech, noise
 and room impulse responses. The detector is a logistic regression that predicts
 from the features of the model's cleaner (backbone and adapters) whether a frame
-contains speech. On the split ``train``, it is fitted to degraded speech with
+contains speech. On the ``train`` split, it is fitted to degraded speech with
 known active frames, and to noise, music and generated sounds. Its bias is then
-set so that the gate attenuates 0.1 % of this speech. The script writes
-the detector to ``speech_presence.safetensors`` in the model folder MODEL, and
-prints its error rates on the split ``valid``. To use the detector, add it to
+set so that the gate attenuates 0.1 % of this speech. The script writes the
+detector to ``speech_presence.safetensors`` in the model folder MODEL, and
+prints its error rates on the ``valid`` split. To use the detector, add it to
 the model's ``hyperparams.yaml`` as in ``miipher2/pretrained/compact``.
 
 With ``--measure``, the script only prints the error rates of the existing
@@ -164,8 +164,8 @@ def report(presence, speech, noise):
         f"frames: {missed.mean():.1%} of speech missed, {alarms.mean():.1%} of "
         "noise detected as speech\n"
         f"after smoothing: {(gates < 1).mean():.1%} of speech attenuated "
-        f"({(gates == 0).mean():.2%} completely), "
-        f"{(open_gates == 0).mean():.1%} of noise attenuated completely, "
+        f"({(gates == 0).mean():.2%} fully), "
+        f"{(open_gates == 0).mean():.1%} of noise fully attenuated, "
         f"{(open_gates == 1).mean():.1%} not at all"
     )
 
@@ -264,7 +264,7 @@ def collect_splits(options, restorer, counts, folder):
 
 
 def fit_presence(restorer, collected):
-    """Return a ``SpeechPresence`` fitted to the split ``train``."""
+    """Return a ``SpeechPresence`` fitted to the ``train`` split."""
     train = collected["train", "speech"] + collected["train", "noise"]
     features = torch.from_numpy(np.concatenate([f for f, _ in train]))
     labels = torch.from_numpy(np.concatenate([y for _, y in train]))

@@ -86,7 +86,7 @@ from pathlib import Path
 from miipher2.models.shards import split_weights
 from miipher2.models.weights import halve
 
-MAX_BYTES = 18_000_000  # largest file
+MAX_BYTES = 18_000_000  # per file of the backbone
 
 halve(sys.argv[1])
 weights = Path(sys.argv[1], "backbone/model.safetensors")

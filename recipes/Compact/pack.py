@@ -10,8 +10,8 @@ one folder, and use it as ``--data_folder``, ``--noise_folder`` and
 ``--rir_folder`` in training; it contains all manifests. The same data and
 library versions give the same bytes.
 
-Speech and noise are encoded as mono Ogg Opus at 16 kHz; Opus files and impulse
-responses are copied.
+Speech and noise are encoded as mono Ogg Opus at 16 kHz; mono Opus files and
+impulse responses are copied.
 
 Authors
  * The miipher2 authors 2026
@@ -55,12 +55,12 @@ MANIFESTS = {
     ("rir", "train"): ["rir"],
     ("rir", "valid"): ["rir_valid"],
 }
-# Ogg's checksum is the CRC-32 of zlib with the bits of every byte reversed
+# Ogg's checksum has the polynomial of zlib's CRC-32, but the opposite bit order
 BIT_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def is_allowed(licence, patterns=None):
-    """Return whether files with a licence are packed.
+    """Return whether files with a licence are allowed in a pack.
 
     Arguments
     ---------
@@ -134,12 +134,12 @@ def is_music(path):
 
 
 def packed_path(path):
-    """Return the path of a file of DATA in the archives."""
+    """Return the path in the archives of a file from DATA."""
     return path if path.startswith("rir") else path.rsplit(".", 1)[0] + ".ogg"
 
 
 def packed_bytes(data, path):
-    """Return the content of a file of DATA in the archives."""
+    """Return the content in the archives of a file from DATA."""
     content = (data / path).read_bytes()
     if path.startswith("rir"):
         return content
@@ -183,7 +183,7 @@ def with_serial(ogg, serial):
 
 
 def repetitions(key, rows):
-    """Return the number of manifest rows of each recording.
+    """Return the number of manifest rows for each recording.
 
     An epoch uses one random segment per row. Training speech has one row per
     3 s, or two for speakers with little speech, to balance the speakers. Long
@@ -200,7 +200,7 @@ def repetitions(key, rows):
     Returns
     -------
     list of int
-        Number of rows of each recording.
+        Number of rows for each recording.
 
     Example
     -------
@@ -270,7 +270,7 @@ def pieces(head, files, limit):
     files : iterable of tuple
         Name and content of the files to distribute.
     limit : int
-        Largest size of an archive in bytes.
+        Maximum size of an archive in bytes.
     """
     head = b"".join(member(*file) for file in head)
     piece, end = bytearray(head), bytes(2 * tarfile.BLOCKSIZE)

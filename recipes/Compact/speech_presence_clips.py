@@ -21,7 +21,7 @@ SECONDS = 4
 
 
 def degradations(data, selected, split, folder):
-    """Return the degradation chain of training, without its step ``babble``.
+    """Return the degradation chain of training without babble and music.
 
     Arguments
     ---------
@@ -150,14 +150,14 @@ def clip(data, rows, chain, rng):
 
 
 def with_more_music(rows):
-    """Repeat music so that it makes up about half of the rows of noise.
+    """Repeat music so that it makes up about half of the noise rows.
 
     Of all noise, music is the most similar to speech.
 
     Arguments
     ---------
     rows : list of dict
-        Manifest rows of noise or of speech, which has no music.
+        Manifest rows of noise. Rows of speech are not changed.
 
     Returns
     -------

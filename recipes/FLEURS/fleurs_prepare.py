@@ -30,7 +30,7 @@ def prepare_fleurs(
     Arguments
     ---------
     data_folder : str
-        Folder with one folder per language; $data_root of the manifests.
+        Folder with one folder per language; $data_root in the manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.
     skip_prep : bool
@@ -68,6 +68,7 @@ def prepare_fleurs(
         ],
         {"train": train_csv, "valid": valid_csv, "test": test_csv},
         "en_us/audio/train/NUMBER.wav, unpacked",
+        label="language",
     )
 
 

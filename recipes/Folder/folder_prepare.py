@@ -37,25 +37,25 @@ def prepare_folder(
     Arguments
     ---------
     data_folder : str
-        Folder with audio files; $data_root of the manifests.
+        Folder with audio files; $data_root in the manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.
     skip_prep : bool
         Whether to skip preparation.
     split_by : str
-        "speaker": hold out all files of some speakers, or random files if there
-        are fewer than 3 speakers; "share": hold out a fraction of all files.
+        "speaker": hold out all files of some speakers, or single files if there
+        are too few speakers; "share": hold out a fraction of all files.
     valid_share : float
-        Fraction of the data in the validation split.
+        Fraction of the speakers or files in the validation split.
     test_share : float
-        Fraction of the data in the test split.
+        Fraction of the speakers or files in the test split.
     min_seconds : float
         Minimum duration in seconds; shorter files are skipped.
 
     Raises
     ------
     UserError
-        If there are fewer than 3 files or an argument is invalid.
+        If there are too few files to split or an argument is invalid.
 
     Example
     -------

@@ -32,7 +32,7 @@ def prepare_jvs(
     Arguments
     ---------
     data_folder : str
-        Folder that contains jvs_ver1, or jvs001 to jvs100; $data_root of the
+        Folder that contains jvs_ver1, or jvs001 to jvs100; $data_root in the
         manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.

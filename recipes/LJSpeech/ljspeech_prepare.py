@@ -24,7 +24,7 @@ def prepare_ljspeech(
     Arguments
     ---------
     data_folder : str
-        Folder that contains LJSpeech-1.1 or wavs; $data_root of the manifests.
+        Folder that contains LJSpeech-1.1 or wavs; $data_root in the manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.
     skip_prep : bool

@@ -39,7 +39,7 @@ def prepare_libritts(
     Arguments
     ---------
     data_folder : str
-        Folder that contains LibriTTS, LibriTTS_R or the subsets; $data_root of
+        Folder that contains LibriTTS, LibriTTS_R or the subsets; $data_root in
         the manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.

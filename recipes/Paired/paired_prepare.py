@@ -41,7 +41,7 @@ def prepare_paired(
     ---------
     data_folder : str
         Folder that contains train/{noisy,clean} and val/{noisy,clean}, or noisy
-        and clean; $data_root of the manifests.
+        and clean; $data_root in the manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.
     skip_prep : bool
@@ -51,7 +51,7 @@ def prepare_paired(
     ------
     UserError
         If a file has no counterpart, or the two files of a pair differ in
-        sample rate, channels or duration.
+        sample rate or number of channels, or by more than 50 ms in duration.
 
     Example
     -------
@@ -123,7 +123,7 @@ def _files_by_stem(root, folder):
         name = Path(root, file.stem).relative_to(folder).as_posix()
         if name in files:
             raise UserError(
-                f"{root}: expected unique names without suffixes, found "
+                f"{root}: expected one file per name, ignoring suffixes; found "
                 f"{file.path} and {files[name].path}; remove one of them"
             )
         files[name] = file

@@ -64,7 +64,7 @@ class Synthesiser:
 
     @classmethod
     def run(cls, *job):
-        """Call ``synthesise_speaker`` of the instance of this process."""
+        """Call ``synthesise_speaker`` on the instance of this process."""
         cls.current.synthesise_speaker(*job)
 
     def synthesise_speaker(self, folder, speaker, clips, seed):
@@ -79,7 +79,7 @@ class Synthesiser:
         clips : int
             Number of sentences.
         seed : int
-            Seed of the choice of sentences.
+            Seed for the choice of sentences.
         """
         rng = generator(seed, "sentences", speaker["speaker"])
         texts = self.sentences[speaker["language"]]
@@ -124,7 +124,7 @@ class Synthesiser:
         return trim(wav)
 
     def find_fault(self, wav, text):
-        """Return the reason to drop a clip, or an empty string."""
+        """Return the reason for dropping a clip, or an empty string."""
         from miipher2.evaluation.base import SAMPLE_RATE, Clip
 
         if not wav.any():
@@ -150,7 +150,7 @@ def score(metric, clips):
 
 
 def load_kokoro(model, voices, threads):
-    """Load Kokoro-82M with the package kokoro-onnx."""
+    """Load Kokoro-82M with the kokoro-onnx package."""
     try:
         import onnxruntime
         from kokoro_onnx import Kokoro

@@ -84,7 +84,7 @@ def prepare_spoken(
     Arguments
     ---------
     data_folder : str
-        Output folder of the corpus; $data_root of the manifests.
+        Output folder of the corpus; $data_root in the manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.
     skip_prep : bool
@@ -178,8 +178,8 @@ def read_sentences(folder):
     Returns
     -------
     dict
-        Sentences by language, without sentences that are too short or too long,
-        or contain long numbers or markup.
+        Sentences by language, except those that are too short or too long or
+        contain long numbers, links or markup.
 
     Raises
     ------
@@ -262,8 +262,9 @@ def draw_speakers(names, sentences, count, seed):
     sentences : dict
         Sentences by language.
     count : int
-        Number of training speakers, who use the voices that are not held out.
-        A larger number adds speakers and does not change the others.
+        Number of training speakers, who use the voices that are neither held
+        out nor excluded. A larger number adds speakers and does not change the
+        others.
     seed : int
         Seed of all random choices.
 

@@ -26,7 +26,7 @@ def prepare_vctk(
     ---------
     data_folder : str
         Folder that contains VCTK-Corpus-0.92, VCTK-Corpus,
-        wav48_silence_trimmed or wav48; $data_root of the manifests.
+        wav48_silence_trimmed or wav48; $data_root in the manifests.
     train_csv, valid_csv, test_csv : str
         Manifests to write.
     skip_prep : bool

@@ -27,16 +27,16 @@ AVERAGED = ("cleaner.safetensors", "vocoder.safetensors")
 def architecture(tensors, identity):
     """Return the tensor shapes and the metadata of the model in a file.
 
-    Two files can be averaged if both are equal. The name of the encoder is
-    ignored, because it is not saved for an encoder that was loaded from a
-    folder.
+    Two files can be averaged if their shapes and metadata are equal. The name
+    of the encoder is ignored, because it is not saved for an encoder that was
+    loaded from a folder.
     """
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     return shapes, {**identity, "source": None}
 
 
 def average_files(paths):
-    """Average files of weights.
+    """Average weight files.
 
     Arguments
     ---------

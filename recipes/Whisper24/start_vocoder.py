@@ -6,7 +6,7 @@
         --train_csv=... --skip_prep=True --ssl_source=ENCODER \
         --output_folder=START
 
-The script writes the model START/model, which restores speech without any
+The script writes the model START/model, which restores speech without further
 training. Use it as ``--start_folder`` and ``--cleaner_folder`` with the same
 YAML.
 
@@ -36,7 +36,7 @@ from miipher2.inference.restorer import Restorer
 from miipher2.training.experiment import load_hparams
 
 ROOT = Path(__file__).resolve().parents[2]
-# Folders of the prepare scripts that YAML files refer to
+# Folders of the prepare scripts to which YAML files refer
 sys.path += map(str, ROOT.glob("recipes/*"))
 COMPACT = ROOT / "miipher2" / "pretrained" / "compact"
 MINUTES = 20.0  # total duration of the clips
@@ -52,7 +52,7 @@ HANDOVER_HZ = 7250.0
 FULL_BAND_HZ = 11000.0
 # Natural logarithm of the gain of pulses relative to noise above HANDOVER_HZ
 VOICED_GAIN = -2.0
-# Bin of the compact model that initialises the gate of higher bins
+# Bin of the compact model's gate that initialises all bins above 8 kHz
 UPPER_GATE_BIN = 300
 
 

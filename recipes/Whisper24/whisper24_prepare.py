@@ -6,9 +6,9 @@ DATA contains ``manifest.csv`` (path, seconds, speaker, split, licence), clean
 speech in ``speech*``, noise in ``noise`` and room impulse responses in ``rir``.
 The script writes ``train.csv``, ``valid.csv``, ``test.csv``, ``noise.csv``,
 ``music.csv``, ``noise_valid.csv``, ``rir.csv`` and ``rir_valid.csv`` to OUT.
-``music.csv`` contains the rows of ``noise.csv`` whose file is named
-``music_*``; it is not written if there are none. Files that are licensed under
-the GPL only are excluded. The number of rows per recording is the same as in
+``music.csv`` contains the rows of ``noise.csv`` for files named ``music_*``; it
+is not written if there are none. Files that are licensed under the GPL only are
+excluded. The number of rows per recording is the same as in
 ``recipes/Compact/pack.py``. Measuring the bandwidth takes about 20 s per hour
 of speech.
 

@@ -34,7 +34,7 @@ def test_the_report_counts_frames(script, capsys):
     # The gate stays open for 25 of the 100 missed frames, and for two more
     # because of smoothing.
     assert "36.5% of speech attenuated" in shown
-    assert "100.0% of noise attenuated completely, 0.0% not" in shown
+    assert "100.0% of noise fully attenuated, 0.0% not" in shown
 
 
 def test_the_bias_is_set_so_that_speech_is_not_attenuated(script):
