@@ -1,4 +1,4 @@
-"""Tests of denoised targets, ``recipes/Compact/denoise_targets.py``.
+"""Tests of ``recipes/Compact/denoise_targets.py``, which denoises targets.
 
 Authors
  * The miipher2 authors 2026
@@ -19,7 +19,7 @@ def script(recipe):
 
 
 def noisy_syllables(seconds=3.0):
-    """Return tones of 0.2 s with pauses of 0.2 s, clean and with hiss."""
+    """Return tones of 0.2 s with pauses of 0.2 s, without and with hiss."""
     time = np.arange(int(seconds * RATE)) / RATE
     speech = 0.3 * np.sin(2 * np.pi * 300 * time) * (time % 0.4 < 0.2)
     hiss = 1e-3 * np.random.default_rng(0).standard_normal(len(time))
@@ -49,7 +49,7 @@ def test_silence_of_any_length_stays_silent(script, seconds):
     assert np.array_equal(script.reduce_noise(silence, RATE), silence)
 
 
-def test_the_manifest_has_recordings_and_targets(script, tmp_path, capsys):
+def test_the_manifest_lists_recordings_and_targets(script, tmp_path, capsys):
     _, recorded = noisy_syllables()
     data = tmp_path / "data"
     data.mkdir()

@@ -1,4 +1,4 @@
-"""Tests of speech detection, ``recipes/Compact/fit_speech_presence.py``.
+"""Tests of fitting a speech detector, ``recipes/Compact/fit_speech_presence.py``.
 
 Authors
  * The miipher2 authors 2026
@@ -20,7 +20,7 @@ def script(recipe, monkeypatch):
     return recipe("Compact/fit_speech_presence.py")
 
 
-def test_the_report_counts_frames(script, capsys):
+def test_the_report_shows_fractions_of_frames(script, capsys):
     features = numpy.full((200, 1), 5.0, dtype=numpy.float32)
     features[:100] = -5.0
     labels = numpy.ones(200)
@@ -37,7 +37,7 @@ def test_the_report_counts_frames(script, capsys):
     assert "100.0% of noise fully attenuated, 0.0% not" in shown
 
 
-def test_the_bias_is_set_so_that_speech_is_not_attenuated(script):
+def test_the_bias_is_set_so_that_one_speech_frame_in_1000_is_attenuated(script):
     backbone = SimpleNamespace(width=1, layer=1, fingerprint="a")
     presence = script.SpeechPresence(backbone).requires_grad_(False)
     presence.weight.fill_(1.0)
@@ -49,7 +49,7 @@ def test_the_bias_is_set_so_that_speech_is_not_attenuated(script):
     assert presence.bias < -7.0
 
 
-def test_music_is_half_of_the_noise(script):
+def test_music_is_repeated_up_to_about_half_of_the_noise(script):
     rows = [{"path": f"noise/{n}.wav"} for n in range(9)]
     rows += [{"path": f"noise/music_{n}.wav"} for n in range(2)]
     paths = [row["path"] for row in script.with_more_music(rows)]
@@ -58,7 +58,9 @@ def test_music_is_half_of_the_noise(script):
     assert script.with_more_music(rows[:9]) == rows[:9]
 
 
-def test_measuring_needs_a_model_that_detects_speech(script, tmp_path, capsys):
+def test_measuring_needs_a_model_with_a_speech_detector(
+    script, tmp_path, capsys
+):
     model = save_tiny_restorer(tmp_path)
     with pytest.raises(SystemExit):
         script.main([str(tmp_path), str(model), "--measure"])

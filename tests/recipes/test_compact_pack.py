@@ -67,7 +67,7 @@ def files_in(piece):
         return {m.name: tar.extractfile(m).read() for m in tar}
 
 
-def test_an_archive_has_permitted_files_and_manifests(
+def test_an_archive_contains_permitted_files_and_manifests(
     pack, data, tmp_path, capsys
 ):
     (piece,) = pack()
@@ -103,7 +103,7 @@ def test_an_archive_has_permitted_files_and_manifests(
     assert files["valid.csv"] == files["test.csv"]
 
 
-def test_rare_speakers_and_long_noise_are_repeated(recipe):
+def test_speakers_with_little_speech_and_long_noise_are_repeated(recipe):
     repetitions = recipe("Compact/pack.py").repetitions
     speech = [("a", 2.0), ("a", 14.0), ("b", 80.0), ("b", 9.0), ("b", 1.1)]
     rows = [
@@ -157,14 +157,16 @@ def test_only_files_with_a_permitted_licence_are_packed(pack):
         (["--piece-megabytes", "0.01"], "does not fit into an archive"),
     ],
 )
-def test_options_that_cannot_be_met_are_refused(pack, capsys, options, message):
+def test_options_that_cannot_be_met_are_rejected(
+    pack, capsys, options, message
+):
     with pytest.raises(SystemExit):
         pack(*options)
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and message in error
 
 
-def test_missing_files_are_named(pack, data, capsys):
+def test_missing_files_and_columns_are_named(pack, data, capsys):
     (data / "noise/x/train/hiss.flac").unlink()
     with pytest.raises(SystemExit):
         pack()

@@ -1,4 +1,4 @@
-"""Data preparation of FLEURS.
+"""Tests of data preparation for FLEURS.
 
 Authors
  * The miipher2 authors 2026
@@ -35,7 +35,9 @@ def test_the_splits_of_the_corpus_are_used(fleurs, prepare):
         assert all(row["ID"].startswith(row["spk_id"]) for row in rows)
 
 
-def test_equal_file_names_in_two_languages_have_different_ids(corpus, prepare):
+def test_files_of_the_same_name_in_two_languages_have_different_ids(
+    corpus, prepare
+):
     for language in ("da_dk", "sv_se"):
         corpus.write(
             *(f"{language}/{s}/1.wav" for s in ("train", "dev", "test"))
@@ -53,7 +55,7 @@ def test_languages_can_be_selected(fleurs, prepare):
         fleurs.run(prepare, languages=["ja_jp", "de_de"])
 
 
-def test_a_wrong_data_folder_is_refused(corpus, prepare):
+def test_an_invalid_data_folder_is_rejected(corpus, prepare):
     (corpus.root / "en_us/audio").mkdir(parents=True)
     (corpus.root / "en_us/audio/train.tar.gz").touch()
     with pytest.raises(UserError, match="en_us/audio/train/.*found en_us/"):

@@ -1,4 +1,4 @@
-"""Data preparation of a folder of audio files.
+"""Tests of data preparation for a folder of audio files.
 
 Authors
  * The miipher2 authors 2026
@@ -82,10 +82,10 @@ def test_a_train_folder_without_other_folders_is_split(corpus, prepare):
     assert [len(rows) for rows in corpus.run(prepare)] == [1, 1, 1]
 
 
-def test_all_formats_are_found_and_hidden_files_are_ignored(corpus, prepare):
+def test_common_formats_are_found_and_hidden_files_are_ignored(corpus, prepare):
     names = ["a.WAV", "b.flac", "c.ogg", "d.mp3", "e.AIFF"]
     corpus.write(*names, rate=16000)
-    # soundfile does not infer the format from these two suffixes.
+    # soundfile.write does not infer the format from these two suffixes.
     tone = [0.0] * 4800
     soundfile.write(corpus.root / "f.aif", tone, 48000, format="AIFF")
     opus = corpus.root / "g.opus"
@@ -124,26 +124,28 @@ def test_short_files_are_skipped(corpus, prepare):
         ({"valid_share": 0.0}, "above 0"),
     ],
 )
-def test_wrong_options_are_refused(corpus, prepare, options, message):
+def test_invalid_options_are_rejected(corpus, prepare, options, message):
     corpus.write("a/1.wav", "b/1.wav", "c/1.wav")
     with pytest.raises(UserError, match=message):
         corpus.run(prepare, **options)
 
 
-def test_fewer_than_three_files_are_refused(corpus, prepare):
+def test_fewer_than_three_files_are_rejected(corpus, prepare):
     corpus.write("a/1.wav", "b/1.wav")
     with pytest.raises(UserError, match="at least 3 audio files.*found 2"):
         corpus.run(prepare)
 
 
-def test_a_corpus_without_training_files_is_refused(corpus, prepare):
+def test_a_corpus_without_usable_training_files_is_rejected(corpus, prepare):
     corpus.write("train/.keep.wav", "train/a/1.wav", "valid/a/1.wav")
     (corpus.root / "train/a/1.wav").write_bytes(b"broken")
     with pytest.raises(UserError, match="for training, found only 1 for valid"):
         corpus.run(prepare)
 
 
-def test_empty_and_wrong_data_folders_are_refused(corpus, prepare):
+def test_missing_data_folders_and_folders_without_audio_are_rejected(
+    corpus, prepare
+):
     with pytest.raises(UserError, match="expected audio files.*found nothing"):
         corpus.run(prepare)
     (corpus.root / "texts").mkdir()
@@ -159,7 +161,7 @@ def test_skip_prep_writes_no_manifests(corpus, prepare):
     assert not corpus.out.exists()
 
 
-def test_the_script_runs_on_the_command_line(corpus, recipe):
+def test_the_script_runs_from_the_command_line(corpus, recipe):
     corpus.write("a/1.wav", "b/1.wav", "c/1.wav")
     script = recipe("Folder/folder_prepare.py").__file__
     run = [sys.executable, script, str(corpus.root), str(corpus.out)]

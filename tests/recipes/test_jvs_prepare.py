@@ -1,4 +1,4 @@
-"""Data preparation of JVS.
+"""Tests of data preparation for JVS.
 
 Authors
  * The miipher2 authors 2026
@@ -56,7 +56,7 @@ def test_the_folder_jvs_ver1_is_accepted(jvs, prepare):
     assert jvs.wavs(jvs.run(prepare)[0])[0].startswith("jvs001/nonpara30/")
 
 
-def test_a_wrong_data_folder_is_refused(corpus, prepare):
+def test_an_invalid_data_folder_is_rejected(corpus, prepare):
     (corpus.root / "jsut").mkdir()
     with pytest.raises(UserError, match="jvs001/parallel100/.*found jsut/"):
         corpus.run(prepare)

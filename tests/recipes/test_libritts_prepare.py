@@ -1,4 +1,4 @@
-"""Data preparation of LibriTTS.
+"""Tests of data preparation for LibriTTS.
 
 Authors
  * The miipher2 authors 2026
@@ -69,7 +69,7 @@ def test_speakers_are_held_out_if_only_a_train_subset_exists(
     assert sum(len(corpus.speakers(rows)) for rows in splits) == 10
 
 
-def test_a_wrong_data_folder_is_refused(corpus, prepare):
+def test_an_invalid_data_folder_is_rejected(corpus, prepare):
     (corpus.root / "VCTK").mkdir()
     with pytest.raises(UserError, match="train-clean-100/.*found VCTK/"):
         corpus.run(prepare)
@@ -82,7 +82,7 @@ def test_a_wrong_data_folder_is_refused(corpus, prepare):
     prepare(corpus.root / "absent", *corpus.csvs, skip_prep=True)
 
 
-def test_a_missing_train_subset_is_refused(corpus, prepare):
+def test_a_corpus_without_train_subsets_is_rejected(corpus, prepare):
     corpus.write(*FILES[3:])
     with pytest.raises(UserError, match="only 2 for valid and 2 for test"):
         corpus.run(prepare)

@@ -1,4 +1,4 @@
-"""Data preparation of LJ Speech.
+"""Tests of data preparation for LJ Speech.
 
 Authors
  * The miipher2 authors 2026
@@ -39,7 +39,7 @@ def test_chapters_are_held_out(corpus, prepare, parent):
     assert corpus.speakers(sum(splits, [])) == {"LJ"}
 
 
-def test_a_wrong_data_folder_is_refused(corpus, prepare):
+def test_an_invalid_data_folder_is_rejected(corpus, prepare):
     (corpus.root / "metadata.csv").write_text("LJ001-0001|A.|A.\n")
     message = "expected wavs/LJ001-0001.wav.*found metadata.csv"
     with pytest.raises(UserError, match=message):

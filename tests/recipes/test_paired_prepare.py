@@ -1,4 +1,4 @@
-"""Data preparation of pairs of noisy and clean recordings.
+"""Tests of data preparation for pairs of noisy and clean recordings.
 
 Authors
  * The miipher2 authors 2026
@@ -58,7 +58,7 @@ def test_pairs_of_a_speaker_are_in_one_split(corpus, prepare):
     assert sorted(sum(map(list, speakers), [])) == ["a", "b", "c", "d"]
 
 
-def test_noisy_and_clean_folders_beside_split_folders_are_refused(
+def test_noisy_and_clean_folders_next_to_split_folders_are_rejected(
     pairs, prepare
 ):
     pairs.write("noisy/1.wav")
@@ -74,7 +74,7 @@ def test_files_are_matched_by_subfolder_and_stem(pairs, prepare):
     assert row["noisy_wav"].endswith("noisy/話者 1/ä b.wav")
 
 
-def test_files_without_a_counterpart_are_refused(pairs, prepare):
+def test_files_without_a_counterpart_are_rejected(pairs, prepare):
     pairs.write(*(f"train/noisy/extra{n}.wav" for n in range(6)))
     pairs.write("train/clean/lonely.wav")
     with pytest.raises(UserError) as caught:
@@ -84,7 +84,7 @@ def test_files_without_a_counterpart_are_refused(pairs, prepare):
     assert "extra5" not in message and "..." in message
 
 
-def test_duplicate_names_are_refused(pairs, prepare):
+def test_files_that_differ_only_in_suffix_are_rejected(pairs, prepare):
     pairs.write("train/clean/1.flac")
     with pytest.raises(UserError, match="clean/1.wav and train/clean/1.flac"):
         pairs.run(prepare)
@@ -98,7 +98,7 @@ def test_duplicate_names_are_refused(pairs, prepare):
         ({"seconds": 0.16}, "duration.*0.16 s in .*0.1 s in"),
     ],
 )
-def test_pairs_with_different_properties_are_refused(
+def test_pairs_that_differ_in_rate_channels_or_duration_are_rejected(
     pairs, prepare, properties, message
 ):
     pairs.write("val/noisy/2.wav", **properties)
@@ -121,7 +121,7 @@ def test_a_pair_with_an_unreadable_file_is_skipped(pairs, prepare, caplog):
     assert "train/noisy/1.wav: skipped" in caplog.text
 
 
-def test_a_wrong_data_folder_is_refused(corpus, prepare):
+def test_an_invalid_data_folder_is_rejected(corpus, prepare):
     corpus.write("speech/1.wav")
     with pytest.raises(UserError, match="train/noisy, .*found speech/"):
         corpus.run(prepare)

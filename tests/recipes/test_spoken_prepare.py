@@ -1,4 +1,4 @@
-"""Data preparation of synthetic speech; a tone replaces the model Kokoro.
+"""Tests of preparing synthetic speech, with a tone in place of Kokoro.
 
 Authors
  * The miipher2 authors 2026
@@ -20,7 +20,7 @@ SENTENCES = [f"This is the sentence with the number {n}." for n in range(30)]
 
 
 class Tone:
-    """Replacement for Kokoro: a tone, one second long per 20 characters."""
+    """Replacement for Kokoro: a tone of one second per 20 characters."""
 
     def __init__(self):
         self.calls = []
@@ -139,7 +139,7 @@ def test_other_settings_need_another_folder(spoken, files, tmp_path):
         run(spoken, tmp_path / "a", files, clips=3, seed=1)
 
 
-def test_clips_with_a_fault_are_excluded(spoken, files, tmp_path, monkeypatch):
+def test_clips_with_a_fault_are_dropped(spoken, files, tmp_path, monkeypatch):
     fault = iter(["", "OVRL 1.20"] * 6)
     synthesiser = sys.modules["kokoro_speech"].Synthesiser
     monkeypatch.setattr(synthesiser, "find_fault", lambda *_: next(fault))
@@ -181,13 +181,15 @@ def test_clips_are_checked_for_wrong_words_low_quality_and_silence(spoken):
         ({"model": ""}, "model: expected an existing path"),
     ],
 )
-def test_missing_files_are_refused(spoken, files, tmp_path, change, message):
+def test_missing_files_are_reported(spoken, files, tmp_path, change, message):
     with pytest.raises(UserError, match=message):
         run(spoken, tmp_path / "a", files, **change)
     assert not (tmp_path / "a").exists()
 
 
-def test_wrong_voices_and_texts_are_refused(spoken, files, tmp_path):
+def test_invalid_voices_and_unknown_languages_are_rejected(
+    spoken, files, tmp_path
+):
     with pytest.raises(UserError, match="expected the voices of Kokoro"):
         run(spoken, tmp_path / "a", files, voices=files["model"])
     (tmp_path / "texts/klingon.txt").write_text("x" * 50)

@@ -1,4 +1,4 @@
-"""Data preparation of VCTK.
+"""Tests of data preparation for VCTK.
 
 Authors
  * The miipher2 authors 2026
@@ -30,7 +30,9 @@ def vctk(corpus):
 
 
 @pytest.mark.parametrize("mic", ["mic1", "mic2"])
-def test_recordings_of_one_microphone_are_used(vctk, prepare, mic):
+def test_the_other_microphone_is_used_only_if_a_recording_is_missing(
+    vctk, prepare, mic
+):
     splits = vctk.run(prepare, mic=mic)
     wavs = {w.rsplit("/", 1)[1] for rows in splits for w in vctk.wavs(rows)}
     assert wavs == {
@@ -48,7 +50,7 @@ def test_speakers_are_held_out(vctk, prepare):
 
 
 @pytest.mark.parametrize("parent", ["", "VCTK-Corpus/"])
-def test_the_older_layout_is_read(corpus, prepare, parent):
+def test_the_layout_of_earlier_versions_is_read(corpus, prepare, parent):
     wavs = [f"{parent}wav48/{s}/{s}_001.wav" for s in SPEAKERS[:5]]
     corpus.write(*wavs, f"{parent}wav48/p225/p225_002.wav", rate=48000)
     rows = sum(corpus.run(prepare), [])
@@ -56,7 +58,7 @@ def test_the_older_layout_is_read(corpus, prepare, parent):
     assert corpus.speakers(rows) == set(SPEAKERS[:5])
 
 
-def test_a_wrong_data_folder_is_refused(corpus, prepare):
+def test_an_invalid_data_folder_or_microphone_is_rejected(corpus, prepare):
     (corpus.root / "wav16").mkdir()
     with pytest.raises(UserError, match="wav48_silence_trimmed/p225.*wav16/"):
         corpus.run(prepare)

@@ -36,7 +36,7 @@ def average(recipe):
 
 
 @pytest.mark.parametrize("name", ["cleaner", "vocoder"])
-def test_every_model_has_the_same_weight_in_the_mean(
+def test_every_model_counts_equally_in_the_mean(
     average, models, tmp_path, name
 ):
     first, second = models
@@ -55,7 +55,7 @@ def test_the_mean_is_a_complete_model(average, models, tmp_path):
     assert restorer.restore_batch(torch.zeros(1, 16000)).shape[0] == 1
 
 
-def test_models_with_different_shapes_are_refused(
+def test_models_with_different_shapes_are_rejected(
     average, models, tmp_path, capsys
 ):
     first, second = models

@@ -1,4 +1,4 @@
-"""Initialisation of a vocoder at 24 kHz from a vocoder at 16 kHz.
+"""Tests of initialising a 24 kHz vocoder from a 16 kHz vocoder.
 
 Authors
  * The miipher2 authors 2026
@@ -66,7 +66,7 @@ def test_ridge_regression_finds_a_linear_map(recipe_module):
     assert torch.allclose(found[1], bias, atol=1e-3)
 
 
-def test_the_regularisation_with_the_smallest_error_is_used(
+def test_the_ridge_strength_with_the_smallest_error_is_used(
     recipe_module, capsys
 ):
     torch.manual_seed(0)
@@ -111,7 +111,7 @@ def test_filters_above_the_handover_follow_the_regression(start):
     assert cut == 290
 
 
-def test_the_gate_above_the_handover_is_copied_from_lower_bins(start):
+def test_the_gate_above_8_khz_is_copied_from_one_bin_without_correction(start):
     old, new = start.old.gate, start.new.gate
     assert torch.equal(new.slope[:, :321], old.slope)
     assert torch.equal(new.slope[:, 400], old.slope[:, 300])

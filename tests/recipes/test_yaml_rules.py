@@ -1,4 +1,4 @@
-"""SpeechBrain's checks of recipes, applied to all experiments.
+"""Tests that all experiments follow SpeechBrain's rules for recipes.
 
 Authors
  * The miipher2 authors 2026
@@ -77,7 +77,7 @@ def test_hparams_contains_no_symbolic_links():
     assert not [path for path in HPARAMS.rglob("*") if path.is_symlink()]
 
 
-def test_the_recipe_folder_has_the_files_of_the_repository():
+def test_the_libritts_recipe_uses_the_files_of_the_repository():
     recipe = ROOT / "recipes/LibriTTS/restoration/miipher2"
     assert (recipe / "train.py").samefile(ROOT / "train.py")
     assert (recipe / "hparams").samefile(ROOT / "hparams")
