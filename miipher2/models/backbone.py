@@ -1,8 +1,8 @@
 """Frozen speech encoders from transformers, truncated after a given layer.
 
 SpeechBrain's wrappers for these models are not used here, because they run
-every layer, extract features on the CPU and normalise a clip together with its
-padding.
+every layer and, depending on the model, extract features on the CPU or
+normalise a clip together with its padding.
 
 Authors
  * The miipher2 authors 2026
@@ -78,8 +78,8 @@ class SSLBackbone(nn.Module):
     max_frames : int or None
         Number of absolute position embeddings. None if the model has none.
     fingerprint : str
-        Hash of the frozen weights, which is the same whether they are stored in
-        fp32 or fp16.
+        Hash of a sample of the frozen weights. It is the same for weights
+        stored in fp32 and in fp16.
 
     Raises
     ------
@@ -316,7 +316,7 @@ class SSLBackbone(nn.Module):
         self.front_end.prepare_inference(self.model)
 
     def save(self, folder):
-        """Save the model without adapters to a folder that ``source`` accepts.
+        """Save the model, without adapters, as a folder for ``source``.
 
         Arguments
         ---------
@@ -337,8 +337,8 @@ class SSLBackbone(nn.Module):
     def _frozen_tensors(self):
         """Return the model's tensors under their names in transformers.
 
-        An adapter stores the module that it wraps as ``pretrained_module``.
-        The other tensors of adapters are omitted.
+        Adapters and ``PositionsInStem`` store the module that they wrap as
+        ``pretrained_module``. The adapters' own tensors are omitted.
         """
         wrapped = "pretrained_module."
         wrappers = [

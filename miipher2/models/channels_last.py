@@ -2,10 +2,10 @@
 
 If the channels of a sample are adjacent in memory, a CPU computes convolutions
 of long inputs with few channels up to four times faster in bfloat16, and
-slightly faster in float32. PyTorch supports this layout for images only, so a
-waveform is treated as an image of height 1. On one thread, HuBERT-large up to
-layer 8 and HiFi-GAN together run 1.28 times faster in bfloat16 and 1.11 times
-faster in float32.
+slightly faster in float32. PyTorch supports this layout only for images and
+volumes, so a waveform is treated as an image of height 1. With one thread,
+HuBERT-large up to layer 8 and HiFi-GAN together run 1.28 times faster in
+bfloat16 and 1.11 times faster in float32.
 
 Authors
  * The miipher2 authors 2026
@@ -60,11 +60,12 @@ def conv1d(x, weight, bias=None, stride=1, dilation=1):
 
 
 class ChannelsLastCNN(nn.Module):
-    """A convolutional feature extractor with a layer norm after each layer.
+    """A convolutional feature extractor with a norm after each convolution.
 
     The implementation in transformers transposes the hidden states twice per
-    layer, because the layer norms are over the channels. This class avoids the
-    transpositions; its output is the same except for rounding errors.
+    layer, because the layer norms normalise over the channels. This class
+    avoids the transpositions; its output is the same except for rounding
+    errors.
 
     Arguments
     ---------
@@ -166,7 +167,7 @@ def reflect(x, size):
     Arguments
     ---------
     x : torch.Tensor
-        ``(batch, channels, time)`` with a ``time`` greater than ``size``.
+        ``(batch, channels, time)``, where ``time`` is greater than ``size``.
     size : int
         Number of samples to add at each edge.
 
@@ -184,5 +185,5 @@ def reflect(x, size):
 
 
 def _image(x):
-    """Return an image ``(batch, channels, 1, time)``, channels last."""
+    """Return a channels-last image ``(batch, channels, 1, time)``."""
     return x[:, :, None].contiguous(memory_format=torch.channels_last)

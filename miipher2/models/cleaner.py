@@ -41,7 +41,7 @@ class FeatureCleaner(AdaptedModel):
         The frozen speech encoder, changed in place: adapters wrap its modules.
     adapter : class
         Class of the adapters, called as ``adapter(module, width=...)`` for
-        every layer. Its instances have an attribute ``enabled``, which switches
+        every layer. Its instances have an ``enabled`` attribute, which switches
         them on and off. Like the backbone, adapters are always in eval mode.
     placement : str
         Modules that the adapters wrap: ``feed_forward``, the feed-forward block
@@ -85,8 +85,9 @@ class FeatureCleaner(AdaptedModel):
         ]
         if not hasattr(self.adapters[0], "enabled"):
             raise UserError(
-                f"adapter: {type(self.adapters[0]).__name__} has no attribute "
-                "'enabled', which switches adapters off to compute the target"
+                f"adapter: {type(self.adapters[0]).__name__} has no 'enabled' "
+                "attribute, which is needed to compute the target without "
+                "adapters"
             )
         self.placement = placement
         self.trained = [
@@ -94,7 +95,7 @@ class FeatureCleaner(AdaptedModel):
         ]
 
     def forward(self, noisy, lengths=None, clean=None):
-        """Predict clean features and, if ``clean`` is given, their target.
+        """Predict clean features and, given clean speech, compute the target.
 
         Arguments
         ---------
@@ -150,7 +151,7 @@ class FeatureCleaner(AdaptedModel):
     def _start(self, wavs):
         """Return the position of the first frame, which is random in training.
 
-        It is 0 in eval mode and if the backbone has no absolute position
+        It is 0 in eval mode, or if the backbone has no absolute position
         embeddings.
         """
         backbone = self.adapted_model
@@ -180,7 +181,7 @@ class FeatureCleaner(AdaptedModel):
         self.adapted_model.prepare_inference()
 
     def identity(self):
-        """Return the values that identify the adapters' backbone.
+        """Return the values that identify the backbone and the placement.
 
         The source is None if it is a local folder.
         """
@@ -222,8 +223,8 @@ class FeatureCleaner(AdaptedModel):
         Raises
         ------
         UserError
-            If the adapters were trained with another backbone, layer or
-            placement.
+            If the file cannot be read, or the adapters were trained with
+            another backbone, layer, placement or adapter size.
         """
         tensors, saved = load_weights(path)
         own = self.identity()

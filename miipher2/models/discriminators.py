@@ -134,8 +134,8 @@ class FrameDiscriminator(SavedModule):
     def _fold(stack, wav, period):
         """Apply ``stack`` to a folded waveform.
 
-        A clip is folded into ``period`` subsampled waveforms, whose outputs are
-        concatenated.
+        A clip is folded into ``period`` subsampled waveforms. The outputs for
+        these waveforms are concatenated.
         """
         batch, _, time = wav.shape
         folded = pad(wav, (0, -time % period)).view(batch, -1, period)

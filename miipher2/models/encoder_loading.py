@@ -1,4 +1,4 @@
-"""Functions that load or build the speech encoders of transformers.
+"""Load speech encoders with transformers, or build them from a config.
 
 Authors
  * The miipher2 authors 2026
@@ -14,12 +14,12 @@ from miipher2.errors import UserError
 
 
 def from_pretrained(auto_class, source, **options):
-    """Call ``auto_class.from_pretrained(source)`` without log output.
+    """Call ``auto_class.from_pretrained(source)`` without printing anything.
 
     Arguments
     ---------
     auto_class : class
-        A class of transformers, for example ``AutoModel``.
+        A transformers class, for example ``AutoModel``.
     source : str
         Name of a model on the Hugging Face hub, or path of a local folder.
     **options : dict
@@ -60,7 +60,7 @@ def load_encoder(family, source, config, unused_norm=None):
     config : transformers.PretrainedConfig
         Config of the truncated model. Weights of removed layers are ignored.
     unused_norm : str
-        Name of a norm whose weights can be missing. None if all weights are
+        Name of a norm whose weights may be missing. None if all weights are
         required.
 
     Returns
@@ -119,7 +119,7 @@ def build_encoder(family, config):
 
 @contextlib.contextmanager
 def _quiet():
-    """Suppress the warnings and progress bars of transformers."""
+    """Suppress warnings and progress bars from transformers."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

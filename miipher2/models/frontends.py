@@ -1,9 +1,9 @@
-"""Front ends of speech encoders, one class for each model family.
+"""Front ends of speech encoders.
 
-The families differ in their input (waveform, Kaldi filter banks or log-mel
-spectrogram), in the alignment of frames with samples, and in the names of their
-layers. In all families, a clip of ``n`` samples has ``ceil(n / hop_length)``
-frames.
+There is one class for each kind of input: waveforms, Kaldi filter banks and
+log-mel spectrograms. The classes also differ in the alignment of frames with
+samples, and in the names of the layers. With each class, a clip of ``n``
+samples has ``ceil(n / hop_length)`` frames.
 
 Authors
  * The miipher2 authors 2026
@@ -43,10 +43,10 @@ class FrontEnd:
     Attributes
     ----------
     model_class : class
-        Class of transformers that loads or builds the model.
+        The transformers class that loads or builds the model.
     key_mapping : dict
-        Regular expressions that rename the tensors of a checkpoint, as in
-        ``from_pretrained`` of transformers. None to keep the names.
+        Regular expressions that rename the tensors of a checkpoint, passed to
+        ``from_pretrained``. None to keep the names.
     layers_key : str
         Config key for the number of layers.
     layers_name : str
@@ -56,7 +56,7 @@ class FrontEnd:
     hop_length : int
         Number of samples per frame.
     max_seconds : float
-        Length of the longest clip in seconds. None if there is no limit.
+        Maximum length of a clip in seconds. None if there is no limit.
     max_frames : int
         Number of absolute position embeddings. None if the model has none.
     """
@@ -108,7 +108,7 @@ class FrontEnd:
         None if there is no padding.
         """
         if mask is not None:
-            # The encoders of Hugging Face set the padding to zero in place.
+            # The encoders in transformers set the padding to zero in place.
             hidden = hidden.clone()
         return model.encoder(hidden, attention_mask=mask).last_hidden_state
 
@@ -319,7 +319,7 @@ class LogMel(FrontEnd):
 
     def patch(self, model):
         # A layer calls fc1, activation_fn and fc2 in succession. Here, fc1 is
-        # replaced by a sequence of all three, which an adapter can wrap.
+        # replaced with a sequence of all three, which an adapter can wrap.
         for layer in model.layers:
             layer.fc1 = nn.Sequential(layer.fc1, layer.activation_fn, layer.fc2)
             layer.activation_fn = nn.Identity()

@@ -36,7 +36,7 @@ HEAD = "head.safetensors"
 
 
 class MaskedPrediction(SavedModule):
-    """A HuBERT with a head that predicts the targets of all frames.
+    """A HuBERT model with a head that predicts the targets of all frames.
 
     In the config, ``mask_time_length`` is the number of frames in a masked
     span, and ``mask_time_prob`` is the total length of all spans, including
@@ -103,7 +103,7 @@ class MaskedPrediction(SavedModule):
         self.head = nn.Linear(config.hidden_size, targets.outputs)
 
     def forward(self, noisy, clean, lengths, masks):
-        """Predict the targets of the clean speech, and compute the targets.
+        """Predict targets from degraded speech; compute them from clean speech.
 
         Arguments
         ---------
@@ -116,8 +116,8 @@ class MaskedPrediction(SavedModule):
         masks : torch.Tensor
             True for masked frames ``(batch, frames)``, False in the padding. If
             None, the transformer layers are skipped, and the head predicts the
-            targets from the convolutions. In this mode, a training step takes a
-            fifth of the time.
+            targets from the output of the convolutions. In this mode, a
+            training step takes about a fifth of the time.
 
         Returns
         -------
@@ -186,8 +186,8 @@ class MaskedPrediction(SavedModule):
         Arguments
         ---------
         folder : str or Path
-            A folder written by ``export``. The head is optional; a head for
-            other targets is ignored.
+            A folder written by ``export`` or by ``SSLBackbone.save``. The head
+            is optional; a head for other targets is ignored.
 
         Raises
         ------
@@ -202,7 +202,7 @@ class MaskedPrediction(SavedModule):
                 f"--start_folder={folder}: no backbone of an earlier stage 0 "
                 f"run ({reason}); give the 'model' folder of a finished run"
             ) from None
-        # A backbone that was truncated for inference has no mask vector.
+        # A backbone saved by SSLBackbone has no mask vector.
         tensors.setdefault(
             "masked_spec_embed", self.model.masked_spec_embed.detach()
         )
@@ -218,7 +218,7 @@ class MaskedPrediction(SavedModule):
         return {"targets": type(self.targets).__name__}
 
     def export(self, folder):
-        """Write the backbone to a folder that ``SSLBackbone`` loads.
+        """Write the backbone to a folder that ``SSLBackbone`` can load.
 
         Arguments
         ---------
@@ -240,8 +240,8 @@ class MaskedPrediction(SavedModule):
         )
         first, *others = self.model.feature_extractor.conv_layers
         # In bf16, the rounding errors of strong frequency bands would exceed
-        # the energy of weak bands, and the gradient of long filters would take
-        # several times longer on a CPU.
+        # the energy of weak bands, and computing the gradient of long filters
+        # would take several times longer on a CPU.
         with torch.autocast(wavs.device.type, enabled=False):
             hidden = first(inputs[:, None])
         for layer in others:
@@ -307,7 +307,7 @@ def draw_mask(frames, fraction, span, rng):
     Arguments
     ---------
     frames : int
-        Number of frames of the clip.
+        Number of frames in the clip.
     fraction : float
         Total length of the spans, including overlaps, divided by the length of
         the clip.

@@ -18,7 +18,7 @@ def init_as_filterbank(conv, sample_rate):
     """Initialise a convolution with windowed cosines.
 
     The frequencies are equally spaced on the mel scale. Each frequency has four
-    filters with different phases; the sum of their rectified outputs is
+    filters with different phases; the sum of their rectified outputs is roughly
     proportional to the magnitude. The weights increase with the frequency,
     because speech has less power at high frequencies. The biases are random,
     with the standard deviation that the outputs have for normalised speech.
@@ -62,15 +62,15 @@ def init_as_filterbank(conv, sample_rate):
 def init_as_identity(encoder):
     """Initialise an encoder close to the identity, except for its final norm.
 
-    The last linear layer of each residual branch and the positional convolution
-    are multiplied by 0.01. If they were set to zero, the other weights of the
-    branches would have no gradient.
+    The weights and biases of the positional convolution and of the last linear
+    layer in each residual branch are multiplied by 0.01. If they were set to
+    zero, the other weights of the branches would have no gradient.
 
     Arguments
     ---------
     encoder : torch.nn.Module
-        HuBERT encoder of transformers with ``do_stable_layer_norm``, changed in
-        place.
+        HuBERT encoder from transformers with ``do_stable_layer_norm``, changed
+        in place.
 
     Example
     -------
@@ -93,7 +93,7 @@ def init_as_identity(encoder):
             last.bias.mul_(0.01)
     positions = encoder.pos_conv_embed.conv
     positions.bias.mul_(0.01)
-    # magnitude of the weight normalisation
+    # The magnitude in the weight normalisation
     positions.parametrizations.weight.original0.mul_(0.01)
 
 

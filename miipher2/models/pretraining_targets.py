@@ -1,4 +1,4 @@
-"""Targets of pretraining, computed from clean speech.
+"""Pretraining targets, computed from clean speech.
 
 Authors
  * The miipher2 authors 2026
@@ -19,7 +19,7 @@ class RandomTargets(nn.Module):
     """Codes of log-mel frames from random projections and random codebooks.
 
     The frames are computed as in w2v-BERT 2.0: each frame consists of two
-    vectors of 80 Kaldi filter bank energies, 10 ms apart and normalised per
+    vectors of 80 Kaldi log filter bank energies, 10 ms apart and normalised per
     clip. The frames are aligned with the backbone's frames. With several
     codebooks, as in the multi-softmax loss of USM (arXiv 2303.01037), the
     targets depend less on any single random projection.
@@ -140,11 +140,11 @@ class SpectralTargets(nn.Module):
     """Log spectra of the clean speech.
 
     The target of a frame consists of two columns of a log-mel spectrogram (25
-    ms windows every 10 ms) and one spectrum with a longer window, which
-    resolves the harmonics up to 1.25 kHz and so represents the pitch. With
-    little data and compute, a vocoder trains faster on a backbone that was
-    pretrained with these targets than on a backbone that was pretrained with
-    BEST-RQ.
+    ms windows every 10 ms) and the part below 1.25 kHz of one log spectrum. The
+    window of this spectrum is long enough (64 ms) to resolve the harmonics, so
+    the spectrum represents the pitch. With little data and compute, a vocoder
+    trains faster on a backbone that was pretrained with these targets than on a
+    backbone that was pretrained with BEST-RQ.
 
     Arguments
     ---------
@@ -201,7 +201,7 @@ class SpectralTargets(nn.Module):
             return frames[0] / 4 + 0.5
 
     def gains(self, frames, hz):
-        """Return the log gains that shape white noise to the target spectra.
+        """Return the log gains that give white noise the target spectra.
 
         Arguments
         ---------
@@ -226,8 +226,8 @@ class SpectralTargets(nn.Module):
         low, high = centres[above - 1], centres[above]
         weight = ((hz - low) / (high - low)).clamp(0, 1)
         level = mel[..., above - 1] * (1 - weight) + mel[..., above] * weight
-        # Subtract the mean magnitude of white noise, whose bins have a Rayleigh
-        # distribution.
+        # Divide by the mean magnitude of white noise, whose bin magnitudes have
+        # a Rayleigh distribution.
         power = self.columns.window.square().sum()
         return level - (power * torch.pi / 4).sqrt().log()
 

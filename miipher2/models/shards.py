@@ -1,4 +1,4 @@
-"""Storage of an encoder's weights in several files of limited size.
+"""Split an encoder's weights into several files of limited size.
 
 Authors
  * The miipher2 authors 2026
@@ -28,7 +28,7 @@ def split_weights(folder, max_bytes):
         The folder of the encoder. The shards are written to it as
         ``model-00001-of-0000N.safetensors`` and so on.
     max_bytes : int
-        Largest size of a shard in bytes, excluding a header of a few kilobytes.
+        Maximum size of a shard in bytes, excluding a header of a few kilobytes.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def split_weights(folder, max_bytes):
     Raises
     ------
     UserError
-        If there are no weights, or a tensor is larger than ``max_bytes``.
+        If the weights cannot be read, or a tensor is larger than ``max_bytes``.
 
     Example
     -------
@@ -72,7 +72,7 @@ def split_weights(folder, max_bytes):
 
 
 def _group(sizes, max_bytes, path):
-    """Return groups of tensor names, each of at most ``max_bytes``."""
+    """Group the names of tensors that together take at most ``max_bytes``."""
     groups, total = [[]], 0
     for name, size in sizes.items():
         if size > max_bytes:

@@ -1,7 +1,7 @@
 """Weights files: safetensors with metadata that identify the model.
 
-Loading a file runs no code. If it belongs to another model, a ``UserError`` is
-raised.
+Loading a file runs no code. If its tensors or metadata do not fit the model, a
+``UserError`` is raised.
 
 Authors
  * The miipher2 authors 2026
@@ -156,7 +156,7 @@ class SavedModule(nn.Module):
     def check(self, identity, path):
         """Raise a ``UserError`` if the weights belong to another model.
 
-        By default, all weights are accepted; subclasses override this method.
+        By default, nothing is checked; subclasses can override this method.
 
         Arguments
         ---------
@@ -191,7 +191,7 @@ class SavedModule(nn.Module):
         Raises
         ------
         UserError
-            If the weights belong to another model.
+            If the file cannot be read, or its weights belong to another model.
         """
         tensors, identity = load_weights(path)
         self.check(identity, path)

@@ -67,9 +67,9 @@ class Vocoder(SavedModule):
             Recording ``(batch, time)`` at ``sample_rate``, if
             ``needs_recording``. None if it is not available.
         pitch : torch.Tensor
-            Pitch of the clean speech in Hz and degree of voicing in [0, 1],
-            ``(batch, frames * subframes, 2)``, if ``needs_pitch``. None if it
-            is not available.
+            Pitch of the clean speech in Hz and a flag that is 1 in voiced
+            frames, ``(batch, frames * subframes, 2)``, if ``needs_pitch``. None
+            if it is not available.
 
         Returns
         -------
@@ -77,8 +77,8 @@ class Vocoder(SavedModule):
             Waveforms ``(batch, frames * hop_length)``. In eval mode, they are
             in [-1, 1].
         own_loss : torch.Tensor
-            Additional scalar loss of the vocoder, which is added to the losses
-            of the waveform. Zero if the vocoder has none.
+            Additional scalar loss of the vocoder, which is added to the
+            waveform losses. Zero if the vocoder has none.
         """
         name = type(self).__name__
         raise NotImplementedError(f"{name} does not implement forward")
@@ -98,12 +98,12 @@ class Vocoder(SavedModule):
         recording : torch.Tensor
             Recording ``(batch, time)``, see ``forward``.
         segments : list of tuple
-            One tuple ``(channel, start, next_start)`` per window: an object
-            that identifies the channel, the first frame of the window in the
-            channel, and the first frame of the channel's next window, which is
-            None for the last window. The windows of a channel are in order. If
-            there are fewer tuples than windows in the batch, the other windows
-            are padding.
+            One tuple ``(channel, start, next_start)`` per window. ``channel``
+            is an identifier, ``start`` is the index of the window's first frame
+            in the channel, and ``next_start`` is the index for the channel's
+            next window, or None for its last window. The windows of a channel
+            are in order. If there are fewer tuples than windows in the batch,
+            the other windows are padding.
         states : dict
             States after the previous windows, by channel. The dict is not
             modified, so a batch can be repeated after running out of memory.
@@ -144,7 +144,7 @@ class Vocoder(SavedModule):
         )
 
     def identity(self):
-        """Return the size of the vocoder's feature vectors."""
+        """Return a dict with the size of a feature vector."""
         return {"width": self.width}
 
     def check(self, identity, path):
@@ -188,15 +188,15 @@ def build_vocoder(vocoder, backbone, sample_rate, warm_start=None):
     if built.sample_rate != sample_rate:
         raise UserError(
             f"sample_rate: {sample_rate} Hz, but the vocoder synthesises "
-            f"{built.sample_rate} Hz; choose another vocoder, for example "
-            "--vocoder='!include:models/vocoder/hifigan_24k.yaml'"
+            f"audio at {built.sample_rate} Hz; choose another vocoder, for "
+            "example --vocoder='!include:models/vocoder/hifigan_24k.yaml'"
         )
     rate = built.hop_length * backbone.frame_rate
     if rate != built.sample_rate:
         raise UserError(
             f"the vocoder synthesises {built.hop_length} samples per frame, "
             f"and the backbone has {backbone.frame_rate:g} frames per second; "
-            f"this results in {rate:g} Hz, not in the vocoder's sample_rate "
+            f"this results in {rate:g} Hz, not the vocoder's sample_rate "
             f"of {built.sample_rate} Hz; set hop_length, or the product of "
             f"upsample_factors, to {built.sample_rate / backbone.frame_rate:g}"
         )

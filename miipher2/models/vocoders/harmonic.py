@@ -2,11 +2,10 @@
 
 HiFi-GAN and Vocos have to learn to synthesise harmonics, so their output buzzes
 for tens of thousands of adversarial training steps. This vocoder filters white
-noise and a pulse train of the predicted pitch; the filters are predicted, too.
+noise and a pulse train at the predicted pitch; the filters are predicted, too.
 It is a harmonic plus noise model, like neural source-filter models (arXiv
 1904.12088) and the neural homomorphic vocoder (doi
-10.21437/Interspeech.2020-3188). Most of the training needs only a spectral
-loss.
+10.21437/Interspeech.2020-3188). Most of the training needs no discriminator.
 
 Authors
  * The miipher2 authors 2026
@@ -60,10 +59,10 @@ class HarmonicVocoder(Vocoder):
     pitch_bins : int
         Number of pitch classes, equally spaced on a logarithmic scale.
     pitch_radius : int
-        The predicted pitch is the mean of the most likely class and of this
-        number of classes on either side.
+        The predicted pitch is the weighted mean of the most likely class and
+        this number of classes on either side.
     max_gain : float
-        Largest gain of a filter, as a natural logarithm.
+        Maximum gain of a filter, as a natural logarithm.
     noise_samples : int
         Period of the noise in eval mode, in samples.
     spectral_gate : bool
@@ -71,8 +70,9 @@ class HarmonicVocoder(Vocoder):
     gate_options : dict
         Arguments of ``SpectralGate``. None for the default values.
     level_width : int
-        With a spectral gate, size of the embedding of the recording's levels
-        that is concatenated to the features. None to add the embedding instead.
+        Size of the embedding of the recording's levels, which is concatenated
+        with the features. None to add the embedding to the features instead.
+        Ignored without a spectral gate.
     normalise : bool
         Whether to normalise the features, see ``FeatureNorm``.
 
@@ -181,8 +181,9 @@ class HarmonicVocoder(Vocoder):
     ):
         """Synthesise windows, see ``Vocoder.synthesise``.
 
-        The phase of the harmonics and the noise continue from one window of a
-        channel to the next. The state of a channel is a phase in cycles.
+        From one window of a channel to the next, the phase of the harmonics is
+        continuous, and so is the noise. The state of a channel is a phase in
+        cycles.
         """
         filters, scores, gated = self.predict(features, recording)
         hz = self.predicted_pitch(scores)
@@ -272,12 +273,15 @@ class HarmonicVocoder(Vocoder):
         return self.stft.synthesise(spectra)
 
     def given_pitch(self, pitch):
-        """Return the pitch in Hz; the padding gets the lowest pitch."""
+        """Return the pitch in Hz, with the lowest pitch in place of zeros.
+
+        The pitch of the padding is zero.
+        """
         hz = pitch[..., 0].float()
         return hz.where(hz > 0, self.log_pitch[0].exp())
 
     def predicted_pitch(self, scores):
-        """Return the mean pitch of the classes around the most likely class.
+        """Return the weighted mean pitch around the most likely class.
 
         Arguments
         ---------
@@ -296,9 +300,9 @@ class HarmonicVocoder(Vocoder):
         return (weights * self.log_pitch).sum(dim=-1).exp()
 
     def pitch_error(self, scores, pitch):
-        """Return the cross-entropy of the pitch in voiced frames.
+        """Return the mean cross-entropy of the pitch in voiced frames.
 
-        A target is a Gaussian with a standard deviation of one class.
+        The target is a Gaussian with a standard deviation of one class.
 
         Arguments
         ---------
@@ -361,7 +365,7 @@ class HarmonicVocoder(Vocoder):
             return spectra, self.gate.levels(spectra)
 
     def _continue(self, hz, segments, states, overlap):
-        """Return initial phases, noise offsets and new states of the windows.
+        """Return the windows' initial phases and noise offsets, and new states.
 
         Consecutive windows are in phase in the middle of their overlap.
         """
@@ -391,7 +395,7 @@ class HarmonicVocoder(Vocoder):
         return phases.to(passed.device), offsets.to(hz.device), states
 
     def _noise(self, like, offsets):
-        """Return white noise of the same shape as ``like``."""
+        """Return white noise with the same shape as ``like``."""
         if self.training:
             return torch.randn_like(like)
         index = torch.arange(like.shape[1], device=like.device)

@@ -109,9 +109,9 @@ class HiFiGAN(Vocoder):
 
 
 def load_matching(generator, source):
-    """Load the tensors of a checkpoint whose names and shapes match.
+    """Load the tensors with matching names and shapes from a checkpoint.
 
-    The checkpoint can be a unit HiFi-GAN of SpeechBrain, which has the same
+    The checkpoint can be a SpeechBrain unit HiFi-GAN, which can have the same
     upsampling layers but takes discrete units as input.
 
     Arguments
@@ -143,7 +143,7 @@ def load_matching(generator, source):
     if not fitting:
         raise UserError(
             f"warm_start: no tensor in {source} fits this generator; expected "
-            "a HiFi-GAN or unit HiFi-GAN generator of SpeechBrain"
+            "a SpeechBrain HiFi-GAN or unit HiFi-GAN generator"
         )
     generator.load_state_dict(fitting, strict=False)
     report = {

@@ -18,7 +18,7 @@ from miipher2.models.vocoders.stft import FrameSTFT
 
 
 class ISTFTVocoder(Vocoder):
-    """A vocoder whose ConvNeXt blocks predict magnitude and phase of an STFT.
+    """A vocoder whose ConvNeXt blocks predict an STFT's magnitude and phase.
 
     The output is clamped to [-1, 1] in eval mode only, because clamped samples
     have no gradient.
@@ -74,8 +74,8 @@ class ISTFTVocoder(Vocoder):
         x = self.head(self.trunk(features))
         with torch.autocast(x.device.type, enabled=False):
             log_magnitude, phase = x.float().chunk(2, dim=-1)
-            # Limit to the magnitude of a full-scale sine. Clamp before exp,
-            # because an overflow of exp would make the gradient NaN.
+            # Limit the magnitude to that of a full-scale sine. Clamp before
+            # exp, because an overflow of exp would make the gradient NaN.
             max_log_magnitude = math.log(self.stft.n_fft / 4)
             magnitude = log_magnitude.clamp(max=max_log_magnitude).exp()
             wav = self.stft.synthesise(torch.polar(magnitude, phase))

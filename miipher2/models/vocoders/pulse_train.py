@@ -43,7 +43,7 @@ def cycles(hz, hop_length, sample_rate):
 
 
 def pulse_train(hz, hop_length, sample_rate, phases=None):
-    """Synthesise all harmonics of a pitch below the Nyquist frequency.
+    """Synthesise the harmonics of a pitch up to the Nyquist frequency.
 
     The harmonics are in phase, so their sum has a closed form (the Dirichlet
     kernel). The highest harmonic is faded in and out, which makes a change in
@@ -63,7 +63,7 @@ def pulse_train(hz, hop_length, sample_rate, phases=None):
     Returns
     -------
     torch.Tensor
-        Waveforms ``(batch, hops * hop_length)`` with a power of 1.
+        Waveforms ``(batch, hops * hop_length)`` with a power of about 1.
 
     Example
     -------
@@ -78,7 +78,7 @@ def pulse_train(hz, hop_length, sample_rate, phases=None):
     harmonics = sample_rate / 2 / _interpolate(hz, hop_length)
     count = harmonics.floor()
     sine = half.sin()
-    at_pulse = sine.abs() < 1e-4  # the ratio is replaced by its limit
+    at_pulse = sine.abs() < 1e-4  # the ratio is replaced with its limit
     ratio = ((2 * count - 1) * half).sin() / sine.masked_fill(at_pulse, 1.0)
     ratio = torch.where(at_pulse, 2 * count - 1, ratio)
     highest = (harmonics - count) * (2 * count * half).cos()

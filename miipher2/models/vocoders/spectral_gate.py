@@ -16,11 +16,13 @@ class SpectralGate(nn.Module):
     them. For each bin, this module compares ``r``, the level of the recording,
     with ``e``, the level of clean speech as predicted from the features. Both
     levels are natural logarithms, smoothed over neighbouring bins. Noise and
-    reverberation increase ``r``; transmission losses decrease it. The recording
-    contributes the fraction ``sigmoid(confidence - slope * |r - e|)`` of the
-    bin, after a correction of ``r``. The remaining fraction is synthesised. The
-    vocoder predicts the confidence and the correction for each bin. For each
-    frequency, two slopes are trained: one for ``r > e``, and one for ``r < e``.
+    reverberation increase ``r``; transmission losses decrease it. A predicted
+    correction is added to the level of the recording, whose spectrum is scaled
+    accordingly. The recording then contributes the fraction
+    ``sigmoid(confidence - slope * |r - e|)`` of the bin, and the remaining
+    fraction is synthesised. The confidence and the correction are predicted for
+    each bin from the vocoder's hidden states. For each frequency, two slopes
+    are trained: one for ``r > e``, and one for ``r < e``.
 
     In eval mode, a residue of the suppressed recording is added, because the
     network may mistake words for noise. The residue is quiet enough for the
@@ -47,12 +49,12 @@ class SpectralGate(nn.Module):
         such clips, the network learns to rely on clean recordings and
         synthesises poorly.
     masked_residue : float
-        Gain of the residue if the bin has the predicted level, before the
-        limit ``max_residue``.
+        Gain of the residue in a bin with the predicted level, before it is
+        limited to ``max_residue`` and multiplied by the synthesised fraction.
     max_residue : float
-        Largest gain of the residue.
+        Maximum gain of the residue.
     max_correction : float
-        Largest correction of a bin's level, as a natural logarithm.
+        Maximum correction of a bin's level up or down, as a natural logarithm.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""An STFT whose frames are aligned with the frames of the backbone.
+"""An STFT with exactly one frame for every ``hop_length`` samples.
 
 Authors
  * The miipher2 authors 2026
@@ -14,9 +14,9 @@ class FrameSTFT(nn.Module):
 
     ``torch.stft`` centres frame i on sample ``i * hop_length`` and returns one
     additional frame. In this class, frame i is centred on the samples from
-    ``i * hop_length`` to ``(i + 1) * hop_length``, as in ``SSLBackbone``. Every
-    frame, including the first and the last, corresponds to ``hop_length``
-    samples.
+    ``i * hop_length`` to ``(i + 1) * hop_length``, as in ``RawWave`` and
+    ``KaldiFbank``. Every frame, including the first and the last, corresponds
+    to ``hop_length`` samples.
 
     Arguments
     ---------
