@@ -117,8 +117,8 @@ def test_features_equal_hidden_states_of_the_full_model(folders, family, layer):
 
 
 @torch.no_grad()
-def test_final_norm_changes_the_features(folders):
-    """Therefore, the test above would fail without the final norm."""
+def test_applying_the_final_norm_again_changes_the_features(folders):
+    """The final norm is not the identity, so the test above depends on it."""
     for family in ["hubert", "wav2vec2", "wavlm", "whisper"]:
         backbone = SSLBackbone(folders[family], LAYERS)
         name = backbone.front_end.final_norm(backbone.model.config)
@@ -161,7 +161,9 @@ def test_positional_batch_norm_does_not_leak_padding():
 
 
 @torch.no_grad()
-def test_a_batch_without_padding_equals_single_clips(folders, family):
+def test_a_batch_without_padding_has_the_features_of_single_clips(
+    folders, family
+):
     backbone = SSLBackbone(folders[family], LAYERS)
     wavs = torch.cat([speechlike(1, 4000), 3 * speechlike(1, 4000, seed=1)])
     together, mask = backbone.embed(wavs, torch.ones(2))
@@ -179,7 +181,7 @@ def test_number_of_frames_is_rounded_up(folders, family, time):
     assert features.isfinite().all()
 
 
-def test_there_is_no_mask_if_no_frame_is_padded(folders, family):
+def test_there_is_no_mask_if_all_frames_are_valid(folders, family):
     backbone = SSLBackbone(folders[family], 1)
     hidden, mask = backbone.embed(
         speechlike(2, 640), torch.tensor([1.0, 639 / 640])
@@ -242,7 +244,7 @@ def test_features_of_a_model_in_bf16_are_close(folders, family):
 # Front ends -----------------------------------------------------------------
 
 
-def test_normalisation_equals_the_extractor_of_transformers():
+def test_normalisation_matches_transformers():
     backbone = SSLBackbone(tiny_config("wav2vec2"), 1)
     wav = speechlike(1, 5000)
     expected = tiny_extractor(tiny_config("wav2vec2"))(
@@ -270,7 +272,7 @@ def test_the_feature_extractor_can_enable_normalisation(tmp_path):
 
 
 @pytest.mark.parametrize("time", [700, 16000, 16001])
-def test_filter_banks_equal_transformers(time):
+def test_filter_banks_match_transformers(time):
     front_end = SSLBackbone(tiny_config("w2v_bert"), 1).front_end
     wav = speechlike(1, time)
     expected = transformers.SeamlessM4TFeatureExtractor()(
@@ -290,7 +292,7 @@ def test_edges_are_mirrored_for_filter_banks():
     assert padded.shape == (1, 4 * 320 + 240)
 
 
-def test_log_mel_equals_transformers():
+def test_log_mel_spectrograms_match_transformers():
     front_end = SSLBackbone(tiny_config("whisper"), 1).front_end
     wav = speechlike(1, 7001)
     expected = transformers.WhisperFeatureExtractor()(
@@ -323,7 +325,7 @@ def test_strides_determine_the_hop_length(tmp_path):
     assert backbone(speechlike(1, 641)).shape == (1, 2, 32)
 
 
-def test_clips_of_more_than_30_s_are_refused_by_whisper(folders):
+def test_whisper_rejects_clips_longer_than_30_s(folders):
     backbone = SSLBackbone(folders["whisper"], 1)
     assert backbone.max_seconds == 30.0
     with pytest.raises(UserError, match="30.0 s.*at most 30 s"):
@@ -401,7 +403,9 @@ def test_adapters_at_the_feed_forward_sites_change_the_features(
 
 
 @torch.no_grad()
-def test_the_last_layer_site_outputs_the_features(folders, family):
+def test_the_module_at_the_last_layer_site_returns_the_features(
+    folders, family
+):
     backbone = SSLBackbone(folders[family], 2)
     outputs = []
 
@@ -481,7 +485,7 @@ def test_a_saved_backbone_has_the_same_features(
     assert torch.equal(lower(wavs, lengths), below(wavs, lengths))
 
 
-def test_the_fingerprint_does_not_depend_on_precision(
+def test_the_fingerprint_depends_on_the_weights_but_not_on_their_precision(
     folders, family, tmp_path
 ):
     backbone = SSLBackbone(folders[family], 2)
@@ -579,12 +583,12 @@ def test_a_missing_final_norm_raises_an_error_if_it_is_used(tmp_path):
 
 
 @pytest.mark.parametrize("layer", [0, 4, -1])
-def test_a_layer_that_does_not_exist_is_refused(folders, family, layer):
+def test_a_layer_that_does_not_exist_is_rejected(folders, family, layer):
     with pytest.raises(UserError, match=f"layer {layer} .*layers 1 to 3"):
         SSLBackbone(folders[family], layer)
 
 
-def test_an_unsupported_model_type_is_refused(tmp_path):
+def test_an_unsupported_model_type_is_rejected(tmp_path):
     config = transformers.BertConfig()
     with pytest.raises(UserError, match="'bert'.*hubert, wav2vec2, wavlm"):
         SSLBackbone(config, 2)
@@ -594,7 +598,7 @@ def test_an_unsupported_model_type_is_refused(tmp_path):
 
 
 def test_remote_code_is_not_run(tmp_path):
-    """A folder that contains the code of a model class is refused."""
+    """A folder that contains the code of a model class is rejected."""
     config = {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "mine.py").write_text("raise SystemExit(9)")

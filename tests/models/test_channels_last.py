@@ -29,7 +29,7 @@ def layers():
 
 
 @pytest.mark.parametrize("time", [17, 40])
-def test_the_layout_does_not_change_the_output(time):
+def test_the_layout_changes_neither_output_nor_tensor_names(time):
     torch.manual_seed(0)
     model = layers()
     x, names = torch.randn(2, 4, time), model.state_dict().keys()

@@ -46,7 +46,7 @@ def test_training_starts_from_the_features_of_the_frozen_model(
     frozen = SSLBackbone(folder, 2)(wavs, lengths)
     cleaner = cleaner_on(folder, placement=placement).eval()
     # The results are not bitwise equal, because adding zeros changes the memory
-    # layout, and the kernels of the two layouts round differently.
+    # layout, and the kernels for the two layouts round differently.
     assert torch.allclose(cleaner(wavs, lengths), frozen, atol=2e-6)
     randomise(cleaner)
     assert not torch.allclose(cleaner(wavs, lengths), frozen, atol=1e-3)
@@ -105,7 +105,9 @@ def test_a_frozen_cleaner_also_saves_its_adapters(tiny_backbone, tmp_path):
     assert files[0] == files[1]
 
 
-def test_adapters_of_another_backbone_are_refused(tiny_backbone, tmp_path):
+def test_adapters_trained_with_other_settings_are_rejected(
+    tiny_backbone, tmp_path
+):
     path = tmp_path / "a.ckpt"
     cleaner_on(tiny_backbone).saver(path)
     other = save_tiny_backbone(tmp_path / "wavlm", "wavlm")
@@ -126,7 +128,7 @@ def test_adapters_of_another_backbone_are_refused(tiny_backbone, tmp_path):
         assert "\n" not in str(error.value) and str(path) in str(error.value)
 
 
-def test_a_backbone_of_equal_shape_but_other_weights_is_refused(
+def test_adapters_for_a_backbone_with_other_weights_are_rejected(
     tiny_backbone, tmp_path
 ):
     cleaner_on(tiny_backbone).saver(tmp_path / "a.ckpt")
@@ -148,7 +150,7 @@ def test_checkpoints_contain_no_local_path(tiny_backbone, tmp_path):
     assert cleaner.identity()["source"] == "facebook/hubert-base-ls960"
 
 
-def test_missing_and_truncated_files_are_refused(tiny_backbone, tmp_path):
+def test_missing_and_truncated_files_raise_errors(tiny_backbone, tmp_path):
     cleaner = cleaner_on(tiny_backbone)
     path = tmp_path / "a.ckpt"
     with pytest.raises(UserError, match="not found"):
@@ -159,7 +161,7 @@ def test_missing_and_truncated_files_are_refused(tiny_backbone, tmp_path):
         cleaner.loader(path)
 
 
-def test_an_unknown_placement_is_refused(tiny_backbone):
+def test_an_unknown_placement_is_rejected(tiny_backbone):
     with pytest.raises(UserError, match="expected 'feed_forward' or"):
         cleaner_on(tiny_backbone, placement="beside")
 
@@ -191,7 +193,9 @@ def test_first_and_last_position_occur_in_training(tmp_path):
     assert min(starts) == 0 and max(starts) == last
 
 
-def test_models_without_absolute_positions_are_deterministic(tmp_path):
+def test_without_absolute_positions_train_mode_does_not_change_the_output(
+    tmp_path,
+):
     cleaner = cleaner_on(save_tiny_backbone(tmp_path, "hubert"))
     wavs = torch.rand(2, 16000)
     torch.testing.assert_close(cleaner.train()(wavs), cleaner.eval()(wavs))

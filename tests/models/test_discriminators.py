@@ -13,7 +13,9 @@ from miipher2.models.discriminators import (
 )
 
 
-def test_weights_of_a_plain_discriminator_give_its_scores(tmp_path):
+def test_resampling_before_a_plain_discriminator_gives_the_same_scores(
+    tmp_path,
+):
     plain = FrameDiscriminator(channels=2)
     plain.save(tmp_path / "discriminator.safetensors")
     resampled = ResampledDiscriminator(24000, 16000, channels=2)

@@ -42,7 +42,7 @@ TINY = {
 
 
 def tiny(targets=None, filterbank=False, **config):
-    """Return a tiny model that has the same weights in every call."""
+    """Return a tiny model that has the same weights on every call."""
     torch.manual_seed(0)
     targets = targets or RandomTargets(codebooks=2, codes=32, code_dim=8)
     config = transformers.HubertConfig(**{**TINY, **config})
@@ -99,7 +99,7 @@ def test_targets_do_not_depend_on_level_or_precision():
     assert not torch.equal(codes[:, 0], codes[:, 1])
 
 
-def test_nearest_code_equals_the_quantizer_of_speechbrain():
+def test_nearest_code_matches_the_speechbrain_quantizer():
     frames = torch.randn(200, 160)
     for quantizer in RandomTargets(codebooks=2, codes=64).quantizers:
         expected = quantizer(frames[None])[0]
@@ -195,7 +195,7 @@ def test_spectral_targets_represent_time_level_and_pitch():
     assert peaks.min() > harmonics[4:76:8].max()
 
 
-def test_group_norm_and_other_hop_lengths_are_refused():
+def test_group_norm_and_mismatched_hop_lengths_are_rejected():
     with pytest.raises(UserError, match="'group'"):
         tiny(feat_extract_norm="group")
     with pytest.raises(UserError, match="frames of 160 samples"):
@@ -231,7 +231,7 @@ def test_stage_0_learns_and_exports_a_backbone(pretrain):
     }
     assert f"train pa --ssl_source={model} --ssl_layer=2" in last_line
 
-    # SSLBackbone has the same features, with and without padding.
+    # SSLBackbone returns the same features, with and without padding.
     (save,) = (folder / "save").glob("CKPT+*")
     best = tiny().eval()
     wavs, lengths = torch.randn(2, 9000) + 0.5, torch.tensor([1.0, 0.7])
@@ -317,7 +317,7 @@ def test_minutes_exclude_the_training_of_the_convolutions(pretrain):
     assert "step: 4" in (folder / "train_log.txt").read_text()
 
 
-def test_training_starts_from_an_exported_backbone(tmp_path):
+def test_start_from_loads_an_exported_or_saved_backbone(tmp_path):
     model = tiny().eval()
     model.export(tmp_path / "own")
     SSLBackbone(tmp_path / "own", layer=2).save(tmp_path / "restoring")

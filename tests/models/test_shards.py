@@ -33,7 +33,7 @@ def test_splitting_the_weights_does_not_change_the_features(tmp_path):
     assert set(index["weight_map"].values()) == {path.name for path in shards}
 
 
-def test_a_tensor_that_is_too_large_is_refused(tmp_path):
+def test_a_tensor_larger_than_max_bytes_is_rejected(tmp_path):
     save_tiny_backbone(tmp_path, "whisper")
     with pytest.raises(UserError, match="more than max_bytes=10"):
         split_weights(tmp_path, 10)

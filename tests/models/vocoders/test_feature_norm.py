@@ -32,7 +32,7 @@ def test_features_in_half_precision_are_normalised_in_float32():
     assert norm(torch.ones(1, 1, 2, dtype=torch.bfloat16)).dtype == torch.float
 
 
-def test_normalisation_compensates_offset_and_scale():
+def test_normalisation_removes_offset_and_scale():
     plain, normalising = vocoder(), vocoder(normalise=True)
     normalising.norm.mean.fill_(50.0)
     normalising.norm.scale.fill_(0.1)
@@ -43,13 +43,13 @@ def test_normalisation_compensates_offset_and_scale():
     assert torch.allclose(output, expected, atol=1e-3)
 
 
-def test_by_default_neither_normalisation_nor_levels_are_used():
+def test_by_default_features_are_not_normalised_and_levels_not_concatenated():
     names = set(vocoder().state_dict())
     assert not {name for name in names if name.startswith("norm.")}
     assert vocoder().trunk.conv_in.in_channels == 4
 
 
-def test_levels_are_concatenated_to_the_features():
+def test_levels_are_concatenated_with_the_features():
     wide = vocoder(level_width=3)
     assert wide.trunk.conv_in.in_channels == 7
     assert wide.gate.level_projection.out_features == 3

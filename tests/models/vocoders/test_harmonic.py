@@ -21,7 +21,7 @@ SMALL = {"channels": 16, "intermediate": 32, "layers": 2}
 
 
 def small(**settings):
-    """Return a small vocoder that has the same weights in every call."""
+    """Return a small vocoder that has the same weights on every call."""
     torch.manual_seed(0)
     return HarmonicVocoder(4, **{**SMALL, **settings})
 
@@ -148,7 +148,7 @@ def test_windows_continue_the_previous_window(batch_size, gate):
         assert (output - expected).norm() < 0.01 * expected.norm()
 
 
-def test_states_are_returned_and_not_modified():
+def test_new_states_are_returned_and_given_states_not_modified():
     """The states passed in can be used again to repeat a batch."""
     vocoder = small(layers=1).eval()
     features, segments = torch.rand(1, 100, 4), [("left", 80, 160)]

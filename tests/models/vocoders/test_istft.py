@@ -19,7 +19,7 @@ SMALL = {"channels": 16, "intermediate": 32, "layers": 2}
 
 
 def small(width=4, **settings):
-    """Return a small vocoder that has the same weights in every call."""
+    """Return a small vocoder that has the same weights on every call."""
     torch.manual_seed(0)
     return ISTFTVocoder(width, **{**SMALL, **settings})
 
@@ -49,7 +49,7 @@ def test_the_inverse_stft_reconstructs_the_waveform(frames, n_fft, hop):
     assert torch.allclose(output, wav, atol=1e-4)
 
 
-def test_the_spectra_of_a_waveform_reconstruct_it():
+def test_the_vocoder_reconstructs_a_waveform_from_its_spectra():
     wav = 0.1 * torch.randn(1, 7 * 320)
     vocoder = small().eval()
     expected = torch.cat(spectra(wav, 1280, 320), dim=-1)
@@ -119,7 +119,9 @@ def test_training_learns_a_tone():
     assert losses[-1] < 0.2 * tone.square().mean()
 
 
-def test_saved_weights_are_loaded_and_other_weights_refused(tmp_path):
+def test_saved_weights_are_loaded_only_into_a_vocoder_of_the_same_size(
+    tmp_path,
+):
     vocoder = small().eval()
     vocoder.save(tmp_path / "v.safetensors")
     torch.manual_seed(1)

@@ -55,7 +55,7 @@ def test_prepare_inference_does_not_change_the_output(frames):
 @pytest.mark.parametrize(
     "name,hop", [("hifigan", 320), ("hifigan_24k", 480), ("hifigan_small", 320)]
 )
-def test_each_yaml_builds_a_vocoder(name, hop, request):
+def test_each_hifigan_yaml_builds_a_vocoder(name, hop, request):
     path = request.config.rootpath / f"hparams/models/vocoder/{name}.yaml"
     loaded = load_hyperpyyaml(path.read_text())
     backbone = SimpleNamespace(width=8, frame_rate=50.0)
@@ -68,7 +68,7 @@ def test_each_yaml_builds_a_vocoder(name, hop, request):
     assert wav.shape == (1, 3 * hop)
 
 
-def test_other_frame_rates_and_sample_rates_are_refused():
+def test_mismatched_frame_rates_and_sample_rates_are_rejected():
     backbone = SimpleNamespace(width=8, frame_rate=25.0)
     with pytest.raises(UserError, match="8000 Hz, not .* 16000 Hz.* 640"):
         build_vocoder(functools.partial(HiFiGAN, **SMALL), backbone, 16000)
@@ -94,7 +94,9 @@ def test_weight_norms_are_folded():
     assert torch.allclose(vocoder(features)[0], before, atol=1e-5)
 
 
-def test_saved_weights_are_loaded_and_other_weights_refused(tmp_path):
+def test_saved_weights_are_loaded_only_into_a_vocoder_of_the_same_size(
+    tmp_path,
+):
     vocoder = HiFiGAN(width=4, **SMALL).eval()
     vocoder.save(tmp_path / "v.safetensors")
     loaded = HiFiGAN(width=4, **SMALL).eval()
@@ -151,7 +153,9 @@ def test_a_vocoder_that_does_not_support_warm_starts_raises_an_error(
         build_vocoder(ISTFTVocoder, backbone, 16000, str(path))
 
 
-def test_warm_start_reads_older_names_of_weight_norm(unit_checkpoint, tmp_path):
+def test_warm_start_reads_the_older_weight_norm_names(
+    unit_checkpoint, tmp_path
+):
     path, unit = unit_checkpoint
     older = {
         name.replace("parametrizations.weight.original0", "weight_g").replace(
@@ -165,7 +169,7 @@ def test_warm_start_reads_older_names_of_weight_norm(unit_checkpoint, tmp_path):
     assert load_matching(generator, str(tmp_path / "older.ckpt")) == new
 
 
-def test_warm_start_from_an_unusable_file_is_refused(tmp_path):
+def test_warm_start_from_an_unusable_file_is_rejected(tmp_path):
     torch.save({"a": torch.ones(1)}, tmp_path / "a.ckpt")
     (tmp_path / "b.ckpt").write_text("not a checkpoint")
     generator = HiFiGAN(width=4, **SMALL).generator
