@@ -80,9 +80,10 @@ def prepare(hparams):
 
 
 def check_data(hparams):
-    """Check that the data folders and the manifests to read exist.
+    """Check that the data folders or the noise and RIR manifests exist.
 
-    Manifests that the run itself writes from a data folder are not checked.
+    A folder is checked if the run writes manifests from it. Otherwise, the
+    noise and RIR manifests are checked, but not the speech manifests.
     """
     for name in ("data", "noise", "rir"):
         folder = hparams[f"{name}_folder"]
@@ -124,8 +125,8 @@ def check_experiment(hparams_file, overrides):
     Returns
     -------
     overrides : str
-        The overrides. For stage 2, they include the backbone and the adapters
-        of stage 1.
+        The overrides. For stage 2, they include the backbone and adapter
+        settings of stage 1.
     settings : dict
         See ``run_settings``.
     """

@@ -12,8 +12,8 @@ import speechbrain as sb
 from miipher2.training.shown_clips import ShownClip, valid_part
 from miipher2.training.step_brain import StepBrain
 
-# If the loss without adapters is below this value, it is due to rounding: the
-# clips were not degraded, for example because babble needs other speakers.
+# If the loss without adapters is below this value, it consists only of rounding
+# errors: the clips were not degraded.
 ROUNDING_ERROR = 1e-4
 
 

@@ -19,17 +19,17 @@ from miipher2.training.settings import RUN
 
 logger = get_logger(__name__)
 
-SIZES = "sizes"  # key in the meta file for the size of each file in bytes
+SIZES = "sizes"  # key in the meta file for the file sizes in bytes
 
 
 class AtomicCheckpointer(Checkpointer):
     """A checkpointer that is safe if the process is killed while saving.
 
     SpeechBrain recognises a checkpoint by its meta file, which it writes first.
-    If a run is killed while saving, SpeechBrain resumes it from an incomplete
-    checkpoint. This class writes the meta file last, with the sizes of all
-    files. When a run is resumed, a checkpoint whose file sizes do not match is
-    renamed, and the previous checkpoint is loaded.
+    After a run is killed while saving, SpeechBrain would resume from the
+    incomplete checkpoint. This class writes the meta file last, with the sizes
+    of all files. When a run is resumed, a checkpoint whose file sizes do not
+    match is renamed, and the previous checkpoint is loaded.
 
     Arguments
     ---------
@@ -41,8 +41,8 @@ class AtomicCheckpointer(Checkpointer):
     Attributes
     ----------
     run : dict
-        Settings of the run and hashes of its data, which are written to the
-        meta file of every checkpoint under the key ``run``; see
+        Settings of the run and hashes of its data. They are stored under the
+        ``run`` key in the meta file of every checkpoint; see
         ``miipher2.training.settings``.
 
     Example
@@ -117,7 +117,7 @@ class AtomicCheckpointer(Checkpointer):
                     folder.rename(renamed)
                     logger.warning(
                         f"{folder}: damaged checkpoint ({reason}), renamed to "
-                        f"{renamed.name}; the previous checkpoint is used"
+                        f"{renamed.name} and ignored"
                     )
         ddp_barrier()
         return super().recover_if_possible(*args, **kwargs)
@@ -160,7 +160,7 @@ def _damage(folder):
         size = path.stat().st_size
         expected = sizes.pop(path.name, size)
         if not size or size != expected:
-            return f"{path.name} has {size} of {expected} bytes"
+            return f"{path.name} has {size} bytes, expected {expected}"
     if sizes:
         return f"{min(sizes)} is missing"
     return None

@@ -44,7 +44,8 @@ def _add_train(subparsers):
         "options",
         nargs=argparse.REMAINDER,
         metavar="--KEY=VALUE",
-        help="new values for keys of the YAML, and run options of SpeechBrain",
+        help="new values for keys of the YAML file, and SpeechBrain's run "
+        "options",
     )
     parser.set_defaults(run=_train)
 
@@ -82,13 +83,14 @@ def _add_export(subparsers):
         "--push",
         metavar="USER/NAME",
         help="upload the folder to this repository on the Hugging Face hub; if "
-        "it does not exist, a public repository is created",
+        "there is no such repository, a public one is created",
     )
     parser.set_defaults(run=_export)
 
 
 def _train(arguments):
-    """Run ``miipher2 train``; the import is local, as torch loads slowly."""
+    """Run ``miipher2 train``."""
+    # a local import, because loading torch takes long
     from miipher2.training.recipe import train
 
     train(arguments.experiment, arguments.options)

@@ -17,8 +17,8 @@ from miipher2.training.train_log import read_train_log
 
 logger = get_logger(__name__)
 
-# Titles of the panels, and the first word of their statistics after "train",
-# "valid" or "test". All other statistics are loss terms.
+# For each panel, the title and the first words of its statistics, not counting
+# "train", "valid" and "test". All other statistics are loss terms.
 PANELS = {
     "Loss": ("loss",),
     "Ratio: valid loss relative to the loss without adapters": ("ratio",),
@@ -191,7 +191,11 @@ def _colours(lines):
 
 
 def _label(name, values, test):
-    """Return the legend of a curve, with its last, lowest and test values."""
+    """Return the legend entry of a curve.
+
+    It contains the last value and, for validation, the lowest value if it is
+    not the last, and the test value.
+    """
     notes = []
     if name.startswith("valid"):
         if min(values) < values[-1]:

@@ -1,8 +1,8 @@
 """Datasets of clean, degraded and target speech.
 
-All random choices for an item, such as its crop and degradation, are seeded
-with the run's seed, the epoch and the item's ID. The audio therefore does not
-depend on the number of workers or on interruptions of the run.
+All random choices for a clip, such as its crop and degradation, are seeded with
+the run's seed, the epoch and the clip's ID. The audio therefore does not depend
+on the number of workers or on interruptions of the run.
 
 Authors
  * The miipher2 authors 2026
@@ -41,7 +41,7 @@ def speech_dataset(
     no_speech=None,
     skip_bad_clips=False,
 ):
-    """Create the dataset of one manifest.
+    """Create a dataset from a manifest.
 
     Arguments
     ---------
@@ -63,22 +63,24 @@ def speech_dataset(
     kinds : list of str
         Kinds of degradation: names of single degradations in the chain, or
         ``all`` for the complete chain. The dataset contains every clip once for
-        each kind. A kind is skipped if the manifest of its noise or room
-        impulse responses is missing.
+        each kind. A kind is skipped if the chain has left it out, for example
+        because it needs a manifest that was not given. With ``noisy_wav``, the
+        only kind is ``all``.
     max_clips : int
-        Largest number of clips, which are taken at even intervals from the
-        manifest. None for all clips.
+        Maximum number of clips taken from the manifest, at equal intervals. The
+        limit applies before the clips are repeated for each kind. None for all
+        clips.
     pitch : miipher2.dataio.pitch.PitchTracks
         If given, items also contain the ``pitch`` of the clean speech.
     input_level : dict
         Arguments of ``SpeechLevel.gain`` for the speech and the degraded input.
         None for the default values.
     narrow_share : float
-        Fraction of clips whose ``recording`` has no content above 8 kHz. Used
-        if the sample rate of the chain is above 16 kHz.
+        Fraction of clips whose ``recording`` has no content above 8 kHz. If the
+        chain runs at 16 kHz, this applies to all clips instead.
     no_speech : miipher2.degrade.NoSpeech
-        If given, a fraction of the clips is replaced by noise. Their target is
-        silence.
+        If given, a fraction of the clips is replaced with noise, and the target
+        of these clips is silence.
     skip_bad_clips : bool
         Whether to use the next clip in place of an unusable clip.
 
@@ -123,9 +125,9 @@ def speech_dataset(
 
 
 def _chains_by_kind(degrade, kinds, paired):
-    """Return the degradation chain of each kind of degradation.
+    """Return the chain for each kind of degradation.
 
-    Recorded pairs have only the kind ``all``, because their degradation is
+    For recorded pairs, the only kind is ``all``, because their degradation is
     fixed.
     """
     unknown = set(kinds) - {"all", *degrade.names, *degrade.left_out}
@@ -143,8 +145,8 @@ def _chains_by_kind(degrade, kinds, paired):
     }
     if not chains:
         raise UserError(
-            f"valid_kinds: {', '.join(kinds)}: not available without noise or "
-            "room impulse responses; add 'all'"
+            f"valid_kinds: {', '.join(kinds)}: not available without the "
+            "manifests of these degradations; add 'all'"
         )
     return chains
 
@@ -204,14 +206,14 @@ class SpeechClips:
         self.no_speech = no_speech
 
     def pipeline(self):
-        """Return ``load`` as a dynamic item of SpeechBrain."""
+        """Return ``load`` as a SpeechBrain dynamic item."""
         columns = ("wav", "noisy_wav", "target_wav", "duration")
         outputs = ("clean", "noisy", "target", "cut", "recording", "pitch")
         load = provides(*outputs)(self.load)
         return takes("ID", "kind", "epoch", *columns)(load)
 
     def load(self, name, kind, epoch, wav, noisy_wav, target_wav, duration):
-        """Yield the items named in ``pipeline``; ``pitch`` only if used."""
+        """Yield the outputs named in ``pipeline``; ``pitch`` only if used."""
         rng = generator(self.seed, epoch, name)
         latest = max(0.0, duration - self.segment_seconds)
         crop = {
@@ -263,7 +265,7 @@ class SpeechClips:
         return pitch
 
     def replace(self, source, rng):
-        """Replace a clip by noise and its target by silence.
+        """Replace a clip with noise and its target with silence.
 
         Arguments
         ---------

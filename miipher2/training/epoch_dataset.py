@@ -1,4 +1,4 @@
-"""A dataset whose items depend on the epoch and that can skip unusable clips.
+"""A dataset that depends on the epoch and can skip unusable clips.
 
 Authors
  * The miipher2 authors 2026
@@ -14,7 +14,7 @@ from miipher2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-MAX_BAD_SHARE = 0.01  # largest fraction of skipped clips
+MAX_BAD_SHARE = 0.01  # maximum fraction of skipped clips; one is always allowed
 
 
 class UnusableClip(UserError):
@@ -34,8 +34,9 @@ class EpochDataset(DynamicItemDataset):
     csv : str
         Path of the manifest, for error messages.
     skip_bad_clips : bool
-        Whether to use the next clip in place of an unusable clip, for up to 1 %
-        of the clips. All worker processes share the count of unusable clips.
+        Whether to use the next clip in place of an unusable clip. Up to 1 % of
+        the clips, but at least one clip, may be unusable. All worker processes
+        share the count of unusable clips.
     """
 
     def __init__(self, data, dynamic_items=(), csv="", skip_bad_clips=False):
@@ -77,7 +78,7 @@ class EpochDataset(DynamicItemDataset):
         count, total = int(self.bad.sum()), len(self)
         if count > max(1, MAX_BAD_SHARE * total):
             raise UnusableClip(
-                f"{reason}; {count} of {total} clips cannot be used, but at "
-                f"most {MAX_BAD_SHARE:.0%} are skipped; check the corpus"
+                f"{reason}; {count} of {total} clips cannot be used, more than "
+                f"the limit of {MAX_BAD_SHARE:.0%}; check the corpus"
             )
         logger.warning(f"{reason}; skipped ({count} of {total} clips so far)")

@@ -56,8 +56,9 @@ def load_hparams(hparams_file, overrides=""):
     Raises
     ------
     UserError
-        If a key is unknown or given twice. For an unknown key, the message
-        names the closest key. See also ``miipher2.dataio.hparams.yaml_errors``.
+        If a key is given twice, an override is invalid or the YAML cannot be
+        loaded; see ``check_overrides`` and
+        ``miipher2.dataio.hparams.yaml_errors``.
 
     Example
     -------
@@ -163,7 +164,8 @@ def stage_one_overrides(hparams_file, overrides):
     Raises
     ------
     UserError
-        If the command line contradicts these settings.
+        If the command line contradicts these settings, or if it does not name
+        the backbone although stage 1 built its backbone from a config.
     """
     given = parse_overrides(overrides)
     resolved = resolved_yaml(hparams_file, given)
@@ -215,8 +217,8 @@ def start_from(hparams, folder):
     Raises
     ------
     UserError
-        If the folder has no weights for this stage, or if their shapes do not
-        match.
+        If the folder has no weights for this stage, if their shapes do not
+        match, or if ``warm_start`` is also given.
     """
     folder = Path(folder)
     if "pretraining" in hparams:
@@ -234,7 +236,7 @@ def start_from(hparams, folder):
     if not (folder / VOCODER).exists():
         raise UserError(
             f"--start_folder={folder}: no {VOCODER} in this folder; give the "
-            "folder 'model' of an earlier stage 2"
+            "'model' folder of an earlier stage 2"
         )
     hparams["generator"].load(folder / VOCODER)
     if (folder / DISCRIMINATOR).exists():
@@ -309,7 +311,7 @@ def export_cleaner(hparams, hparams_file, overrides):
     shared = {key: hparams[key] for key in CLEANER_KEYS if key in hparams}
     source = shared.get("ssl_source")
     keys = ()
-    if not isinstance(source, str):  # a config, which stage 2 needs, too
+    if not isinstance(source, str):  # a config, which stage 2 also needs
         shared.pop("ssl_source", None)
         keys = ("ssl", "ssl_source")
     elif Path(source).is_dir():

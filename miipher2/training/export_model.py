@@ -1,4 +1,4 @@
-"""Export of a trained model to a folder that can be used on any machine.
+"""Export of a trained model to a self-contained folder.
 
 Authors
  * The miipher2 authors 2026
@@ -36,16 +36,16 @@ def export_model(
     results : str or Path
         The ``output_folder`` of stage 2.
     output : str or Path
-        Output folder, which must be new or empty. It is created only after all
-        files are written.
+        Output folder, which must be new or empty. The files are written to a
+        temporary folder, which is renamed when it is complete.
     report : str or Path
         Output folder of ``miipher2 evaluate``, whose summary is added to the
         card. None for a card without evaluation.
     licences : tuple of str
         Licences of the weights and of the training data. None for "not stated".
     push : str
-        Repository on the Hugging Face hub to upload to, ``USER/NAME``. None for
-        no upload.
+        Repository on the Hugging Face hub for the upload, ``USER/NAME``. None
+        for no upload.
 
     Returns
     -------
@@ -56,7 +56,8 @@ def export_model(
     ------
     UserError
         If there is no finished run, if the output folder contains files, if the
-        model needs code that other users do not have, or if the upload fails.
+        report contains no summary, if the model needs code that other users do
+        not have, or if the upload fails.
     """
     results, output = Path(results), Path(output)
     if push is not None:
@@ -65,7 +66,7 @@ def export_model(
     if not results.is_dir():
         raise UserError(f"{results}: no such folder")
     model = find_model(results)
-    read_run(results)  # raises an error before the weights are copied
+    read_run(results)  # reports missing files before the weights are copied
     output.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         dir=output.absolute().parent, prefix=f".{output.name}-"
@@ -92,14 +93,15 @@ def export_model(
 
 
 def copy_model(model, output):
-    """Copy the files of a model folder that restoration needs.
+    """Copy the files that restoration needs from a model folder.
 
     Arguments
     ---------
     model : Path
         Model folder written by stage 2.
     output : Path
-        Output folder. In its YAML, old class names are updated.
+        Output folder. In its YAML, class and argument names are up to date, and
+        a ``warm_start`` key without a value is removed.
     """
     text = update_names((model / HYPERPARAMS).read_text("utf-8"))
     write_text(output / HYPERPARAMS, _without_warm_start(text))
@@ -112,13 +114,13 @@ def copy_model(model, output):
 
 
 def _without_warm_start(text):
-    """Return a model's YAML without an unset ``warm_start``."""
+    """Remove ``warm_start`` from a model's YAML if it has no value."""
     lines = text.splitlines(keepends=True)
     unset = ("warm_start:", "warm_start: null")
     return "".join(line for line in lines if line.strip() not in unset)
 
 
 def _check_output(output):
-    """Raise a UserError if writing a folder would replace files."""
+    """Raise a ``UserError`` if a path is a file or a folder with files."""
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
         raise UserError(f"{output}: exists; remove it, or give another folder")

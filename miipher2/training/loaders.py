@@ -35,7 +35,8 @@ class EndlessBatches:
         Length in seconds to which longer clips are cropped by the dataset.
     batch_seconds : float
         If given, batches consist of clips of similar length with at most this
-        total duration in seconds, and ``batch_size`` is not used.
+        total duration in seconds, and ``batch_size`` is not used. A longer clip
+        raises the limit to its own duration.
     rank, world_size : int
         Index of this process and number of processes. Each process takes every
         ``world_size``-th batch.
@@ -44,8 +45,8 @@ class EndlessBatches:
     ----------
     start : int
         Number of clips that all processes together consumed before the run was
-        resumed; they are skipped. Clips are counted instead of batches, because
-        the batch size and the number of processes may change.
+        resumed. These clips are skipped. Clips are counted instead of batches,
+        because the batch size and the number of processes may change.
     ends : collections.deque
         For each yielded batch, the number of clips that all processes together
         have consumed after it. The loader removes the entries.
@@ -170,7 +171,7 @@ def training_loader(
     segment_seconds : float
         The ``segment_seconds`` of the dataset.
     batch_seconds : float
-        Total duration of a batch in seconds, used instead of ``batch_size``.
+        If given, used instead of ``batch_size``; see ``EndlessBatches``.
     num_workers : int
         Number of worker processes, limited to the number of CPU cores.
 

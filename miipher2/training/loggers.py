@@ -24,7 +24,7 @@ PACKAGES = {
 
 
 class RunLogger(train_logger.TrainLogger):
-    """Base class of loggers of statistics and validation clips.
+    """Base class for loggers of statistics and validation clips.
 
     The base class logs nothing.
     """
@@ -53,9 +53,10 @@ class RunLogger(train_logger.TrainLogger):
 
 
 class TensorBoardLogger(train_logger.TensorboardLogger):
-    """SpeechBrain's TensorBoard logger, with clips and optimizer steps.
+    """SpeechBrain's TensorBoard logger, extended to log clips.
 
-    The class has the methods of ``RunLogger``.
+    The class has the methods of ``RunLogger``. The x axis of all charts is the
+    optimizer step.
 
     Arguments
     ---------
@@ -88,16 +89,16 @@ class TensorBoardLogger(train_logger.TensorboardLogger):
 
 
 class WandBLogger(train_logger.WandBLogger):
-    """SpeechBrain's Weights & Biases logger, with clips and optimizer steps.
+    """SpeechBrain's Weights & Biases logger, extended to log clips.
 
-    The class has the methods of ``RunLogger``. If training is resumed, the same
-    wandb run is continued. The environment variables of wandb apply, for
-    example ``WANDB_MODE=offline``.
+    The class has the methods of ``RunLogger``. The x axis of all charts is the
+    optimizer step. If training is resumed, the same wandb run is continued.
+    Wandb's environment variables apply, for example ``WANDB_MODE=offline``.
 
     Arguments
     ---------
     output_folder : str
-        Folder of the run. Its path is the name of the wandb run.
+        Folder of the run. Its path is the default name of the wandb run.
     """
 
     def __init__(self, output_folder):
@@ -204,7 +205,7 @@ def choose_logger(name, **loggers):
     Raises
     ------
     UserError
-        If there is no such logger, or if its package is not installed.
+        If there is no such logger, or if a package for it is not installed.
 
     Example
     -------
@@ -220,7 +221,7 @@ def choose_logger(name, **loggers):
     for package in PACKAGES.get(name, ()):
         if importlib.util.find_spec(package) is None:
             raise UserError(
-                f"--logger={name}: the package {package} is not installed; "
+                f"--logger={name}: {package} is not installed; "
                 f"pip install {package}"
             )
     return loggers[name]

@@ -13,8 +13,9 @@ class FeatureLoss(nn.Module):
     """Sum of L1, squared L2 and spectral convergence losses between features.
 
     The loss in section 2 of Miipher-2 is ``||S-S'||_1 + ||S-S'||_2^2 +
-    ||S-S'||^2 / ||S||^2``. This class averages the first two terms over the
-    frames without padding, so they do not depend on the length of a clip.
+    ||S-S'||^2 / ||S||^2``. This class averages the first two terms over all
+    feature values outside the padding, so they do not depend on the length of a
+    clip.
 
     Arguments
     ---------
@@ -79,15 +80,15 @@ class FeatureLoss(nn.Module):
 class MultiScaleSTFTLoss(nn.Module):
     """Loss between STFT magnitudes at several resolutions.
 
-    The first term is the mean absolute error of the magnitudes raised to
-    ``power``, which approximates loudness. The second term is the spectral
-    convergence of Parallel WaveGAN (arXiv 1910.11480, section 2.2). The log
-    magnitudes of that paper are not used, because they weight quiet bins as
-    much as loud bins.
+    The magnitudes are raised to ``power`` to approximate loudness; the first
+    term is their mean absolute error. The second term is the spectral
+    convergence of Parallel WaveGAN (arXiv 1910.11480, section 2.2), without
+    ``power``. The log magnitudes of that paper are not used, because they
+    weight quiet bins as much as loud bins.
 
-    Pass an instance as ``stft_loss`` of SpeechBrain's ``GeneratorLoss``.
-    SpeechBrain's STFT loss does not run with torch 2, where ``torch.stft``
-    returns complex spectra.
+    Pass an instance to SpeechBrain's ``GeneratorLoss`` as ``stft_loss``.
+    SpeechBrain's own STFT loss does not run with torch 2, because it calls
+    ``torch.stft`` without ``return_complex``.
 
     Arguments
     ---------
@@ -144,7 +145,7 @@ class MultiScaleSTFTLoss(nn.Module):
             window=torch.hann_window(n_fft, device=wav.device),
             return_complex=True,
         )
-        # a floor 60 dB below the level of speech keeps the gradient of the
-        # square root finite and limits the effect of silence
+        # a floor about 60 dB below the level of speech keeps the gradient of
+        # the square root finite and limits the effect of silence
         power = torch.view_as_real(spectrum).square().sum(dim=-1)
         return (power + (n_fft * 1e-5) ** 2).sqrt()

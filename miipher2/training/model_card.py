@@ -18,7 +18,7 @@ from miipher2.training.overrides import read_yaml, yaml_tag
 
 TRAIN_LOG = "train_log.txt"
 SUMMARY = "summary.md"  # file written by miipher2 evaluate
-LOG_ROWS = 8  # largest number of validations in the table of losses
+LOG_ROWS = 8  # maximum number of validations in the table of losses
 NOT_STATED = "not stated: ask the author before you use them"
 MANIFESTS = {
     "train_csv": "speech, training",
@@ -72,7 +72,8 @@ restorer.restore_file("noisy.wav", "restored.wav")
 
 ## Intended use and limitations
 
-- Intended use: restore recordings of speech, for example as training data for text to speech.
+- Intended use: restoring recordings of speech, for example as training data for
+  text-to-speech.
 - The model can lose or change words, and it synthesises speech where the recording is
   inaudible. Do not use it where the wording matters (evidence, medicine, law) without
   listening to the original.
@@ -172,7 +173,7 @@ def _metadata(licence):
         "tags: [speech-restoration, speech-enhancement, speechbrain]",
     ]
     if licence and re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence.lower()):
-        # names of licences on the hub have this form
+        # licence names on the hub have this form
         lines.insert(0, f"license: {licence.lower()}")
     elif licence:
         lines.insert(0, "license: other")
@@ -180,7 +181,7 @@ def _metadata(licence):
 
 
 def _source(run):
-    """Return the name of the backbone or the last part of its path.
+    """Return the name of the backbone, or the last part of an absolute path.
 
     None for a backbone that is built from a config.
     """
@@ -194,7 +195,7 @@ def _encoder_licence(run):
     """Return a sentence on the licence of the backbone."""
     source = _source(run)
     if source is None:
-        return "The encoder contains no weights of another project."
+        return "The encoder contains no weights from another project."
     return (
         f"The weights contain the encoder `{source}`, whose licence applies to "
         "that part."
@@ -213,7 +214,7 @@ def _parts(model, run, restorer):
             _parameters(sorted((model / BACKBONE).glob("*.safetensors"))),
         ),
         (
-            f"adapters, parallel to {placement.replace('_', '-')}",
+            f"adapters, {placement.replace('_', '-')} placement",
             CLEANER,
             _parameters([model / CLEANER]),
         ),
@@ -233,7 +234,7 @@ def _parameters(paths):
 
 
 def _data_table(results, run):
-    """Return a table with recordings, hours and speakers of each manifest."""
+    """Return a table of the recordings, hours and speakers in each manifest."""
     rows = []
     for key, title in MANIFESTS.items():
         path = run.get(key)
@@ -300,7 +301,7 @@ def _evaluation(report):
     """Return the summary of a report, with headings two levels lower."""
     if report is None:
         return (
-            "Not measured. `miipher2 evaluate` computes objective metrics; "
+            "Not evaluated. `miipher2 evaluate` computes objective metrics; "
             "`miipher2 export-model --report` adds them to this card."
         )
     path = Path(report, SUMMARY)

@@ -31,7 +31,7 @@ def parse_overrides(overrides):
     Raises
     ------
     UserError
-        If a key is given twice.
+        If a key is given twice, or if the text is not valid YAML.
 
     Example
     -------
@@ -86,8 +86,9 @@ def check_overrides(hparams_file, overrides):
     ------
     UserError
         If a key is unknown, at the top level or in a mapping; the message names
-        the closest key. Also if a value has a different type from the default
-        in the YAML, or if a key of an older version of this package is used.
+        a similar key if there is one. Also raised if a value does not match the
+        type of the default in the YAML, or if a key of an older version of this
+        package is used.
 
     Example
     -------
@@ -101,12 +102,12 @@ def check_overrides(hparams_file, overrides):
     tree = read_yaml(hparams_file)
     if "tensorboard" in tree:
         raise UserError(
-            f"{hparams_file}: the key tensorboard was replaced; remove it, and "
-            "copy the keys logger and loggers and the argument logger of brain "
-            "from hparams/pa.yaml"
+            f"{hparams_file}: the 'tensorboard' key was replaced; remove it, "
+            "and copy the 'logger' and 'loggers' keys and the 'logger' "
+            "argument of 'brain' from hparams/pa.yaml"
         )
     if "tensorboard" in overrides:
-        raise UserError("--tensorboard: was replaced by --logger=tensorboard")
+        raise UserError("--tensorboard: use --logger=tensorboard instead")
     _check_names("--", overrides, tree, hparams_file)
     placeholders = {
         key: ""
@@ -180,10 +181,10 @@ def describe_keys(hparams_file):
     Example
     -------
     >>> path = getfixture("tmpdir") / "a.yaml"
-    >>> _ = path.write("# Speed of learning\\nlr: 0.1\\nbatch_size: 4  # clips")
+    >>> _ = path.write("# Learning rate\\nlr: 0.1\\nbatch_size: 4  # clips")
     >>> print(describe_keys(str(path)))
     --lr=0.1
-        Speed of learning
+        Learning rate
     --batch_size=4
         clips
     """

@@ -30,13 +30,13 @@ class PretrainingBrain(StepBrain):
         frames are easier to predict, so they train the convolutions from the
         first step, unless the convolutions are frozen.
     front_end_steps : int
-        Number of initial steps that train only the convolutions. In these
-        steps, the convolutions predict the spectra of their input, without
-        masks. In later steps, the convolutions are frozen. 0 to freeze them in
-        all steps. None to train them with the other layers in all steps.
+        Number of initial steps that train only the convolutions and the head.
+        In these steps, there are no masks, and the targets are computed from
+        the input. In later steps, the convolutions are frozen. 0 to freeze them
+        in all steps. None to train them with the other layers in all steps.
     front_end_lr : float
-        Peak learning rate of the first ``front_end_steps``, after a warm-up of
-        50 steps. The rate then decays to zero.
+        Learning rate of the first ``front_end_steps``, to which a warm-up over
+        50 steps and a linear decay to zero are applied.
     **step_brain : dict
         Arguments of ``StepBrain``. ``modules`` must contain ``pretraining``.
     """
@@ -56,11 +56,11 @@ class PretrainingBrain(StepBrain):
 
     @property
     def front_end_alone(self):
-        """Whether the current step trains only the convolutions."""
+        """Whether the current step is one of the first ``front_end_steps``."""
         return self.optimizer_step < (self.front_end_steps or 0)
 
     def on_fit_batch_start(self, batch, should_step):
-        """Seed dropout; set the learning rate; freeze the convolutions."""
+        """Seed dropout; set the learning rate; freeze or unfreeze layers."""
         self.batch_ids = batch.id
         frozen = self.front_end_steps is not None and not self.front_end_alone
         self.unwrap(self.modules.pretraining).freeze_front_end(frozen)
@@ -147,7 +147,7 @@ class PretrainingBrain(StepBrain):
     def compute_objectives(self, predictions, batch, stage):
         """Return the loss.
 
-        In validation, the statistic ``loss`` is the loss on masked frames, and
+        In validation, the ``loss`` statistic is the loss on masked frames, and
         ``visible`` is the loss on visible frames.
         """
         outputs, target, masked, visible = predictions

@@ -1,7 +1,7 @@
 """Location of the recipe: ``train.py``, ``hparams`` and prepare functions.
 
-In a wheel, they are in the folder ``recipe`` of the package. In a clone, they
-are next to the package.
+In a wheel, they are in the package's ``recipe`` folder. In a clone, they are
+next to the package.
 
 Authors
  * The miipher2 authors 2026
@@ -29,7 +29,7 @@ def recipe_folder():
         if (folder / "train.py").is_file() and (folder / "hparams").is_dir():
             return folder
     raise UserError(
-        f"{PACKAGE}: no train.py and hparams in its folder 'recipe' or next to "
+        f"{PACKAGE}: no train.py and hparams in its 'recipe' folder or next to "
         "it; install the wheel, or run pip install -e . in a clone"
     )
 

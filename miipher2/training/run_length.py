@@ -23,18 +23,18 @@ class RunLength:
         If given, the run ends after this time, and the schedule is scaled to
         this time.
     step_limit : int or str
-        Largest number of optimizer steps, with or without ``minutes``. None for
+        Maximum number of optimizer steps, with or without ``minutes``. None for
         no limit.
 
     Attributes
     ----------
     steps : int
-        Largest number of optimizer steps of the run.
+        Maximum number of optimizer steps of the run.
 
     Raises
     ------
     UserError
-        If an argument is out of range.
+        If ``max_steps`` is below 1, or ``step_limit`` is not a whole number.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""The progress bar of a run, and a warning if the run takes over a week.
+"""The progress bar of a run, and a warning about runs of more than a week.
 
 Authors
  * The miipher2 authors 2026
@@ -20,8 +20,8 @@ LINE_SECONDS = 60.0  # seconds between lines if stderr is not a terminal
 class RunProgress:
     """Progress bar of the optimizer steps of a run, with loss and time left.
 
-    If ``length.minutes`` limits the run, the bar shows the elapsed fraction of
-    this time.
+    If ``length.minutes`` limits the run, the total number of steps is estimated
+    from the elapsed fraction of this time.
 
     Arguments
     ---------
@@ -47,7 +47,7 @@ class RunProgress:
         self.times = []
         # print fewer lines if stderr is a file
         pause = 0.1 if sys.stderr.isatty() else LINE_SECONDS
-        # smoothing 0: average the speed over the run, to agree with minutes
+        # smoothing 0: use the mean speed of the run, as in the estimated total
         rate = {"smoothing": 0} if self.timed else {}
         self.bar = tqdm(
             initial=step,

@@ -1,4 +1,4 @@
-"""Checks that a run is resumed with the same settings and data.
+"""Checks for resuming a run with the same settings and data.
 
 Every checkpoint stores the settings and hashes of the data. A run is resumed
 with other settings or data only if the user requests it.
@@ -64,7 +64,7 @@ def run_settings(hparams_file, overrides):
     hparams_file : str
         The YAML file of the experiment.
     overrides : dict
-        New values of keys of the YAML.
+        New values of top-level keys.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def data_digests(hparams):
     Returns
     -------
     dict
-        SHA-256 by key, without the test manifest. The value of
+        SHA-256 hashes by key, without the test manifest. The value of
         ``cleaner_folder`` is the hash of the adapters.
     """
     files = {

@@ -23,8 +23,8 @@ class ShownClip(NamedTuple):
     Arguments
     ---------
     wavs : dict
-        Waveforms ``(time,)`` in [-1, 1] by version of the clip: any of
-        ``input``, ``predicted`` and ``target``.
+        Waveforms ``(time,)`` by version of the clip: ``target`` and, if
+        available, ``input`` and ``predicted``.
     sample_rate : int
         Sample rate of the waveforms in Hz.
     features : dict

@@ -1,4 +1,4 @@
-"""Loss between features of a frozen speech encoder.
+"""A loss in the feature space of a frozen speech encoder.
 
 Authors
  * The miipher2 authors 2026
@@ -10,12 +10,12 @@ from torchaudio.functional import resample
 
 
 class SSLLoss(nn.Module):
-    """Distance between the features of two waveforms in a frozen encoder.
+    """Distance between two waveforms in the feature space of a frozen encoder.
 
     The loss is the mean absolute difference between the features, which are
     computed without adapters. Each dimension is divided by its standard
-    deviation in the target. The features distinguish phonemes whose spectra are
-    nearly equal. Clips with a silent target are ignored.
+    deviation in the target. Such features distinguish phonemes whose
+    spectra are nearly equal. Clips with a silent target are ignored.
 
     Arguments
     ---------
@@ -43,7 +43,7 @@ class SSLLoss(nn.Module):
 
     def __init__(self, cleaner, sample_rate, weight=1.0):
         super().__init__()
-        self._cleaner = [cleaner]  # in a list: not registered as a submodule
+        self._cleaner = [cleaner]  # in a list, to avoid registering a submodule
         self.sample_rate = sample_rate
         self.weight = weight
 

@@ -30,12 +30,12 @@ from miipher2.training.stop_signals import StopSignals
 
 logger = get_logger(__name__)
 
-FEW_STEPS = 0.1  # fraction of the default number of steps
+FEW_STEPS = 0.1  # fraction of the default steps below which a hint is printed
 
 
 @register_checkpoint_hooks
 class StepBrain(sb.Brain):
-    """Base class of the Brains, which count training in optimizer steps.
+    """Base class of the Brains, which measure training in optimizer steps.
 
     An epoch is the training between two validations. Checkpoints store the
     number of optimizer steps, so that batch size, gradient accumulation,
@@ -115,7 +115,7 @@ class StepBrain(sb.Brain):
         ------
         SystemExit
             After Ctrl-C (status 130) or SIGTERM (status 143). A checkpoint is
-            saved first.
+            saved first, unless the signal is repeated.
         """
 
         def epochs():
@@ -159,7 +159,7 @@ class StepBrain(sb.Brain):
         return f"up to {steps} steps"
 
     def _fit_train(self, train_set, epoch, enable):
-        """Train to the next validation; show the progress of the run."""
+        """Train to the next validation, without SpeechBrain's bar."""
         factor = self.grad_accumulation_factor
         self.step = factor * (self.optimizer_step - self.validated_step)
         steps = self.validated_step + self.valid_interval
@@ -249,8 +249,8 @@ class StepBrain(sb.Brain):
         Raises
         ------
         UserError
-            If the loss is not finite. The message names the step and the clips
-            of the batch.
+            If the loss is not finite and the step is not skipped. The message
+            names the step and the clips of the batch.
         """
         if torch.isfinite(loss):
             return True
@@ -303,7 +303,7 @@ class StepBrain(sb.Brain):
 
     @mark_as_saver
     def _save(self, path):
-        """Save the step count and the mean losses since the last validation."""
+        """Save the step counts and the mean losses since validation."""
         if not if_main_process():
             return
         loss = self.avg_train_loss

@@ -13,8 +13,8 @@ from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
 
-# A signal repeated within this time is ignored, because torchrun repeats the
-# signals of the terminal
+# A signal repeated within this time is ignored, because torchrun forwards
+# Ctrl-C to processes that have already received it from the terminal
 SAME_SIGNAL_SECONDS = 2.0
 
 
@@ -22,8 +22,9 @@ class StopSignals:
     """Context manager in which SIGINT and SIGTERM do not interrupt a step.
 
     The first signal is stored in ``received``, and the caller stops after the
-    step. A second signal ends the run immediately. Worker processes inherit the
-    handlers but ignore both signals, because they end with the run.
+    step. A second signal ends the run immediately if it arrives more than 2 s
+    after the first. Worker processes inherit the handlers but ignore both
+    signals, because they end with the run.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Reader of ``train_log.txt``.
+"""Reader for ``train_log.txt``.
 
 Authors
  * The miipher2 authors 2026

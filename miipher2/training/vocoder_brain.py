@@ -31,10 +31,11 @@ class VocoderBrain(StepBrain):
     The first ``pretrain_steps`` use features of clean speech. Later steps use
     features that the cleaner predicts from degraded speech. The adapters are
     frozen (Miipher-2, section 3) or, with ``train_adapters``, trained with the
-    vocoder. The first ``mel_steps`` use only spectral losses and are much
+    vocoder. The first ``mel_steps`` do not use the discriminator and are much
     faster. Losses are computed up to the bandwidth of the recording.
 
-    A vocoder with ``needs_pitch`` also gets the pitch of the clean speech.
+    In training, a vocoder with ``needs_pitch`` also gets the pitch of the clean
+    speech.
     After ``pretrain_steps``, a vocoder with ``needs_recording`` also gets the
     degraded speech.
 
@@ -203,7 +204,7 @@ class VocoderBrain(StepBrain):
         predicted, target : torch.Tensor
             Waveforms ``(batch, 1, time)``.
         own_loss : torch.Tensor
-            Loss returned by the vocoder, plus ``ssl_loss``.
+            Loss returned by the vocoder, plus ``ssl_loss`` in training.
         """
         inputs = {"features": self.compute_features(batch)}
         target = batch.target.data.to(self.device)
@@ -390,7 +391,7 @@ class VocoderBrain(StepBrain):
         super().on_evaluate_start(**keys)
         if self.phase == "clean":
             logger.warning(
-                "The vocoder was trained on clean features only, for "
+                "The vocoder was trained on clean speech only, for "
                 f"{self.optimizer_step} steps; reduce "
                 f"--pretrain_steps={self.pretrain_steps}"
             )
