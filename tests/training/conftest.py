@@ -1,4 +1,4 @@
-"""Manifest and dataset of the small corpus.
+"""Fixtures: the manifest and the dataset of a small corpus.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""Statistics of stage 1.
+"""Tests of the statistics of stage 1.
 
 Authors
  * The miipher2 authors 2026
@@ -9,7 +9,7 @@ import math
 from miipher2.training.adapter_brain import AdapterBrain
 
 
-def test_clips_that_were_not_degraded_have_no_ratio():
+def test_the_ratio_is_nan_if_the_baseline_is_negligible():
     assert AdapterBrain.ratio(0.3, 0.6) == 0.5
     assert math.isnan(AdapterBrain.ratio(0.3, 1e-6))
     assert math.isnan(AdapterBrain.ratio(0.3, 0.0))

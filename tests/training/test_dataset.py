@@ -1,4 +1,4 @@
-"""Dataset items: reproducible crops, levels, targets and degradations.
+"""Tests of dataset items: crops, levels, targets, degradations and errors.
 
 Authors
  * The miipher2 authors 2026
@@ -55,19 +55,21 @@ def test_a_target_at_24_khz_has_the_duration_of_the_input(dataset):
     assert item["clean"].shape == (8000,)
 
 
-def test_recorded_pairs_have_the_same_crop(manifest, corpus, tmp_path, dataset):
+def test_recorded_pairs_are_cropped_alike_and_not_degraded(
+    manifest, corpus, tmp_path, dataset
+):
     lines = manifest.read_text().splitlines()
     paired = [lines[0] + ",noisy_wav"]
     paired += [f"{row},{row.split(',')[2]}" for row in lines[1:]]
     manifest.write_text("\n".join(paired) + "\n")
     item = dataset(kinds=["all", "clipping"])[1, 0]
     assert torch.allclose(item["clean"], item["noisy"], atol=1e-6)
-    # recorded pairs are not degraded further, so the only kind is "all"
+    # their degradation is fixed, so the only kind is "all"
     assert len(dataset(kinds=["all", "clipping"])) == len(dataset())
 
 
 @pytest.mark.parametrize("missing", [0.02, 0.1])
-def test_only_small_differences_of_length_are_corrected(
+def test_only_small_differences_in_length_are_corrected(
     manifest, corpus, tmp_path, dataset, missing
 ):
     header, row, *_ = manifest.read_text().splitlines()
@@ -84,7 +86,7 @@ def test_only_small_differences_of_length_are_corrected(
         return
     item = dataset(segment_seconds=9.0)[0, 0]
     assert len(item["noisy"]) == len(item["clean"])
-    # The end is filled by reflection, not by zeros.
+    # The end is filled by reflection, not with zeros.
     end = round(missing * 16000)
     last, before = item["noisy"][-end:], item["noisy"][-2 * end : -end]
     assert last.abs().max() > 0
@@ -136,7 +138,7 @@ def test_the_denoised_target_is_not_used_for_clipping(
     assert same(dataset(sample_rate=rate)[1, 0], plain)
 
 
-def test_a_target_of_another_length_is_refused(dataset, give_targets):
+def test_a_target_of_another_length_is_rejected(dataset, give_targets):
     give_targets(lambda samples: samples[:-2000])
     with pytest.raises(UserError, match=r"flac: expected the length of .*"):
         dataset(segment_seconds=9.0)[1, 0]
@@ -158,7 +160,7 @@ def test_early_reflections_are_added_to_the_denoised_target(
     assert torch.allclose(item["clean"], plain["clean"] / 2, atol=1e-3)
 
 
-def test_every_kind_has_all_clips_up_to_max_clips(dataset):
+def test_max_clips_limits_each_kind_and_invalid_kinds_are_rejected(dataset):
     items = dataset(kinds=["all", "clipping", "reverb"], max_clips=3)
     kinds = [items[0, i]["kind"] for i in range(len(items))]
     # the chain has no room impulse responses, so reverb is skipped
@@ -170,7 +172,7 @@ def test_every_kind_has_all_clips_up_to_max_clips(dataset):
         dataset(kinds=["reverb"])
 
 
-def test_unreadable_audio_is_reported(tmp_path):
+def test_unusable_audio_files_are_reported(tmp_path):
     with pytest.raises(UserError, match="missing.wav"):
         read_audio(tmp_path / "missing.wav", 16000)
     (tmp_path / "text.wav").write_text("not audio")
@@ -184,7 +186,7 @@ def test_unreadable_audio_is_reported(tmp_path):
 
 @pytest.fixture
 def broken(manifest, corpus, tmp_path):
-    """Return a function that damages a file and creates the dataset."""
+    """Return a function that damages a file and creates a dataset."""
     shutil.copytree(corpus / "speech", tmp_path / "speech")
 
     def make(name, damage="missing", **options):
@@ -212,7 +214,7 @@ def broken(manifest, corpus, tmp_path):
         ("other", "cannot be read as audio"),
     ],
 )
-def test_the_error_of_an_unusable_clip_names_file_and_line(
+def test_the_error_for_an_unusable_clip_names_file_and_line(
     damage, reason, broken
 ):
     dataset = broken("train0/take1.wav", damage)

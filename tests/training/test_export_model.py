@@ -67,7 +67,7 @@ def results(tmp_path_factory):
     return results
 
 
-def test_the_exported_folder_restores_and_has_no_training_files(
+def test_an_export_has_no_training_files_and_restores_like_the_original(
     results, tmp_path
 ):
     out = tmp_path / "shared"
@@ -122,7 +122,7 @@ def test_the_card_is_filled_from_the_run(results, tmp_path):
     assert "/home/me" not in card and "noise, training" not in card
 
 
-def test_the_card_of_an_encoder_built_from_a_config_names_no_source(
+def test_the_card_for_an_encoder_built_from_a_config_names_no_source(
     results, tmp_path
 ):
     run = results / "hyperparams.yaml"
@@ -135,17 +135,19 @@ def test_the_card_of_an_encoder_built_from_a_config_names_no_source(
         run.write_text(text)
     card = (tmp_path / "shared/README.md").read_text("utf-8")
     assert "| encoder: built from a config, layer 2 |" in card
-    assert "The encoder contains no weights of another project." in card
+    assert "The encoder contains no weights from another project." in card
 
 
-def test_the_card_states_that_licences_are_missing(results, tmp_path):
+def test_the_card_states_that_licences_and_scores_are_missing(
+    results, tmp_path
+):
     export_model(results, tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text("utf-8")
-    assert "license:" not in card and "Not measured" in card
+    assert "license:" not in card and "Not evaluated" in card
     assert card.count("not stated: ask the author") == 2
 
 
-def test_a_pushed_model_restores_from_the_hub(
+def test_a_pushed_model_is_loaded_from_the_hub(
     results, tmp_path, local_hub, capsys
 ):
     out = tmp_path / "out"
@@ -180,7 +182,9 @@ def test_a_failed_push_keeps_the_folder(
         (lambda run: shutil.rmtree(run), "no such folder"),
     ],
 )
-def test_wrong_result_folders_are_refused(results, tmp_path, change, message):
+def test_missing_and_incomplete_results_are_rejected(
+    results, tmp_path, change, message
+):
     run = shutil.copytree(results, tmp_path / "run")
     change(run)
     with pytest.raises(UserError, match=message):
@@ -188,13 +192,17 @@ def test_wrong_result_folders_are_refused(results, tmp_path, change, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_wrong_report_leaves_no_output(results, tmp_path):
+def test_a_report_without_a_summary_is_rejected_and_leaves_no_output(
+    results, tmp_path
+):
     with pytest.raises(UserError, match=r"no summary.md"):
         export_model(results, tmp_path / "out", report=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_with_files_is_not_replaced(results, tmp_path):
+def test_a_folder_with_files_and_an_invalid_hub_name_are_rejected(
+    results, tmp_path
+):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="exists"):
         export_model(results, tmp_path)
@@ -202,7 +210,7 @@ def test_a_folder_with_files_is_not_replaced(results, tmp_path):
         export_model(results, tmp_path / "out", push="name")
 
 
-def test_code_that_other_machines_do_not_have_is_refused(results, tmp_path):
+def test_a_model_that_needs_custom_code_is_rejected(results, tmp_path):
     run = shutil.copytree(results, tmp_path / "run")
     yaml = run / "model/hyperparams.yaml"
     text = yaml.read_text("utf-8") + "\nextra: !new:mine.Vocoder\n"

@@ -1,4 +1,4 @@
-"""Loaders: order, epochs, resuming and batches by duration.
+"""Tests of the loaders: order, epochs, resuming and batches by duration.
 
 Authors
  * The miipher2 authors 2026
@@ -62,7 +62,7 @@ def test_a_resumed_loader_continues_with_the_next_batch(dataset, tmp_path):
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_resumed_loader_with_other_batches_uses_every_clip_once(
+def test_a_resumed_loader_with_another_batch_size_repeats_no_clip_in_an_epoch(
     num_workers, dataset, tmp_path
 ):
     """The batch size changes from 3 to 2; each epoch has all eight clips."""
@@ -134,7 +134,7 @@ def test_validation_batches_are_the_same_every_time(dataset):
     assert equal(collect(loader, 9), collect(loader, 9))
 
 
-def test_the_batch_size_is_at_least_one(dataset):
+def test_a_batch_size_below_one_is_rejected(dataset):
     with pytest.raises(UserError, match="batch_size=0"):
         training_loader(dataset(), **{**OPTIONS, "batch_size": 0})
 

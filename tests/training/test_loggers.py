@@ -1,4 +1,4 @@
-"""TensorBoard, Weights & Biases, and the clips that they log.
+"""Tests of the TensorBoard and wandb loggers and of the clips that they log.
 
 Authors
  * The miipher2 authors 2026
@@ -29,7 +29,7 @@ STATS = {
 
 @pytest.fixture
 def clip():
-    """Return a tone whose frequency is wrong in ``predicted``."""
+    """Return a clip of a tone with a wrong frequency in ``predicted``."""
     time = torch.arange(RATE // 2) / RATE
     tones = {"input": 1000, "predicted": 3000, "target": 1000}
     wavs = {v: 0.5 * torch.sin(6.283 * hz * time) for v, hz in tones.items()}
@@ -118,7 +118,7 @@ def test_tensorboard_logs_optimizer_steps_of_resumed_runs(tmp_path, clip):
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
-    """Set wandb to offline mode; yield the list of the logged data."""
+    """Set wandb to offline mode; yield a list of the logged data."""
     wandb = pytest.importorskip("wandb")
     for name in ("WANDB_PROJECT", "WANDB_NAME"):
         monkeypatch.delenv(name, raising=False)
@@ -155,7 +155,7 @@ def test_wandb_works_offline_and_continues_a_run(offline, tmp_path, clip):
     assert len(list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))) == 2
 
 
-def test_an_error_of_wandb_is_reported_in_one_line(
+def test_an_error_from_wandb_is_reported_with_a_remedy(
     offline, tmp_path, monkeypatch
 ):
     import wandb
@@ -168,7 +168,7 @@ def test_an_error_of_wandb_is_reported_in_one_line(
         WandBLogger(str(tmp_path))
 
 
-def test_unknown_and_missing_loggers_are_refused(
+def test_unknown_loggers_and_missing_packages_are_reported(
     train, options, tmp_path, monkeypatch
 ):
     with pytest.raises(UserError, match="--logger=board: expected curves"):

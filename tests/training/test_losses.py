@@ -1,4 +1,4 @@
-"""Feature loss and multi-scale STFT loss.
+"""Tests of the feature loss and the multi-scale STFT loss.
 
 Authors
  * The miipher2 authors 2026

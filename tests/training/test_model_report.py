@@ -1,4 +1,4 @@
-"""Evaluation of the exported model at the end of training.
+"""Tests of the evaluation of the exported model at the end of training.
 
 Authors
  * The miipher2 authors 2026
@@ -17,7 +17,7 @@ FOLDERS = ("input", "restored", "clean")
 
 @pytest.fixture
 def finish(trained, train, tiny_backbone, tmp_path):
-    """Return a function that reruns a copy of a finished stage 2."""
+    """Return a function that reruns stage 2 in a copy of its folder."""
     shutil.copytree(trained / "vocoder", tmp_path / "vocoder")
 
     def run(**options):

@@ -37,7 +37,7 @@ def test_a_yaml_file_is_an_experiment(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["vocode", "no/pa.yaml", "hparams"])
-def test_the_error_of_a_wrong_name_lists_the_names(name, capsys):
+def test_the_error_for_an_unknown_name_lists_the_names(name, capsys):
     with pytest.raises(UserError, match=r"one of compact/pa, .* pa, .*vocoder"):
         find_experiment(name)
     with pytest.raises(SystemExit) as exit_:

@@ -117,7 +117,7 @@ def recovered(checkpointer, **options):
 @pytest.mark.parametrize(
     "file, size", [("module.ckpt", 0), ("module.ckpt", 99), ("CKPT.yaml", 0)]
 )
-def test_a_damaged_checkpoint_is_renamed(
+def test_a_damaged_checkpoint_is_renamed_and_the_previous_one_is_loaded(
     file, size, options, checkpointer, tmp_path, caplog
 ):
     damaged = tmp_path / "CKPT+2"
@@ -138,7 +138,7 @@ def test_a_checkpoint_without_sizes_is_loaded(checkpointer, tmp_path):
     assert recovered(checkpointer) == 2
 
 
-def test_a_full_disk_is_reported_and_keeps_the_previous_checkpoint(
+def test_a_full_disk_is_reported_and_the_previous_checkpoint_is_kept(
     checkpointer, tmp_path, monkeypatch
 ):
     def full(*args, **kwargs):
@@ -153,7 +153,7 @@ def test_a_full_disk_is_reported_and_keeps_the_previous_checkpoint(
     assert recovered(checkpointer) == 2
 
 
-def test_a_checkpoint_of_another_model_is_refused(checkpointer, tmp_path):
+def test_a_checkpoint_of_another_model_is_rejected(checkpointer, tmp_path):
     module = torch.nn.Linear(3, 1, bias=False)
     other = AtomicCheckpointer(tmp_path, {"module": module})
     with pytest.raises(UserError, match=f"{tmp_path}.CKPT.2: .*size mismatch"):
@@ -169,7 +169,7 @@ def test_a_checkpoint_of_another_model_is_refused(checkpointer, tmp_path):
         ({"degrade": "{clean_share: 0.5}"}, "degrade"),
     ],
 )
-def test_a_run_with_other_settings_is_refused(
+def test_resuming_with_other_settings_is_rejected(
     override, words, trained, train, options, monkeypatch
 ):
     """The error is raised before a file is written or a model is built."""
@@ -184,7 +184,9 @@ def test_a_run_with_other_settings_is_refused(
     assert (folder / "hyperparams.yaml").read_text() == before
 
 
-def test_other_data_is_refused_unless_allowed(train, corpus, options, tmp_path):
+def test_resuming_with_other_data_is_rejected_unless_allowed(
+    train, corpus, options, tmp_path
+):
     speech = tmp_path / "speech"
     shutil.copytree(corpus / "speech", speech)
     options |= {"data_folder": speech}

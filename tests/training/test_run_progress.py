@@ -1,4 +1,4 @@
-"""The progress bar of a run.
+"""Tests of the progress bar of a run.
 
 Authors
  * The miipher2 authors 2026
@@ -50,7 +50,7 @@ def test_time_left_follows_the_minutes():
     assert progress.bar.total == progress.bar.n == 111
 
 
-def test_a_step_limit_ends_a_run_of_minutes_early():
+def test_the_step_limit_bounds_the_total_of_a_timed_run():
     progress = bar(0, Timed(5, minutes=60, step_limit=12))
     progress.length.fraction = 0.001
     progress.update(0.5)

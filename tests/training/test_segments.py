@@ -1,4 +1,4 @@
-"""Tests of the mask of clips that are shorter than a segment.
+"""Tests of the mask for clips that are shorter than a segment.
 
 Authors
  * The miipher2 authors 2026

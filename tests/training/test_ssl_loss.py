@@ -1,4 +1,4 @@
-"""Loss between features of a frozen encoder.
+"""Tests of the loss in the feature space of a frozen encoder.
 
 Authors
  * The miipher2 authors 2026

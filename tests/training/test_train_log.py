@@ -1,4 +1,4 @@
-"""Tests of reading and drawing train_log.txt.
+"""Tests of reading and plotting ``train_log.txt``.
 
 Authors
  * The miipher2 authors 2026
@@ -49,7 +49,7 @@ def test_a_run_from_an_earlier_step_replaces_later_validations(train_log):
     assert read_train_log(train_log)["valid loss"] == ([5], [3])
 
 
-def test_a_test_of_an_earlier_step_replaces_no_validations(train_log):
+def test_a_test_line_with_an_earlier_step_replaces_no_validations(train_log):
     train_log.write_text(
         "".join(validation(step, loss=step) for step in (5, 10))
         + "step: 5 - test loss: 4.0\n"
@@ -139,7 +139,7 @@ def test_a_failure_to_draw_is_logged_once(
     assert reason in caplog.text
 
 
-def test_other_processes_do_not_draw(train_log, monkeypatch):
+def test_only_the_main_process_draws(train_log, monkeypatch):
     train_log.write_text(validation(5, loss=1))
     monkeypatch.setattr(
         "speechbrain.utils.distributed.if_main_process", lambda: False

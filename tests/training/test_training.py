@@ -1,4 +1,4 @@
-"""Training runs: all stages, resuming, exports and two processes.
+"""Tests of training runs: all stages, resuming, exports and two processes.
 
 Authors
  * The miipher2 authors 2026
@@ -112,10 +112,10 @@ def test_the_vocoder_learns_and_a_resumed_run_keeps_its_phase(
     phases = re.findall(r"features of (\w+) speech", log)
     assert phases == ["clean", "clean", "restored"]
     assert "resumed at step 20 of 60" in log
-    assert log.count("trained on clean features only, for 20 steps") == 1
+    assert log.count("trained on clean speech only, for 20 steps") == 1
 
 
-def test_adversarial_steps_change_both_networks(
+def test_the_discriminator_is_updated_only_after_mel_steps(
     train, trained, tiny_backbone, tmp_path
 ):
     train(
@@ -350,7 +350,7 @@ def test_the_optimizer_step_limit_ends_a_run_early(
     assert logged_values(tmp_path, "step") == [2, 3, 3]
 
 
-def test_debug_runs_two_short_epochs_and_exports_nothing(
+def test_debug_runs_two_short_epochs_and_exports_only_if_persistent(
     train_script, corpus, tiny_backbone, tmp_path
 ):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
@@ -483,7 +483,7 @@ def test_training_runs_in_two_processes(
     assert len(list((tmp_path / "save").glob("CKPT+*"))) >= 1
 
 
-def test_wrong_paths_and_names_are_reported_in_one_line(
+def test_invalid_paths_names_and_layers_are_reported_in_one_line(
     train, tiny_backbone, tmp_path
 ):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
@@ -500,7 +500,7 @@ def test_wrong_paths_and_names_are_reported_in_one_line(
         assert not (tmp_path / "run/model").exists()
 
 
-def test_a_vocoder_that_does_not_fit_the_backbone_is_refused(
+def test_a_vocoder_that_does_not_fit_the_backbone_is_rejected(
     train, trained, tmp_path
 ):
     include = tmp_path / "v.yaml"
@@ -582,7 +582,7 @@ def test_max_steps_does_not_end_a_run_limited_by_minutes(
     assert int(re.search(r"step: (\d+)", line)[1]) > 1
 
 
-def test_more_vocoder_frames_than_the_crop_has_are_refused(
+def test_vocoder_segments_longer_than_the_crop_are_rejected(
     train, trained, tmp_path, tiny_backbone
 ):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2}
@@ -712,7 +712,7 @@ def test_the_last_line_has_the_result_and_the_next_command(
     assert line.startswith("Trained for 2 steps (default: 875,000), test mel")
 
 
-def test_the_error_of_a_nonfinite_loss_names_step_and_clips(
+def test_the_error_for_a_nonfinite_loss_names_step_and_clips(
     train, tiny_backbone, tmp_path, monkeypatch
 ):
     forward = FeatureLoss.forward
@@ -748,7 +748,7 @@ def test_slow_runs_log_a_warning_and_the_bar_shows_the_whole_run(
     assert "a crash loses up to 15 minutes" in log
 
 
-def test_a_large_vocoder_on_a_cpu_logs_a_warning_that_names_small_ones(
+def test_a_warning_about_a_large_vocoder_on_a_cpu_names_a_small_one(
     train, trained, tiny_backbone, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("miipher2.training.vocoder_brain.LARGE", 1e5)
@@ -774,7 +774,7 @@ def test_the_step_limit_must_be_a_number(
 
 
 @pytest.mark.parametrize("key", ["max_steps", "valid_interval"])
-def test_counts_are_at_least_one(key, train, tiny_backbone, tmp_path):
+def test_counts_below_one_are_rejected(key, train, tiny_backbone, tmp_path):
     options = {"ssl_source": tiny_backbone, "ssl_layer": 2, key: 0}
     with pytest.raises(UserError, match=f"--{key}=0: must be at least 1"):
         train("pa", tmp_path, **options)

@@ -1,4 +1,4 @@
-"""The experiments of ``hparams/whisper24`` with a tiny Whisper.
+"""Tests of the ``hparams/whisper24`` experiments with a tiny Whisper.
 
 Authors
  * The miipher2 authors 2026
@@ -20,7 +20,7 @@ def whisper(tmp_path_factory):
 
 @pytest.fixture
 def pitch(monkeypatch):
-    """Replace the pitch detector by a constant of 120 Hz."""
+    """Replace the pitch detector with a constant of 120 Hz."""
     monkeypatch.setattr(
         "miipher2.dataio.pitch.PitchTracks.__call__",
         lambda self, path, start, frames: torch.tensor([120.0, 1.0]).repeat(

@@ -1,4 +1,4 @@
-"""Dataset items with degraded speech at the sample rate of the vocoder.
+"""Tests of dataset items with degraded speech at the vocoder's sample rate.
 
 Authors
  * The miipher2 authors 2026
@@ -73,7 +73,7 @@ def test_a_chain_at_16_khz_gives_narrowband_recordings(manifest):
     assert power_above_8k(item["recording"]) < 0.01
 
 
-def test_a_chain_at_another_sample_rate_is_refused(manifest):
+def test_a_chain_at_another_sample_rate_is_rejected(manifest):
     with pytest.raises(UserError, match="degrade: sample_rate 8000 Hz"):
         dataset(manifest, rate=8000)
 
@@ -98,7 +98,7 @@ def test_the_pitch_of_noise_without_speech_is_unvoiced(manifest):
     assert dataset(manifest, pitch=pitch)[1, 0]["pitch"][:, 1].all()
 
 
-def test_an_invalid_bandwidth_is_refused(manifest):
+def test_an_invalid_bandwidth_is_rejected(manifest):
     text = manifest.read_text().replace(",8000", ",wide")
     manifest.write_text(text)
     with pytest.raises(UserError, match="expected a bandwidth in Hz above 0"):
