@@ -14,7 +14,7 @@ from miipher2.errors import UserError
 
 
 def from_pretrained(auto_class, source, **options):
-    """Call ``auto_class.from_pretrained(source)`` without printing anything.
+    """Call ``from_pretrained`` of a class without warnings or progress bars.
 
     Arguments
     ---------
