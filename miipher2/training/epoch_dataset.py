@@ -35,8 +35,8 @@ class EpochDataset(DynamicItemDataset):
         Path of the manifest, for error messages.
     skip_bad_clips : bool
         Whether to use the next clip in place of an unusable clip. Up to 1 % of
-        the clips, but at least one clip, may be unusable. All worker processes
-        share the count of unusable clips.
+        the clips, or one clip of a small dataset, may be unusable. All worker
+        processes share the count of unusable clips.
     """
 
     def __init__(self, data, dynamic_items=(), csv="", skip_bad_clips=False):
