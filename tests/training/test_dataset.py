@@ -182,6 +182,9 @@ def test_unusable_audio_files_are_reported(tmp_path):
     soundfile.write(tmp_path / "nan.wav", nan, 16000, subtype="FLOAT")
     with pytest.raises(UserError, match="NaN"):
         read_audio(tmp_path / "nan.wav", 16000)
+    (tmp_path / "samples.raw").write_bytes(bytes(3200))
+    with pytest.raises(UserError, match="samples.raw.*no header"):
+        read_audio(tmp_path / "samples.raw", 16000)
 
 
 @pytest.fixture
