@@ -10,6 +10,7 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
+from miipher2.dataio.wording import count
 from miipher2.errors import UserError
 
 
@@ -87,9 +88,10 @@ def load_encoder(family, source, config, unused_norm=None):
         if unused_norm is None or not name.startswith(f"{unused_norm}.")
     )
     if missing:
+        more = ", ..." if len(missing) > 3 else ""
         raise UserError(
-            f"{source}: {len(missing)} weights are missing"
-            f" ({', '.join(missing[:3])}, ...); check that it is a complete"
+            f"{source}: {count(len(missing), 'weight tensor')} missing"
+            f" ({', '.join(missing[:3])}{more}); check that it is a complete"
             f" {config.model_type} model, or download it again"
         )
     return model

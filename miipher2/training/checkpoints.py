@@ -159,7 +159,9 @@ def _damage(folder):
     for path in sorted(folder.glob("*.ckpt")):
         size = path.stat().st_size
         expected = sizes.pop(path.name, size)
-        if not size or size != expected:
+        if not size:
+            return f"{path.name} is empty"
+        if size != expected:
             return f"{path.name} has {size} bytes, expected {expected}"
     if sizes:
         return f"{min(sizes)} is missing"

@@ -182,7 +182,7 @@ class TarJob:
         """Add rows for audio files in unsupported formats."""
         for name in names:
             row = Row.of(self.item, status="skipped")
-            row.reason = "its format is not supported; copied unchanged"
+            row.reason = "its format is not supported"
             for column in ("ID", "input", "output"):
                 setattr(row, column, f"{getattr(row, column)}/{name}")
             self.skipped.append(row)

@@ -161,12 +161,13 @@ def load_matching(generator, source):
 def _read_state_dict(source):
     """Return the tensors under PyTorch's current names for weight norms."""
     repository, _, filename = source.rpartition(":")
-    if repository:
-        source = fetch(
-            filename, repository, local_strategy=LocalStrategy.NO_LINK
-        )
     try:
-        tensors = torch.load(source, map_location="cpu", weights_only=True)
+        path = source
+        if repository:
+            path = fetch(
+                filename, repository, local_strategy=LocalStrategy.NO_LINK
+            )
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, UnpicklingError) as error:
         raise UserError(
             f"warm_start: cannot read {source} ({type(error).__name__}); "

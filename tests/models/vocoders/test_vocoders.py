@@ -175,7 +175,7 @@ def test_warm_start_from_an_unusable_file_is_rejected(tmp_path):
     generator = HiFiGAN(width=4, **SMALL).generator
     with pytest.raises(UserError, match="no tensor in"):
         load_matching(generator, str(tmp_path / "a.ckpt"))
-    for name in ("b.ckpt", "missing.ckpt"):
+    for name in ("b.ckpt", "missing.ckpt", "a:b.ckpt"):
         with pytest.raises(UserError, match=name):
             load_matching(generator, str(tmp_path / name))
 
