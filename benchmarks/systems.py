@@ -65,7 +65,7 @@ def rnnoise(wav):
 
 
 class BandLSD(LSD):
-    """Log-spectral distance in dB above a cut-off.
+    """Log-spectral distance, in dB, over the frequencies above a cut-off.
 
     Arguments
     ---------
@@ -78,7 +78,7 @@ class BandLSD(LSD):
     'log-spectral distance above 3000 Hz, lower is better'
     """
 
-    columns = {"lsd_above": "LSD dB above the cut-off"}
+    columns = {"lsd_above": "LSD above the cut-off, dB"}
 
     def __init__(self, cutoff_hz):
         super().__init__()

@@ -110,7 +110,7 @@ def peak_gib(device):
 
 
 def limit_memory():
-    """Make large allocations fail before the system kills processes."""
+    """Limit the memory of this process, so that the system does not kill it."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text().splitlines()
         free = [line for line in lines if line.startswith("MemAvailable")]
@@ -205,7 +205,7 @@ def markdown(header, rows):
 
 
 def format_cell(value):
-    """Format a float with about three significant digits, None as a dash."""
+    """Format floats briefly, with at least three digits from 100; None as a dash."""
     if value is None:
         return "-"
     if isinstance(value, float):

@@ -42,7 +42,7 @@ class FeatureCleaner(AdaptedModel):
     adapter : class
         Class of the adapters, called as ``adapter(module, width=...)`` for
         every layer. Its instances have an ``enabled`` attribute, which switches
-        them on and off. Like the backbone, adapters are always in eval mode.
+        them on and off. Like the backbone, adapters stay in eval mode.
     placement : str
         Modules that the adapters wrap: ``feed_forward``, the feed-forward block
         of every layer of the backbone, as in the paper; or ``layer``, every
@@ -105,7 +105,6 @@ class FeatureCleaner(AdaptedModel):
             Relative lengths ``(batch,)``. None if there is no padding.
         clean : torch.Tensor
             Clean speech ``(batch, time)``, from which the target is computed.
-            Both inputs pass through the modules below the layers in one batch.
             None to return only the prediction.
 
         Returns

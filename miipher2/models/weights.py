@@ -34,8 +34,7 @@ def save_weights(path, tensors, identity):
     tensors : dict
         Tensors by name.
     identity : dict
-        Values that identify the model, compatible with JSON. They are checked
-        when the file is loaded.
+        JSON-serialisable values that identify the model.
     """
     tensors = {
         name: tensor.detach().cpu().contiguous()
@@ -108,7 +107,7 @@ def fill(module, tensors, path, names=None):
     ------
     UserError
         If a tensor is missing, unexpected or of the wrong shape. The message
-        contains the name and both shapes of the first such tensor.
+        names the first such tensor, with its expected and its actual shape.
     """
     own = module.state_dict()
     names = own.keys() if names is None else set(names)
@@ -149,7 +148,7 @@ class SavedModule(nn.Module):
         Returns
         -------
         dict
-            Values compatible with JSON, which are written to the file.
+            JSON-serialisable values, which are written to the file.
         """
         return {}
 

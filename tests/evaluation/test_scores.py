@@ -1,4 +1,4 @@
-"""Tests of reading ``files.csv``.
+"""Tests of the reader of ``files.csv``.
 
 Authors
  * The miipher2 authors 2026

@@ -22,7 +22,7 @@ def restore(request):
 
 
 def coloured_noise(slope, seed=0):
-    """Return noise with an amplitude of ``frequency ** -slope``."""
+    """Return noise with amplitudes proportional to ``frequency ** -slope``."""
     rng = np.random.default_rng(seed)
     spectrum = np.fft.rfft(rng.standard_normal(SECONDS * RATE))
     return np.fft.irfft(spectrum * np.arange(1.0, len(spectrum) + 1) ** -slope)

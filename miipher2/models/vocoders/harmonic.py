@@ -327,8 +327,8 @@ class HarmonicVocoder(Vocoder):
     def warm_start(self, source):
         """Initialise the filters from the head of a pretrained backbone.
 
-        The linear layer from features to gains is initialised so that it
-        predicts the same gains as the head.
+        For features that are not normalised, the linear layer from features to
+        gains then predicts the same gains as the head.
 
         Arguments
         ---------
