@@ -34,8 +34,7 @@ class VocoderBrain(StepBrain):
     vocoder. The first ``mel_steps`` do not use the discriminator and are much
     faster. Losses are computed up to the bandwidth of the recording.
 
-    In training, a vocoder with ``needs_pitch`` also gets the pitch of the clean
-    speech.
+    In training, the vocoder also gets the clean pitch if it ``needs_pitch``.
     After ``pretrain_steps``, a vocoder with ``needs_recording`` also gets the
     degraded speech.
 

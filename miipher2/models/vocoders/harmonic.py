@@ -181,9 +181,8 @@ class HarmonicVocoder(Vocoder):
     ):
         """Synthesise windows, see ``Vocoder.synthesise``.
 
-        From one window of a channel to the next, the phase of the harmonics is
-        continuous, and so is the noise. The state of a channel is a phase in
-        cycles.
+        The harmonics and the noise are continuous from window to window of a
+        channel. The state of a channel is a phase in cycles.
         """
         filters, scores, gated = self.predict(features, recording)
         hz = self.predicted_pitch(scores)
@@ -273,10 +272,7 @@ class HarmonicVocoder(Vocoder):
         return self.stft.synthesise(spectra)
 
     def given_pitch(self, pitch):
-        """Return the pitch in Hz, with the lowest pitch in place of zeros.
-
-        The pitch of the padding is zero.
-        """
+        """Return the pitch in Hz; zeros (padding) get the lowest pitch."""
         hz = pitch[..., 0].float()
         return hz.where(hz > 0, self.log_pitch[0].exp())
 
