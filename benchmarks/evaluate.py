@@ -92,7 +92,9 @@ def main():
     folder, clips = arguments.folder, arguments.clips
     for name in ("complete", "killed"):
         if (folder / name).exists():
-            raise UserError(f"{folder / name}: exists; give another folder")
+            raise UserError(
+                f"{folder / name}: exists; choose a different folder"
+            )
     write_clips(folder, clips)
     marks = [clips * part // 20 for part in (1, 5, 10, 15, 19)]
     process = start(folder, "complete", arguments.workers)

@@ -94,7 +94,7 @@ def make(arguments):
     """Write the test set."""
     data, output = Path(arguments.data), Path(arguments.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"{output}: already exists; give a new folder")
+        raise UserError(f"{output}: already exists; choose a different folder")
     needed = ("path", "seconds", "speaker", "split")
     files = [row for _, row in read_table(data / "manifest.csv", needed)]
     chosen = choose(files, arguments.clips, arguments.seed, data)

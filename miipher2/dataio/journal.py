@@ -132,7 +132,7 @@ class LineJournal:
         except OSError as error:
             raise UserError(
                 f"{self.folder}: cannot be written to: {error.strerror}; "
-                "give another output folder"
+                "choose a different output folder"
             ) from None
         return self
 
@@ -148,7 +148,7 @@ class LineJournal:
             if not _try_lock(self.file) or any(map(_is_locked, others)):
                 raise UserError(
                     f"{self.folder}: in use by another run; wait until it has "
-                    "ended, or give another output folder"
+                    "ended, or choose a different output folder"
                 )
             stack.pop_all()  # keep the file open
 

@@ -79,7 +79,7 @@ def check_new(paths):
         also = f" and {count(others, 'other file')}" if others else ""
         raise UserError(
             f"{existing[0]}{also}: would be overwritten; remove existing files "
-            "or give another output"
+            "or choose a different output"
         )
 
 
@@ -113,5 +113,5 @@ def check_overwriting(pairs):
         if resolve(output) in inputs:
             raise UserError(
                 f"{output}: the output of {source} would overwrite an input; "
-                "give another output"
+                "choose a different output"
             )

@@ -110,7 +110,8 @@ def read_rows(path: str | Path) -> Iterator[Row]:
                 except ValueError:
                     raise UserError(
                         f"{path}, line {line}: expected a number in column "
-                        f"{name}, found {text!r}; give another output folder"
+                        f"{name}, found {text!r}; choose a different output "
+                        "folder"
                     ) from None
         yield row
 

@@ -123,4 +123,6 @@ def _without_warm_start(text):
 def _check_output(output):
     """Raise a ``UserError`` if a path is a file or a folder with files."""
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
-        raise UserError(f"{output}: exists; remove it, or give another folder")
+        raise UserError(
+            f"{output}: exists; remove it, or choose a different folder"
+        )

@@ -89,7 +89,9 @@ def main(argv=None):
         rows = read_manifest(options.manifest, options.data_root, COLUMNS)
         folder = options.out.absolute()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"{folder}: already exists; give a new folder")
+            raise UserError(
+                f"{folder}: already exists; choose a different folder"
+            )
         copies, denoised_rows = {}, []
         for row in tqdm(rows, unit="row", disable=None):
             wav = str(Path(row["wav"]).absolute())

@@ -82,7 +82,9 @@ def main(argv=None):
         if len(options.models) < 2:
             raise UserError("give at least two model folders and OUT")
         if options.out.exists():
-            raise UserError(f"{options.out}: already exists; give a new folder")
+            raise UserError(
+                f"{options.out}: already exists; choose a different folder"
+            )
         averaged = {
             name: average_files([model / name for model in options.models])
             for name in AVERAGED

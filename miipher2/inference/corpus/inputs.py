@@ -141,7 +141,7 @@ def _list_folder(folder, output, keep_name):
     if folder.resolve() == output.resolve():
         raise UserError(
             f"{output}: is the input folder; its recordings would be "
-            "overwritten; give another output"
+            "overwritten; choose a different output"
         )
     excluded = None
     if output.resolve().is_relative_to(folder.resolve()):

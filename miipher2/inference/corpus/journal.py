@@ -124,7 +124,7 @@ class Journal(LineJournal):
         if size and _are_different(row.input, item.input):
             raise UserError(
                 f"{item.input}: its output {self.folder / row.output} exists "
-                f"and was restored from {row.input}; give another output "
+                f"and was restored from {row.input}; choose a different output "
                 "folder"
             )
         if size != row.bytes:

@@ -99,7 +99,7 @@ def read_rows(path):
     except (KeyError, TypeError, ValueError):
         raise UserError(
             f"{path}: not a manifest of restored recordings; move the file or "
-            "give another output folder"
+            "choose a different output folder"
         ) from None
 
 

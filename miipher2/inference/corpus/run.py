@@ -161,7 +161,8 @@ def _check_outputs(items, output):
 
 def _exists(path):
     return UserError(
-        f"{path}: exists; give another output, or --overwrite to replace it"
+        f"{path}: exists; choose a different output, or use --overwrite to "
+        "replace it"
     )
 
 

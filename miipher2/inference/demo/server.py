@@ -119,7 +119,8 @@ def check_address(host, port):
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UserError(
-                f"--port {port}: in use by another program; give another port"
+                f"--port {port}: in use by another program; choose a different "
+                "port"
             ) from None
         reason = error.strerror.split(" (")[0]
         raise UserError(

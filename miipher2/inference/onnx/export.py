@@ -200,4 +200,6 @@ def _check_path(output):
     if output.suffix != ".onnx":
         raise UserError(f"{output}: expected a name that ends in .onnx")
     if output.exists():
-        raise UserError(f"{output}: exists; give another name, or remove it")
+        raise UserError(
+            f"{output}: exists; choose a different name, or remove it"
+        )

@@ -125,7 +125,7 @@ def test_missing_permissions_are_reported(restorer, open_folder):
     output.chmod(0o555)
 
     def expect_error():
-        with pytest.raises(UserError, match="give another output folder"):
+        with pytest.raises(UserError, match="choose a different output folder"):
             run(restorer, source, output)
 
     assert wait(start_child(expect_error, uid)) == 0

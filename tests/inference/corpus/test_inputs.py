@@ -93,7 +93,7 @@ def test_invalid_manifests_raise_an_error(corpus, tmp_path, text, reason):
 def test_outputs_never_overwrite_inputs(corpus, tmp_path):
     folder = corpus("a.wav", "b/a.wav")
     for output in (folder, Path(f"{folder}/b/..")):
-        with pytest.raises(UserError, match="give another output"):
+        with pytest.raises(UserError, match="choose a different output"):
             list_items([folder], output, ".wav")
     with pytest.raises(UserError, match="would overwrite an input"):
         list_items([folder / "a.wav"], folder, ".wav")

@@ -232,7 +232,7 @@ def test_output_file_is_replaced_only_with_overwrite(
     (tmp_path / "b.wav").write_bytes(b"mine")
     with pytest.raises(SystemExit):
         restore(folder / "a.wav", output="b.wav")
-    assert "b.wav: exists; give another output" in capsys.readouterr().err
+    assert "b.wav: exists; choose a different output" in capsys.readouterr().err
     assert (tmp_path / "b.wav").read_bytes() == b"mine"
     restore(folder / "a.wav", "--overwrite", output="b.wav")
     assert soundfile.info(tmp_path / "b.wav").duration == 0.5

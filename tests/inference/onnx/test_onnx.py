@@ -206,7 +206,7 @@ def test_unusable_outputs_are_rejected_before_the_model_is_loaded(
     existing = tmp_path / "a.onnx"
     existing.write_bytes(b"mine")
     for output, message in (
-        (existing, "exists; give another name"),
+        (existing, "exists; choose a different name"),
         (tmp_path / "b.pt", "ends in .onnx"),
     ):
         with pytest.raises(SystemExit):
