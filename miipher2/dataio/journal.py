@@ -140,7 +140,7 @@ class LineJournal:
         self.file.close()
 
     def _lock(self):
-        """Lock the journal; raise an error if another run uses the folder."""
+        """Lock the journal; raise an error if another run is using it."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.file)
             journals = find_journals(self.folder, self.name)
@@ -153,7 +153,7 @@ class LineJournal:
             stack.pop_all()  # keep the file open
 
     def _drop_partial_line(self):
-        """Remove an incomplete last line that a killed run left."""
+        """Remove an incomplete last line left behind by a killed run."""
         end = self.file.seek(0, os.SEEK_END)
         while end:
             start = max(0, end - 2**16)

@@ -3,9 +3,9 @@
 A frame of 25 ms is active if it is at most 25 dB below the loudest frame.
 ``active_samples`` returns a mask of the active samples of a clip in memory, for
 degradations and metrics. ``SpeechLevel`` measures recordings of any length in
-constant memory, for the input level of the models. The two methods differ
-slightly, because ``SpeechLevel`` rounds levels to 0.1 dB and subtracts the mean
-of each frame.
+constant memory, for the input level of the models. The results differ
+slightly: ``SpeechLevel`` subtracts the mean of each frame, applies the threshold
+in bins of 0.1 dB, and ignores an incomplete last frame.
 
 Authors
  * The miipher2 authors 2026
@@ -130,7 +130,7 @@ class PowerHistogram:
 
 
 class SpeechLevel:
-    """Streaming measure of the level of active speech and of the peak.
+    """Streaming measurement of the active speech level and the peak.
 
     The power of a frame is its variance, so a DC offset has no effect.
 

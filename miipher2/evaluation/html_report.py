@@ -40,7 +40,9 @@ from miipher2.evaluation.scores import SIDES, Row, Scores, read_rows
 TEMPLATES = Path(__file__).with_name("html")
 WORST, RANDOM = 20, 10  # maximum numbers of files with players
 MAX_ROWS = 1000  # rows of the table of files
-MAX_NOTED = 200  # rows of each table of files with notes
+MAX_NOTED = (
+    200  # rows in each of the tables of failed files and of files with notes
+)
 MAX_BYTES = 20e6  # of base64 audio, to keep the page below 25 MB
 
 
@@ -52,7 +54,7 @@ def write_html(
     """Write ``report.html``, a web page that loads nothing from the network.
 
     The page is built from ``files.csv`` and, if ``summary.md`` exists, from the
-    list at its end. If a recording cannot be read at its path in ``files.csv``,
+    list at the end of that file. If a recording cannot be read at its path in ``files.csv``,
     the page shows the reason instead of a player.
 
     Arguments
@@ -212,17 +214,17 @@ class Page:
         length = f"{minutes:.1f} minutes"
         if minutes > 120:
             length = f"{minutes / 60:.1f} hours"
-        overview = [f"{files:,} files", length]
+        overview = [count(files, "file"), length]
         if len(self.groups) > 1:
-            overview.append(f"{len(self.groups) - 1} conditions")
+            overview.append(count(len(self.groups) - 1, "condition"))
         overview.append(f"{failed:,} failed or missing")
         rule = (
-            "Files are ranked by CER, PER, speaker similarity and OVRL, "
-            "relative to the input where it has these scores: first the worst "
-            "file by each of these metrics, then the second worst file by "
-            "each, and so on."
+            "Files are ranked by the changes of CER, PER, speaker similarity "
+            "and OVRL from the input, or by the scores if the input has none: "
+            "first the worst file by each of these metrics, then the second "
+            "worst file by each, and so on."
         )
-        shown = f"{len(self.listed):,} files, worst first."
+        shown = f"{count(len(self.listed), 'file')}, worst first."
         if len(self.ranking.order) > len(self.listed):
             shown = (
                 f"The worst {len(self.listed):,} of "
@@ -232,15 +234,14 @@ class Page:
         return {
             "overview": ", ".join(overview),
             "conditions": "Mean scores, input → restored, and the mean "
-            "change with its 95 % interval.",
-            "scatter": "Files at the bottom right have a better predicted "
-            "quality (OVRL) and fewer recognition errors. Large points have a "
-            "player. Points outside the range of an axis are drawn at its end.",
+            "change with its 95 % confidence interval.",
+            "scatter": "Files at the bottom right have a higher predicted "
+            "quality (OVRL) and fewer recognition errors. Large points mark "
+            "files with a player. Points outside the range of an axis are drawn at its end.",
             "no_scatter": "This chart needs OVRL and one of CER, PER and WER.",
-            "listen": f"{rule} A player contains the start of each recording "
-            "of a file. To compare two of them, start the second one while the "
-            "first one is playing: the second one continues at the same "
-            "position.",
+            "listen": f"{rule} A player plays the first seconds of a file's "
+            "recordings. To compare two recordings, start the second one while "
+            "the first one is playing: it continues at the same position.",
             "files": f"{shown} {rule}",
         }
 
@@ -333,7 +334,7 @@ class Page:
         if place < len(self.worst):
             metric = self.ranking.criterion[place]
             number = self.ranking.place[place]
-            texts.append(f"{_worst(number)} by {LABELS[metric]}")
+            texts.append(f"{_worst(number)} by {LABELS[metric].rstrip(' %')}")
         duration = float(self.scores["seconds"][index])
         if found["seconds"] < duration - 0.1:
             texts.append(

@@ -1,8 +1,8 @@
 """Stage 0: pretraining of a backbone by masked prediction.
 
 Spans of frames are masked, and the model predicts a target for every frame:
-codes from random projections (BEST-RQ, arXiv 2202.01855) or spectra. As in
-stage 1, the input is degraded speech, and the targets are computed from clean
+either a spectrum or codes from random projections (BEST-RQ, arXiv 2202.01855).
+As in stage 1, the input is degraded speech, and the targets are computed from clean
 speech.
 
 Authors
@@ -268,7 +268,7 @@ def read_spectra(folder):
     -------
     callable
         Maps features of the last layer ``(..., width)`` and frequencies in Hz
-        ``(bins,)`` to the gains of ``SpectralTargets.gains``.
+        ``(bins,)`` to log gains, as returned by ``SpectralTargets.gains``.
 
     Raises
     ------
@@ -302,7 +302,7 @@ def draw_mask(frames, fraction, span, rng):
     """Draw a random mask for one clip. Its spans can overlap.
 
     The masking functions of SpeechBrain and transformers use global random
-    generators, with which a resumed run would have different masks.
+    generators, so a resumed run would draw different masks.
 
     Arguments
     ---------

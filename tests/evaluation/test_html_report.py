@@ -70,7 +70,7 @@ def test_failed_files_and_notes_are_listed(small):
     assert "repeats" in noted[1]
     assert len(data["rows"]) == 5
     assert len(data["players"]) == 5
-    assert data["players"][0]["text"].endswith("worst by CER %")
+    assert data["players"][0]["text"].endswith("worst by CER")
 
 
 def test_file_names_cannot_inject_html(small):

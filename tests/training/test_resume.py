@@ -78,6 +78,7 @@ def test_a_stopped_run_has_a_checkpoint_and_resumes_with_identical_results(
     options |= {"max_steps": 6, "valid_interval": 4, "num_workers": 1}
     options |= {"valid_kinds": "[all, clipping]", "batch_size": 1}
     train("pa", tmp_path / "uninterrupted", **options)
+    handler = signal.getsignal(number)
     step = 4 if stage == speechbrain.Stage.VALID else 2
     with monkeypatch.context() as patch:
         interrupt(patch, number, stage, step)
@@ -89,7 +90,7 @@ def test_a_stopped_run_has_a_checkpoint_and_resumes_with_identical_results(
     name = signal.Signals(number).name
     assert f"stopped by {name} at step {done} of 6" in log
     assert list((tmp_path / "stopped/save").glob("*/CKPT.yaml"))
-    assert signal.getsignal(number) != signal.SIG_IGN
+    assert signal.getsignal(number) == handler
     train("pa", tmp_path / "stopped", **options)
     for name in ("step", "train loss", "valid loss", "test loss"):
         expected = logged(tmp_path / "uninterrupted", name)

@@ -26,7 +26,7 @@ def test_loss_and_steps_are_shown():
 
 
 class Timed(RunLength):
-    """Run length with a settable elapsed fraction of its minutes."""
+    """A run length whose elapsed fraction can be set by the test."""
 
     fraction = 0.0
 
@@ -34,10 +34,10 @@ class Timed(RunLength):
         return self.fraction
 
 
-def test_time_left_follows_the_minutes():
+def test_time_left_is_estimated_from_the_time_limit():
     """After a quarter of the time, three times the elapsed time is left."""
     progress = bar(100, Timed(12, minutes=60))
-    progress.update(0.5)  # at a fraction of 0
+    progress.update(0.5)  # the elapsed fraction is still 0
     for step in range(2, 11):
         progress.length.fraction = step / 40
         progress.update(0.5)

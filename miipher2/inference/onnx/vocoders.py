@@ -10,7 +10,9 @@ import math
 import torch
 from torch import nn
 
+from miipher2.errors import UserError
 from miipher2.inference.onnx.stft import RealSTFT
+from miipher2.models.vocoders.base import Vocoder
 from miipher2.models.vocoders.harmonic import HarmonicVocoder
 from miipher2.models.vocoders.istft import ISTFTVocoder
 from miipher2.models.vocoders.pulse_train import cycles, pulse_train
@@ -155,9 +157,19 @@ def exportable(vocoder, overlap):
     torch.nn.Module
         A module whose ``forward`` maps ``(features, recording)`` to ``(wav,)``.
         ``RealHarmonic`` has further inputs and outputs.
+
+    Raises
+    ------
+    UserError
+        If a vocoder of another class passes states between windows.
     """
     if isinstance(vocoder, HarmonicVocoder):
         return RealHarmonic(vocoder, overlap)
     if isinstance(vocoder, ISTFTVocoder):
         return RealISTFT(vocoder)
+    if type(vocoder).synthesise is not Vocoder.synthesise:
+        raise UserError(
+            f"{type(vocoder).__name__}: cannot be exported, because it passes "
+            "states between windows; use PyTorch to restore with this model"
+        )
     return StatelessVocoder(vocoder)

@@ -1,4 +1,4 @@
-"""Tests of the check of restored recordings, with a toy check.
+"""Tests of checking restored recordings, with a toy check.
 
 Authors
  * The miipher2 authors 2026
@@ -58,7 +58,7 @@ DURATIONS = {"a.wav": 1.0, "b.wav": 2.0, "c/d.wav": 3.0}
 
 @pytest.fixture
 def run(recordings, tiny_model, tmp_path):
-    """Function that restores a folder with a check.
+    """Function that restores a folder and checks the outputs.
 
     It returns the exit code, the outputs and the rows by ID.
     """
@@ -120,7 +120,7 @@ def test_resumed_run_scores_only_the_remaining_recordings(run):
     assert list(check.written.values()).count([]) == 1
 
 
-def test_new_thresholds_restore_only_affected_recordings(run):
+def test_only_recordings_affected_by_new_thresholds_are_restored_again(run):
     _, outputs, _ = run(MaxDuration(9.0))
     stricter = MaxDuration(2.5)
     assert run(stricter)[1] == outputs and not stricter.scored

@@ -244,6 +244,16 @@ def test_a_model_that_cannot_be_converted_is_an_error(
     assert not (tmp_path / "a.onnx").exists()
 
 
+def test_an_unknown_vocoder_with_states_is_an_error(tmp_path, monkeypatch):
+    from miipher2.models.vocoders.hifigan import HiFiGAN
+
+    folder = save_tiny_restorer(tmp_path)
+    monkeypatch.setattr(HiFiGAN, "synthesise", lambda *arguments: None)
+    with pytest.raises(UserError, match="HiFiGAN: cannot be exported, because"):
+        export.export_onnx(folder, tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()
+
+
 @pytest.mark.parametrize("content", [None, b"", b"not a model", "other"])
 def test_missing_and_invalid_files_are_rejected(tmp_path, content):
     path = tmp_path / "wrong.onnx"
