@@ -6,7 +6,7 @@
   synthesised.
 - ``no-speech``: noise, music, coloured noise, hum and tones at -60 to -20 dB.
 
-These conditions are not included in the mean.
+The mean that ``benchmarks/quality.py`` reports excludes these conditions.
 
 Authors
  * The miipher2 authors 2026
@@ -59,7 +59,7 @@ def has_full_band(path):
 
 
 def write_wide_clip(output, file, data, held_out, folder, seed):
-    """Write a 24 kHz clip for ``wideband`` and ``upper-band``; return rows."""
+    """Write a clip for ``wideband`` and one for ``upper-band``; return rows."""
     path = data / file["path"]
     clean = load_clip(path, WIDE_RATE)
     listed = sources(data, held_out, file["speaker"], folder)

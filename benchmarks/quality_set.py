@@ -131,8 +131,8 @@ def make_extra(arguments, output, files, held_out, folder):
         rows += write_wide_clip(output, file, data, held_out, folder, seed)
     if not found:
         print(
-            "no 24 kHz speech by held-out speakers; wideband and upper-band "
-            "are left out"
+            "no full-band 24 kHz speech by held-out speakers; wideband and "
+            "upper-band are left out"
         )
     return rows + write_no_speech(output, data, held_out, folder, count, seed)
 
@@ -171,7 +171,6 @@ def conditions(data, held_out, speaker, folder):
     single = Chain({n: (1.0, s) for n, s in steps.items()}, 1, 0.0, RATE)
     mixed = load_chain(DEFAULT_CHAIN, argparse.Namespace(**listed), folder)
     mixed.clean_share = 0.0
-    # Steps added to the chain later are not used, because they would change the set
     mixed.steps = {name: mixed.steps[name] for name in MIXED}
     mixed.steps["noise"][1].speed = (1.0, 1.0)
     return {**{name: single.only(name) for name in steps}, "mixed": mixed}

@@ -75,7 +75,8 @@ def read_audio(path, sample_rate, start=0.0, seconds=None):
     Raises
     ------
     UserError
-        If the file is missing or unreadable, or contains NaN or Inf.
+        If the file is missing or unreadable, or if the segment contains NaN or
+        Inf.
 
     Example
     -------

@@ -271,8 +271,8 @@ class ScoreTable:
                 latest[str(row["file"])] = SEPARATOR.join(cells)
         times: dict[str, float] = {}
         for line in self.journal.lines():
-            if line["columns"] != self.columns:  # from other metrics or sides
-                continue
+            if line["columns"] != self.columns:
+                continue  # a row of a run with other metrics or sides
             file = line["cells"][0]
             if line["time"] >= times.get(file, 0.0):
                 times[file] = line["time"]

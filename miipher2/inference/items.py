@@ -51,7 +51,7 @@ class Item(NamedTuple):
 
 @dataclass
 class Row:
-    """The result of one recording, a row of the output manifest.
+    """The result for one recording or tar file, a row of the output manifest.
 
     Arguments
     ---------
@@ -124,7 +124,8 @@ class Row:
         Returns
         -------
         Row
-            A row with the item's paths, size, modification time and hash.
+            A row with the item's paths, size, modification time and hash, and
+            with its status and reason if it has them.
         """
         row = cls(item.ID, os.path.abspath(item.input), item.output, **fields)
         if item.status:

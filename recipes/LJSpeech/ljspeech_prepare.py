@@ -33,7 +33,7 @@ def prepare_ljspeech(
     Raises
     ------
     UserError
-        If the corpus is not found.
+        If the corpus is not found or has too few usable files.
 
     Example
     -------

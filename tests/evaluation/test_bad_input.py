@@ -17,7 +17,7 @@ from miipher2.cli import main
 
 @pytest.fixture
 def bad(tmp_path):
-    """Write the sides of files, most of them faulty; return the folder."""
+    """Write all sides of some files, most of them faulty; return the folder."""
     for name in (
         "good 48000 long short silent silent_input nan one_sample corrupt "
         "no_input no_clean missing empty bad_input bad_clean"

@@ -1,4 +1,4 @@
-"""Tests of batches: independence of rows, order and out-of-memory errors.
+"""Tests of batches: independent windows, order and out-of-memory errors.
 
 Authors
  * The miipher2 authors 2026

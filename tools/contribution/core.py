@@ -65,7 +65,7 @@ def write_meta_file_last(checkout):
 
 
 def _move_call(text):
-    """Move the assignment of ``saved_meta`` to before the last ``if``."""
+    """Save the meta file before the last ``if``; delete an old one first."""
     tree = ast.parse(text)
     save = find_node(tree, ast.FunctionDef, "save_checkpoint", CHECKPOINTS)
     calls = [

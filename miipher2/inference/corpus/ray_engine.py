@@ -29,9 +29,9 @@ from miipher2.inference.items import Row, now
 
 logger = logging.getLogger("miipher2.inference")
 
-# Maximum size of a block in bytes of input. On GPUs, a block contains hours of
-# audio, so the last batches of a block, which are not full, cost little. On
-# CPUs, which are slower, it contains minutes of audio.
+# Bytes of input at which a block is complete at the latest. On GPUs, a block
+# contains hours of audio, so the last batches of a block, which are not full,
+# cost little. On CPUs, which are slower, it contains minutes of audio.
 BLOCK_BYTES = {"GPU": 2**30, "CPU": 2**26}
 BLOCKS_PER_ACTOR = 4  # minimum, so that actors finish at similar times
 TRIES = 3  # attempts per block, and then per item of a failed block
@@ -162,7 +162,8 @@ def run(items, settings, report, progress, arguments, restorer):
         finished.
     progress : callable
         Called for each finished block with its number of input bytes and the
-        duration of its restored audio in seconds.
+        duration of its restored audio in seconds, and likewise for each item
+        that killed its actors.
     arguments : argparse.Namespace
         Arguments of ``miipher2 restore``.
     restorer : miipher2.inference.restorer.Restorer

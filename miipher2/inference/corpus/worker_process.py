@@ -166,7 +166,7 @@ def _end_with_parent():
 
 
 def _request(items):
-    """Request items until none are left."""
+    """Request items and yield them until none are left."""
     while True:
         items.send("next")
         item = items.recv()
