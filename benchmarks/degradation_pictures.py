@@ -1,4 +1,4 @@
-"""Draw spectrograms of one utterance with each degradation.
+"""Draw spectrograms of an utterance, clean and with each degradation.
 
     python benchmarks/degradation_pictures.py CLEAN.flac docs/degradations.png \\
         --noise DIR --music DIR --rirs DIR --speech DIR
@@ -30,7 +30,7 @@ RANGE_DB = 80.0
 
 
 def caption(parameters):
-    """Format the first three of the drawn parameters as one line."""
+    """Format up to three parameters of a degradation as one line."""
     parts = []
     for key, value in parameters.items():
         if key in ("name", "noise", "rir", "target", "threshold", "gains_db"):

@@ -4,8 +4,8 @@
         --speech DIR > table.md
 
 Prints a Markdown table of seconds of audio per second of CPU time for clips of
-3.5 s. The time includes reading noise, impulse responses and voices from disk,
-but not reading the clean clips.
+3.5 s. The time includes reading those noises, impulse responses and voices that
+are not yet cached, but not reading the clean clips.
 
 Authors
  * The miipher2 authors 2026

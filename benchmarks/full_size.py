@@ -133,7 +133,7 @@ def build_restore(hparams, precision):
 
 
 def main():
-    """Measure each task in a separate process and print a table."""
+    """Measure each row in a separate process and print the table."""
     print("| stage | precision | trainable parameters | s | peak GiB |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Compare the training speed of this package with a reference.
+"""Compare the training speeds of this package and a reference.
 
     python benchmarks/train.py --data SPEECH > tables.md
 
@@ -139,7 +139,7 @@ def measure(job):
 
 
 def best(job):
-    """Find the fastest precision of the device."""
+    """Find the default precision of the device."""
     from miipher2.inference.precision import best_precision
 
     yield {"best": best_precision(job["device"])}

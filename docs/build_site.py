@@ -5,7 +5,7 @@
 The pages are the Markdown files of the repository in their original folders, so
 their links also work in a clone. Links to files other than pages and pictures
 are replaced with their text. ``docs/api.md`` is generated from docstrings. A
-broken link is an error.
+broken link to a page or picture is an error.
 
 Authors
  * The miipher2 authors 2026

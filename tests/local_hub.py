@@ -1,8 +1,8 @@
 """A stand-in for the Hugging Face Hub with the HTTP interface that tests need.
 
 The stand-in keeps repositories in memory and has no Xet storage. It answers the
-requests that the ``huggingface_hub`` client library sends. Its answers were not
-compared with those of the real Hub.
+requests in ``ROUTES``, which the ``huggingface_hub`` client library sends. Its
+answers were not compared with those of the real Hub.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""Tests of the documentation: links, pip commands and example files.
+"""Tests of the documentation and the example files.
 
 Authors
  * The miipher2 authors 2026

@@ -1,4 +1,4 @@
-"""Tests that the commands in the README and the documentation run in one clone.
+"""Tests that the commands on the pages in ``PAGES`` run in one clone.
 
 Commands run as written, except for the replacements in ``CHANGES`` and the
 additional arguments in ``SETTINGS``, which shorten the runs. Commands in
@@ -49,7 +49,7 @@ CHANGES = [
     (
         "--minutes=60",
         "--valid_clips=1",
-        "takes an hour; max_steps ends the run earlier",
+        "takes an hour; the run ends after max_steps instead",
     ),
 ]
 
@@ -131,7 +131,7 @@ def shortened(command):
 
 @pytest.fixture
 def clone(tmp_path):
-    """Return a copy of the repository, with recordings that the pages name."""
+    """Return a folder with ``COPIED`` and recordings that the pages name."""
     for name in COPIED:
         source = ROOT / name
         if source.is_file():

@@ -85,7 +85,7 @@ def apply_topics(checkout, topics=TOPICS):
 
 
 def write_patches(checkout, folder, topics=TOPICS):
-    """Write one patch per topic; each patch applies to the latest commit.
+    """Write one patch per topic; each applies to the checkout's latest commit.
 
     Arguments
     ---------

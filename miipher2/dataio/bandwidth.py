@@ -15,7 +15,7 @@ import torch
 WINDOW_SECONDS = 0.032
 REFERENCE_HZ = (2000, 4000)
 DROP_DB = 40.0  # the threshold is this far below the power in REFERENCE_HZ
-SMOOTHING_HZ = 500.0
+SMOOTHING_HZ = 250.0  # width of the moving average over the spectrum
 # Cut-off of the low-pass filter as a fraction of the bandwidth. Just below the
 # bandwidth, the anti-aliasing filter of a recording rolls off, and a vocoder
 # trained on this roll-off learns a spectral notch.
@@ -26,9 +26,10 @@ def measure_bandwidth(samples, sample_rate):
     """Return the frequency at which the spectrum of a recording ends.
 
     The spectrum is averaged over the 10 % of the frames with the highest power
-    from 2 to 4 kHz. Many of these frames are fricatives, which contain all
-    frequencies up to the bandwidth. The spectrum ends at the highest frequency
-    whose power is less than ``DROP_DB`` below the mean power from 2 to 4 kHz.
+    from 2 to 4 kHz, and smoothed. Many of these frames are fricatives, which
+    contain all frequencies up to the bandwidth. The spectrum ends at the
+    highest frequency whose power is less than ``DROP_DB`` below the mean power
+    from 2 to 4 kHz.
 
     Arguments
     ---------
@@ -40,8 +41,8 @@ def measure_bandwidth(samples, sample_rate):
     Returns
     -------
     float
-        The frequency in Hz; half the sample rate for full-band, silent and very
-        short recordings.
+        The frequency in Hz; half the sample rate for full-band and silent
+        recordings, and for those shorter than 0.128 s.
 
     Example
     -------
@@ -65,7 +66,7 @@ def measure_bandwidth(samples, sample_rate):
     reference = power[:, (hz >= lowest_hz) & (hz < highest_hz)].mean(axis=1)
     loudest = reference >= np.quantile(reference, 0.9)
     spectrum = power[loudest].mean(axis=0)
-    width = max(1, round(SMOOTHING_HZ / 2 * size / sample_rate))
+    width = max(1, round(SMOOTHING_HZ * size / sample_rate))
     spectrum = np.convolve(spectrum, np.ones(width) / width, "same")
     threshold = reference[loudest].mean() * 10 ** (-DROP_DB / 10)
     above = np.flatnonzero(spectrum > threshold)

@@ -20,7 +20,8 @@ class NoSpeech(Degradation):
     sources : list of miipher2.degrade.noise.AdditiveNoise
         Types of noise; those that need recordings but have none are left out.
     level_db : tuple of float
-        Lowest and highest level of the noise, in dB relative to an RMS of 1.
+        Lowest and highest level of the noise, in dB relative to an RMS of 1. If
+        a peak would exceed 1, the level is lower.
 
     Example
     -------

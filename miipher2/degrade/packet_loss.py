@@ -19,15 +19,17 @@ def gilbert_elliott(packets, loss, burst, density, rng):
     A Markov chain alternates between a good state, in which all packets
     arrive, and a bad state, in which a packet is lost with probability
     ``density``. It leaves the bad state with probability 1 / ``burst``; the
-    probability of entering it follows from ``loss`` (E. O. Elliott, "Estimates
-    of error rates for codes on burst-noise channels", 1963).
+    probability of entering it follows from ``loss``, but is at most 1 (E. O.
+    Elliott, "Estimates of error rates for codes on burst-noise channels",
+    1963).
 
     Arguments
     ---------
     packets : int
         Number of packets sent.
     loss : float
-        Expected fraction of lost packets, above 0 and below ``density``.
+        Expected fraction of lost packets, above 0 and below ``density``. It is
+        reached only up to ``density * burst / (burst + 1)``.
     burst : float
         Mean length of the bad state in packets, 1 or more.
     density : float

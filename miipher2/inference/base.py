@@ -120,6 +120,11 @@ class BaseRestorer:
         torch.Tensor
             ``(round(time * self.sample_rate / sample_rate),)`` at
             ``self.sample_rate``, on the CPU.
+
+        Raises
+        ------
+        UserError
+            If an argument is invalid or a sample is not finite.
         """
         samples = as_clip(wav)
         return self.restore_batch(samples[None], sample_rate=sample_rate)[0]
@@ -172,7 +177,7 @@ class BaseRestorer:
         ------
         UserError
             If an argument is invalid, if the file cannot be read, is empty or
-            contains NaN, or if the output cannot be written.
+            contains NaN or infinity, or if the output cannot be written.
         """
         path, output = Path(path), Path(output)
         check_overwriting([(path, output)])

@@ -125,8 +125,8 @@ class Recording:
         Raises
         ------
         UserError
-            If the file cannot be read, is empty or contains samples that are
-            not finite.
+            If the file cannot be read, is empty, contains samples that are not
+            finite, or has an unsupported sample rate or too many channels.
         """
         with open_audio(self.path) as audio:
             self._check(audio)
@@ -215,7 +215,7 @@ class Recording:
         Raises
         ------
         UserError
-            If the file can no longer be read or has changed.
+            If the file can no longer be read or its length has changed.
         """
         if self.cache:
             yield from self._cut(self.cache, plan, owner)

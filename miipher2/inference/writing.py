@@ -22,13 +22,14 @@ from miipher2.inference.windows import CrossFade
 
 BLOCK = 2**16  # samples per channel
 IN_MEMORY = 2**22  # bytes per channel; longer channels are spooled to disk
-# Maximum gain, 12 dB, for restoring the input's loudness. An output that is
-# much quieter than its input is residual noise, which must stay quiet.
+# Maximum gain, 12 dB, for restoring the input's loudness, after the gain of the
+# model's input is undone. An output that is much quieter than its input is
+# residual noise, which must stay quiet.
 MAX_LOUDNESS_GAIN = 10 ** (12 / 20)
 # The limiter is used if the peaks would be too high at the requested loudness.
-LIMIT = 10 ** (-1.2 / 20)  # below CEILING: limited peaks can be higher
-MAX_REDUCTION_DB = 12.0  # maximum gain reduction
-# Maximum number of passes in the search for the gain before the limiter
+LIMIT = 10 ** (-1.2 / 20)  # below CEILING: limited peaks can exceed LIMIT
+MAX_REDUCTION_DB = 12.0  # maximum gain reduction by the limiter
+# Maximum number of passes in the search for the gain of the limiter's input
 LOUDNESS_PASSES = 5
 # In LU: error below which the search ends, and error above which it is noted
 LOUDNESS_ERROR = 0.1, 0.5

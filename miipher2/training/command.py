@@ -90,7 +90,7 @@ def _add_export(subparsers):
 
 def _train(arguments):
     """Run ``miipher2 train``."""
-    # a local import, because loading torch takes long
+    # a local import, because loading torch takes a long time
     from miipher2.training.recipe import train
 
     train(arguments.experiment, arguments.options)

@@ -24,6 +24,8 @@ class Key(NamedTuple):
 def yaml_keys(path):
     """Return the keys at the top level of a YAML file, in file order.
 
+    Keys that start with an underscore are left out.
+
     Arguments
     ---------
     path : str or Path

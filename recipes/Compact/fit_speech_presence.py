@@ -6,12 +6,13 @@
 DATA is the input folder of ``pack.py``, with ``manifest.csv``, speech, noise
 and room impulse responses. The detector is a logistic regression that predicts
 from the features of the model's cleaner (backbone and adapters) whether a frame
-contains speech. On the ``train`` split, it is fitted to degraded speech with
-known active frames, and to noise, music and generated sounds. Its bias is then
-set so that the gate attenuates 0.1 % of this speech. The script writes the
-detector to ``speech_presence.safetensors`` in the model folder MODEL, and
-prints its error rates on the ``valid`` split. To use the detector, add it to
-the model's ``hyperparams.yaml`` as in ``miipher2/pretrained/compact``.
+contains speech. It is fitted to the ``train`` split: degraded speech, labelled
+by the level of the clean speech, and noise, music and generated sounds. Its
+bias is then set so that the gate attenuates 0.1 % of the frames with speech.
+The script writes the detector to ``speech_presence.safetensors`` in the model
+folder MODEL, and prints its error rates on the ``valid`` split. To use the
+detector, add it to the model's ``hyperparams.yaml`` as in
+``miipher2/pretrained/compact``.
 
 With ``--measure``, the script only prints the error rates of the existing
 detector of the model.
@@ -279,14 +280,15 @@ def fit_presence(restorer, collected):
 
 
 def calibrate(presence, speech):
-    """Shift the bias so that the gate attenuates ``ATTENUATED`` of the speech.
+    """Shift the bias so that the gate attenuates few frames with speech.
 
     Arguments
     ---------
     presence : miipher2.models.speech_presence.SpeechPresence
         The detector, which is changed in place.
     speech : list of tuple
-        Results of ``collect`` for clips with speech.
+        Results of ``collect`` for clips with speech. The gate attenuates the
+        fraction ``ATTENUATED`` of their frames with speech.
     """
     smooth = [
         smooth_log_odds(presence(torch.from_numpy(features)).numpy())[

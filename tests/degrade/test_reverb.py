@@ -86,7 +86,7 @@ def test_early_target_stays_within_full_scale(tmp_path):
     assert target.abs().max() <= 1
 
 
-def test_speech_level_is_preserved(tmp_path, speech):
+def test_speech_level_changes_by_less_than_3_db(tmp_path, speech):
     manifest = write_manifest_of(tmp_path, {"room": 0.01 * decaying(0.4)})
     wet, _ = Reverb(manifest, tmp_path)(speech, generator(0))
     ratio = wet.square().mean() / speech.square().mean()

@@ -63,7 +63,7 @@ class Graph(nn.Module):
             self.outputs.append("presence")
 
     def forward(self, waveform, start=None, next_start=None, phase=None):
-        """Restore a window, see ``RealHarmonic.forward``."""
+        """Restore a window; see ``RealHarmonic.forward``."""
         speech = waveform
         if self.resample is not None:
             speech = self.resample(waveform)

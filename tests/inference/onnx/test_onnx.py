@@ -107,7 +107,7 @@ def test_rows_of_a_batch_are_independent(exported):
     assert (found[1, 12000:] == 0).all()
 
 
-def test_int8_weights_hardly_change_the_output(exported):
+def test_int8_weights_change_the_output_by_less_than_2_db(exported):
     model = onnx.load(exported.path)
     before = model.ByteSize()
     quantise(model)

@@ -1,7 +1,7 @@
 """CSV manifests of LibriTTS for speech restoration.
 
 ``libritts_prepare.py`` finds the utterances of the training, development and
-test subsets of the corpus. This script writes them as CSV.
+test subsets of the corpus. This module writes them as CSV.
 
 Authors
  * The miipher2 authors 2026
