@@ -72,7 +72,10 @@ def main():
         help="YAML file of the chain",
     )
     parser.add_argument(
-        "--budget", type=float, default=3.0, help="CPU seconds per degradation"
+        "--budget",
+        type=float,
+        default=3.0,
+        help="CPU seconds per degradation; the chain takes five times as many",
     )
     add_corpora(parser)
     arguments = parser.parse_args()
