@@ -56,7 +56,7 @@ def start(folder, report, workers):
 
 
 def memory(process):
-    """Return the resident memory of a process in MiB."""
+    """Return the resident memory of a process in MiB, or 0 if it has ended."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     lines = [line for line in status.splitlines() if "VmRSS" in line]
     return int(lines[0].split()[1]) / 1024 if lines else 0.0

@@ -28,9 +28,10 @@ def read_table(path, columns, skipinitialspace=False, errors="strict"):
     Yields
     ------
     line : int
-        Number of the last line of the row, from 1.
+        Line number, from 1, of the end of the row.
     row : dict
-        Text by column; None for columns that the row does not have.
+        Text by column; None for the columns that a short row lacks. Surplus
+        cells are a list with the key None.
 
     Raises
     ------

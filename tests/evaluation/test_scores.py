@@ -36,3 +36,10 @@ def test_a_table_without_scores_raises(tmp_path):
     path.write_text("ID,wav\na,b\n")
     with pytest.raises(UserError, match="expected the columns file,notes"):
         Scores(path)
+
+
+def test_a_row_with_more_cells_than_columns_raises(tmp_path):
+    path = tmp_path / "files.csv"
+    path.write_text("file,seconds,notes\na.wav,1.0,,2\n")
+    with pytest.raises(UserError, match="files.csv, line 2: more cells than"):
+        list(read_rows(path))
