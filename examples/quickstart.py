@@ -106,7 +106,7 @@ def report(restored):
     result = "better" if after < before else "worse"
     print(
         f"Mean: {before:.2f} before, {after:.2f} after ({result}).\n"
-        "This model was trained for 40 steps on two minutes of speech. The "
+        "Both stages were trained for 40 steps on two minutes of speech. The "
         "models that come with miipher2 were trained on hours of speech."
     )
 

@@ -20,7 +20,7 @@ def test_page_is_up_to_date():
 
 
 @pytest.mark.parametrize("stage", ["ssl", "pa", "vocoder"])
-def test_every_key_has_a_comment(stage):
+def test_keys_except_brain_and_feature_loss_have_comments(stage):
     keys = yaml_keys(ROOT / "hparams" / f"{stage}.yaml")
     uncommented = {key.name for key in keys if not key.comment}
     assert uncommented <= {"brain", "feature_loss"}

@@ -51,14 +51,15 @@ class AudioStream:
     blocks : iterable of numpy.ndarray
         ``(time, channels)`` float32.
     header_length : int
-        Samples per channel according to the header; None if unknown.
+        Samples per channel according to the header or, for an ``unfinished``
+        file, to the file size; None if unknown.
     truncated : bool
         Whether the end of the file is known to be missing.
     unfinished : bool
         Whether the header gives a length of 0 although samples follow; see
         ``SoundFile``.
     subtype : str
-        soundfile's name of the sample format; empty if unknown.
+        soundfile's name for the sample format; empty if unknown.
     """
 
     def __init__(

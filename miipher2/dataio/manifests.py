@@ -3,8 +3,8 @@
 A manifest has the columns ``ID,duration,wav,spk_id``. Optional columns are
 ``noisy_wav`` for pairs, ``target_wav`` if the target differs from ``wav``, and
 ``bandwidth``, the frequency in Hz above which a recording has no content.
-Durations are in seconds. Paths start with ``$data_root``, so that a corpus can
-be moved without changing its manifests.
+Durations are in seconds. Paths can start with ``$data_root``, so that a corpus
+can be moved without changing its manifests.
 
 Authors
  * The miipher2 authors 2026

@@ -83,9 +83,9 @@ def open_regular(path):
 class SoundFile(soundfile.SoundFile):
     """An audio file that is open for reading.
 
-    A recorder that crashes can leave an unfinished file, whose header gives a
-    length of 0. libsndfile reads no samples from such a file; this class reads
-    it to its end and sets the ``unfinished`` attribute to True.
+    A recorder that crashes can leave an unfinished wav or au file, whose header
+    gives a length of 0. libsndfile reads no samples from such a file; this
+    class reads it to its end and sets the ``unfinished`` attribute to True.
 
     Arguments
     ---------

@@ -368,7 +368,7 @@ class SSLBackbone(nn.Module):
 
 
 def _fingerprint(model):
-    """Return a short hash of the first values of about eight tensors."""
+    """Return a short hash of the first values of up to 15 tensors."""
     tensors = [
         (name, tensor)
         for name, tensor in sorted(model.state_dict().items())

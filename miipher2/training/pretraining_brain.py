@@ -147,8 +147,8 @@ class PretrainingBrain(StepBrain):
     def compute_objectives(self, predictions, batch, stage):
         """Return the loss.
 
-        In validation, the ``loss`` statistic is the loss on masked frames, and
-        ``visible`` is the loss on visible frames.
+        In validation and test, the ``loss`` statistic is the loss on masked
+        frames, and ``visible`` is the loss on visible frames.
         """
         outputs, target, masked, visible = predictions
         targets = self.unwrap(self.modules.pretraining).targets

@@ -106,7 +106,7 @@ def test_the_backbone_gets_the_recording_at_16_khz(restorer):
     assert torch.allclose(found[:, middle], expected[:, middle], atol=0.05)
 
 
-def test_rows_of_different_lengths_are_independent(restorer):
+def test_clips_of_different_lengths_in_a_batch_are_independent(restorer):
     wavs = 0.1 * torch.randn(2, 24000)
     both = restorer.restore_batch(wavs, torch.tensor([1.0, 0.5]))
     alone = restorer.restore_batch(wavs[1:, :12000])

@@ -136,7 +136,7 @@ def test_a_limiter_helps_to_reach_the_loudness(echo, tmp_path, channels):
             assert abs(written).max() > 0.85  # the limiter was needed
 
 
-def test_off_keeps_the_balance_of_the_channels(echo, tmp_path):
+def test_loudness_off_keeps_the_balance_of_the_channels(echo, tmp_path):
     stereo = numpy.stack([0.1 * voice(9), voice(9, seed=1)], axis=1)
     hiss = 1e-5 * numpy.random.default_rng(0).standard_normal(len(stereo))
     three = numpy.column_stack([stereo, hiss])
@@ -337,7 +337,7 @@ def test_unsupported_formats_are_rejected(
 
 @pytest.fixture(params=["too large", "disk"])
 def small_disk(request, tmp_path):
-    """Yield a folder with little space, and the error when it is full."""
+    """Yield a folder that cannot hold a large file, and the error."""
     if request.param == "too large":
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))

@@ -34,7 +34,7 @@ class OnnxRestorer(BaseRestorer):
     source : str, Path or bytes
         A file written by ``miipher2 export-onnx``, or its content.
     threads : int
-        Number of threads of onnxruntime. None for the number that PyTorch uses.
+        Number of threads for onnxruntime. None for the number that PyTorch uses.
 
     Attributes
     ----------
@@ -43,7 +43,8 @@ class OnnxRestorer(BaseRestorer):
     precision : str
         Precision of the weights, ``fp32`` or ``int8``.
     window, overlap : int
-        Frames per window, and frames shared by neighbouring windows.
+        Maximum number of frames per window, and minimum number of frames shared
+        by neighbouring windows.
 
     Raises
     ------

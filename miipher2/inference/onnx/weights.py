@@ -17,13 +17,13 @@ from onnx import numpy_helper
 
 # Dimension of the output channels in a layer's weight, by operator
 CHANNEL_AXIS = {"MatMul": -1, "Conv": 0, "ConvTranspose": 1}
-MIN_SIZE = 4096  # smaller weights are not quantised
+MIN_SIZE = 4096  # elements; smaller weights are not quantised
 # Name suffixes of the DFT and resampling kernels, which are not quantised
 FIXED = (".analysis", ".kernel")
 
 
 def quantise(model):
-    """Replace weights with int8 weights and a scale for each output channel.
+    """Replace large weights with int8 weights and a scale per output channel.
 
     Arguments
     ---------

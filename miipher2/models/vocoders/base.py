@@ -12,7 +12,7 @@ class Vocoder(SavedModule):
     """Base class of vocoders, which synthesise waveforms from features.
 
     A subclass implements ``forward``, which synthesises exactly ``hop_length``
-    samples per frame. If needed, it overrides other methods and attributes.
+    samples per frame, and overrides other methods and attributes if needed.
 
     Arguments
     ---------

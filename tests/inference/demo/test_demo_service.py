@@ -50,7 +50,9 @@ def test_the_selected_model_comes_first_and_is_loaded_once(models, tiny_model):
 
 
 @pytest.mark.parametrize("rate, max_hz", [(16000, 12000), (48000, 24000)])
-def test_both_spectrograms_have_the_same_scale(restore, tmp_path, rate, max_hz):
+def test_restoration_draws_spectrograms_and_reports_progress(
+    restore, tmp_path, rate, max_hz
+):
     path = save_voice(tmp_path / "a.wav", 6.0, rate)
     fractions = []
     result = restore(path, progress=fractions.append)
@@ -65,7 +67,7 @@ def test_both_spectrograms_have_the_same_scale(restore, tmp_path, rate, max_hz):
     assert len(fractions) > 2
 
 
-def test_a_recording_is_not_read_beyond_the_limit(restore, tmp_path):
+def test_a_recording_longer_than_the_limit_is_rejected(restore, tmp_path):
     path = save_voice(tmp_path / "a.wav", 2.0)
     assert len(read_mono(path, 2.0)[0]) == 32000
     with pytest.raises(UserError, match="a.wav: longer than 1.9 s"):
