@@ -82,7 +82,8 @@ def evaluate(
         condition. None to use the top-level folders as conditions;
         see ``Recordings``.
     metrics : list of str
-        Keys of ``miipher2.evaluation.metrics.METRICS``; None for all.
+        Keys of ``miipher2.evaluation.metrics.METRICS``; None for all. Metrics
+        that cannot be computed are left out, with a remark in the summary.
     workers : int
         Number of worker processes; 1 to use only the calling process.
     shard, num_shards : int
