@@ -51,7 +51,7 @@ class Check:
         raise NotImplementedError
 
     def is_complete(self, scores):
-        """Return whether the scores contain all metrics of this check."""
+        """Return whether the check can be applied without scoring again."""
         raise NotImplementedError
 
     def write(self, folder, rows, writer=""):
@@ -74,7 +74,7 @@ class Check:
         raise NotImplementedError
 
     def apply(self, job):
-        """Score a written output; replace or delete it if it is rejected.
+        """Score a written output; apply the fallback if it is rejected.
 
         Arguments
         ---------

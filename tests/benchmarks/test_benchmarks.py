@@ -17,7 +17,7 @@ from tiny_runs import ROOT
 
 @pytest.fixture
 def benchmark(monkeypatch):
-    """Function that loads a benchmark and runs its jobs in this process."""
+    """Return a function that loads a benchmark to run its jobs in this process."""
 
     def load(name):
         path = ROOT / "benchmarks" / f"{name}.py"
