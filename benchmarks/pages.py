@@ -1,4 +1,4 @@
-"""Replacement of generated sections in documentation pages.
+"""Generated sections and tables of documentation pages.
 
 Authors
  * The miipher2 authors 2026

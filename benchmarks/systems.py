@@ -105,6 +105,11 @@ class ScoreCache:
     path : str or Path
         JSON file of all scores.
 
+    Raises
+    ------
+    UserError
+        If the file is not valid JSON.
+
     Example
     -------
     >>> import torch
@@ -203,7 +208,7 @@ def table(heading, figures, systems):
     heading : str
         Name of the metric.
     figures : dict
-        ``{name of the row: {system: mean score}}``.
+        ``{name of the row: {system: mean score}}``; NaN is shown as a dash.
     systems : dict
         Heading by system.
 

@@ -155,7 +155,7 @@ def processor_name():
 
 
 def describe_machine(device):
-    """Return the processor, the number of threads and package versions."""
+    """Return the GPU (if used), processor, threads and package versions."""
     import torch
     import transformers
 
@@ -205,7 +205,7 @@ def markdown(header, rows):
 
 
 def format_cell(value):
-    """Format floats briefly, with at least three digits from 100; None as a dash."""
+    """Format floats with 3 digits, from 100 as integers; None as a dash."""
     if value is None:
         return "-"
     if isinstance(value, float):

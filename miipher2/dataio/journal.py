@@ -220,7 +220,7 @@ class LineJournal:
         -------
         bool
             Whether this call wrote the table; False if other shards have not
-            finished.
+            finished or another process has already written it.
         """
         os.fsync(self.file.fileno())
         if fcntl is None:  # Windows cannot rename open files

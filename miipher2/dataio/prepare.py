@@ -232,7 +232,8 @@ def prepare_noise(
     Raises
     ------
     UserError
-        If the folder is missing or contains no usable audio.
+        If the folder is missing or contains no usable audio for training, or
+        ``valid_share`` is invalid.
 
     Example
     -------

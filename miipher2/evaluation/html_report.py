@@ -380,7 +380,7 @@ def _worst(place: int) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Round floats to 4 decimals; replace NaN and infinity with None."""
+    """Round floats to 4 decimal places; replace NaN and infinity with None."""
     if isinstance(value, float):
         return round(value, 4) if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from miipher2.evaluation.scores import Row
 
-LINE_SECONDS = 60.0  # between progress lines if stderr is not a terminal
+LINE_SECONDS = 60.0  # minimum between lines if stderr is not a terminal
 
 
 class Progress:
-    """Progress bar, or one line per minute if stderr is not a terminal.
+    """Progress bar on a terminal; elsewhere, at most one line per minute.
 
     Arguments
     ---------

@@ -105,7 +105,7 @@ class RestoreCheck(Check):
 
 
 def _number(value: Any) -> float | None:
-    """Round a finite number to 4 decimals; return other values unchanged."""
+    """Round a finite number to 4 decimal places; keep other values."""
     return round(value, 4) if value and math.isfinite(value) else value
 
 

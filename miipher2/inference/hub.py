@@ -57,6 +57,11 @@ def split_revision(name: str) -> tuple[str, str | None]:
     revision : str
         Branch, tag or commit. None for the latest commit of the default branch.
 
+    Raises
+    ------
+    UserError
+        If nothing follows the ``@``.
+
     Example
     -------
     >>> split_revision("user/model@v1.0")

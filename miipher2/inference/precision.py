@@ -14,12 +14,12 @@ AUTOCAST_LAYERS = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
 
 
 def cast_weights(modules: nn.Module, precision: str) -> None:
-    """Cast the weights, so that autocast does not cast them for every window.
+    """Cast weights that autocast would otherwise cast for every window.
 
     Arguments
     ---------
     modules : torch.nn.Module
-        Modules whose weights are cast in place.
+        Modules in which the weights of ``AUTOCAST_LAYERS`` are cast in place.
     precision : str
         ``fp32``, ``bf16`` or ``fp16``.
 

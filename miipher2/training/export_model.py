@@ -57,7 +57,7 @@ def export_model(
     UserError
         If there is no finished run, if the output folder contains files, if the
         report contains no summary, if the model needs code that other users do
-        not have, or if the upload fails.
+        not have, if ``push`` is not a valid name, or if the upload fails.
     """
     results, output = Path(results), Path(output)
     if push is not None:

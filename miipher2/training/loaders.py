@@ -26,7 +26,7 @@ class EndlessBatches:
     Arguments
     ---------
     dataset : miipher2.training.epoch_dataset.EpochDataset
-        The clips. Each clip must have a ``duration``.
+        The clips. With ``batch_seconds``, each must have a ``duration``.
     seed : int
         Seed for the order of the clips.
     batch_size : int

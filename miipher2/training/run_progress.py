@@ -14,7 +14,7 @@ logger = get_logger(__name__)
 
 WARN_DAYS = 7  # a warning is logged for longer runs
 MIN_FRACTION = 1e-6  # smallest elapsed fraction, to avoid division by zero
-LINE_SECONDS = 60.0  # seconds between lines if stderr is not a terminal
+LINE_SECONDS = 60.0  # minimum between lines if stderr is not a terminal
 
 
 class RunProgress:
@@ -60,7 +60,7 @@ class RunProgress:
         )
 
     def update(self, loss):
-        """Count a step; after the second step, warn if the run is slow."""
+        """Count a step; without ``minutes``, warn once if the run is slow."""
         self.step += 1
         if self.timed:
             fraction = max(self.length.elapsed_fraction(), MIN_FRACTION)

@@ -181,7 +181,7 @@ def _difference(key, saved, current):
 
 
 def _latest(save_folder):
-    """Return ``run`` of the latest checkpoint; empty without a checkpoint."""
+    """Return what the latest checkpoint stores under ``RUN``, {} if nothing."""
     runs = [(0.0, {})]
     for path in Path(save_folder).glob(f"CKPT+*/{METAFNAME}"):
         try:

@@ -38,9 +38,8 @@ class StepBrain(sb.Brain):
     """Base class of the Brains, which measure training in optimizer steps.
 
     An epoch is the training between two validations. Checkpoints store the
-    number of optimizer steps, so that batch size, gradient accumulation,
-    validation interval and number of processes may change when a run is
-    resumed.
+    number of optimizer steps, so that gradient accumulation, validation
+    interval and number of processes may change when a run is resumed.
 
     Arguments
     ---------
@@ -303,7 +302,7 @@ class StepBrain(sb.Brain):
 
     @mark_as_saver
     def _save(self, path):
-        """Save the step counts and the mean losses since validation."""
+        """Save step counts and the mean losses since the last validation."""
         if not if_main_process():
             return
         loss = self.avg_train_loss

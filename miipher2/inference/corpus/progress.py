@@ -86,7 +86,7 @@ class Progress:
         size : float
             Size of the restored part of the input, in bytes.
         seconds : float
-            Duration of the restored audio.
+            Duration of the restored audio in seconds.
         """
         with self.lock:
             self.seconds += seconds
