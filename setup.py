@@ -7,7 +7,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildModules(build_py):
-    """``build_py`` that leaves out setup.py, which is next to train.py."""
+    """``build_py`` that leaves setup.py out of ``miipher2.recipe``."""
 
     def find_package_modules(self, package, package_dir):
         modules = super().find_package_modules(package, package_dir)
@@ -17,7 +17,10 @@ class BuildModules(build_py):
 setup(
     name="miipher2",
     version="0.1.0",
-    description="An open Miipher-2 for universal speech restoration, as a SpeechBrain recipe",
+    description=(
+        "An open implementation of Miipher-2 for universal speech restoration, "
+        "as a SpeechBrain recipe"
+    ),
     long_description=Path(__file__).with_name("README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
@@ -38,7 +41,7 @@ setup(
         "miipher2.inference.demo": ["*.css"],
         "miipher2.recipe": ["hparams/**/*.yaml", "recipes/*/*.py"],
     },
-    # Recipes that only document the training of the bundled models
+    # Recipes of the bundled models, which `miipher2 train` does not use
     exclude_package_data={
         "miipher2.recipe": ["recipes/Compact/*", "recipes/Whisper24/*"]
     },

@@ -68,7 +68,7 @@ class Synthesiser:
         cls.current.synthesise_speaker(*job)
 
     def synthesise_speaker(self, folder, speaker, clips, seed):
-        """Write the clips of a speaker and ``clips.csv``.
+        """Write the clips without faults, and ``clips.csv`` about all clips.
 
         Arguments
         ---------

@@ -103,7 +103,7 @@ def test_set_is_reproducible(data, quality_folder, tmp_path):
 def test_set_has_every_condition(quality_folder):
     rows = rows_of(quality_folder / "set.csv")
     conditions = [*quality_set.DEGRADED, "clean"]
-    *rows, _, _, _ = rows  # the no-speech condition; see test_quality_extra.py
+    *rows, _, _, _ = rows  # no-speech clips are last; see test_quality_extra.py
     assert [row["condition"] for row in rows] == 3 * conditions
     speakers = {row["speaker"] for row in rows}
     assert len(speakers) == 3 and speakers <= set(SPEAKERS)
@@ -134,7 +134,7 @@ def test_set_has_every_condition(quality_folder):
         assert bool(row["cutoff_hz"]) == (row["condition"] == "band-limit")
 
 
-def test_degradations_match_the_recorded_parameters(quality_folder):
+def test_noise_and_band_limit_match_the_recorded_parameters(quality_folder):
     for row in rows_of(quality_folder / "set.csv")[:-3]:
         file = f"{row['condition']}/{row['clip']}.wav"
         clean, noisy = (

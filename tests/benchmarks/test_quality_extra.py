@@ -19,7 +19,7 @@ RATE = 24000
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Corpus with speech at 24 kHz; recordings of speaker b end at 8 kHz."""
+    """Corpus with speech at 24 kHz; speaker b has no content above 8 kHz."""
     root = tmp_path_factory.mktemp("data")
     rng = numpy.random.default_rng(0)
     rows = []

@@ -40,7 +40,7 @@ class Quality(Metric):
 
 
 class Errors(Metric):
-    """Metric that replaces error rates and speaker similarity; a waveform distance."""
+    """Waveform distance that replaces error rates and speaker similarity."""
 
     columns = {"wer": "WER %", "cer": "CER %", "per": "PER %", "speaker": "s"}
     reference_sides = ("clean", "input")

@@ -32,7 +32,7 @@ def test_scale_does_not_depend_on_the_sample_rate(rate):
 
 
 @pytest.mark.parametrize("seconds", [0.001, 0.05, 2.0, 40.0])
-def test_columns_span_recordings_of_every_duration(seconds):
+def test_recordings_of_every_duration_have_all_columns(seconds):
     rate = 16000
     wav = tone(1000, rate, seconds)
     wav[len(wav) // 2 :] = 0

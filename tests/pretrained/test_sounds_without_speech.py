@@ -34,7 +34,7 @@ def tone(hz):
 
 
 def chords():
-    """Return a progression of three chords of harmonic tones."""
+    """Return a progression of three chords of harmonic tones, played twice."""
     wav = np.zeros(SECONDS * RATE)
     for start, root in zip(
         range(0, len(wav), RATE), [220, 262, 196] * 2, strict=True

@@ -144,7 +144,7 @@ def test_values_of_the_right_type_are_accepted(yaml):
     check_overrides(yaml, overrides)
 
 
-def test_help_lists_every_key_with_its_comment(yaml, train_script, capsys):
+def test_help_lists_every_key_and_contains_comments(yaml, train_script, capsys):
     with pytest.raises(SystemExit):
         train_script.main([yaml, "--help"])
     lines = capsys.readouterr().out.splitlines()
