@@ -116,6 +116,8 @@ def check_address(host, port):
         )[0]
         with socket.create_server(address, family=family):
             pass
+    except UnicodeError:  # an empty or too long label, as in "127..0.0.1"
+        raise UserError(f"--host {host}: not a valid host name") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UserError(

@@ -117,6 +117,7 @@ def test_a_port_in_use_is_an_error():
         (["--port", "0"], "--port 0: expected 1 to 65535"),
         (["--max-seconds", "nan"], "--max-seconds nan: expected"),
         (["--host", "192.0.2.1"], "--host 192.0.2.1: cannot listen on port"),
+        (["--host", "127..0.1"], "--host 127..0.1: not a valid host name"),
     ],
 )
 def test_invalid_options_give_a_one_line_error(options, message, capsys):
