@@ -6,7 +6,7 @@ Restores one window of speech repeatedly on one thread, alternating between
 PyTorch in fp32, PyTorch in the fastest precision of the CPU, and ONNX Runtime
 with fp32 and with int8 weights. The speed is measured in CPU time, on which
 other programs have little effect. The column "difference" is the mean absolute
-difference in dB between the mel spectra of a system's output and of the first
+difference in dB between the mel spectra of a system's output and the first
 system's output. ONNX files that do not exist in the folder are exported first.
 
 Prints a Markdown table.

@@ -15,8 +15,8 @@ recordings in training. The same data and seed give identical files.
 ``SET/set.csv``; the additional conditions (``quality_extra``) are in ``SET/extra``.
 ``score`` scores the inputs, the output of RNNoise, and the restored and clean
 recordings, and compares the scores with the targets in ``quality_targets``. The
-output of RNNoise is cached in ``SET/rnnoise``, and all scores in
-``SET/scores.json``. ``report`` writes the report of ``miipher2 evaluate`` for
+output of RNNoise is cached in ``SET/rnnoise``, and all scores except those of
+``quality_extra`` in ``SET/scores.json``. ``report`` writes the report of ``miipher2 evaluate`` for
 one system, without the conditions in ``SET/extra``.
 
 Authors
@@ -281,7 +281,9 @@ def main(arguments=None):
     command.add_argument("set", metavar="SET", help="test set written by make")
     group = command.add_mutually_exclusive_group()
     group.add_argument(
-        "--restored", metavar="DIR", help="folder of <condition>/<clip>.wav"
+        "--restored",
+        metavar="DIR",
+        help="folder of <condition>/<clip>.wav and extra/<condition>/<clip>.wav",
     )
     group.add_argument(
         "--model", metavar="FOLDER", help="restore the inputs with this model"

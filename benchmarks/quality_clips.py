@@ -121,8 +121,8 @@ def choose(files, count, seed, data):
 def sources(data, held_out, speaker, folder):
     """Write manifests of noise, music, impulse responses and speech.
 
-    Speech of ``speaker`` is left out. The paths of the manifests are returned
-    by name.
+    Speech of ``speaker`` and noise in folders named ``babble`` are left out.
+    The paths of the manifests are returned by name.
     """
     found = {"noise": [], "music": [], "rirs": [], "speech": []}
     for row in held_out:

@@ -49,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     -------
     int
         The exit status: 0 for success, 1 if some files failed or are missing,
-        130 after Ctrl-C. Errors and incorrect usage raise ``SystemExit``; see
+        130 after Ctrl-C in ``restore`` or ``evaluate``. Errors, incorrect
+        usage and Ctrl-C in other commands raise ``SystemExit``; see
         ``one_line_errors``.
     """
     arguments = sys.argv[1:] if arguments is None else arguments

@@ -160,7 +160,7 @@ class Degradation:
         Raises
         ------
         UserError
-            If the audio is empty or contains NaN or infinite samples.
+            If a clip is empty or contains NaN or infinite samples.
         """
         if target is None:
             target = clean

@@ -115,7 +115,7 @@ class Scorer:
         Returns
         -------
         Scorer
-            The scorer. Its ``remarks`` name the metrics that are left out.
+            The scorer. Its ``remarks`` name the metrics that cannot be computed.
         """
         return cls(sides, *load_metrics(recogniser, transcripts, names))
 
@@ -203,7 +203,7 @@ class Scorer:
                 notes += _measure(metric, file, clips, reference, row)
         elif "restored" not in paths:
             row["status"] = "missing"
-        elif "restored" in failed or wavs:  # silent, but another side is not
+        elif "restored" in failed or wavs:  # wavs: sides that are not silent
             row["status"] = "failed"
         else:
             row["status"] = "silent"

@@ -106,7 +106,7 @@ def pretrained_models() -> list[str]:
 
 
 def model_identity(folder: Path) -> str:
-    """Return a hash of a model's files.
+    """Return a hash of a model's YAML, JSON and safetensors files.
 
     Arguments
     ---------

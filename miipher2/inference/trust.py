@@ -46,9 +46,9 @@ def check_yaml(
 ) -> None:
     """Check that a YAML file cannot run arbitrary code.
 
-    Plain values are allowed, as are the torch modules and model configs in
-    ``PACKAGES``, SpeechBrain's ``Pretrainer`` and the functions in
-    ``FUNCTIONS``.
+    Plain values and references to keys are allowed, as are the torch modules
+    and model configs in ``PACKAGES``, SpeechBrain's ``Pretrainer`` and the
+    functions in ``FUNCTIONS``.
 
     Arguments
     ---------

@@ -143,8 +143,8 @@ class SpectralTargets(nn.Module):
     ms windows every 10 ms) and the part below 1.25 kHz of one log spectrum. The
     window of this spectrum is long enough (64 ms) to resolve the harmonics, so
     the spectrum represents the pitch. With little data and compute, a vocoder
-    trains faster on a backbone that was pretrained with these targets than on a
-    backbone that was pretrained with BEST-RQ.
+    trains faster on a backbone that was pretrained with these targets than on
+    one that was pretrained with ``RandomTargets``.
 
     Arguments
     ---------

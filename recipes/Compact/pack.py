@@ -42,10 +42,10 @@ RATE = 16000
 # at 4 kHz and by 3 dB at 8 kHz. At 56 kbit/s, speech is not attenuated, and its
 # log-spectral distance is 1.1 dB, compared with 1.3 dB at 40 kbit/s.
 KBPS = 56
-# Thresholds of ``repetitions``
+# Settings of ``repetitions``
 SEGMENT_SECONDS = 3.0
-FEW_SECONDS = 90.0  # speech per speaker
-LONG_SECONDS = 8.0  # length of a noise recording
+FEW_SECONDS = 90.0  # below: a speaker with little speech
+LONG_SECONDS = 8.0  # minimum length of a long noise recording
 REQUIRED = ("path", "seconds", "speaker", "split", "licence")
 MANIFESTS = {
     ("speech", "train"): ["train"],
@@ -134,12 +134,12 @@ def is_music(path):
 
 
 def packed_path(path):
-    """Return the path in the archives of a file from DATA."""
+    """Return the path that a file of DATA has in the archives."""
     return path if path.startswith("rir") else path.rsplit(".", 1)[0] + ".ogg"
 
 
 def packed_bytes(data, path):
-    """Return the content in the archives of a file from DATA."""
+    """Return the content that a file of DATA has in the archives."""
     content = (data / path).read_bytes()
     if path.startswith("rir"):
         return content
@@ -300,7 +300,7 @@ def main(argv=None):
         "--piece-megabytes",
         type=float,
         default=55.0,
-        help="maximum size of an archive",
+        help="maximum size of an archive in MB",
     )
     parser.add_argument(
         "--licences",

@@ -40,7 +40,7 @@ def test_mean_burst_length():
 
 @pytest.mark.parametrize("concealment", ["silence", "repeat", "fade"])
 def test_concealment(concealment):
-    """Lost packets are replaced with silence or the last received packet."""
+    """Lost packets are silent, or repeat or fade the last received packet."""
     # Each packet of 10 ms contains its own index.
     size, count = 160, 400
     number = torch.arange(1, count + 1).repeat_interleave(size) / count

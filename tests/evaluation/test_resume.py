@@ -1,4 +1,4 @@
-"""Tests of evaluations that are interrupted or split into shards.
+"""Tests of repeated, interrupted and sharded evaluations, and of Parquet.
 
 Authors
  * The miipher2 authors 2026
@@ -141,9 +141,7 @@ def test_only_changed_files_are_scored_again(folders, toy_metrics, monkeypatch):
     assert scored == []
 
 
-def test_conditions_and_paths_follow_the_options(
-    folders, toy_metrics, monkeypatch
-):
+def test_new_conditions_need_no_new_scores(folders, toy_metrics, monkeypatch):
     run(folders)
     scored = record_scored(monkeypatch)
     table = folders / "conditions.csv"

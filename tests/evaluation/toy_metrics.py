@@ -59,7 +59,7 @@ class Peak(Metric):
 
 
 class SameLength(Metric):
-    """A metric with a reference: whether both lengths are equal."""
+    """A metric with a reference: 1 for equal lengths, 0 otherwise."""
 
     columns = {"same": "Same"}
     reference_sides = ("clean", "input")

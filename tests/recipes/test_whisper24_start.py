@@ -92,7 +92,8 @@ def test_filters_and_pitch_agree_below_the_handover(start):
         found.append(vocoder.predict(features))
     cut = start.handover
     (before, pitch_before, _), (after, pitch_after, _) = found
-    inner = slice(6, -6)  # at the edges, the padding is not raised
+    # ``rise`` is not added to the zeros with which convolutions pad the levels.
+    inner = slice(6, -6)
     assert torch.allclose(
         before[:, inner, :2, :cut] + rise,
         after[:, inner, :2, :cut],

@@ -67,7 +67,7 @@ def write_samples(folder):
 
 @pytest.fixture
 def small(tmp_path):
-    """Return a checkout that contains only the files to change."""
+    """Return a checkout with only the files that are changed or needed."""
     package = Path(speechbrain.__file__).parent
     for name in ("core.py", "nnet/adapters.py", "utils/checkpoints.py"):
         (tmp_path / "speechbrain" / name).parent.mkdir(
@@ -92,7 +92,7 @@ def small(tmp_path):
 
 @pytest.fixture
 def copy(small):
-    """Return the small checkout with the complete installed package."""
+    """Return the small checkout with the installed package, except integrations."""
     package = Path(speechbrain.__file__).parent
     ignored = shutil.ignore_patterns("__pycache__", "integrations")
     shutil.copytree(
@@ -213,7 +213,7 @@ def test_contributed_unit_tests_pass_with_the_installed_speechbrain(copy):
     assert re.search(r"^10 passed", output, re.M), output
 
 
-def test_a_second_application_raises_and_writes_nothing(small):
+def test_a_second_application_raises_and_leaves_the_adapters_unchanged(small):
     upstream.apply_topics(small)
     path = small / "speechbrain/nnet/adapters.py"
     before = path.read_bytes()

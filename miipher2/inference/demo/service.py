@@ -30,7 +30,7 @@ class Stopped(Exception):
 
 
 class Models:
-    """The models that the page offers, each loaded on first use.
+    """The models that the page offers; all but ``selected`` load on first use.
 
     One recording is restored at a time.
 
@@ -92,8 +92,8 @@ class Models:
         Raises
         ------
         UserError
-            If the model cannot be loaded, or the recording is too long or
-            cannot be read.
+            If the model cannot be loaded, or the recording is too long, cannot
+            be read or cannot be restored.
         Stopped
             If ``stop`` was called.
         """
@@ -149,7 +149,7 @@ class Comparison:
     row : miipher2.inference.items.Row
         The result of ``Restorer.restore_file``.
     max_hz : float
-        The highest frequency in both spectrograms in Hz.
+        The highest frequency in both spectrograms, in Hz.
     before, after : bytes
         PNG images of the spectrograms, with the same colour scale.
     """

@@ -212,7 +212,7 @@ def test_full_disk_fails_only_outputs_that_do_not_fit(
 def test_bug_stops_the_run(
     restorer, tmp_path, monkeypatch, pipeline_class, fails
 ):
-    """The error is raised, and no thread or partial file remains."""
+    """The error is raised, and no partial file remains."""
     folder = tmp_path / "in"
     folder.mkdir()
     for number in range(30):
