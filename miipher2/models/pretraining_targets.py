@@ -140,7 +140,7 @@ class SpectralTargets(nn.Module):
     """Log spectra of the clean speech.
 
     The target of a frame consists of two columns of a log-mel spectrogram (25
-    ms windows every 10 ms) and the part below 1.25 kHz of one log spectrum. The
+    ms windows every 10 ms) and the part up to 1.25 kHz of one log spectrum. The
     window of this spectrum is long enough (64 ms) to resolve the harmonics, so
     the spectrum represents the pitch. With little data and compute, a vocoder
     trains faster on a backbone that was pretrained with these targets than on

@@ -352,7 +352,7 @@ def test_recipe_tests_pass_for_the_added_rows(checkout):
 
 @pytest.mark.slow
 def test_manifests_from_speechbrains_prepare_script(checkout, tmp_path):
-    """The manifests have all utterances; 500 is the limit for validation."""
+    """No utterance is missing; the script limits the valid set to 500."""
     first = None
     for subset, count in (
         ("train-clean-100", 2),
