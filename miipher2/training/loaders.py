@@ -18,6 +18,7 @@ from speechbrain.dataio.sampler import (
 from torch.utils.data import BatchSampler
 
 from miipher2.errors import UserError
+from miipher2.training.stop_signals import ignore_stop_signals
 
 
 class EndlessBatches:
@@ -136,6 +137,7 @@ class EndlessLoader(LoopedLoader):
             batch_sampler=batches,
             num_workers=num_workers,
             collate_fn=PaddedBatch,
+            worker_init_fn=ignore_stop_signals,
         )
         super().__init__(loader, epoch_length=None)
 
@@ -241,4 +243,5 @@ def validation_loader(dataset, batch_size, num_workers=0):
         sampler=[(0, index) for index in range(len(dataset))],
         num_workers=available_workers(num_workers),
         collate_fn=PaddedBatch,
+        worker_init_fn=ignore_stop_signals,
     )

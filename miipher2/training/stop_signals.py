@@ -14,17 +14,16 @@ from speechbrain.utils.logger import get_logger
 logger = get_logger(__name__)
 
 # A signal repeated within this time is ignored, because torchrun forwards
-# Ctrl-C to processes that have already received it from the terminal
+# signals to processes that may have received them from the sender
 SAME_SIGNAL_SECONDS = 2.0
 
 
 class StopSignals:
-    """Context manager in which SIGINT and SIGTERM do not interrupt a step.
+    """Context manager in which SIGINT or SIGTERM does not interrupt a step.
 
-    The first signal is stored in ``received``, and the caller stops after the
-    step. A second signal ends the run immediately if it arrives more than 2 s
-    after the first. Worker processes inherit the handlers but ignore both
-    signals, because they end with the run.
+    The first signal is stored in ``received``; the caller stops after the step.
+    Signals within 2 s after the first are ignored; a later one ends the run
+    immediately. Forked processes inherit the handlers, which do nothing there.
 
     Attributes
     ----------
@@ -63,7 +62,34 @@ class StopSignals:
             self.time = time.monotonic()
             logger.info(
                 f"{signal.Signals(number).name}: stopping after this step; "
-                "repeat to stop immediately, without a checkpoint"
+                f"repeat after {SAME_SIGNAL_SECONDS:g} s to stop immediately, "
+                "without a checkpoint"
             )
         elif time.monotonic() - self.time > SAME_SIGNAL_SECONDS:
             raise SystemExit(128 + number)
+
+
+def ignore_stop_signals(worker_id):
+    """Ignore SIGINT and SIGTERM in a worker process of a data loader.
+
+    Both signals can be sent to all processes of a run, but the main process
+    needs its workers until the end of the step. SIGTERM from the main process
+    ends the worker. Where ``signal.sigwaitinfo`` is missing, as on macOS, only
+    SIGINT is ignored.
+
+    Arguments
+    ---------
+    worker_id : int
+        Index of the worker; not used.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent():
+    """Wait for SIGTERM from the parent process, then exit."""
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)

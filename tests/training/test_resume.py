@@ -4,9 +4,11 @@ Authors
  * The miipher2 authors 2026
 """
 
+import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 
 import pytest
 import speechbrain
@@ -53,12 +55,16 @@ def test_a_run_is_resumed_with_other_batches_or_intervals(
 
 
 def interrupt(monkeypatch, number, stop_stage, step):
-    """Send a signal to this process at a step of training or validation."""
+    """Send a signal to the processes of a run in training or validation."""
     compute_forward = AdapterBrain.compute_forward
 
     def compute(brain, batch, stage):
         if stage == stop_stage and brain.optimizer_step == step:
-            os.kill(os.getpid(), number)
+            pids = [p.pid for p in multiprocessing.active_children()]
+            assert pids
+            # from another process, because workers obey their parent
+            kill = ["kill", f"-{int(number)}", *map(str, [*pids, os.getpid()])]
+            subprocess.check_call(kill)
         return compute_forward(brain, batch, stage)
 
     monkeypatch.setattr(AdapterBrain, "compute_forward", compute)
