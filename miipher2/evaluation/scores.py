@@ -2,39 +2,41 @@
 
 Each evaluated file has one row and up to three recordings, called sides:
 ``input``, ``restored`` and ``clean``. A side that is not evaluated has no
-columns. A cell without a value is empty. The columns are, in order:
+columns, and the side that is the reference of a metric has no scores in it. A
+cell without a value is empty. The columns are, in order:
 
 ==================== ======================================================
 ``file``             path relative to the folder of the restored files
 ``condition``        group whose scores are averaged; empty if there is none
 ``status``           ``done``; ``silent``: all readable sides are silent;
                      ``failed``: the restored file cannot be read, or is
-                     silent although another side is not; ``missing``: no
-                     restored file
+                     silent although another side is not, or the worker
+                     process died; ``missing``: no restored file
 ``seconds``          duration of the restored file, if the status is ``done``
 ``{side}_path``      path of the recording
 ``{side}_delay_ms``  delay relative to the clean recording; not for ``clean``
 ``{side}_sig``,      DNSMOS P.835
 ``_bak``, ``_ovrl``
 ``{side}_p808``      DNSMOS P.808
-``{side}_pesq_wb``   PESQ-WB; this and all other scores with a reference
-                     are left out for the reference side
+``{side}_pesq_wb``   PESQ-WB
 ``{side}_estoi``     ESTOI
 ``{side}_sisdr``     SI-SDR in dB
 ``{side}_lsd``       log-spectral distance in dB
 ``{side}_mcd``       mel-cepstral distortion in dB
 ``{side}_speaker``   speaker similarity (cosine)
-``{side}_wer``,      word error rate in percent: sum, substitutions,
+``{side}_wer``,      word error rate in percent: total, substitutions,
 ``_wer_sub``,        insertions and deletions
 ``_wer_ins``,
 ``_wer_del``
 ``{side}_cer``, ...  the same four columns for the character error rate
-``{side}_loop``      1 if the recogniser repeated a phrase to the end (the
-                     error rates then count it once); 0 otherwise
+``{side}_loop``      1 if the recogniser repeated a phrase to the end of a
+                     window of 30 s (the error rates then count it once); 0
+                     otherwise
 ``{side}_per``       phoneme error rate in percent
 ``version``          hash of the recordings' sizes and modification times, the
                      transcript, the metrics and the package versions; if it
-                     has changed, the file is scored again
+                     has changed, the file is scored again; empty if the
+                     worker process died
 ``notes``            what is missing, undefined or unusual, and why
 ==================== ======================================================
 
@@ -134,8 +136,8 @@ def format_row(row: Row, header: Sequence[str]) -> list[str]:
     Returns
     -------
     list of str
-        Text as it is, numbers with four decimals; empty for missing values and
-        numbers that are not finite.
+        Text unchanged, numbers with four decimal places; empty for missing
+        values and numbers that are not finite.
 
     Example
     -------
@@ -311,13 +313,13 @@ class Scores:
         return [side for side in SIDES if f"{side}_{metric}" in self.columns]
 
     def metrics(self) -> list[str]:
-        """Return the names of metrics, such as ``lsd``, and ``delay_ms``."""
+        """Return the names of scores, such as ``lsd``, and ``delay_ms``."""
         names = (column.partition("_") for column in self.columns)
         found = (name for side, _, name in names if side in SIDES)
         return list(dict.fromkeys(found))
 
     def complete(self, metric: str) -> dict[str, np.ndarray]:
-        """Return the scores of the files that have a score for every side.
+        """Return the scores of the files that have one on each side.
 
         Arguments
         ---------
@@ -327,7 +329,8 @@ class Scores:
         Returns
         -------
         dict
-            Scores ``(files,)`` by side; NaN for all other files.
+            Scores ``(files,)`` by side, for the ``sides`` of the metric; NaN
+            for all other files.
         """
         found = {s: self[f"{s}_{metric}"].copy() for s in self.sides(metric)}
         known = [np.isfinite(values) for values in found.values()]
