@@ -84,7 +84,7 @@ class Recordings:
         Raises
         ------
         UserError
-            If the manifest is missing, unreadable or has no rows.
+            If the manifest is missing or invalid, or has no rows.
         """
         if self._rows is None:
             self._rows = read_manifest(self.csv, self.data_root)
@@ -115,6 +115,11 @@ class Recordings:
         -------
         samples : numpy.ndarray
             float32 of shape (length,).
+
+        Raises
+        ------
+        UserError
+            If the file cannot be read or has no samples at the position.
         """
         position = rng.random()  # as a fraction of the range of possible starts
         latest = row["duration"] - length / self.sample_rate

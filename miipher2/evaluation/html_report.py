@@ -70,7 +70,8 @@ def write_html(
     Raises
     ------
     UserError
-        If a file cannot be read or the page cannot be written.
+        If files.csv or summary.md cannot be read, or the page cannot be
+        written.
 
     Example
     -------
@@ -158,7 +159,7 @@ class Page:
         self.rows = self._read_rows(files_csv)
 
     def _read_rows(self, files_csv: str | Path) -> dict[int, Row]:
-        """Return rows by index; find the files that failed or have notes."""
+        """Return rows by index; find failed, missing and noted files."""
         wanted = {*self.listed, *self.played}
         rows = {}
         for index, row in enumerate(read_rows(files_csv)):

@@ -22,7 +22,7 @@ def choose_device(name: str | None = None) -> str:
     name : str
         ``cpu``, ``cuda``, ``cuda:1``, ``xpu`` or ``mps``. None or ``auto`` for
         an accelerator or, if the machine has none, the CPU. With ``torchrun``,
-        each process uses its own accelerator.
+        each process then uses its own CUDA or XPU device.
 
     Raises
     ------

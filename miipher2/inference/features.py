@@ -41,16 +41,16 @@ def resample_windows(
 def repeat_last_frame(
     features: torch.Tensor, frames: torch.Tensor
 ) -> torch.Tensor:
-    """Replace the features of padding with the last valid frame of each row.
+    """Replace the features of padding with the last valid frame of each window.
 
-    The output at the end of a clip then hardly depends on its padding.
+    The output at the end of a window then hardly depends on its padding.
 
     Arguments
     ---------
     features : torch.Tensor
         ``(batch, frames, width)``.
     frames : torch.Tensor
-        Number of valid frames of each row, ``(batch,)``.
+        Number of valid frames of each window, ``(batch,)``.
 
     Returns
     -------

@@ -38,7 +38,7 @@ NAMES = [
 
 
 def fingerprint(chain, wav):
-    """Return a digest of 30 degraded versions of a clip, with fixed keys."""
+    """Return a digest of 30 degraded versions of a clip and their metadata."""
     digest = hashlib.sha256()
     for index in range(30):
         noisy, metadata = chain(wav, generator(1, 2, f"clip{index}"))

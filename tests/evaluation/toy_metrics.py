@@ -72,7 +72,7 @@ class SameLength(Metric):
 
 
 class Level(Metric):
-    """Stand-in for DNSMOS: from 5 without noise between syllables down to 1."""
+    """Stand-in for DNSMOS: 5 without noise in the pauses, down to 1."""
 
     columns = {"ovrl": "OVRL"}
 

@@ -1,4 +1,4 @@
-"""Tests of the arguments of the Python interface.
+"""Tests of the Python interface: arguments, threads, processes and imports.
 
 Authors
  * The miipher2 authors 2026

@@ -55,7 +55,7 @@ def test_help_lists_keys_and_run_options(capsys):
     assert "--max_steps=800000" in shown and "--debug_batches" in shown
 
 
-def test_the_printed_command_uses_the_running_program(monkeypatch):
+def test_train_command_uses_the_running_program(monkeypatch):
     path = ROOT / "hparams/compact/pa.yaml"
     monkeypatch.setattr(sys, "argv", ["/bin/miipher2", "train"])
     assert train_command(path) == ["miipher2", "train", "compact/pa"]
@@ -86,7 +86,7 @@ def installed(tmp_path):
     The environment has the packages of the current environment, but not this
     repository.
     """
-    pytest.importorskip("build", reason="needs pip install build")
+    pytest.importorskip("build", reason="build is not installed")
     pytest.importorskip("setuptools", "77")
     environment = {
         name: value

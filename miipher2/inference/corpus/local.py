@@ -1,4 +1,4 @@
-"""Local engine, which restores recordings and tars on this machine.
+"""The engine that restores recordings and tars on this machine.
 
 Authors
  * The miipher2 authors 2026
@@ -16,11 +16,13 @@ def run(items, settings, report, progress, arguments, restorer):
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
-        The items to restore. If an item fails, its row reports the error.
+        The items to restore.
     settings : miipher2.inference.job.Settings
         Settings of the outputs.
     report : callable
-        Called with the row of every recording and every tar.
+        Called with the manifest row of each recording and each tar, which
+        contains the reason if it failed. For a failed tar, only the row of the
+        tar is reported.
     progress : callable
         Called for each restored window with its share of the input in bytes and
         in seconds. The shares of a recording's windows add up to its size and

@@ -63,8 +63,8 @@ class Pipeline:
         Arguments
         ---------
         items : iterable of miipher2.inference.items.Item
-            The items. The iterable is consumed as readers become free. If an
-            item fails, its row reports the error.
+            The items. The iterable is consumed as readers become free. The
+            row of an item that fails contains the reason.
 
         Raises
         ------

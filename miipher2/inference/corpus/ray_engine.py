@@ -154,7 +154,7 @@ def run(items, settings, report, progress, arguments, restorer):
     Arguments
     ---------
     items : list of miipher2.inference.items.Item
-        The items to restore. If an item fails, its row reports the error.
+        The items to restore. The row of an item that fails contains the reason.
     settings : miipher2.inference.job.Settings
         Settings of the outputs.
     report : callable

@@ -62,8 +62,8 @@ class WorkerPool:
         Arguments
         ---------
         items : iterable of miipher2.inference.items.Item
-            The items. The iterable is consumed as workers become free. If an
-            item fails, its row reports the error.
+            The items. The iterable is consumed as workers become free. The
+            row of an item that fails contains the reason.
 
         Raises
         ------
