@@ -114,7 +114,7 @@ class StepBrain(sb.Brain):
         ------
         SystemExit
             After Ctrl-C (status 130) or SIGTERM (status 143). A checkpoint is
-            saved first, unless the signal is repeated.
+            saved first, unless a signal is repeated after 2 s.
         """
 
         def epochs():
