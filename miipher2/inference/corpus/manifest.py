@@ -81,11 +81,13 @@ def read_rows(path):
     if not path.exists():
         return []
     if path.suffix == ".parquet":
-        found = _import_pyarrow(path).parquet.read_table(path).to_pylist()
+        pyarrow = _import_pyarrow(path)
     else:
         table = read_table(path, ("ID",), errors="surrogateescape")
         found = [row for _, row in table]
     try:
+        if path.suffix == ".parquet":  # pyarrow's errors are ValueErrors
+            found = pyarrow.parquet.read_table(path).to_pylist()
         return [
             Row(
                 **{

@@ -247,6 +247,13 @@ def test_manifest_of_another_format_raises_an_error(tmp_path):
             pass
 
 
+def test_damaged_parquet_manifest_raises_an_error(tmp_path):
+    pytest.importorskip("pyarrow")
+    (tmp_path / "manifest.parquet").write_bytes(b"damaged")
+    with pytest.raises(UserError, match="not a manifest of restored"):
+        read_rows(tmp_path / "manifest.parquet")
+
+
 def test_full_disk_raises_an_error(tmp_path):
     with Journal(tmp_path) as journal:
         journal.file.close()
