@@ -1,10 +1,11 @@
 """Compute, without a GPU, the GPU memory and the FLOPs of training.
 
-Runs single training steps with the YAML files of the recipe on the CPU, with
-random weights, and counts the bytes of all allocated tensors: weights, gradients, optimizer
-states, activations and temporary results. The peak is a linear function of the
-batch size, so it is extrapolated from batches of one and two clips. The CUDA
-context and memory fragmentation are not included.
+Runs single training steps of hparams/pa.yaml and hparams/vocoder.yaml on the
+CPU, with random weights, and counts the bytes of all allocated tensors:
+weights, gradients, optimizer states, activations and temporary results. The
+peak is a linear function of the batch size, so it is extrapolated from batches
+of one and two clips. The CUDA context and memory fragmentation are not
+included.
 
     python benchmarks/memory.py > tables.md
 
@@ -105,14 +106,14 @@ def step(brain, clips, seconds):
     from speechbrain.dataio.batch import PaddedBatch
 
     wav = 0.1 * torch.randn(round(seconds * RATE))
-    item = {"id": "a", "kind": "all", "cut": 0.5}
+    item = {"id": "a", "kind": "all", "cut": 0.5, "bandwidth": RATE / 2}
     item |= {"clean": wav, "noisy": wav, "target": wav}
     brain.step += 1
     brain.fit_batch(PaddedBatch([dict(item) for _ in range(clips)]))
 
 
 def persistent_tensors(brain):
-    """Yield weights, gradients and optimizer states."""
+    """Yield weights, gradients, buffers and optimizer states."""
     for parameter in brain.modules.parameters():
         yield parameter
         if parameter.grad is not None:
