@@ -18,7 +18,7 @@ COMPARE = {
 
 
 class Differences:
-    """Differences between the scores of restored speech and other systems.
+    """Differences between the scores of restored speech and of other systems.
 
     Missing scores are NaN.
 

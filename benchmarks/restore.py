@@ -6,13 +6,14 @@ With the same weights, both systems restore the same files: clips of 2 to 40 s
 and one recording of an hour. The reference processes one complete file at a
 time in fp32; it runs all layers with transformers, followed by the vocoder. The
 engine of ``miipher2 restore`` runs in fp32 and in the fastest precision of the
-device. The models are the compact model, and HuBERT-large with a full-size
-HiFi-GAN and random weights.
+device. By default, the models are the compact model, and HuBERT-large with a
+full-size HiFi-GAN and random weights.
 
 Prints Markdown tables of the speed and peak memory, of the time of each part of
-the model with its GFLOP/s relative to the limit of the device, and of the
-difference between the outputs. Each system is measured in a separate process.
-For a short run, use ``--clips 4 --long-seconds 60 --repeats 1``.
+the model with its GFLOP/s relative to the limit of the device, of the
+difference between the outputs, and of the speed-up and its target. Each system
+is measured in a separate process. For a short run, use
+``--clips 4 --long-seconds 60 --repeats 1``.
 
 Authors
  * The miipher2 authors 2026
@@ -58,7 +59,7 @@ def inputs(job):
 
 
 def model(job):
-    """Build the model folder and the modules of the reference."""
+    """Build or find the model folder; save the modules of the reference."""
     import torch
 
     from miipher2.inference.model_folder import find_model
@@ -150,7 +151,7 @@ def measure(job):
 
 
 def measure_long(system, job):
-    """Measure the speed on the long recording, which may not fit in memory."""
+    """Measure speed and memory on the long recording, which may not fit."""
     short = job["system"] == "reference"
     source = "long-reference" if short else "long"
     start = time.perf_counter()
@@ -241,7 +242,7 @@ def run(arguments, folder):
     Returns
     -------
     dict
-        ``machine``; ``seconds``, the duration of the clips;
+        ``machine``; ``seconds``, the total duration of the clips;
         ``reference_seconds``, the duration of the long recording for the
         reference; and ``models``, the measurements by model, system and
         precision.

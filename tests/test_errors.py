@@ -59,7 +59,7 @@ def test_closed_standard_streams_are_replaced(monkeypatch):
 
 @pytest.mark.parametrize("count", [1, 100_000])
 def test_a_closed_output_ends_the_run_silently(monkeypatch, capfd, count):
-    # Python notices a closed output when its buffer is full or flushed
+    # Python notices a closed output only when it writes the buffered text
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "w") as stdout:

@@ -193,7 +193,7 @@ class SpeechLevel:
     def value(self):
         """Return the RMS of the active frames; 0 for digital silence."""
         if not self.powers.counts.any() and len(self.incomplete):
-            return float(self.incomplete.std())  # shorter than a frame
+            return float(self.incomplete.std())  # no sound in complete frames
         loudest = self.powers.loudest_db()
         return self.powers.mean(loudest - ACTIVE_RANGE_DB) ** 0.5
 

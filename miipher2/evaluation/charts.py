@@ -33,7 +33,7 @@ class Display(NamedTuple):
     better : str
         Direction of better scores, "higher" or "lower"; None if unknown.
     digits : int
-        Number of decimals.
+        Number of decimal places.
     meaning : str
         A short explanation.
     listed : bool
@@ -57,7 +57,7 @@ MEANINGS = {
     for metric in METRICS.values()
     for name in metric.columns
 }
-# Direction of better scores and number of decimals, in the order of display.
+# Direction of better scores and number of decimal places, in display order.
 # Error rates and speaker similarity directly follow OVRL, which reflects
 # neither the words nor the voice.
 STYLES = {

@@ -97,7 +97,7 @@ class MultiScaleSTFTLoss(nn.Module):
     sc_weight : float
         Weight of the spectral convergence.
     power : float
-        Exponent of the magnitudes, between 0 and 1.
+        Exponent of the magnitudes in the first term, between 0 and 1.
 
     Example
     -------

@@ -20,8 +20,8 @@ class RunLength:
         Number of optimizer steps of the schedule and, without ``minutes``, of
         the run.
     minutes : float
-        If given, the run ends after this time, and the schedule is scaled to
-        this time.
+        If given, the run ends this many minutes after ``start``, and the
+        schedule is scaled to this time.
     step_limit : int or str
         Maximum number of optimizer steps, with or without ``minutes``. None for
         no limit.
@@ -74,7 +74,7 @@ class RunLength:
     def schedule_step(self, step):
         """Return the position of an optimizer step in the schedule, from 1.
 
-        With ``minutes``, the first step after this time is the last step.
+        With ``minutes``, the first step after the time is up is the last step.
         """
         if self.minutes is None:
             return step

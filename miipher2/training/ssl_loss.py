@@ -14,8 +14,9 @@ class SSLLoss(nn.Module):
 
     The loss is the mean absolute difference between the features, which are
     computed without adapters. Each dimension is divided by its standard
-    deviation in the target. Such features distinguish phonemes whose
-    spectra are nearly equal. Clips with a silent target are ignored.
+    deviation in the targets. The features of speech encoders distinguish
+    phonemes whose spectra are nearly equal. Clips with a silent target are
+    ignored.
 
     Arguments
     ---------

@@ -115,8 +115,8 @@ def prepare_spoken(
     Raises
     ------
     UserError
-        If a file is missing, there are no sentences or voices, or the folder
-        contains a corpus with other settings.
+        If a file is missing, a language is unknown, there are no sentences or
+        voices, or the folder contains a corpus with other settings.
     """
     if skip_prep:
         return
@@ -184,7 +184,7 @@ def read_sentences(folder):
     Raises
     ------
     UserError
-        If there are no sentences.
+        If a file name is not a known language, or there are no sentences.
     """
     sentences = {}
     for path in sorted(Path(folder).glob("*.txt")):

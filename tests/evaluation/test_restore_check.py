@@ -54,7 +54,7 @@ def test_restored_recordings_are_scored_and_kept_or_rejected(
     assert float(keep["bo/long"]["restored_bandwidth"]) > 100
     assert reject["anna/short"]["reasons"] == "duration 0.6 s < 1 s"
     assert reject["bad"]["reasons"].startswith("not scored: cannot be read")
-    for row in reject.values():  # without an output, the path of the input
+    for row in reject.values():  # rows without an output have the input's path
         assert row["wav"].startswith(str(tmp_path / "in"))
     (row,) = read_manifest(tmp_path / "out" / "keep.csv", tmp_path / "out")
     assert row["spk_id"] == "bo"

@@ -189,7 +189,7 @@ def test_unusable_audio_files_are_reported(tmp_path):
 
 @pytest.fixture
 def broken(manifest, corpus, tmp_path):
-    """Return a function that damages a file and creates a dataset."""
+    """Return a function that damages or removes a file; it returns a dataset."""
     shutil.copytree(corpus / "speech", tmp_path / "speech")
 
     def make(name, damage="missing", **options):

@@ -244,7 +244,10 @@ def _without_old_members(rows, replaced):
 
 
 def _are_different(first, second):
-    """Return whether two paths refer to different existing files."""
+    """Return whether two paths certainly refer to different existing files.
+
+    A relative ``first`` may be relative to another working directory.
+    """
     if not os.path.isabs(first) or first == os.path.abspath(second):
         return False
     try:

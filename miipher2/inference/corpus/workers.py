@@ -14,6 +14,7 @@ import queue
 import threading
 
 from miipher2.dataio.atomic import partial_path
+from miipher2.dataio.wording import count
 from miipher2.errors import UserError
 from miipher2.inference.corpus.worker_process import END, Worker
 from miipher2.inference.items import Row
@@ -68,13 +69,14 @@ class WorkerPool:
         Raises
         ------
         UserError
-            If the model cannot run or a row cannot be reported.
+            If the model cannot run, a row cannot be reported, or a worker dies
+            before it has started.
         """
         self._restore(items, self.num_workers)
         if self.requeued:
             logger.warning(
-                "a worker process died; retrying %d recordings one by one",
-                len(self.requeued),
+                "a worker process died; retrying %s one by one",
+                count(len(self.requeued), "recording"),
             )
         self.retrying = True
         for item in self.requeued:

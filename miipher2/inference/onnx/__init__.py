@@ -1,4 +1,4 @@
-"""Export of models to ONNX files, and restoration without PyTorch modules.
+"""Export of models to ONNX files, and restoration with these files.
 
 Authors
  * The miipher2 authors 2026

@@ -73,7 +73,7 @@ def actors():
 class Killer(threading.Thread):
     """Thread that kills an actor after the first output.
 
-    ``seen`` contains the process IDs of all actors.
+    ``seen`` contains the process IDs of all actors found so far.
     """
 
     def __init__(self, output):
@@ -125,7 +125,7 @@ def test_killed_actor_is_replaced(
     assert comparable(rows) == comparable(read_rows(local / "manifest.csv"))
     assert [row.status for row in rows].count("done") == 16
     assert not list(output.glob(".*"))
-    # Both engines skip recordings that either engine has restored.
+    # Both engines skip recordings that the Ray engine has restored.
     (folder / "bad.wav").unlink()
     inodes = {path: path.stat().st_ino for path in output.iterdir()}
     for options in (ray, ()):

@@ -69,9 +69,9 @@ def shard(first, count=3):
 
 @pytest.fixture
 def restore(tiny_model, tmp_path):
-    """Function that runs the command on the CPU.
+    """Return a function that runs the command on the CPU.
 
-    It returns the exit code and the rows of the manifest by ID.
+    The function returns the exit code and the rows of the manifest by ID.
     """
 
     def run(*arguments, output="out"):
