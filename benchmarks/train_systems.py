@@ -27,7 +27,7 @@ layer: 1
 
 
 def load_stage(job, **overrides):
-    """Load the YAML file of a stage, without noise and reverberation."""
+    """Load the YAML file of a stage, without noise and room manifests."""
     values = {
         "batch_size": job["batch_size"],
         "segment_seconds": job["seconds"],

@@ -41,7 +41,8 @@ class Chain(Degradation):
     Raises
     ------
     UserError
-        If no degradation can be used, or a probability is not in [0, 1].
+        If no usable degradation has a probability above 0, or a probability is
+        not in [0, 1].
 
     Example
     -------

@@ -74,7 +74,7 @@ def phoneme_error_rate(
     Returns
     -------
     float
-        The error rate in percent, at most 100; NaN if ``truth`` is empty.
+        The error rate in percent, at most 100; NaN without reference phonemes.
 
     Example
     -------

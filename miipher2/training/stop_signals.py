@@ -24,6 +24,7 @@ class StopSignals:
     The first signal is stored in ``received``; the caller stops after the step.
     Signals within 2 s after the first are ignored; a later one ends the run
     immediately. Forked processes inherit the handlers, which do nothing there.
+    Outside the main thread, no handlers are installed.
 
     Attributes
     ----------

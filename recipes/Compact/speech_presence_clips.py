@@ -157,7 +157,7 @@ def with_more_music(rows):
     Arguments
     ---------
     rows : list of dict
-        Manifest rows of noise. Rows of speech are not changed.
+        Manifest rows of noise, or of speech, which are returned unchanged.
 
     Returns
     -------

@@ -50,8 +50,10 @@ def prepare_paired(
     Raises
     ------
     UserError
-        If a file has no counterpart, or the two files of a pair differ in
-        sample rate or number of channels, or by more than 50 ms in duration.
+        If the folders are not as described above, two files in a folder differ
+        only in their suffixes, a file has no counterpart, or the two files of a
+        pair differ in sample rate or number of channels, or by more than 50 ms
+        in duration.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""Tests of the codecs at every bit rate in degrade.yaml.
+"""Tests of the codecs in degrade.yaml.
 
 Authors
  * The miipher2 authors 2026

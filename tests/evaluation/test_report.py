@@ -1,4 +1,4 @@
-"""Tests of the report.
+"""Tests of the notes on scores and of the report.
 
 Authors
  * The miipher2 authors 2026

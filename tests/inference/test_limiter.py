@@ -1,4 +1,4 @@
-"""Tests of the limiter: peaks, block sizes and memory use.
+"""Tests of the limiter: peaks and block sizes.
 
 Authors
  * The miipher2 authors 2026

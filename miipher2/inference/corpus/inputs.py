@@ -185,7 +185,7 @@ def _list_manifest(path):
 
     Paths are relative to the manifest's folder; a variable at the beginning,
     such as ``$data_root``, stands for this folder. The ``ID`` column names the
-    outputs of recordings outside it.
+    outputs of inputs outside this folder.
     """
     listed = []
     # File names are not always valid UTF-8, hence surrogateescape.

@@ -20,7 +20,7 @@ from miipher2.inference.onnx.restorer import PREFIX, OnnxRestorer
 from miipher2.inference.restorer import Restorer
 from miipher2.inference.windows import Channel, Window
 
-MAX_BYTES = 2**31 - 1  # maximum size of a protocol buffer
+MAX_BYTES = 2**31 - 1  # maximum size of a protocol buffer in bytes
 CHECK_FRAMES = 150, 100  # frames of two consecutive windows
 N_FFT, N_MELS = 1024, 80
 # Maximum mean difference between the outputs of onnxruntime and PyTorch. Mel
@@ -51,8 +51,9 @@ def export_onnx(source, output, weights="fp32", trust_model=False):
     Raises
     ------
     UserError
-        If the file exists, the model cannot be exported, or the outputs of
-        onnxruntime and PyTorch differ too much.
+        If the file exists or does not end in .onnx, a package is missing, the
+        model cannot be exported, or the outputs of onnxruntime and PyTorch
+        differ too much.
     """
     output = Path(output)
     _check_path(output)
