@@ -85,7 +85,7 @@ def _add_metrics(group: argparse._ArgumentGroup) -> None:
         "--recogniser",
         metavar="FOLDER_OR_NAME",
         help="Whisper model for the word errors: a folder in CTranslate2 "
-        "format, or a model name of faster-whisper",
+        "format, or a faster-whisper model name",
     )
     group.add_argument(
         "--transcripts",

@@ -72,7 +72,7 @@ def evaluate(
         Folder of the recordings before restoration. None to leave them out.
     recogniser : str
         Whisper model for the word errors: a folder in CTranslate2 format, or a
-        model name of faster-whisper. None to compute no word errors.
+        faster-whisper model name. None to compute no word errors.
     transcripts : str or Path
         CSV file of the reference texts, with the columns ``ID`` (relative path
         or name of a restored file, without suffix) and ``text``. None to use

@@ -59,8 +59,8 @@ class WordErrors(Metric):
     Arguments
     ---------
     recogniser : str
-        Folder of a Whisper model in CTranslate2 format, or a model name of
-        faster-whisper.
+        Folder of a Whisper model in CTranslate2 format, or a
+        faster-whisper model name.
     transcripts : dict
         Text by relative path or name of a restored file, without suffix. None
         to use the recogniser's output as the reference text.

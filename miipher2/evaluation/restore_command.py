@@ -51,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--recogniser",
         metavar="FOLDER_OR_NAME",
         help="Whisper model for the max_cer and max_wer thresholds: a folder "
-        "in CTranslate2 format, or a model name of faster-whisper",
+        "in CTranslate2 format, or a faster-whisper model name",
     )
     parser.set_defaults(run=_run)
 

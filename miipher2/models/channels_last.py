@@ -62,10 +62,10 @@ def conv1d(x, weight, bias=None, stride=1, dilation=1):
 class ChannelsLastCNN(nn.Module):
     """A convolutional feature extractor with a norm after each convolution.
 
-    The implementation in transformers transposes the hidden states twice per
-    layer, because the layer norms normalise over the channels. This class
-    avoids the transpositions; its output is the same except for rounding
-    errors.
+    The layer norms normalise over the channels. In transformers, the hidden
+    states are therefore copied twice per layer. Here, they stay in the
+    channels-last layout, and transposing them makes no copies. The output is
+    the same except for rounding errors.
 
     Arguments
     ---------

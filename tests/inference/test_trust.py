@@ -20,7 +20,8 @@ from miipher2.inference.restorer import Restorer
 from miipher2.inference.trust import check_yaml
 
 CALL = "touch {canary}"
-# YAML that runs CALL when HyperPyYAML loads it, or a variant of such YAML
+# YAML to reject: most entries run CALL when HyperPyYAML loads them; the others
+# contain a forbidden tag, class or attribute
 HOSTILE = {
     "apply": "x: !apply:os.system ['{call}']",
     "new": "x: !new:subprocess.Popen [['sh', '-c', '{call}']]",

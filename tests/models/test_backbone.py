@@ -64,7 +64,7 @@ def speechlike(*shape, seed=0):
 
 
 def clip_for(family, seed=0):
-    """Return a clip (1, time), which for Whisper must be 30 s long."""
+    """Return a clip (1, time); 30 s for Whisper, as transformers requires."""
     return speechlike(1, 480000 if family == "whisper" else 9001, seed=seed)
 
 
@@ -161,7 +161,7 @@ def test_positional_batch_norm_does_not_leak_padding():
 
 
 @torch.no_grad()
-def test_a_batch_without_padding_has_the_features_of_single_clips(
+def test_a_batch_without_padding_gives_the_same_features_as_single_clips(
     folders, family
 ):
     backbone = SSLBackbone(folders[family], LAYERS)
@@ -598,7 +598,7 @@ def test_an_unsupported_model_type_is_rejected(tmp_path):
 
 
 def test_remote_code_is_not_run(tmp_path):
-    """A folder that contains the code of a model class is rejected."""
+    """A folder whose model type is defined by its own code is rejected."""
     config = {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "mine.py").write_text("raise SystemExit(9)")
