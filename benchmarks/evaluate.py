@@ -1,4 +1,4 @@
-"""Measure the speed of ``miipher2 evaluate`` and test resuming after kills.
+"""Measure the speed of ``miipher2 evaluate`` and resume killed runs.
 
     python benchmarks/evaluate.py FOLDER --clips 5000 --workers 2
 
@@ -6,8 +6,9 @@ Prints the memory of the main process and the files per second of an
 uninterrupted run. A second run is killed and resumed twice; its scores are
 compared with the scores of the first run. The clips (input, restored and clean)
 are written to FOLDER; each is 1 s of noise at 16 kHz with a speech-like
-envelope. Only metrics that need no additional packages are computed, so the
-speed depends on reading, alignment, the journal and the processes. Linux only.
+envelope. Only metrics that need no additional packages are computed, so most
+of the time is spent on reading and aligning the files, sending results between
+processes and writing them. Linux only.
 
 Authors
  * The miipher2 authors 2026
@@ -68,7 +69,7 @@ def count_lines(path):
 
 
 def watch(process, journal, marks):
-    """Return (files, time, MiB) for each mark that the file count reaches."""
+    """Return (files, time, MiB) when each number of files in ``marks`` is done."""
     found = []
     for mark in marks:
         while process.poll() is None:

@@ -170,7 +170,7 @@ def main(arguments=None):
         "reports",
         nargs="+",
         metavar="REPORT",
-        help="report on the inputs first",
+        help="report folders; the report on the inputs must come first",
     )
     parser.add_argument("--page", required=True, metavar="MD")
     parser.add_argument("--picture", required=True, metavar="PNG")

@@ -76,9 +76,9 @@ def check_new(paths):
     existing = [path for path in paths if os.path.lexists(path)]
     if existing:
         others = len(existing) - 1
-        also = f" and {count(others, 'other file')}" if others else ""
+        also = f" (and {count(others, 'other file')})" if others else ""
         raise UserError(
-            f"{existing[0]}{also}: would be overwritten; remove existing files "
+            f"{existing[0]}: would be overwritten{also}; remove existing files "
             "or choose a different output"
         )
 
@@ -89,8 +89,8 @@ def check_overwriting(pairs):
     Arguments
     ---------
     pairs : list of (Path, Path)
-        Pairs of input and output. Symbolic links are resolved, except an output
-        that is a link itself.
+        Pairs of input and output. Symbolic links are resolved, but not an output
+        that is itself a link.
 
     Raises
     ------

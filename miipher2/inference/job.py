@@ -156,9 +156,9 @@ class Job:
         yield from self.recording.windows(self.restorer.plan, owner=self)
 
     def seconds(self, window):
-        """Return the seconds that a window adds to the windows before it.
+        """Return the duration of a window without its overlap with the next one.
 
-        Each channel counts for an equal fraction of the duration.
+        The duration is divided by the number of channels.
         """
         samples = len(window.samples)
         if window.next_start is not None:

@@ -39,7 +39,7 @@ class Restorer(BaseRestorer, Pretrained):
     The features of a frozen speech encoder, the backbone, are cleaned by
     adapters, and a vocoder synthesises speech from them. The output has the
     same duration and, by default, about the same loudness as the input, and is
-    silent in the silent pauses of the input. Files are restored in windows, so
+    muted where the input is silent for at least 0.3 s. Files are restored in windows, so
     memory use does not depend on their duration. A model with a speech detector
     attenuates the output by 30 dB where it detects no speech.
 
@@ -161,8 +161,9 @@ class Restorer(BaseRestorer, Pretrained):
             self.hparams.overlap_seconds,
             self.input_rate,
             self.input_hop,
-            # On a CPU, each batch holds one window by default, so the length of
-            # the windows can differ between recordings.
+            # Evenly divided windows save computation, but their length differs
+            # between recordings. This is possible on a CPU, where each batch
+            # holds one window by default.
             even=str(self.device).startswith("cpu"),
         )
 
@@ -189,7 +190,7 @@ class Restorer(BaseRestorer, Pretrained):
             Relative lengths ``(batch,)``. None if there is no padding.
         windows : list of miipher2.inference.windows.Window
             The windows in the first rows of ``wavs``. The windows of a channel
-            are in order. The other rows pad the batch.
+            are in order. Other rows are padding.
         states : dict
             Vocoder states by channel, see ``Vocoder.synthesise``.
 

@@ -14,7 +14,7 @@ logger = get_logger(__name__)
 
 WARN_DAYS = 7  # a warning is logged for longer runs
 MIN_FRACTION = 1e-6  # smallest elapsed fraction, to avoid division by zero
-LINE_SECONDS = 60.0  # minimum between lines if stderr is not a terminal
+LINE_SECONDS = 60.0  # minimum time between lines if stderr is not a terminal
 
 
 class RunProgress:
@@ -47,7 +47,7 @@ class RunProgress:
         self.times = []
         # print fewer lines if stderr is a file
         pause = 0.1 if sys.stderr.isatty() else LINE_SECONDS
-        # smoothing 0: use the mean speed of the run, as in the estimated total
+        # smoothing 0: use the mean speed of the run, as for ``estimated_total``
         rate = {"smoothing": 0} if self.timed else {}
         self.bar = tqdm(
             initial=step,

@@ -109,7 +109,9 @@ def test_windows_of_a_channel_stay_in_order(restorer):
     assert len(order) == 12
 
 
-def test_a_window_of_a_rare_shape_runs_before_the_end(restorer, monkeypatch):
+def test_a_window_of_a_rare_shape_does_not_wait_for_the_last_window(
+    restorer, monkeypatch
+):
     monkeypatch.setattr("miipher2.inference.batching.PATIENCE", 2)
     rare = window("rare", 30000)
     windows = [window(i, 64000) for i in range(12)]

@@ -12,6 +12,7 @@ from tiny_runs import ROOT
 HPARAMS = ROOT / "hparams"
 FOLDERS = (".", "compact", "whisper24")
 YAMLS = sorted(p for f in FOLDERS for p in HPARAMS.glob(f"{f}/*.yaml"))
+# Keys that SpeechBrain reads as run options
 RUN_OPTIONS = {
     "ckpt_interval_minutes",
     "eval_precision",
@@ -67,7 +68,7 @@ def settings(path):
     return [line for line in lines if line]
 
 
-def test_the_packaged_chain_has_the_settings_of_the_recipe():
+def test_the_packaged_degradation_chain_has_the_settings_of_the_recipe():
     packaged = ROOT / "miipher2/degrade/degrade.yaml"
     recipe = HPARAMS / "models/degrade.yaml"
     assert settings(packaged) == settings(recipe)
@@ -77,7 +78,7 @@ def test_hparams_contains_no_symbolic_links():
     assert not [path for path in HPARAMS.rglob("*") if path.is_symlink()]
 
 
-def test_the_libritts_recipe_uses_the_files_of_the_repository():
+def test_the_libritts_recipe_links_to_the_files_of_the_repository():
     recipe = ROOT / "recipes/LibriTTS/restoration/miipher2"
     assert (recipe / "train.py").samefile(ROOT / "train.py")
     assert (recipe / "hparams").samefile(ROOT / "hparams")

@@ -93,7 +93,7 @@ def test_an_export_has_no_training_files_and_restores_like_the_original(
     assert list(tmp_path.iterdir()) == [moved]
 
 
-def test_the_card_is_filled_from_the_run(results, tmp_path):
+def test_the_card_describes_the_run(results, tmp_path):
     report = tmp_path / "report"
     report.mkdir()
     (report / "summary.md").write_text("# Scores\n\n| group | OVRL |\n")
@@ -200,7 +200,7 @@ def test_a_report_without_a_summary_is_rejected_and_leaves_no_output(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_with_files_and_an_invalid_hub_name_are_rejected(
+def test_an_invalid_hub_name_and_a_folder_that_is_not_empty_are_rejected(
     results, tmp_path
 ):
     (tmp_path / "notes.txt").write_text("mine")

@@ -43,7 +43,7 @@ def test_bins_near_the_predicted_level_are_kept():
         if residue < gate.max_residue:
             assert torch.allclose(recorded + synthesised, torch.ones(()))
         else:
-            # The residue of a lost bin is too quiet to replace speech.
+            # The residue of a bin that is far too quiet cannot replace speech.
             assert synthesised[3].min() > 0.99
         means = recorded.mean(dim=(1, 2)).detach()
         assert means[0] > 0.7
@@ -59,8 +59,8 @@ def test_silence_adds_nothing_to_the_features():
     assert (gate.embed(levels) == 0).all()
 
 
-def test_training_learns_to_keep_the_voice_and_remove_the_noise():
-    """The gate keeps the voice, whose phase is not in the features."""
+def test_the_gate_learns_to_keep_the_voice_and_remove_the_noise():
+    """The features do not contain the phase, so the voice must be kept."""
     torch.manual_seed(0)
     vocoder = HarmonicVocoder(
         2,
