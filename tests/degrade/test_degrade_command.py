@@ -147,8 +147,8 @@ def test_nothing_is_overwritten(clean, tmp_path, capsys):
         assert main(["degrade", *map(str, arguments), *FAST]) == 0
     files = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     assert "out.wav: would be overwritten; remove" in refused(*single)
-    assert "1.wav and 3 other files: would be" in refused(*folder)
-    assert "1.wav and 6 other files: would be" in refused(*pairs)
+    assert "1.wav: would be overwritten (and 3 other files)" in refused(*folder)
+    assert "1.wav: would be overwritten (and 6 other files)" in refused(*pairs)
     after = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     assert after == files
 
