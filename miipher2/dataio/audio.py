@@ -117,10 +117,6 @@ def _read(path, start, seconds):
         raise UserError(
             f"{path}: cannot be read: {error.strerror or error}"
         ) from None
-    except TypeError:  # raised by soundfile for formats without a header
-        raise UserError(
-            f"{path}: cannot be read as audio: its format has no header"
-        ) from None
     except soundfile.LibsndfileError as error:
         reason = error.error_string.strip(" .\n")
         raise UserError(

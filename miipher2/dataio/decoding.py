@@ -120,13 +120,7 @@ def open_audio(path):
 @contextlib.contextmanager
 def _open_soundfile(path):
     try:
-        try:
-            file = SoundFile(path)
-        except TypeError:  # raised by soundfile for formats without a header
-            raise UserError(
-                f"{path}: cannot be read as audio: its format has no header"
-            ) from None
-        with file:
+        with SoundFile(path) as file:
             yield AudioStream(
                 file.samplerate,
                 file.channels,

@@ -95,7 +95,8 @@ class SoundFile(soundfile.SoundFile):
     Raises
     ------
     UserError
-        If the path is not a regular file or the file is empty.
+        If the path is not a regular file, the file is empty or its format has
+        no header.
     OSError, soundfile.LibsndfileError
         If the file cannot be opened.
 
@@ -116,7 +117,14 @@ class SoundFile(soundfile.SoundFile):
             patch = _length_patch(file)
         self.unfinished = patch is not None
         # Pass bytes, because file names may not be valid UTF-8.
-        super().__init__(_Patched(path, *patch) if patch else os.fsencode(path))
+        file = _Patched(path, *patch) if patch else os.fsencode(path)
+        try:
+            super().__init__(file)
+        except TypeError:  # soundfile asks for the sample rate
+            raise UserError(
+                f"{path}: cannot be read as audio: its format has no header; "
+                "convert it to .wav or .flac"
+            ) from None
 
 
 class _Patched(io.FileIO):
