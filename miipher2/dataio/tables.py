@@ -30,13 +30,13 @@ def read_table(path, columns, skipinitialspace=False, errors="strict"):
     line : int
         Line number, from 1, of the end of the row.
     row : dict
-        Text by column; None for the columns that a short row lacks. Surplus
-        cells are a list with the key None.
+        Text by column; None for the columns that a short row lacks.
 
     Raises
     ------
     UserError
-        If the file cannot be read or a column is missing.
+        If the file cannot be read, a column is missing or a row has more cells
+        than there are columns.
 
     Example
     -------
@@ -64,6 +64,12 @@ def read_table(path, columns, skipinitialspace=False, errors="strict"):
                     f"{','.join(found) or 'none'}; {','.join(missing)} missing"
                 )
             for row in reader:
+                if any(row.pop(None, ())):  # empty surplus cells are ignored
+                    raise UserError(
+                        f"{path}, line {reader.line_num}: more cells than "
+                        "columns; enclose text that contains commas in double "
+                        "quotes"
+                    )
                 yield reader.line_num, row
         except UnicodeDecodeError:
             raise UserError(f"{path}: cannot be read: expected UTF-8") from None

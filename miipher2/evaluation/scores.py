@@ -102,11 +102,6 @@ def read_rows(path: str | Path) -> Iterator[Row]:
     [{'file': 'a.wav', 'restored_lsd': 2.5, 'notes': ''}]
     """
     for line, cells in read_table(path, ("file", "notes"), errors=ERRORS):
-        if None in cells:
-            raise UserError(
-                f"{path}, line {line}: more cells than columns; choose a "
-                "different output folder"
-            )
         row: Row = {}
         for name, text in cells.items():
             if name in TEXT_COLUMNS:

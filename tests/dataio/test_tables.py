@@ -30,6 +30,7 @@ def test_invalid_utf8_raises_unless_its_errors_are_handled(tmp_path):
     [
         ("ID,texts\n", "columns ID,text, found ID,texts; text missing"),
         ("", "found none"),
+        ("ID,text\na,Hello, there\n", "a.csv, line 2: more cells than columns"),
         ("ID,text\na," + "x" * 200_000, "a.csv: cannot be read: field"),
     ],
 )
@@ -40,3 +41,11 @@ def test_invalid_tables_raise(tmp_path, text, message):
         list(read_table(path, ("ID", "text")))
     with pytest.raises(UserError, match="absent.csv: cannot be read: No such"):
         list(read_table(tmp_path / "absent.csv", ("ID",)))
+
+
+def test_empty_surplus_cells_are_ignored(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("ID,text\na,b,,\n")
+    assert list(read_table(path, ("ID", "text"))) == [
+        (2, {"ID": "a", "text": "b"})
+    ]
