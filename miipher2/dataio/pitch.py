@@ -92,7 +92,10 @@ class PitchTracks:
             Time in seconds, pitch in Hz and a voiced flag, one per frame.
         """
         file = os.stat(path)
-        name = f"{os.path.abspath(path)} {file.st_size} {file.st_mtime_ns}"
+        name = (
+            f"{os.path.abspath(path)} {file.st_size} {file.st_mtime_ns} "
+            f"{self.lowest} {self.highest}"
+        )
         cached = self.folder / f"{digest(name)[:20]}.npy"
         if not cached.exists():
             track = self._detect(path)

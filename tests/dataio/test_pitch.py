@@ -56,6 +56,13 @@ def test_a_replaced_recording_is_measured_again(tmp_path):
     assert track[80, 0] == pytest.approx(200.0, rel=0.02)
 
 
+def test_a_different_range_is_measured_again(tmp_path):
+    path = voice(tmp_path / "a.wav", 200.0)
+    PitchTracks(tmp_path / "cache", highest=100.0)(path, 0.0, 100)
+    track = PitchTracks(tmp_path / "cache")(path, 0.0, 100)
+    assert track[80, 0] == pytest.approx(200.0, rel=0.02)
+
+
 def test_silence_has_no_pitch(tmp_path):
     path = tmp_path / "silence.wav"
     soundfile.write(path, np.zeros(16000), 16000)
