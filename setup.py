@@ -24,7 +24,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    # train.py, hparams and the prepare functions, for `miipher2 train`
+    # miipher2.recipe: train.py, hparams and prepare functions for `miipher2 train`
     packages=[
         *find_packages(include=["miipher2", "miipher2.*"]),
         "miipher2.recipe",
@@ -41,7 +41,7 @@ setup(
         "miipher2.inference.demo": ["*.css"],
         "miipher2.recipe": ["hparams/**/*.yaml", "recipes/*/*.py"],
     },
-    # Recipes of the bundled models, which `miipher2 train` does not use
+    # The recipes of the bundled models are not used by `miipher2 train`
     exclude_package_data={
         "miipher2.recipe": ["recipes/Compact/*", "recipes/Whisper24/*"]
     },

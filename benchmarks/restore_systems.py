@@ -16,13 +16,13 @@ import timing
 
 
 class Reference:
-    """Reference that runs all layers and restores one complete file at a time.
+    """Reference implementation: runs all layers and restores whole files in turn.
 
     Arguments
     ---------
     job : dict
         The job: ``folder`` contains ``reference.pt``, ``source`` is the folder
-        of the backbone, and ``device`` is the device.
+        of the backbone, and ``device`` is the PyTorch device.
     """
 
     def __init__(self, job):
@@ -64,7 +64,7 @@ class Reference:
         return wav[:, padding:-padding]
 
     def parts(self):
-        """Return (part, object, method) of each method to time."""
+        """Return a (part, object, method name) tuple for each method to time."""
         network = self.backbone.model
         front_end = (
             network.feature_extractor,
@@ -130,7 +130,7 @@ class Engine:
         return self.restorer.restore_windows(wavs)[0]
 
     def parts(self):
-        """Return (part, object, method) of each method to time."""
+        """Return a (part, object, method name) tuple for each method to time."""
         cleaner = self.restorer.mods.cleaner
         backbone, generator = (
             cleaner.adapted_model,

@@ -61,7 +61,7 @@ def degrade(arguments):
     Returns
     -------
     int
-        0 if all files were written, 1 if some recordings failed.
+        0 if all recordings were written, 1 if some failed.
     """
     clean, output = Path(arguments.clean), Path(arguments.noisy)
     names = _output_names(clean, output, arguments.pairs)
@@ -88,7 +88,7 @@ def degrade(arguments):
 
 
 def _chosen(chain, only):
-    """Return the chain or its step ``only``; print the steps left out."""
+    """Return the chain, or only the step ``only``; print the steps left out."""
     if only in chain.left_out and only in OPTIONS:
         raise UserError(
             f"--only {only}: {chain.left_out[only]}; give "
@@ -197,10 +197,10 @@ def load_chain(path, arguments, folder):
 
 
 def _write_manifest(root, manifest):
-    """Write a manifest for all recordings in a folder."""
+    """Write a manifest for the usable recordings in a folder."""
     headers, _ = read_headers(root, list_audio(root))
     if not headers:
-        raise UserError(f"{root}: contains no recordings")
+        raise UserError(f"{root}: contains no usable recordings")
     rows = [
         {
             "ID": path,
@@ -226,7 +226,7 @@ def _degrade_file(chain, source, name, arguments):
     wav = read_audio(source, chain.sample_rate)
     if not len(wav):
         raise UserError(f"{source}: contains no samples; remove it")
-    # Seed with the name, so that the parameters do not depend on other files.
+    # Seed with the output name, so that the parameters do not depend on other files.
     rng = generator(arguments.seed, name)
     target, noisy, metadata = chain.pair(wav, rng)
     output = Path(arguments.noisy)
@@ -248,7 +248,7 @@ def _degrade_file(chain, source, name, arguments):
 
 
 def _write_rows(path, rows):
-    """Write a CSV file; all rows have the same columns."""
+    """Write a CSV file; all rows must have the same columns."""
     write_table(path, list(rows[0]) if rows else ["ID"], rows)
 
 

@@ -20,10 +20,11 @@ from miipher2.errors import UserError
 class WindowPlan:
     """Positions of overlapping windows of equal length.
 
-    The last window can overlap more than the others, so that all windows have
-    the same length. At the edge of a window, the model lacks context on one
-    side. The quarter of the overlap next to the edge is therefore discarded,
-    and the windows are cross-faded over the middle half of the overlap.
+    At the edge of a window, the model lacks context on one side. The quarter of
+    the overlap next to the edge is therefore discarded, and the windows are
+    cross-faded over the middle half of the overlap. The last window can overlap
+    more, so that all windows have the same length. Its cross-fade has the usual
+    position and length, and the rest of the previous window is discarded.
 
     Arguments
     ---------
@@ -67,8 +68,10 @@ class WindowPlan:
             Durations, rounded to frames, with a minimum of one frame.
         sample_rate : int
             Sample rate of the input in Hz.
-        hop_length, even
-            See the class.
+        hop_length : int
+            Input samples per frame.
+        even : bool
+            Whether to make all overlaps of a recording about equal.
 
         Returns
         -------
@@ -98,7 +101,7 @@ class WindowPlan:
 
     @property
     def unused(self):
-        """Number of frames discarded at each end of an overlap."""
+        """Number of frames discarded at the edge of a window."""
         return self.overlap // 4
 
     @property

@@ -32,7 +32,7 @@ class VocoderBrain(StepBrain):
     features that the cleaner predicts from degraded speech. The adapters are
     frozen (Miipher-2, section 3) or, with ``train_adapters``, trained with the
     vocoder. The first ``mel_steps`` do not use the discriminator and are much
-    faster. Losses are computed up to the bandwidth of the recording.
+    faster. Losses are computed up to the bandwidth of the clean clip.
 
     In training, the vocoder also gets the clean pitch if it ``needs_pitch``.
     After ``pretrain_steps``, a vocoder with ``needs_recording`` also gets the
@@ -58,7 +58,7 @@ class VocoderBrain(StepBrain):
         Whether to train the adapters together with the vocoder.
     average_decay : float
         Decay of an exponential moving average of the generator's weights, which
-        is validated and exported. 0.999 averages about 1,000 steps; 0 for none.
+        is validated and exported. 0.999 averages about 1,000 steps; 0 disables it.
     valid_samples : int
         Number of clips to write and to log at every validation.
     **step_brain : dict
@@ -121,7 +121,7 @@ class VocoderBrain(StepBrain):
 
     @property
     def exports_last(self):
-        """Whether training is adversarial; the mel error then stops falling."""
+        """True in adversarial training, when the mel error stops falling."""
         return self.adversarial
 
     @property
@@ -177,14 +177,14 @@ class VocoderBrain(StepBrain):
         """Reset statistics and clips; log the phase."""
         super().on_stage_start(stage, epoch)
         if stage == sb.Stage.TRAIN:
-            logger.info(f"vocoder input: features of {self.phase} speech")
+            logger.info(f"vocoder input: {self.phase} features")
 
     def input_speech(self, batch):
-        """Return the speech ``(batch, time)`` of the phase, and its lengths."""
+        """Return the speech ``(batch, time)`` for the phase, and its lengths."""
         return batch.clean if self.phase == "clean" else batch.noisy
 
     def compute_features(self, batch):
-        """Return the features ``(batch, frames, width)`` of the phase."""
+        """Return the features ``(batch, frames, width)`` for the phase."""
         encode = self.modules.cleaner
         if self.phase == "clean":
             encode = self.unwrap(encode).target
@@ -240,7 +240,7 @@ class VocoderBrain(StepBrain):
         Arguments
         ---------
         batch : speechbrain.dataio.batch.PaddedBatch
-            The batch, with random numbers ``cut``.
+            The batch; ``cut`` in [0, 1) gives the start of each segment.
         inputs : dict
             ``features``, ``pitch`` and ``recording`` of full clips.
         target : torch.Tensor
@@ -390,7 +390,7 @@ class VocoderBrain(StepBrain):
         super().on_evaluate_start(**keys)
         if self.phase == "clean":
             logger.warning(
-                "The vocoder was trained on clean speech only, for "
+                "The vocoder was trained on clean features only, for "
                 f"{self.optimizer_step} steps; reduce "
                 f"--pretrain_steps={self.pretrain_steps}"
             )

@@ -1,4 +1,4 @@
-"""Random clips with and without speech, to fit and measure a speech detector.
+"""Random clips with and without speech, to fit and evaluate a speech detector.
 
 Authors
  * The miipher2 authors 2026
@@ -21,7 +21,7 @@ SECONDS = 4
 
 
 def degradations(data, selected, split, folder):
-    """Return the degradation chain of training without babble and music.
+    """Return the training degradation chain without the babble and music steps.
 
     Arguments
     ---------
@@ -111,7 +111,9 @@ def read_segment(path, rng):
 
 
 def clip(data, rows, chain, rng):
-    """Return a random degraded clip and the labels of its samples.
+    """Return a random clip and the labels of its samples.
+
+    Clips of speech are degraded, and half of the clips without speech.
 
     Arguments
     ---------
@@ -128,7 +130,7 @@ def clip(data, rows, chain, rng):
     Returns
     -------
     samples : torch.Tensor
-        The degraded clip ``(time,)``.
+        The clip ``(time,)``.
     active : numpy.ndarray
         ``(time,)`` bool, True for samples with speech.
     """
@@ -152,7 +154,7 @@ def clip(data, rows, chain, rng):
 def with_more_music(rows):
     """Repeat music so that it makes up about half of the noise rows.
 
-    Of all noise, music is the most similar to speech.
+    Music is the noise that is most similar to speech.
 
     Arguments
     ---------

@@ -73,7 +73,7 @@ def test_adapters_learn_and_each_degradation_is_reported(
 def test_stage_2_starts_with_clean_features_and_exports_a_model(trained):
     folder = trained / "vocoder"
     log = (folder / "log.txt").read_text()
-    assert "features of clean speech" in log
+    assert "vocoder input: clean features" in log
     assert len(list((folder / "samples").rglob("*_predicted.wav"))) == 1
     names = {p.name for p in (folder / "model").iterdir()}
     assert names == {
@@ -112,7 +112,7 @@ def test_the_vocoder_learns_and_a_resumed_run_keeps_its_phase(
     phases = re.findall(r"features of (\w+) speech", log)
     assert phases == ["clean", "clean", "restored"]
     assert "resumed at step 20 of 60" in log
-    assert log.count("trained on clean speech only, for 20 steps") == 1
+    assert log.count("trained on clean features only, for 20 steps") == 1
 
 
 def test_the_discriminator_is_updated_only_after_mel_steps(

@@ -76,7 +76,7 @@ def test_mismatched_frame_rates_and_sample_rates_are_rejected():
         build_vocoder(functools.partial(HiFiGAN, **SMALL), backbone, 24000)
 
 
-def test_a_vocoder_without_states_synthesises_windows_separately():
+def test_a_stateless_vocoder_synthesises_windows_separately():
     vocoder = HiFiGAN(width=4, **SMALL).eval()
     features = torch.randn(2, 9, 4)
     segments, states = [("left", 0, 8)], {"right": 1}
