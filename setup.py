@@ -24,7 +24,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    # miipher2.recipe: train.py, hparams and prepare functions for `miipher2 train`
+    # miipher2.recipe: train.py, hparams, prepare functions (`miipher2 train`)
     packages=[
         *find_packages(include=["miipher2", "miipher2.*"]),
         "miipher2.recipe",

@@ -108,7 +108,7 @@ def output_format(path, formats=OUTPUT_FORMATS):
     suffix = Path(path).suffix
     if suffix[1:].lower() not in formats:
         raise UserError(
-            f"{path}: unknown audio format: {suffix or 'no suffix'}; "
+            f"{path}: unsupported output format: {suffix or 'no suffix'}; "
             f"use {_either(f'.{name}' for name in formats)}"
         )
     return suffix[1:].upper()

@@ -58,7 +58,7 @@ class VocoderBrain(StepBrain):
         Whether to train the adapters together with the vocoder.
     average_decay : float
         Decay of an exponential moving average of the generator's weights, which
-        is validated and exported. 0.999 averages about 1,000 steps; 0 disables it.
+        is validated and exported. 0.999 averages about 1,000 steps, 0 none.
     valid_samples : int
         Number of clips to write and to log at every validation.
     **step_brain : dict
@@ -180,7 +180,7 @@ class VocoderBrain(StepBrain):
             logger.info(f"vocoder input: {self.phase} features")
 
     def input_speech(self, batch):
-        """Return the speech ``(batch, time)`` for the phase, and its lengths."""
+        """Return the speech ``(batch, time)`` of a phase, and its lengths."""
         return batch.clean if self.phase == "clean" else batch.noisy
 
     def compute_features(self, batch):

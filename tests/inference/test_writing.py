@@ -323,7 +323,11 @@ def test_the_sample_format_follows_the_input_or_the_setting(
     [
         ("out.flac", "FLOAT", "use PCM_16 or PCM_24, or write wav"),
         ("out.ogg", "PCM_24", "omit the subtype, or write wav or flac"),
-        ("out.mp3", "PCM_16", r"unknown audio format: .mp3; use .wav, .flac"),
+        (
+            "out.mp3",
+            "PCM_16",
+            r"unsupported output format: .mp3; use .wav, .flac",
+        ),
     ],
 )
 def test_unsupported_formats_are_rejected(

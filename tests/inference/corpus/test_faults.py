@@ -189,7 +189,7 @@ def test_full_disk_fails_only_outputs_that_do_not_fit(
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
     if shutil.which("mount") is None or subprocess.call(mount):
-        pytest.skip("mounting a small disk is not permitted here")
+        pytest.skip("a tmpfs cannot be mounted")
     try:
         folder = tmp_path / "in"
         folder.mkdir()
@@ -265,7 +265,7 @@ def command(folder, output, model):
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Real recordings, one of them longer than a window, and a broken file."""
+    """Recordings that are longer than a window, and a broken file."""
     folder = tmp_path / "in"
     shutil.copytree(ROOT / "examples" / "noisy", folder)
     wavs = [soundfile.read(path) for path in sorted(folder.glob("*.flac"))]
@@ -340,7 +340,7 @@ def test_outputs_are_the_same_after_20_kills(
             output = tmp_path / f"killed{rounds}"
         arguments = (corpus, output, tiny_model)
         process = start_child(functools.partial(command, *arguments))
-        # Half of the kills wait for a number of new outputs, because workers
+        # Every second kill waits for a number of new outputs, because workers
         # write all of their outputs at about the same time.
         wanted = rng.randrange(1, 10) if kills % 2 else len(expected)
         end = time.monotonic() + rng.uniform(0.2, 1.0) * duration
