@@ -1,7 +1,7 @@
 """Draw spectrograms of an utterance, clean and with each degradation.
 
-    python benchmarks/degradation_pictures.py CLEAN.flac docs/degradations.png \\
-        --noise DIR --music DIR --rirs DIR --speech DIR
+    python benchmarks/degradation_pictures.py CLEAN.flac \\
+        docs/degradations.png --noise DIR --music DIR --rirs DIR --speech DIR
 
 Authors
  * The miipher2 authors 2026

@@ -28,6 +28,7 @@ from miipher2.degrade.run import load_chain
 from miipher2.errors import UserError, one_line_errors
 
 SECONDS = 3.5
+RECORDINGS = 40  # maximum number of recordings to read
 
 
 def throughput(degradation, clips, rate, budget):
@@ -85,15 +86,17 @@ def main():
         rate = chain.sample_rate
         clips = [
             read_audio(Path(arguments.clean, file.path), rate, seconds=SECONDS)
-            for file in list_audio(arguments.clean)[:40]
+            for file in list_audio(arguments.clean)[:RECORDINGS]
         ]
         clips = [clip for clip in clips if len(clip) == SECONDS * rate]
         if not clips:
             raise UserError(
-                f"{arguments.clean}: no clips of at least {SECONDS} s"
+                f"{arguments.clean}: expected a recording of at least "
+                f"{SECONDS} s among the first {RECORDINGS}"
             )
         print(
-            f"One core of {processor_name()}, {rate} Hz, clips of {SECONDS} s.\n"
+            f"One core of {processor_name()}, {rate} Hz, "
+            f"clips of {SECONDS} s.\n"
         )
         print("| degradation | speed (x real time) |\n|---|---|")
         rows = {"**the chain**": chain}

@@ -1,4 +1,4 @@
-"""Measure the speed of ``miipher2 evaluate`` and resume killed runs.
+"""Measure the speed of ``miipher2 evaluate``, and test resuming.
 
     python benchmarks/evaluate.py FOLDER --clips 5000 --workers 2
 
@@ -69,7 +69,7 @@ def count_lines(path):
 
 
 def watch(process, journal, marks):
-    """Return (files, time, MiB) when each number of files in ``marks`` is done."""
+    """Record (files done, time, MiB) when each of ``marks`` is reached."""
     found = []
     for mark in marks:
         while process.poll() is None:

@@ -90,7 +90,7 @@ def measure(stage, precision, folder):
         brain.init_optimizers()
         brain.modules.train()
         if name == "pa":  # stage 2 loads these adapters
-            hparams["export"](hparams, None, None)
+            hparams["export"](hparams, str(ROOT / "hparams/pa.yaml"), {})
         else:
             brain.optimizer_step = hparams["pretrain_steps"]
 

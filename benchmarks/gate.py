@@ -4,9 +4,9 @@
         --page docs/gate.md
 
 REPORT is written by ``benchmarks/quality.py report SET --model MODEL``; its
-error rates are computed against the transcripts of the clean recordings. The
-gate, which rejects recordings by their scores, uses scores with the inputs as
-the reference, as in ``miipher2 restore --evaluate``. They are written to
+error rates are computed with the clean recordings as the reference. The gate,
+which rejects recordings by their scores, uses scores with the inputs as the
+reference, as in ``miipher2 restore --evaluate``. These scores are written to
 ``REPORT/gate``. The "gates" section of the page is replaced.
 
 Authors

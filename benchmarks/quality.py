@@ -12,11 +12,12 @@ Only the ``valid`` split is used; the clips are from speakers who have no
 recordings in training. The same data and seed give identical files.
 
 ``make`` writes ``SET/{input,clean}/<condition>/<clip>.wav`` and
-``SET/set.csv``; the additional conditions (``quality_extra``) are in ``SET/extra``.
-``score`` scores the inputs, the output of RNNoise, and the restored and clean
-recordings, and compares the scores with the targets in ``quality_targets``. The
-output of RNNoise is cached in ``SET/rnnoise``, and all scores except those of
-``quality_extra`` in ``SET/scores.json``. ``report`` writes the report of ``miipher2 evaluate`` for
+``SET/set.csv``; the additional conditions (``quality_extra``) are in
+``SET/extra``. ``score`` scores the inputs, the output of RNNoise, and the
+restored and clean recordings, and compares the scores with the targets in
+``quality_targets``. The output of RNNoise is cached in ``SET/rnnoise`` and
+``SET/extra/rnnoise``, and all scores except those of ``quality_extra`` in
+``SET/scores.json``. ``report`` writes the report of ``miipher2 evaluate`` for
 one system, without the conditions in ``SET/extra``.
 
 Authors
@@ -249,7 +250,7 @@ def summarise(rows, column, systems):
             s: sum(scores[s] for scores in degraded) / len(degraded)
             for s in systems
         }
-    if "clean" in found:  # last, as it is not part of the mean
+    if "clean" in found:  # after the mean, which excludes it
         found["clean input"] = found.pop("clean")
     return {**found, **extra}
 
@@ -283,7 +284,8 @@ def main(arguments=None):
     group.add_argument(
         "--restored",
         metavar="DIR",
-        help="folder of <condition>/<clip>.wav and extra/<condition>/<clip>.wav",
+        help="folder of <condition>/<clip>.wav and "
+        "extra/<condition>/<clip>.wav",
     )
     group.add_argument(
         "--model", metavar="FOLDER", help="restore the inputs with this model"

@@ -1,7 +1,8 @@
 """Additional conditions of ``benchmarks/quality.py``.
 
 - ``wideband``: noisy speech at 24 kHz, half of it with reverberation. It is
-  scored like the other conditions, and also in the band above 8 kHz.
+  scored like the other conditions, and also in the band above 8 kHz. Impulse
+  responses at 16 kHz remove the reverberated speech above 8 kHz.
 - ``upper-band``: the same clean speech at 16 kHz. The band above 8 kHz must be
   synthesised.
 - ``no-speech``: noise, music, coloured noise, hum and tones at -60 to -20 dB.

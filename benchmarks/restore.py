@@ -151,7 +151,7 @@ def measure(job):
 
 
 def measure_long(system, job):
-    """Measure speed and memory on the long recording, which may not fit."""
+    """Measure speed and memory on the long recording, if memory suffices."""
     short = job["system"] == "reference"
     source = "long-reference" if short else "long"
     start = time.perf_counter()

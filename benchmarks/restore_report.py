@@ -27,7 +27,13 @@ PART_HEADER = (
     "GFLOP/s",
     "of the limit, %",
 )
-DIFFERENCE_HEADER = ("model", "system", "dB, to 20 s", "dB, longer", "PESQ-WB")
+DIFFERENCE_HEADER = (
+    "model",
+    "system",
+    "dB, up to 20 s",
+    "dB, longer",
+    "PESQ-WB",
+)
 TARGET_HEADER = ("speed-up, clips", "target", "found", "met")
 
 
@@ -95,6 +101,8 @@ def speed_cells(figures, baseline):
 
 def part_rows(name, title, figures):
     """Return the rows of one system in the table of parts."""
+    if "limit" not in figures:  # stopped or failed before all measurements
+        return []
     parts, limit, rows = figures["parts"], figures["limit"], []
     total = sum(parts.values())
     gflop = {**figures["gflop"], "all": sum(figures["gflop"].values())}

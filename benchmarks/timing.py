@@ -205,7 +205,7 @@ def markdown(header, rows):
 
 
 def format_cell(value):
-    """Format floats with 3 digits, from 100 as integers; None as a dash."""
+    """Format floats with 3 digits or, from 100, as integers; None as a dash."""
     if value is None:
         return "-"
     if isinstance(value, float):

@@ -2,7 +2,7 @@
 
 The stand-in keeps repositories in memory and has no Xet storage. It answers the
 requests in ``ROUTES``, which the ``huggingface_hub`` client library sends. Its
-answers were not compared with those of the real Hub.
+answers have not been compared with those of the real Hub.
 
 Authors
  * The miipher2 authors 2026

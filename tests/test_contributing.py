@@ -66,7 +66,7 @@ def copy(tmp_path):
 
 
 def run(folder, script):
-    """Run shell commands in a copy of the repository, with its package."""
+    """Run shell commands in a copied repository, using the copied package."""
     commands = folder / "bin"
     commands.mkdir()
     for name, start in (("python", ""), ("miipher2", "-m miipher2 ")):

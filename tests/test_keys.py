@@ -29,8 +29,9 @@ def test_keys_except_brain_and_feature_loss_have_comments(stage):
 def test_comments_beside_and_above_keys_are_read(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(
-        "# A header.\n\nseed: 1  # of all\n# Above\n# two: lines\na: !new:dict\n"
-        "    b: 2  # nested\nc: null\n\n# ---- model\nd: '# no comment'\n"
+        "# A header.\n\nseed: 1  # of all\n# Above\n# two: lines\n"
+        "a: !new:dict\n    b: 2  # nested\nc: null\n\n"
+        "# ---- model\nd: '# no comment'\n"
     )
     assert [tuple(key) for key in yaml_keys(path)] == [
         ("", "seed", "1", "of all"),

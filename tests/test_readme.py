@@ -81,7 +81,7 @@ NOT_RUN = {
     "--engine ray": "tested in tests/inference/corpus",
     "--num-shards": "needs several machines; tested in tests/inference/corpus",
     "prepare_libritts": "needs a corpus; tested in tests/recipes",
-    "precision=bf16": "the command runs without this option",
+    "precision=bf16": "tested in tests/training",
 }
 
 
@@ -95,7 +95,7 @@ PRELOADED = [
     "soundfile",
 ]
 
-# Variables that the Python example assumes to be defined
+# Variables that the Python examples assume to be defined
 PYTHON = """
 import torch
 wav, wavs, lengths = torch.rand(16000), torch.rand(2, 16000), torch.ones(2)
@@ -131,7 +131,7 @@ def shortened(command):
 
 @pytest.fixture
 def clone(tmp_path):
-    """Return a folder with ``COPIED`` and recordings that the pages name."""
+    """Return a folder with ``COPIED`` and the recordings named on the pages."""
     for name in COPIED:
         source = ROOT / name
         if source.is_file():
@@ -174,7 +174,7 @@ def start(folder, words, output):
 
 
 def run(folder, command):
-    """Run the programs of a command, joined with &&; check that they succeed."""
+    """Run the programs joined with && in a command; check that they succeed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     for program in command.split(" && "):

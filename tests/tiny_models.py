@@ -94,7 +94,7 @@ def tiny_extractor(config):
 
 
 def save_tiny_backbone(folder, family, layers=3, width=32):
-    """Save a tiny model and its feature extractor, as published on the Hub.
+    """Save a tiny model and its feature extractor in Hugging Face format.
 
     Arguments
     ---------

@@ -63,7 +63,8 @@ generator: !apply:miipher2.models.vocoders.base.build_vocoder
 def save_tiny_restorer(folder, family="hubert", vocoder="hifigan.HiFiGAN"):
     """Save a tiny model, as training does; its output rate is 24 kHz.
 
-    The model restores recordings in short windows of 4 s that overlap by 1 s.
+    The model restores recordings in windows of at most 4 s that overlap by at
+    least 1 s.
 
     Arguments
     ---------

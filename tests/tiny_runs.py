@@ -16,8 +16,7 @@ def arguments(stage, corpus, output, **overrides):
     Arguments
     ---------
     stage : str
-        An experiment in ``hparams``: ``pa``, ``vocoder``, ``ssl`` or
-        ``compact/...``.
+        An experiment in ``hparams``, for example ``pa`` or ``compact/ssl``.
     corpus : Path
         The folder from the ``corpus`` fixture.
     output : Path

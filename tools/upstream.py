@@ -7,7 +7,7 @@ To change the files of the checkout:
 To write one patch per topic instead, without changing the checkout:
 > python tools/upstream.py SPEECHBRAIN_CHECKOUT --patch DIR
 
-The script needs git and ruff. See docs/upstream.md.
+The script needs ruff and, with --patch, git. See docs/upstream.md.
 
 Authors
  * The miipher2 authors 2026

@@ -161,7 +161,7 @@ def write_audio(path, wav, sample_rate):
     Raises
     ------
     UserError
-        If the format is unknown or the file cannot be written.
+        If the format is not supported or the file cannot be written.
 
     Example
     -------

@@ -181,7 +181,7 @@ def list_audio(
         warning.
     on_skip : callable
         Called with an ``AudioFile`` and the reason for each skipped file. None
-        to log a warning.
+        to log one warning per reason.
 
     Returns
     -------

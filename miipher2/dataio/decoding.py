@@ -51,10 +51,10 @@ class AudioStream:
     blocks : iterable of numpy.ndarray
         ``(time, channels)`` float32.
     header_length : int
-        Samples per channel according to the header or, for an ``unfinished``
-        file, to the file size; None if unknown.
+        Samples per channel according to the header or, if it gives no length,
+        to the file size; None if unknown.
     truncated : bool
-        Whether the end of the file is known to be missing.
+        Whether the last page of an Ogg file is missing; False for other files.
     unfinished : bool
         Whether the header gives a length of 0 although samples follow; see
         ``SoundFile``.
@@ -199,7 +199,7 @@ def _pyav_blocks(path, container, stream):
     import av
 
     codec = stream.codec_context
-    # The resampler only converts the sample type; None flushes it.
+    # The resampler only converts the sample format; None flushes it.
     converter = av.AudioResampler("flt", codec.layout, codec.rate)
     for frame in itertools.chain(container.decode(stream), [None]):
         try:

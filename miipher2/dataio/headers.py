@@ -77,7 +77,7 @@ def read_headers(data_folder, files):
         return _read_header(os.path.join(data_folder, file.path))
 
     headers, failed = {}, []
-    # More threads than cores, because latency dominates on network drives.
+    # Up to 4 threads per core, because latency dominates on network drives.
     with ThreadPool(min(32, 4 * (os.cpu_count() or 1))) as pool:
         results = pool.imap(read, files, chunksize=16)
         # disable=None shows the bar on a terminal only, not in a log file.

@@ -140,7 +140,7 @@ class LineJournal:
         self.file.close()
 
     def _lock(self):
-        """Lock the journal; raise an error if another run is using it."""
+        """Lock the journal; raise an error if another run uses the folder."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.file)
             journals = find_journals(self.folder, self.name)

@@ -89,7 +89,7 @@ def check_overwriting(pairs):
     Arguments
     ---------
     pairs : list of (Path, Path)
-        Pairs of input and output. Symbolic links are resolved, but not an output
+        Pairs of input and output. Symbolic links are resolved, except an output
         that is itself a link.
 
     Raises

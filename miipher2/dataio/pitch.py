@@ -23,13 +23,13 @@ class PitchTracks:
     """Pitch tracks of recordings, cached in a folder.
 
     SwiftF0 (the ``swift-f0`` package) computes the tracks. This small network
-    is accurate to a few cents on clean speech and runs about 100 times faster
-    than real time on one core.
+    is accurate to a few cents on clean speech and runs much faster than real
+    time on one core.
 
     Arguments
     ---------
     folder : str or Path
-        The cache, with one file per recording.
+        The cache, with one file per recording and pitch range.
     frame_seconds : float
         Hop length in seconds.
     lowest, highest : float

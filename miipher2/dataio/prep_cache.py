@@ -61,7 +61,7 @@ class PrepCache:
             return False  # a file is missing or damaged
 
     def save(self, **notes):
-        """Write the JSON file, after the prepared files have been written.
+        """Write the JSON file; the prepared files must exist.
 
         Arguments
         ---------

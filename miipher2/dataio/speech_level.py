@@ -4,8 +4,9 @@ A frame of 25 ms is active if it is at most 25 dB below the loudest frame.
 ``active_samples`` returns a mask of the active samples of a clip in memory, for
 degradations and metrics. ``SpeechLevel`` measures recordings of any length in
 constant memory, for the input level of the models. The results differ
-slightly: ``SpeechLevel`` subtracts the mean of each frame, applies the threshold
-in bins of 0.1 dB, and ignores an incomplete last frame.
+slightly: ``SpeechLevel`` subtracts the mean of each frame, applies the
+threshold in bins of 0.1 dB, and uses an incomplete last frame only if the
+complete frames contain no sound.
 
 Authors
  * The miipher2 authors 2026
@@ -132,7 +133,8 @@ class PowerHistogram:
 class SpeechLevel:
     """Streaming measurement of the active speech level and the peak.
 
-    The power of a frame is its variance, so a DC offset has no effect.
+    The power of a frame is its variance, so a DC offset does not affect the
+    level.
 
     Arguments
     ---------

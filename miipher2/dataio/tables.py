@@ -35,8 +35,8 @@ def read_table(path, columns, skipinitialspace=False, errors="strict"):
     Raises
     ------
     UserError
-        If the file cannot be read, a column is missing or a row has more cells
-        than there are columns.
+        If the file cannot be read, a column is missing or a row has non-empty
+        cells beyond the last column.
 
     Example
     -------

@@ -6,8 +6,8 @@ SpeechBrain's ``speechbrain.augment`` is not used, for these reasons:
   this package, every draw comes from a generator that training seeds with the
   run's seed, the epoch and the utterance ID, so that the audio is the same
   after a resume and with any number of workers.
-- Its classes only return the audio. The chain also returns the parameters
-  drawn and the target, which can include the early reflections.
+- Its classes do not return the parameters drawn. The chain returns them and
+  the target, which can include the early reflections.
 - ``AddNoise`` sets the SNR over all samples of a clip, including pauses; this
   package sets the SNR on active speech. ``AddReverb`` convolves all clips of a
   batch with the same impulse response.

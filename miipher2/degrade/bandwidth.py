@@ -40,7 +40,7 @@ def _resample(quality):
 
 
 def _linear(samples, rate, low_rate):
-    """Resample by linear interpolation, which aliases and dulls the sound."""
+    """Resample linearly, which aliases and attenuates high frequencies."""
     times = np.arange(len(samples)) / rate
     low_times = np.arange(0, times[-1] + 1 / rate, 1 / low_rate)
     low = np.interp(low_times, times, samples)

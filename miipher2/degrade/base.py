@@ -66,8 +66,8 @@ class Degradation:
 
     A subclass takes physical parameters and implements ``degrade`` for one
     clip, a float32 array ``(time,)``. ``degrade`` draws only from the generator
-    passed to it, and an instance has no state that changes between calls, so it
-    can be pickled and sent to other processes. ``adds_sound`` is True if the
+    passed to it, and its result does not depend on earlier calls. Instances can
+    be pickled and sent to other processes. ``adds_sound`` is True if the
     degradation adds noise, voices or reverberation.
 
     Example

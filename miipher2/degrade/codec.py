@@ -25,8 +25,8 @@ except ImportError:
 
 logger = get_logger(__name__)
 
-# Number of zeros after the test signal of ``delay``; more samples than the
-# delay of any codec.
+# Number of zeros after the test signal in ``delay``. It exceeds the delay of
+# every codec in samples.
 FLUSH = 4096
 
 
@@ -130,7 +130,8 @@ class Coder:
     unit : str
         Unit of the setting: ``kbps`` (kbit/s) or ``quality``.
     encoder : str
-        Name of the required FFmpeg encoder; empty for soundfile's codecs.
+        Name of the required FFmpeg encoder; empty if the codec is always
+        available.
     """
 
     round_trip: Callable
@@ -153,8 +154,8 @@ MPEG = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OPUS = (8000, 12000, 16000, 24000, 48000)
 AMR = "libopencore_amrnb"
 # If both soundfile and PyAV support a codec, the faster library is used:
-# soundfile for MP3, PyAV for Opus. In PyAV, Opus runs at complexity 5, as on
-# mobile phones.
+# soundfile for MP3, PyAV for Opus. In PyAV, Opus runs at complexity 5, as in
+# WebRTC on mobile phones.
 CODERS = {
     "mp3": Coder(_mp3, MPEG),
     "vorbis": Coder(_vorbis, MPEG, unit="quality"),

@@ -1,4 +1,4 @@
-"""Clips of noise without speech; their target is silence.
+"""Clips of noise without speech, for training with silence as the target.
 
 Authors
  * The miipher2 authors 2026

@@ -29,9 +29,10 @@ class AdditiveNoise(Degradation):
 
     The SNR is the ratio of the mean powers of speech and noise over the active
     samples of the speech; see ``active_samples``. The speech is the input of
-    this degradation, including any reverberation added before. If the speech is
-    digital silence or the noise is silent during speech, the clip is not
-    changed, and its SNR is None.
+    this degradation, including any reverberation added before. If the noise is
+    more than 10 dB quieter during speech than overall, the SNR is higher than
+    drawn. If the speech is digital silence or the noise is silent during
+    speech, the clip is not changed, and its SNR is None.
 
     Arguments
     ---------

@@ -13,8 +13,8 @@ SPEED_OF_SOUND = 343.0
 # Maximum order of the image sources; higher orders use ray tracing.
 IMAGE_ORDER = 6
 RAYS = 3000
-# Maximum relative error of the RT60, and the number of attempts to correct the
-# absorption before another room is drawn.
+# Maximum relative error of the RT60, and maximum number of simulations of a
+# room before another room is drawn.
 TOLERANCE = 0.1
 TRIES = 4
 
@@ -29,8 +29,8 @@ def reverberation_time(rir, sample_rate):
     The result of ``pyroomacoustics.experimental.rt60.measure_rt60`` differs by
     at most 0.3 %, because its fit starts and ends at slightly different
     samples. That function is not used, because ``Rooms`` corrects the
-    absorption according to the measured RT60; with the same seed, 14 of 25
-    rooms would change.
+    absorption according to the measured RT60: even this small difference would
+    change 14 of 25 rooms with the same seed.
 
     Arguments
     ---------
@@ -127,7 +127,8 @@ class Rooms:
         Raises
         ------
         UserError
-            If none of 1000 rooms fits the ranges of size, distance and RT60.
+            If none of 1000 rooms reaches the target RT60 at a distance within
+            ``distance_m``.
         """
         rt60 = uniform(rng, self.rt60_s)
         for _ in range(1000):

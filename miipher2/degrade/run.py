@@ -88,7 +88,7 @@ def degrade(arguments):
 
 
 def _chosen(chain, only):
-    """Return the chain, or only the step ``only``; print the steps left out."""
+    """Reduce the chain to the step ``only``, or print the steps left out."""
     if only in chain.left_out and only in OPTIONS:
         raise UserError(
             f"--only {only}: {chain.left_out[only]}; give "
@@ -226,7 +226,8 @@ def _degrade_file(chain, source, name, arguments):
     wav = read_audio(source, chain.sample_rate)
     if not len(wav):
         raise UserError(f"{source}: contains no samples; remove it")
-    # Seed with the output name, so that the parameters do not depend on other files.
+    # Seed with the output name, so that the parameters do not depend on the
+    # order of the files.
     rng = generator(arguments.seed, name)
     target, noisy, metadata = chain.pair(wav, rng)
     output = Path(arguments.noisy)

@@ -49,9 +49,10 @@ def excerpts(
     -------
     dict
         ``seconds`` is the length of the longest excerpt, ``max_khz`` is the
-        highest frequency of the spectrograms, rounded down, and ``sides`` has a dict for each
-        side. This dict contains ``audio`` and ``image`` in base64 or, if the
-        recording cannot be used, the reason as ``missing``.
+        highest frequency of the spectrograms in kHz, rounded down, and
+        ``sides`` has a dict for each side. This dict contains ``audio`` and
+        ``image`` in base64 or, if the recording cannot be used, the reason as
+        ``missing``.
 
     Example
     -------

@@ -32,7 +32,8 @@ class GroupStatistics:
     Example
     -------
     >>> path = getfixture("tmp_path") / "files.csv"
-    >>> lines = ["file,input_lsd,restored_lsd,notes", "a,3,1,", "b,5,2,", "c,,9,"]
+    >>> lines = ["file,input_lsd,restored_lsd,notes"]
+    >>> lines += ["a,3,1,", "b,5,2,", "c,,9,"]
     >>> _ = path.write_text("\\n".join(lines))
     >>> found = GroupStatistics(Scores(path))
     >>> found.of("all", "lsd", "restored").mean, found.of("all", "lsd").mean

@@ -40,9 +40,7 @@ from miipher2.evaluation.scores import SIDES, Row, Scores, read_rows
 TEMPLATES = Path(__file__).with_name("html")
 WORST, RANDOM = 20, 10  # maximum numbers of files with players
 MAX_ROWS = 1000  # rows of the table of files
-MAX_NOTED = (
-    200  # rows in each of the tables of failed files and of files with notes
-)
+MAX_NOTED = 200  # rows per table of failed files or of files with notes
 MAX_BYTES = 20e6  # of base64 audio, to keep the page below 25 MB
 
 
@@ -54,8 +52,8 @@ def write_html(
     """Write ``report.html``, a web page that loads nothing from the network.
 
     The page is built from ``files.csv`` and, if ``summary.md`` exists, from the
-    list at the end of that file. If a recording cannot be read at its path in ``files.csv``,
-    the page shows the reason instead of a player.
+    list at the end of that file. If a recording cannot be read at its path in
+    ``files.csv``, the page shows the reason instead of a player.
 
     Arguments
     ---------
@@ -90,7 +88,9 @@ def write_html(
     }
     page = re.sub(
         r"\{\{([a-z.]+)\}\}",
-        lambda found: parts.get(found[1]) or _template(found[1]),
+        lambda found: (
+            parts[found[1]] if found[1] in parts else _template(found[1])
+        ),
         _template("report.html"),
     )
     try:
@@ -220,7 +220,7 @@ class Page:
             overview.append(count(len(self.groups) - 1, "condition"))
         overview.append(f"{failed:,} failed or missing")
         rule = (
-            "Files are ranked by the changes of CER, PER, speaker similarity "
+            "Files are ranked by the changes in CER, PER, speaker similarity "
             "and OVRL from the input, or by the scores if the input has none: "
             "first the worst file by each of these metrics, then the second "
             "worst file by each, and so on."
@@ -238,11 +238,13 @@ class Page:
             "change with its 95 % confidence interval.",
             "scatter": "Files at the bottom right have a higher predicted "
             "quality (OVRL) and fewer recognition errors. Large points mark "
-            "files with a player. Points outside the range of an axis are drawn at its end.",
+            "files with a player. Points outside the range of an axis are "
+            "drawn at its end.",
             "no_scatter": "This chart needs OVRL and one of CER, PER and WER.",
-            "listen": f"{rule} A player plays the first seconds of a file's "
-            "recordings. To compare two recordings, start the second one while "
-            "the first one is playing: it continues at the same position.",
+            "listen": f"{rule} A player plays up to 10 s from the start of "
+            "each recording of a file. To compare two recordings, start the "
+            "second one while the first one is playing: it continues at the "
+            "same position.",
             "files": f"{shown} {rule}",
         }
 

@@ -43,7 +43,7 @@ class ScorerSettings(NamedTuple):
     transcripts : str or Path
         CSV file with the columns ``ID`` and ``text``; None for no transcripts.
     metrics : tuple of str
-        See ``load_metrics``.
+        Keys of ``METRICS``; None for all.
     """
 
     sides: Sequence[str]

@@ -70,8 +70,8 @@ def rank(scores: Scores) -> Ranking:
     Returns
     -------
     Ranking
-        The ranking of all files for which ``change`` is defined for at least one
-        metric in ``CRITERIA``.
+        The ranking of all files for which ``change`` is defined for at least
+        one metric in ``CRITERIA``.
 
     Example
     -------

@@ -110,7 +110,7 @@ def _number(value: Any) -> float | None:
 
 
 def _scores(row: Row) -> dict[str, Any]:
-    """Return the scores of a recording in the form of ``Gate.measure``."""
+    """Return the scores of a recording for ``write_keep_reject``."""
     found: dict[str, Any] = {"notes": row.reason}
     if row.status in ("done", "silent", "rejected") and row.scores:
         found = json.loads(row.scores)

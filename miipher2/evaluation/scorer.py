@@ -115,7 +115,8 @@ class Scorer:
         Returns
         -------
         Scorer
-            The scorer. Its ``remarks`` name the metrics that cannot be computed.
+            The scorer. Its ``remarks`` name the metrics that cannot be
+            computed.
         """
         return cls(sides, *load_metrics(recogniser, transcripts, names))
 

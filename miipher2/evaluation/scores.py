@@ -2,7 +2,7 @@
 
 Each evaluated file has one row and up to three recordings, called sides:
 ``input``, ``restored`` and ``clean``. A side that is not evaluated has no
-columns, and the side that is the reference of a metric has no scores in it. A
+columns, and the reference side of a metric has no scores for this metric. A
 cell without a value is empty. The columns are, in order:
 
 ==================== ======================================================
@@ -97,7 +97,8 @@ def read_rows(path: str | Path) -> Iterator[Row]:
     Example
     -------
     >>> path = getfixture("tmp_path") / "files.csv"
-    >>> _ = path.write_text("file,input_lsd,restored_lsd,notes\\na.wav,,2.5,\\n")
+    >>> text = "file,input_lsd,restored_lsd,notes\\na.wav,,2.5,\\n"
+    >>> _ = path.write_text(text)
     >>> list(read_rows(path))
     [{'file': 'a.wav', 'restored_lsd': 2.5, 'notes': ''}]
     """

@@ -36,7 +36,7 @@ def as_clip(wav: Any) -> np.ndarray:
     >>> as_clip(np.array([[0, -16384]], dtype=np.int16)).tolist()
     [0.0, -0.5]
     """
-    samples = _as_samples(wav)
+    samples = _as_samples(wav, "wav")
     if samples.ndim == 2 and len(samples) == 1:
         samples = samples[0]
     if samples.ndim != 1:
@@ -49,7 +49,7 @@ def as_clip(wav: Any) -> np.ndarray:
 
 def as_batch(wavs: Any) -> np.ndarray:
     """Convert a batch ``(batch, time)`` to float32, see ``as_clip``."""
-    samples = _as_samples(wavs)
+    samples = _as_samples(wavs, "wavs")
     if samples.ndim != 2:
         raise UserError(
             f"wavs: expected (batch, time), found {samples.shape}; restore() "
@@ -58,8 +58,8 @@ def as_batch(wavs: Any) -> np.ndarray:
     return samples
 
 
-def _as_samples(wavs):
-    """Convert samples of any shape to float32."""
+def _as_samples(wavs, name):
+    """Convert samples of any shape to float32; ``name`` is for messages."""
     if isinstance(wavs, torch.Tensor):
         wavs = wavs.detach().cpu()
         if wavs.is_floating_point():
@@ -67,15 +67,15 @@ def _as_samples(wavs):
         wavs = wavs.numpy()
     if not isinstance(wavs, np.ndarray):
         raise UserError(
-            "wavs: expected a tensor or a numpy array, found "
+            f"{name}: expected a tensor or a numpy array, found "
             f"{type(wavs).__name__}"
         )
     if wavs.dtype == np.int16:
         return wavs.astype(np.float32) / 2**15
     if not np.issubdtype(wavs.dtype, np.floating):
         raise UserError(
-            "wavs: expected floating point with a full scale of 1, or int16, "
-            f"found {wavs.dtype}; divide the samples by their full scale"
+            f"{name}: expected floating point with a full scale of 1, or "
+            f"int16, found {wavs.dtype}; divide the samples by their full scale"
         )
     return wavs.astype(np.float32)
 

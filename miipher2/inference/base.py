@@ -157,7 +157,7 @@ class BaseRestorer:
         loudness : str or float
             ``input``: the loudness of the input; a number: this loudness in
             LUFS; ``off``: the loudness of the model's output. The true peak is
-            always below -1 dB.
+            below -1 dB; ogg encoding can raise it.
         batch_seconds : float
             Seconds of audio per batch. None for the device's default.
         progress : callable
@@ -166,7 +166,7 @@ class BaseRestorer:
         subtype : str
             Sample format: ``PCM_16`` or ``PCM_24`` for wav and flac, or
             ``FLOAT`` for wav. None to keep the resolution of the input as far
-            as the output format supports it, with at least 16 bits.
+            as these formats allow, with at least 16 bits.
 
         Returns
         -------

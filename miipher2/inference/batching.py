@@ -32,10 +32,11 @@ PATIENCE = 100
 class Engine:
     """Engine that collects windows into batches and runs the model on them.
 
-    The output for a window does not depend on the other windows in its batch:
-    batches of several windows have a few fixed shapes, incomplete batches are
-    filled with copies of the first window, and the model processes rows
-    independently.
+    The output for a window does not depend on how windows are grouped into
+    batches: batches of several windows have a few fixed shapes, incomplete
+    batches are filled with copies of the first window, and the model processes
+    rows independently, except for the vocoder states that it passes from one
+    window of a channel to the next.
 
     Arguments
     ---------

@@ -142,7 +142,7 @@ def input_blocks(recording, sample_rate, length):
     sample_rate : int
         Sample rate of the output in Hz.
     length : int
-        Number of samples per channel to read.
+        Number of output samples per channel.
 
     Yields
     ------

@@ -28,8 +28,9 @@ class Item(NamedTuple):
         The input file.
     output : str
         The file to write, relative to the output folder.
-    size : int
-        Size of the input in bytes.
+    size : float
+        Size of the input in bytes. For a recording in a tar file, its share of
+        the size of the tar file.
     mtime_ns : int
         Modification time of the input in nanoseconds; 0 if unknown.
     sha256 : str
@@ -42,7 +43,7 @@ class Item(NamedTuple):
     ID: str
     input: Path
     output: str
-    size: int
+    size: float
     mtime_ns: int = 0
     sha256: str = ""
     status: str = ""
@@ -62,9 +63,9 @@ class Row:
     output : str
         The restored file, relative to the manifest's folder.
     status : str
-        ``done``; ``silent``: below -80 dB, and not restored; ``skipped``:
-        without audio; ``rejected``: replaced with the input or deleted, because
-        of its scores; ``failed``.
+        ``done``; ``silent``: below -80 dB, and not restored; ``skipped``: for
+        example without audio or in an unsupported format; ``rejected``:
+        replaced with the input or deleted, because of its scores; ``failed``.
     reason : str
         Why the recording failed, was skipped or was rejected; otherwise a note
         on the input or the output.
@@ -156,8 +157,8 @@ class Row:
         -------
         bool
             True if the hashes are equal or, if a hash is missing, if the sizes
-            and modification times are equal. Always True for rows
-            from earlier versions, which do not contain these values.
+            and modification times are equal. Always True for rows from earlier
+            versions, which do not contain these values.
         """
         if self.input_sha256 and item.sha256:
             return self.input_sha256 == item.sha256

@@ -156,7 +156,7 @@ class Job:
         yield from self.recording.windows(self.restorer.plan, owner=self)
 
     def seconds(self, window):
-        """Return the duration of a window without its overlap with the next one.
+        """Return the duration of a window without its overlap with the next.
 
         The duration is divided by the number of channels.
         """

@@ -14,8 +14,9 @@ from scipy.signal import sosfilt, tf2sos
 
 from miipher2.dataio.speech_level import PowerHistogram
 
-# Maximum true peak of an output: -1.1 dB on this meter. The reference meter of
-# BS.1770 reads up to 0.1 dB higher, so the true peak stays below -1 dB.
+# Maximum true peak of an output: -1.1 dB, measured by ``TruePeak``. The
+# reference meter of BS.1770 reads up to 0.1 dB higher, so the true peak stays
+# below -1 dB.
 CEILING = 10 ** (-1.1 / 20)
 CHUNK = 2**14  # samples; fits in a CPU's cache after fourfold oversampling
 GATE_LUFS = -70.0  # absolute gate of BS.1770
@@ -81,7 +82,7 @@ class Loudness:
     def value(self):
         """Return the loudness in LUFS; -inf if no block is above -70 LUFS."""
         blocks = self.blocks
-        if not blocks.counts.any():  # the signal is shorter than a block
+        if not blocks.counts.any():  # no complete block, or silence
             blocks = PowerHistogram()
             steps = np.repeat(self.steps, self.step)
             powers = np.concatenate([steps, self.rest])

@@ -39,9 +39,9 @@ class Restorer(BaseRestorer, Pretrained):
     The features of a frozen speech encoder, the backbone, are cleaned by
     adapters, and a vocoder synthesises speech from them. The output has the
     same duration and, by default, about the same loudness as the input, and is
-    muted where the input is silent for at least 0.3 s. Files are restored in windows, so
-    memory use does not depend on their duration. A model with a speech detector
-    attenuates the output by 30 dB where it detects no speech.
+    muted where the input is silent for at least 0.3 s. Files are restored in
+    windows, so memory use does not depend on their duration. A model with a
+    speech detector attenuates the output by 30 dB where it detects no speech.
 
     Threads can share a Restorer, but it cannot be pickled. A process that is
     forked after torch has started threads can hang, so start processes with

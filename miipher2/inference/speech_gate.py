@@ -21,8 +21,8 @@ RESIDUE = 10 ** (-30 / 20)  # gain of the output where the gate is closed
 def smooth_log_odds(log_odds):
     """Smooth the log-odds of a window and extend high values in time.
 
-    The filters are shorter than the overlap of neighbouring windows, so windows
-    can be processed independently.
+    The filters are shorter than the default overlap of neighbouring windows, so
+    windows can be processed independently.
 
     Arguments
     ---------

@@ -31,13 +31,14 @@ class WindowPlan:
     window : int
         Frames per window.
     overlap : int
-        Frames shared by neighbouring windows, less than half of ``window``.
+        Minimum number of frames shared by neighbouring windows, less than half
+        of ``window``.
     hop_length : int
         Input samples per frame.
     even : bool
         Whether to shorten the windows of a recording until all overlaps are
-        about equal, which saves computation. If False, all windows have
-        ``window`` frames.
+        about equal, which saves computation. If False, windows have ``window``
+        frames, unless the recording is shorter.
 
     Example
     -------
@@ -120,7 +121,8 @@ class WindowPlan:
         Returns
         -------
         int
-            Number of frames, at most ``window``.
+            Number of frames, at most ``window``. The only window of a shorter
+            recording has fewer frames.
         """
         frames = math.ceil(samples / self.hop_length)
         if not self.even or frames <= self.window:
@@ -229,7 +231,7 @@ class CrossFade:
         steps = np.arange(plan.fade * hop_length, dtype=np.float32) + 0.5
         self.fade_in = steps / max(1, len(steps))
         self.fade_out = 1 - self.fade_in
-        self.tail = None  # end of the previous window, to be faded out
+        self.tail = None  # samples of the previous window to fade out
 
     def join(self, wav, start, next_start):
         """Append a window.

@@ -40,8 +40,8 @@ SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 class RestoredChannel:
     """A restored channel, joined from its windows, resampled and spooled.
 
-    The output is attenuated where there is no speech. The gain that restores
-    the loudness is computed from the speech, after the last window.
+    The output is attenuated where a speech detector finds no speech. The gain
+    that restores loudness is computed from the speech, after the last window.
 
     Arguments
     ---------
@@ -71,7 +71,7 @@ class RestoredChannel:
             rate, hop_length = self.input_rate, self.plan.hop_length
         self.cross_fade = CrossFade(self.plan, hop_length)
         self.resampled = resampler(rate, sample_rate)
-        # Cross-fade and loudness meter for speech: in the output, in the input
+        # Cross-fades and loudness meters for speech in the output and the input
         self.meters = [
             (CrossFade(self.plan, hop_length), Loudness(rate)),
             (
@@ -283,8 +283,8 @@ class RestoredRecording:
     Raises
     ------
     UserError
-        If the format is unknown or does not support the sample format, or if
-        the folder cannot be created.
+        If the format is not supported or does not support the sample
+        format, or if the folder cannot be created.
     """
 
     def __init__(self, path, recording, restorer, settings):

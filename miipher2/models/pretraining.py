@@ -2,8 +2,8 @@
 
 Spans of frames are masked, and the model predicts a target for every frame:
 either a spectrum or codes from random projections (BEST-RQ, arXiv 2202.01855).
-As in stage 1, the input is degraded speech, and the targets are computed from clean
-speech.
+As in stage 1, the input is degraded speech, and the targets are computed from
+clean speech.
 
 Authors
  * The miipher2 authors 2026

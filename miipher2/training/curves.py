@@ -180,7 +180,10 @@ def _draw_panel(axes, curves, last):
 
 
 def _colours(lines):
-    """Return the colour of each curve; the overall ratio is black."""
+    """Return the colour of each curve.
+
+    If there are several curves, the overall ratio is black.
+    """
     from matplotlib import colormaps
 
     palette = colormaps["tab10" if len(lines) <= 10 else "tab20"].colors

@@ -133,8 +133,8 @@ def _chains_by_kind(degrade, kinds, paired):
     unknown = set(kinds) - {"all", *degrade.names, *degrade.left_out}
     if unknown:
         raise UserError(
-            f"valid_kinds: {', '.join(sorted(unknown))}: no such degradation; "
-            f"expected all, {', '.join(degrade.names)}"
+            f"valid_kinds: {', '.join(sorted(unknown))}: not in the "
+            f"degradation chain; expected all, {', '.join(degrade.names)}"
         )
     if paired:
         return {"all": degrade}

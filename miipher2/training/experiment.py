@@ -120,8 +120,8 @@ def find_cleaner(cleaner_folder):
         if (folder / CLEANER).exists():
             return folder / CLEANER
     raise UserError(
-        f"--cleaner_folder={cleaner_folder}: no {CLEANER} in this folder or "
-        "its subfolder 'model'; give the output_folder of a finished stage 1 "
+        f"{cleaner_folder}: no {CLEANER} in this folder or its subfolder "
+        "'model'; give the output_folder of a finished stage 1 "
         "(miipher2 train pa ...)"
     )
 
@@ -258,7 +258,7 @@ def export_backbone(hparams, hparams_file, overrides):
     Returns
     -------
     str
-        The last line of the output, with the command to run next.
+        The model folder and the command to run next, as text.
     """
     folder = _model_folder(hparams)
     pretraining = hparams["pretraining"]
@@ -304,7 +304,7 @@ def export_cleaner(hparams, hparams_file, overrides):
     Returns
     -------
     str
-        The last line of the output, with the command to run next.
+        The model folder and the command to run next, as text.
     """
     folder = _model_folder(hparams)
     hparams["cleaner"].saver(folder / CLEANER)
@@ -351,7 +351,7 @@ def export_restorer(hparams, hparams_file, overrides, half=False):
     Returns
     -------
     str
-        The last line of the output, with the command to run next.
+        The model folder and the command to run next, as text.
     """
     folder = _model_folder(hparams)
     hparams["backbone"].save(folder / BACKBONE)

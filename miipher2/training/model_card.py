@@ -39,7 +39,7 @@ A model that restores noisy, reverberant, band-limited, clipped or coded speech 
 clean speech at {sample_rate:,} Hz. It is an open implementation of
 [Miipher-2](https://arxiv.org/abs/2505.04457): adapters clean the features of a frozen
 speech encoder, and a vocoder synthesises speech from the cleaned features. The model
-was trained with miipher2 {version}. Hash of the model files: `{identity}`.
+was exported with miipher2 {version}. Hash of the model files: `{identity}`.
 
 ## Use
 

@@ -27,13 +27,13 @@ class PretrainingBrain(StepBrain):
     ---------
     visible_weight : float
         Weight of the loss on visible frames, which are not masked. Visible
-        frames are easier to predict, so they train the convolutions from the
-        first step, unless the convolutions are frozen.
+        frames are easier to predict, so this loss trains the convolutions from
+        the first step, unless the convolutions are frozen.
     front_end_steps : int
-        Number of initial steps that train only the convolutions and the head.
-        In these steps, there are no masks, and the targets are computed from
-        the input. In later steps, the convolutions are frozen. 0 to freeze them
-        in all steps. None to train them with the other layers in all steps.
+        Number of initial steps without the transformer layers, in which the
+        input is not masked and the targets are computed from the input. In
+        later steps, the convolutions and the feature projection are frozen. 0
+        to freeze them in all steps. None to train all layers in all steps.
     front_end_lr : float
         Learning rate of the first ``front_end_steps``, to which a warm-up over
         50 steps and a linear decay to zero are applied.

@@ -59,7 +59,7 @@ class RunLength:
 
     def __str__(self):
         if self.minutes is None:
-            return f"of {self.max_steps}"
+            return f"of {self.steps}"
         return f"in a run of {self.minutes:g} minutes"
 
     def start(self):

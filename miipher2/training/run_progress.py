@@ -47,7 +47,7 @@ class RunProgress:
         self.times = []
         # print fewer lines if stderr is a file
         pause = 0.1 if sys.stderr.isatty() else LINE_SECONDS
-        # smoothing 0: use the mean speed of the run, as for ``estimated_total``
+        # smoothing 0: estimate the time left from the mean speed of the run
         rate = {"smoothing": 0} if self.timed else {}
         self.bar = tqdm(
             initial=step,

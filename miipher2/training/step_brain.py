@@ -55,7 +55,7 @@ class StepBrain(sb.Brain):
     train_logger : speechbrain.utils.train_logger.TrainLogger
         Text logger of the statistics of every validation.
     logger : callable
-        Function or class that creates a ``RunLogger``.
+        Called to create a logger with the methods of ``RunLogger``.
     minutes : float
         If given, the run ends after this time instead of after ``max_steps``,
         and the schedule is scaled to this time. Such a run is not reproducible.
@@ -82,7 +82,7 @@ class StepBrain(sb.Brain):
         self.optimizer_step_limit = self.length.steps
         self.valid_interval = valid_interval
         self.validated_step = 0  # optimizer step of the last validation
-        self.train_stats = None  # None except between training and validation
+        self.train_stats = None  # None except during validation
         self.train_terms = TermMeans()
         self.progress = None
         self.signals = StopSignals()
@@ -158,7 +158,7 @@ class StepBrain(sb.Brain):
         return f"up to {steps} steps"
 
     def _fit_train(self, train_set, epoch, enable):
-        """Train to the next validation, without SpeechBrain's bar."""
+        """Train to the next validation, without SpeechBrain's progress bar."""
         factor = self.grad_accumulation_factor
         self.step = factor * (self.optimizer_step - self.validated_step)
         steps = self.validated_step + self.valid_interval
@@ -169,7 +169,7 @@ class StepBrain(sb.Brain):
     def optimizers_step(self):
         """Update the parameters and the progress bar."""
         super().optimizers_step()
-        if self.progress is not None:  # None outside of fit
+        if self.progress is not None:  # None before fit
             self.progress.update(self.avg_train_loss)
 
     def outcome(self, default_steps):
@@ -306,7 +306,7 @@ class StepBrain(sb.Brain):
         if not if_main_process():
             return
         loss = self.avg_train_loss
-        if self.train_stats is not None:  # the next validation logs it
+        if self.train_stats is not None:  # avg_train_loss was reset
             loss = self.train_stats["loss"]
         state = {
             "optimizer_step": self.optimizer_step,

@@ -14,7 +14,7 @@ from speechbrain.utils.logger import get_logger
 logger = get_logger(__name__)
 
 # A signal repeated within this time is ignored, because torchrun forwards
-# signals to processes that may have received them from the sender
+# signals to processes that may already have received them
 SAME_SIGNAL_SECONDS = 2.0
 
 

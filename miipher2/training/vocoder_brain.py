@@ -58,7 +58,7 @@ class VocoderBrain(StepBrain):
         Whether to train the adapters together with the vocoder.
     average_decay : float
         Decay of an exponential moving average of the generator's weights, which
-        is validated and exported. 0.999 averages about 1,000 steps, 0 none.
+        is validated and exported. 0.999 averages about 1,000 steps; 0 for none.
     valid_samples : int
         Number of clips to write and to log at every validation.
     **step_brain : dict
@@ -116,12 +116,12 @@ class VocoderBrain(StepBrain):
 
     @property
     def best_key(self):
-        """Key of the mel error, which depends on the phase."""
+        """Key of the mel error, ``mel clean`` or ``mel restored``."""
         return f"mel {self.phase}"
 
     @property
     def exports_last(self):
-        """True in adversarial training, when the mel error stops falling."""
+        """True in adversarial training, which does not lower the mel error."""
         return self.adversarial
 
     @property
@@ -174,17 +174,17 @@ class VocoderBrain(StepBrain):
         super().on_fit_start()
 
     def on_stage_start(self, stage, epoch=None):
-        """Reset statistics and clips; log the phase."""
+        """Reset statistics and clips; log the input of the vocoder."""
         super().on_stage_start(stage, epoch)
         if stage == sb.Stage.TRAIN:
             logger.info(f"vocoder input: {self.phase} features")
 
     def input_speech(self, batch):
-        """Return the speech ``(batch, time)`` of a phase, and its lengths."""
+        """Return clean or degraded speech ``(batch, time)`` and its lengths."""
         return batch.clean if self.phase == "clean" else batch.noisy
 
     def compute_features(self, batch):
-        """Return the features ``(batch, frames, width)`` for the phase."""
+        """Return clean or restored features ``(batch, frames, width)``."""
         encode = self.modules.cleaner
         if self.phase == "clean":
             encode = self.unwrap(encode).target

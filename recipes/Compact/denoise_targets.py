@@ -31,7 +31,7 @@ from miipher2.errors import UserError, one_line_errors
 WINDOW_SECONDS = 0.032
 NOISE_PERCENTILE = 15  # percentile of a bin's power over time
 BIAS = 1.3  # ratio of the mean noise power to this percentile
-OVERSUBTRACTION = 2.0  # factor of the subtracted noise
+OVERSUBTRACTION = 2.0  # multiple of the noise power that is subtracted
 MIN_GAIN = 10 ** (-12 / 10)  # minimum gain of a bin's power
 
 

@@ -4,11 +4,12 @@
     python recipes/Compact/fit_speech_presence.py DATA MODEL
 
 DATA is the input folder of ``pack.py``, with ``manifest.csv``, speech, noise
-and room impulse responses. The detector is a logistic regression that predicts
-from the features of the model's cleaner (backbone and adapters) whether a frame
-contains speech. It is fitted to the ``train`` split: degraded speech, labelled
-by the level of the clean speech, and noise, music and generated sounds. Its
-bias is then set so that the gate attenuates 0.1 % of the frames with speech.
+and room impulse responses. The detector is a logistic regression on the
+features of the model's cleaner (backbone and adapters) that predicts whether a
+frame contains speech. It is fitted to the ``train`` split: degraded speech,
+labelled by the level of the clean speech, and noise, music and generated
+sounds. Its bias is then set so that the gate attenuates 0.1 % of the frames
+with speech.
 The script writes the detector to ``speech_presence.safetensors`` in the model
 folder MODEL, and prints its error rates on the ``valid`` split. To use the
 detector, add it to the model's ``hyperparams.yaml`` as in

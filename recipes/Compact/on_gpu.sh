@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train one stage of a released model for a few minutes, without a network.
+# Train one stage of a released model for a few minutes, offline.
 # README.md in this folder lists the requirements.
 #
 #   STAGE=vocoder MINUTES=8 DATA=/tmp/data OUT=out recipes/Compact/on_gpu.sh
@@ -7,7 +7,7 @@
 # RECIPE     compact or whisper24 (default: compact)
 # STAGE      ssl (compact only), pa or vocoder; none (default): only unpack and
 #            install
-# MINUTES    minutes of training, without startup, last validation and export
+# MINUTES    minutes of training, excluding startup, last validation and export
 # DATA       folder of the unpacked data
 # OUT        output folder for log.txt and the trained files in half precision,
 #            which can replace the files in miipher2/pretrained/RECIPE

@@ -44,7 +44,7 @@ RATE = 16000
 KBPS = 56
 # Settings of ``repetitions``
 SEGMENT_SECONDS = 3.0
-FEW_SECONDS = 90.0  # below: a speaker with little speech
+FEW_SECONDS = 90.0  # speakers with less speech get twice as many rows
 LONG_SECONDS = 8.0  # minimum length of a long noise recording
 REQUIRED = ("path", "seconds", "speaker", "split", "licence")
 MANIFESTS = {

@@ -113,7 +113,7 @@ def read_segment(path, rng):
 def clip(data, rows, chain, rng):
     """Return a random clip and the labels of its samples.
 
-    Clips of speech are degraded, and half of the clips without speech.
+    All clips of speech and half of the clips without speech are degraded.
 
     Arguments
     ---------

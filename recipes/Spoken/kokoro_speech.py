@@ -68,7 +68,7 @@ class Synthesiser:
         cls.current.synthesise_speaker(*job)
 
     def synthesise_speaker(self, folder, speaker, clips, seed):
-        """Write the clips without faults, and ``clips.csv`` about all clips.
+        """Write the clips without faults, and list all clips in ``clips.csv``.
 
         Arguments
         ---------

@@ -79,7 +79,7 @@ def prepare_spoken(
 ):
     """Synthesise a corpus, then prepare its manifests.
 
-    An interrupted run continues after its last complete speaker.
+    If a run is interrupted, the next call skips the complete speakers.
 
     Arguments
     ---------

@@ -3,8 +3,8 @@
 
     python recipes/Whisper24/start_vocoder.py hparams/whisper24/vocoder.yaml \
         --data_folder=DATA --noise_folder=DATA --rir_folder=DATA \
-        --train_csv=... --skip_prep=True --ssl_source=ENCODER \
-        --output_folder=START
+        --skip_prep=True --train_csv=... --noise_csv=... --rir_csv=... \
+        --ssl_source=ENCODER --output_folder=START
 
 The script writes the model START/model, which restores speech without further
 training. Use it as ``--start_folder`` and ``--cleaner_folder`` with the same
@@ -15,7 +15,7 @@ linear maps of the compact vocoder depend on its encoder: the first convolution
 and the direct filters. Their outputs for clean speech are predicted by ridge
 regression from the new encoder's features of degraded and clean speech. Above
 ``HANDOVER_HZ``, the direct filters are instead fitted to the levels of clean
-speech with full bandwidth. All other weights are copied, bin by bin.
+speech with full bandwidth. Most other weights are copied, bin by bin.
 
 Authors
  * The miipher2 authors 2026

@@ -17,7 +17,10 @@ from tiny_runs import ROOT
 
 @pytest.fixture
 def benchmark(monkeypatch):
-    """Return a function that loads a benchmark to run its jobs in this process."""
+    """Return a function that loads a benchmark.
+
+    The jobs of the benchmark run in this process.
+    """
 
     def load(name):
         path = ROOT / "benchmarks" / f"{name}.py"

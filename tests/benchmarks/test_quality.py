@@ -125,7 +125,7 @@ def test_set_has_every_condition(quality_folder):
         steps = json.loads(row["drawn"])["steps"]
         if row["condition"] == "mixed":
             assert len(steps) > 1
-        # Degradations and parameters added after the test set must not be used
+        # Degradations and parameters introduced later must not change the set
         assert not {"calls", "knocks"} & {step["name"] for step in steps}
         assert not any("speed" in step for step in steps)
         if row["condition"] == "babble":
@@ -200,7 +200,7 @@ def test_silence_raises_an_error(data, tmp_path):
 
 @pytest.fixture
 def scored(quality_folder, tmp_path, monkeypatch):
-    """Function that scores a copy of the test set."""
+    """Return a function that scores a copy of the test set."""
     home = tmp_path / "set"
     shutil.copytree(quality_folder, home)
     monkeypatch.setattr(

@@ -19,7 +19,7 @@ RATE = 24000
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Corpus with speech at 24 kHz; speaker b has no content above 8 kHz."""
+    """Corpus with 24 kHz speech; that of speaker b is band-limited to 8 kHz."""
     root = tmp_path_factory.mktemp("data")
     rng = numpy.random.default_rng(0)
     rows = []
@@ -58,7 +58,7 @@ def test_full_band_recordings_are_detected(data):
     assert not quality_extra.has_full_band(speech / "b/1.flac")
 
 
-def test_only_the_upper_band_input_lacks_the_band_above_8_khz(data, tmp_path):
+def test_only_the_upper_band_input_is_at_16_khz(data, tmp_path):
     root, files = data
     rows = quality_extra.write_wide_clip(
         tmp_path, files[0], root, files, tmp_path, 1

@@ -55,7 +55,7 @@ class Errors(Metric):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """Folder with a test set of three conditions and clips without speech."""
+    """Folder with a test set of three conditions and ``no-speech``."""
     rng = numpy.random.default_rng(0)
     rows = []
     for clip in "ab":

@@ -16,7 +16,7 @@ def test_written_rows_are_read_back(tmp_path):
     assert list(read_table(path, ("text",))) == [(3, rows[0])]
 
 
-def test_invalid_utf8_raises_unless_its_errors_are_handled(tmp_path):
+def test_invalid_utf8_raises_unless_surrogateescape_is_given(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xef\xbb\xbfwav\n\xff.wav\n")
     with pytest.raises(UserError, match="a.csv: cannot be read: .*UTF-8"):

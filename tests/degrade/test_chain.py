@@ -155,7 +155,7 @@ def test_default_chain_without_corpora_has_no_noise_step():
 
 
 def test_included_yaml_can_be_configured(corpora, tmp_path):
-    """A recipe that includes the YAML sets its sample rate and corpora."""
+    """A recipe that includes degrade.yaml can override its keys."""
     overrides = "".join(
         f"    {key}: {value}\n" for key, value in corpora.items()
     )

@@ -104,7 +104,7 @@ def test_single_file_prints_its_metadata(clean, tmp_path, capsys):
     assert '"name": "clipping"' in capsys.readouterr().out
 
 
-def test_noise_and_rooms_from_folders_and_manifests(clean, corpora, tmp_path):
+def test_corpora_are_read_from_folders_and_manifests(clean, corpora, tmp_path):
     noise = tmp_path / "noise"
     noise.mkdir()
     shutil.copy(f"{corpora['noise_root']}/short.flac", noise / "short.flac")

@@ -33,7 +33,7 @@ def test_events_have_the_drawn_period_and_duration(kind):
     starts, ends = events(noise)[1:-1].T
     assert len(starts) == pytest.approx(19, abs=1)
     assert np.allclose(np.diff(starts), 0.5, atol=0.03)
-    # A knock decays; a call is audible for all of its duration.
+    # A knock decays; a call is audible for nearly all of its duration.
     assert np.all(ends - starts < 0.13)
     assert np.all(ends - starts > (0.04 if kind is Knocks else 0.08))
 

@@ -40,8 +40,8 @@ def test_mean_burst_length():
 
 @pytest.mark.parametrize("concealment", ["silence", "repeat", "fade"])
 def test_concealment(concealment):
-    """Lost packets are silent, or repeat or fade the last received packet."""
-    # Each packet of 10 ms contains its own index.
+    """Gaps are silent or repeat the last received packet, optionally fading."""
+    # Each packet of 10 ms has its own constant value.
     size, count = 160, 400
     number = torch.arange(1, count + 1).repeat_interleave(size) / count
     network = PacketLoss(

@@ -60,7 +60,7 @@ def test_direct_sound_is_aligned_if_a_reflection_is_louder(tmp_path):
     assert (wet.abs() > 0.01).nonzero()[0] == 100
 
 
-def test_early_target_is_the_first_50_ms(tmp_path):
+def test_early_target_ends_50_ms_after_the_direct_sound(tmp_path):
     manifest = write_manifest_of(tmp_path, {"room": decaying(0.8)})
     reverb = Reverb(manifest, tmp_path, target="early")
     target, wet, _ = reverb.pair(impulse(), generator(0))
@@ -128,7 +128,7 @@ def test_simulated_rooms_have_the_target_rt60():
         assert rt60_of(rir) == pytest.approx(rt60, rel=0.15)
         assert room["rt60_measured_s"] == pytest.approx(rt60, rel=0.15)
         assert 0.5 <= room["distance_m"] <= 2.0
-        # The fractional delays of pyroomacoustics add 40 samples.
+        # The fractional delay filters of pyroomacoustics add 40 samples.
         seconds = (direct_path(rir) - 40) / RATE
         assert seconds == pytest.approx(room["distance_m"] / 343, abs=1e-3)
 

@@ -15,7 +15,7 @@ RATE = 16000
 
 
 def speech_like(seed, seconds=3.0, rate=RATE):
-    """Return syllables with pauses, float32, at an active level of -26 dB."""
+    """Return float32 syllables with pauses; the active level is near -26 dB."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * rate)) / rate
     pitch = 120 * (1 + 0.2 * np.sin(2 * np.pi * 0.7 * time + seed))

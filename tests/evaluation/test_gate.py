@@ -156,7 +156,7 @@ def test_keep_csv_is_a_manifest_and_reject_csv_has_the_reasons(tmp_path):
 
 @pytest.fixture
 def validation_set(tmp_path):
-    """Write inputs and better or worse restored files; return the folder."""
+    """Write inputs and good and bad restored files; return the folder."""
     for index, name in enumerate(("better", "worse", "other", "silent")):
         clean, different = speech(index), speech(index + 9)
         hiss = 0.005 * numpy.random.default_rng(9).standard_normal(len(clean))
@@ -176,7 +176,9 @@ def test_only_the_better_recording_of_a_set_is_kept(
 ):
     gate = validation_set / "gate.yaml"
     gate.write_text(
-        "min_speaker_similarity: 0.75\nmin_dnsmos_gain: 0\nmin_bandwidth: 6000\n"
+        "min_speaker_similarity: 0.75\n"
+        "min_dnsmos_gain: 0\n"
+        "min_bandwidth: 6000\n"
     )
     command = [
         "evaluate",

@@ -132,7 +132,7 @@ def test_a_recording_in_another_language_is_noted(metric):
     "text, cut",
     [
         ("and so on " + "ho " * 99, "and so on ho"),
-        ("we went home " * 3, None),  # only three times
+        ("so " + "we all went home " * 3, None),  # only three times
         ("ha ha ha ha ha", None),  # fewer than 40 characters
         ("well " + "i do not know " * 4 + "i do", "well i do not know"),
         (

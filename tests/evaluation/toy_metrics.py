@@ -72,7 +72,7 @@ class SameLength(Metric):
 
 
 class Level(Metric):
-    """Stand-in for DNSMOS: 5 without noise in the pauses, down to 1."""
+    """Stand-in for DNSMOS that falls from 5 to 1 with noise in pauses."""
 
     columns = {"ovrl": "OVRL"}
 

@@ -21,7 +21,7 @@ def window(owner, samples, channel=None, start=0, next_start=None):
 
 @pytest.fixture
 def shapes(restorer, monkeypatch):
-    """Return a list that collects the shapes of the model's batches."""
+    """Collect the shape of each batch and whether it has a mask."""
     shapes, restore_windows = [], restorer.restore_windows
 
     def recorded(wavs, lengths=None, windows=(), states=None):

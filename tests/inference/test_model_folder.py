@@ -21,7 +21,8 @@ from miipher2.inference.model_folder import (
 )
 from miipher2.inference.restorer import Restorer
 
-# The hyperparams.yaml of the compact model with its earlier class names
+# A hyperparams.yaml of the compact model with old class and argument names, and
+# without the speech detector
 OLD_YAML = """
 model_folder: !PLACEHOLDER
 

@@ -187,6 +187,8 @@ def test_a_trained_model_folder_is_self_contained(trained, tmp_path):
     shutil.copytree(trained / "vocoder/model", folder)
     restorer = Restorer.from_hparams(folder, run_opts={"device": "cpu"})
     assert restorer.restore(speech(0.5)).shape == (8000,)
+    text = (folder / "hyperparams.yaml").read_text("utf-8")
+    assert str(trained.parent) not in text
     with pytest.raises(UserError, match="hyperparams.yaml"):
         Restorer.from_hparams(trained / "pa/model")
 

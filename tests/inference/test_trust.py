@@ -37,7 +37,8 @@ HOSTILE = {
     "key": "? !apply:os.system ['{call}']\n: 1",
     "anchor": "x: &a [!apply:os.system ['{call}']]\ny: *a",
     "through a package": "x: !apply:torch.os.system ['{call}']",
-    "through miipher2": "x: !apply:miipher2.inference.restorer.itertools.sys ['{call}']",
+    "through miipher2": "x: !apply:miipher2.inference.devices.os.system "
+    "['{call}']",
     "a class through a package": "x: !new:torch.utils.data.dataloader."
     "multiprocessing.Process {{target: !name:os.system, args: ['{call}']}}",
     "torch function": "x: !apply:torch.hub.load ['{call}', 'm']",
@@ -46,7 +47,8 @@ HOSTILE = {
     "partial": "x: !new:functools.partial [!name:os.system , '{call}']",
     "tuple": "x: (!!python/object/apply:os.system ['{call}'],)",
     "quoted tuple": "x: '(!!python/object/apply:os.system [\"{call}\"],)'",
-    "tuple by tag": "x: !tuple 'x!!python/object/apply:os.system [\"{call}\"]x'",
+    "tuple by tag": "x: !tuple 'x!!python/object/apply:os.system "
+    '["{call}"]x\'',
     "assembled tuple": "a: '!!python/object/apply:os.system [\"{call}\"],'\n"
     "x: !ref (<a>)",
     "attribute": "a: !new:torch.nn.ReLU\nx: !ref <a.__init__.__globals__>",

@@ -89,7 +89,7 @@ def test_each_channel_keeps_its_loudness(echo, tmp_path):
         assert found == pytest.approx(expected, abs=0.1)
 
 
-def test_residual_noise_is_not_amplified(echo, tmp_path):
+def test_residual_noise_stays_quiet(echo, tmp_path):
     noise = numpy.random.default_rng(0).normal(0, 0.05, 9 * 16000)
     soundfile.write(tmp_path / "a.wav", noise, 16000)
     echo.restore_windows = lambda wavs, *_: (0.001 * wavs, None, {})

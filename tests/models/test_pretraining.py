@@ -42,7 +42,7 @@ TINY = {
 
 
 def tiny(targets=None, filterbank=False, **config):
-    """Return a tiny model that has the same weights on every call."""
+    """Return a tiny model; equal arguments give equal weights."""
     torch.manual_seed(0)
     targets = targets or RandomTargets(codebooks=2, codes=32, code_dim=8)
     config = transformers.HubertConfig(**{**TINY, **config})
@@ -310,7 +310,7 @@ def test_the_convolutions_are_trained_first_and_then_frozen(pretrain):
     assert rates[1] < rates[0]
 
 
-def test_minutes_exclude_the_training_of_the_convolutions(pretrain):
+def test_the_time_limit_excludes_the_training_of_the_convolutions(pretrain):
     folder, _ = pretrain(
         "run", front_end_steps=3, max_steps=1000, minutes=1e-9, valid_interval=9
     )

@@ -1,4 +1,4 @@
-"""Tests of fitting a speech detector, ``recipes/Compact/fit_speech_presence.py``.
+"""Tests of ``fit_speech_presence.py``, which fits a speech detector.
 
 Authors
  * The miipher2 authors 2026
@@ -31,8 +31,8 @@ def test_the_report_shows_fractions_of_frames(script, capsys):
     )
     shown = capsys.readouterr().out
     assert "50.0% of speech missed, 0.0% of noise" in shown
-    # The gate stays open for 25 of the 100 missed frames, and for two more
-    # because of smoothing.
+    # The gate opens 27 frames before detected speech: 25 for the hangover and
+    # two for smoothing. The other 73 of the missed frames are attenuated.
     assert "36.5% of speech attenuated" in shown
     assert "100.0% of noise fully attenuated, 0.0% not" in shown
 

@@ -103,7 +103,7 @@ def test_an_archive_contains_permitted_files_and_manifests(
     assert files["valid.csv"] == files["test.csv"]
 
 
-def test_speakers_with_little_speech_and_long_noise_are_repeated(recipe):
+def test_long_noise_and_speakers_with_little_speech_are_repeated(recipe):
     repetitions = recipe("Compact/pack.py").repetitions
     speech = [("a", 2.0), ("a", 14.0), ("b", 80.0), ("b", 9.0), ("b", 1.1)]
     rows = [
@@ -157,7 +157,7 @@ def test_only_files_with_a_permitted_licence_are_packed(pack):
         (["--piece-megabytes", "0.01"], "does not fit into an archive"),
     ],
 )
-def test_options_that_cannot_be_met_are_rejected(
+def test_options_that_cannot_be_satisfied_are_rejected(
     pack, capsys, options, message
 ):
     with pytest.raises(SystemExit):

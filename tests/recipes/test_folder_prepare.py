@@ -86,10 +86,10 @@ def test_common_formats_are_found_and_hidden_files_are_ignored(corpus, prepare):
     names = ["a.WAV", "b.flac", "c.ogg", "d.mp3", "e.AIFF"]
     corpus.write(*names, rate=16000)
     # soundfile.write does not infer the format from these two suffixes.
-    tone = [0.0] * 4800
-    soundfile.write(corpus.root / "f.aif", tone, 48000, format="AIFF")
+    silence = [0.0] * 4800
+    soundfile.write(corpus.root / "f.aif", silence, 48000, format="AIFF")
     opus = corpus.root / "g.opus"
-    soundfile.write(opus, tone, 48000, format="OGG", subtype="OPUS")
+    soundfile.write(opus, silence, 48000, format="OGG", subtype="OPUS")
     corpus.write('話者/こん にちは, "x".wav', "Ünal/1.wav", channels=2)
     corpus.write(".hidden.wav", ".cache/1.wav", "._a.wav")
     (corpus.root / "notes.txt").write_text("no audio")

@@ -58,9 +58,7 @@ def test_pairs_of_a_speaker_are_in_one_split(corpus, prepare):
     assert sorted(sum(map(list, speakers), [])) == ["a", "b", "c", "d"]
 
 
-def test_noisy_and_clean_folders_next_to_split_folders_are_rejected(
-    pairs, prepare
-):
+def test_a_noisy_folder_next_to_split_folders_is_rejected(pairs, prepare):
     pairs.write("noisy/1.wav")
     with pytest.raises(UserError, match="expected either train and val, or"):
         pairs.run(prepare)

@@ -92,7 +92,7 @@ def small(tmp_path):
 
 @pytest.fixture
 def copy(small):
-    """Return the small checkout with the installed package, except integrations."""
+    """Return the small checkout with all of speechbrain except integrations."""
     package = Path(speechbrain.__file__).parent
     ignored = shutil.ignore_patterns("__pycache__", "integrations")
     shutil.copytree(
@@ -195,7 +195,8 @@ def test_manifests_of_libritts(small, monkeypatch):
         (corpus / subset).mkdir(parents=True)
     csvs = [small / f"{split}.csv" for split in ("train", "valid", "test")]
     module = importlib.import_module("libritts_manifests")
-    module.prepare_manifests(corpus, *csvs)
+    monkeypatch.chdir(small)
+    module.prepare_manifests("corpus", *csvs)  # finds the absolute path
     (row,) = read_manifest(csvs[1], corpus)
     assert row == {
         "ID": "a",
@@ -203,11 +204,18 @@ def test_manifests_of_libritts(small, monkeypatch):
         "wav": f"{corpus}/dev-clean/a.wav",
         "spk_id": "7",
     }
+    (corpus / "dev-clean").rmdir()
+    csvs[1].unlink()
+    with pytest.raises(FileNotFoundError, match="one of dev-clean, dev-other"):
+        module.prepare_manifests(corpus, *csvs)
 
 
 def test_contributed_unit_tests_pass_with_the_installed_speechbrain(copy):
     upstream.apply_topics(copy, upstream.TOPICS[:3])
-    example = "speechbrain/nnet/adapters.py::speechbrain.nnet.adapters.ParallelAdapter"
+    example = (
+        "speechbrain/nnet/adapters.py::"
+        "speechbrain.nnet.adapters.ParallelAdapter"
+    )
     command = (sys.executable, "-m", "pytest", "-q", "--doctest-modules")
     output = check(*command, TESTS, example, cwd=copy)
     assert re.search(r"^10 passed", output, re.M), output
@@ -326,7 +334,6 @@ def test_linters_find_nothing(checkout, changed):
 
 @pytest.mark.slow
 def test_recipe_tests_pass_for_the_added_rows(checkout):
-    """SpeechBrain's recipe tests pass for the added rows."""
     programs = checkout / "programs"
     programs.mkdir()
     # The runner sets PYTHONPATH to the recipe's folder only
@@ -352,7 +359,7 @@ def test_recipe_tests_pass_for_the_added_rows(checkout):
 
 @pytest.mark.slow
 def test_manifests_from_speechbrains_prepare_script(checkout, tmp_path):
-    """No utterance is missing; the script limits the valid set to 500."""
+    """All utterances are listed; the script limits the valid set to 500."""
     first = None
     for subset, count in (
         ("train-clean-100", 2),

@@ -1,4 +1,4 @@
-"""Tests of the statistics of stage 1.
+"""Tests of the ratio statistic of stage 1.
 
 Authors
  * The miipher2 authors 2026

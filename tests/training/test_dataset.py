@@ -52,7 +52,7 @@ def test_degraded_speech_has_the_level_of_clean_speech(dataset):
 def test_a_target_at_24_khz_has_the_duration_of_the_input(dataset):
     item = dataset(sample_rate=24000)[1, 0]
     assert item["target"].shape == (12000,)
-    assert item["clean"].shape == (8000,)
+    assert item["clean"].shape == item["noisy"].shape == (8000,)
 
 
 def test_recorded_pairs_are_cropped_alike_and_not_degraded(
@@ -189,7 +189,7 @@ def test_unusable_audio_files_are_reported(tmp_path):
 
 @pytest.fixture
 def broken(manifest, corpus, tmp_path):
-    """Return a function that damages or removes a file; it returns a dataset."""
+    """Return a function that makes a file unusable and returns a dataset."""
     shutil.copytree(corpus / "speech", tmp_path / "speech")
 
     def make(name, damage="missing", **options):

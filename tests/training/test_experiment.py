@@ -176,7 +176,7 @@ def test_settings_exclude_the_run_length_and_cover_included_files(yaml):
 
 @pytest.fixture
 def stage_one(tmp_path):
-    """Write the output of stage 1 with WavLM Large, without weights."""
+    """Return a stage 1 folder for WavLM Large whose weight file is empty."""
     folder = tmp_path / "pa/model"
     folder.mkdir(parents=True)
     (folder / "cleaner.safetensors").touch()

@@ -64,7 +64,7 @@ def test_spectrograms_share_one_scale(clip):
 
 
 def test_features_are_normalised_by_the_target():
-    """A dimension with much larger values is normalised separately."""
+    """Each dimension is normalised separately."""
     target = torch.randn(50, 2) * torch.tensor([1.0, 100.0]) + 7
     features = {"target": target, "predicted": target + target.std(dim=0)}
     maps, _ = normalised(features)

@@ -55,14 +55,14 @@ def test_a_run_is_resumed_with_other_batches_or_intervals(
 
 
 def interrupt(monkeypatch, number, stop_stage, step):
-    """Send a signal to the processes of a run in training or validation."""
+    """Send a signal to a run and its workers in training or validation."""
     compute_forward = AdapterBrain.compute_forward
 
     def compute(brain, batch, stage):
         if stage == stop_stage and brain.optimizer_step == step:
             pids = [p.pid for p in multiprocessing.active_children()]
             assert pids
-            # from another process, because workers obey their parent
+            # from another process: SIGTERM from the main process ends a worker
             kill = ["kill", f"-{int(number)}", *map(str, [*pids, os.getpid()])]
             subprocess.check_call(kill)
         return compute_forward(brain, batch, stage)

@@ -13,7 +13,7 @@ from miipher2.training.vocoder_brain import VocoderBrain
 HOP = 4
 
 
-def test_the_end_of_short_clips_is_masked():
+def test_segments_are_masked_after_the_end_of_short_clips():
     generator = SimpleNamespace(hop_length=HOP, subframes=2)
     brain = SimpleNamespace(
         unwrap=lambda module: module,

@@ -64,7 +64,8 @@ def test_damaged_lines_and_nan_are_omitted(train_log):
     train_log.write_bytes(
         validation(5, loss=1).encode()
         + b"step: 10, lr: 1.0e-04 - train lo\n\0\0\xff\n\n"
-        + b"step: 15 - valid loss: nan, valid l1: 2.0\nstep: many - valid l1: 1\n"
+        + b"step: 15 - valid loss: nan, valid l1: 2.0\n"
+        + b"step: many - valid l1: 1\n"
     )
     curves = read_train_log(train_log)
     assert curves["valid loss"] == ([5], [1.0])

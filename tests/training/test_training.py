@@ -89,7 +89,7 @@ def test_stage_2_starts_with_clean_features_and_exports_a_model(trained):
     assert all(torch.equal(exported[k], adapters[k]) for k in exported)
 
 
-def test_the_vocoder_learns_and_a_resumed_run_keeps_its_phase(
+def test_the_vocoder_learns_and_a_resumed_run_continues_on_clean_features(
     train, trained, tiny_backbone, tmp_path
 ):
     options = {
@@ -109,8 +109,8 @@ def test_the_vocoder_learns_and_a_resumed_run_keeps_its_phase(
     assert len(logged_values(tmp_path, "valid mel clean")) == 1
     assert len(logged_values(tmp_path, "valid mel restored")) == 2
     log = (tmp_path / "log.txt").read_text()
-    phases = re.findall(r"features of (\w+) speech", log)
-    assert phases == ["clean", "clean", "restored"]
+    inputs = re.findall(r"vocoder input: (\w+) features", log)
+    assert inputs == ["clean", "clean", "restored"]
     assert "resumed at step 20 of 60" in log
     assert log.count("trained on clean features only, for 20 steps") == 1
 
@@ -190,7 +190,7 @@ def test_each_network_gets_gradients_of_its_own_loss_only(
     assert len(checked) == 2 * batches and min(checked) > 0
 
 
-def test_adapters_train_with_the_vocoder_and_are_resumed(
+def test_adapters_train_with_the_vocoder_and_are_saved_in_checkpoints(
     train, trained, tiny_backbone, tmp_path
 ):
     options = {

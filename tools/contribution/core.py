@@ -65,7 +65,11 @@ def write_meta_file_last(checkout):
 
 
 def _move_call(text):
-    """Save the meta file before the last ``if``; delete an old one first."""
+    """Move the call that saves the meta file to before the last ``if``.
+
+    In its original position, insert code that deletes the meta file of a
+    checkpoint that is overwritten.
+    """
     tree = ast.parse(text)
     save = find_node(tree, ast.FunctionDef, "save_checkpoint", CHECKPOINTS)
     calls = [

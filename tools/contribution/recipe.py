@@ -43,7 +43,7 @@ TRAINING = (
     "step_brain",
     "vocoder_brain",
 )
-# The ``prepare`` key in the YAMLs, here and in SpeechBrain's copy
+# The ``prepare`` key in the YAMLs, in this repository and in SpeechBrain
 OUR_PREPARE = """\
 # Function that writes the speech manifests. For another corpus:
 #   --prepare='!name:vctk_prepare.prepare_vctk'

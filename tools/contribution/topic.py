@@ -59,12 +59,12 @@ def replace_once(text, old, new, path):
 
     Example
     -------
-    >>> replace_once("a b", "b", "c", "file")
+    >>> replace_once("a b", "b", "c", "x")
     'a c'
-    >>> replace_once("b b", "b", "c", "file")
+    >>> replace_once("b b", "b", "c", "x")
     Traceback (most recent call last):
     ...
-    contribution.topic.ContributionError: file: expected 'b' once, found it 2 times
+    contribution.topic.ContributionError: x: expected 'b' once, found it 2 times
     """
     count = text.count(old)
     if count != 1:

@@ -54,7 +54,7 @@ function isBetter(metric, change) {
   return change > 0 === (metric.better === "higher");
 }
 
-/** "good" or "bad" if the interval of a change excludes 0, otherwise "". */
+/** "good" or "bad" for a change whose interval excludes 0; "" if unclear. */
 function verdict(metric, change) {
   if (!metric.better || !change || change.low === null) return "";
   if (change.low <= 0 && change.high >= 0) return "";

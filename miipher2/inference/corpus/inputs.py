@@ -196,19 +196,24 @@ def _list_manifest(path):
             raise UserError(f"{where}: wav is empty; expected a path")
         file = path.parent / wav
         name = os.path.normpath(os.path.relpath(file, path.parent))
-        if name.startswith(os.pardir):
+        if _is_outside(name):
             if not row.get("ID"):
                 raise UserError(
                     f"{where}: {wav} is outside the manifest's folder; "
                     "name its output in the ID column"
                 )
             name = os.path.normpath(row["ID"].lstrip("/") + file.suffix)
-            if name.startswith(os.pardir):
+            if _is_outside(name):
                 raise UserError(
                     f"{where}: ID {row['ID']} points outside the output folder"
                 )
         listed.append(_item(name.replace(os.sep, "/"), file))
     return listed
+
+
+def _is_outside(path):
+    """Return whether a normalised relative path leaves its folder."""
+    return path.split(os.sep)[0] == os.pardir
 
 
 def _item(name, path):

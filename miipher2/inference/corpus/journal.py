@@ -100,8 +100,8 @@ class Journal(LineJournal):
         -------
         bool
             True only if the input is unchanged and the output has the
-            recorded size. If True, the current modification time and hash of
-            the input are recorded.
+            recorded size. If True, the current size, modification time and
+            hash of the input are recorded.
 
         Raises
         ------
@@ -192,7 +192,7 @@ class Journal(LineJournal):
         Returns
         -------
         list of Row
-            The rows of the manifest; None if other shards have not finished.
+            The rows of the manifest; None if this call did not write it.
         """
         rows = []
 

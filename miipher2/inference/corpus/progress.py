@@ -38,7 +38,7 @@ class Progress:
     Attributes
     ----------
     counts : dict
-        Number of recordings by status.
+        Number of rows passed to ``end``, by status.
     notes : int
         Number of restored recordings with a note in the manifest.
 
@@ -103,12 +103,12 @@ class Progress:
                 logger.info("%d %%, %s", 100 * self.size // self.total, status)
 
     def end(self, row):
-        """Count a recording; log a failure and the first loss of bandwidth.
+        """Count a row; log a failure and the first loss of bandwidth.
 
         Arguments
         ---------
         row : miipher2.inference.items.Row
-            The row of the recording.
+            A row of the manifest.
         """
         with self.lock:
             self.counts[row.status] += 1
@@ -138,7 +138,7 @@ class Progress:
         Returns
         -------
         str
-            For example ``12.00 s at 3.0 x real time``.
+            For example ``12 s at 3.0 x real time``.
         """
         elapsed = max(1e-3, time.monotonic() - self.started)
         return (

@@ -1,7 +1,7 @@
 """Ray engine, whose actors restore blocks of items in parallel.
 
 Items are sent to the actors of a cluster in blocks, and the actors return rows.
-If an actor dies, its entire block is retried on another actor, which is safe
+If an actor dies, Ray restarts it and retries its entire block, which is safe
 because outputs are written atomically. If a block fails three times, its items
 are retried one by one, so that only the items that kill their actors fail.
 
@@ -33,13 +33,14 @@ logger = logging.getLogger("miipher2.inference")
 # contains hours of audio, so the last batches of a block, which are not full,
 # cost little. On CPUs, which are slower, it contains minutes of audio.
 BLOCK_BYTES = {"GPU": 2**30, "CPU": 2**26}
-BLOCKS_PER_ACTOR = 4  # minimum, so that actors finish at similar times
+# Approximate minimum, so that actors finish at similar times
+BLOCKS_PER_ACTOR = 4
 TRIES = 3  # attempts per block, and then per item of a failed block
 DATA_CONTEXT = {
     "enable_progress_bars": False,
     "print_on_execution_start": False,
     "max_errored_blocks": -1,  # blocks whose actors died are retried below
-    # By default, Ray gives up when no block has finished for 10 minutes.
+    # By default, Ray gives up when no block has finished for 30 minutes.
     "execution_no_progress_timeout_s": 24 * 3600.0,
 }
 
@@ -77,7 +78,8 @@ class Actor:
         -------
         dict
             ``rows``: the pickled rows of the block, or a pickled exception that
-            ends the run. If it were raised here, Ray would retry the block.
+            ends the run. If it were raised here, Ray would ignore it (see
+            ``max_errored_blocks``), and ``run`` would retry the items.
         """
         (block,), rows = batch["block"], []
         try:

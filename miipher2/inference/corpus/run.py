@@ -248,10 +248,10 @@ def _restore_items(restorer, items, journal, arguments, started, check):
         )
     rows = journal.finish()
     if items and not missing and not ended:
-        logger.info(
-            "nothing to restore: %s is complete",
-            arguments.output,
-        )
+        if rows is None:  # other shards have not finished
+            logger.info("nothing to restore in this shard")
+        else:
+            logger.info("nothing to restore: %s is complete", arguments.output)
     else:
         _summarise(progress, arguments.output)
     if check is not None and rows is not None:

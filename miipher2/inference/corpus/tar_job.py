@@ -188,11 +188,11 @@ class TarJob:
             self.skipped.append(row)
 
     def write(self):
-        """Write the output tar if any recording was restored."""
+        """Write the output tar if it would contain a restored recording."""
         left_out = self._complete_rows()
         if not any(row.status in RESTORED for row in self.rows):
             self.row.status = "skipped"
-            self.row.reason = "contains no recording that could be restored"
+            self.row.reason = "no sample could be restored"
             return
         if left_out:
             self.row.reason = f"samples left out: {len(left_out)}"

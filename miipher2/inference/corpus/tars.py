@@ -71,8 +71,8 @@ class TarJobs:
     Several tars are processed at the same time, so a batch can contain
     recordings from different tars. An output tar has the WebDataset samples of
     its input tar in the same order; samples with a recording that could not be
-    restored are left out. The output tar is written after its last recording,
-    if at least one recording could be restored.
+    restored are left out. The output tar is written when all its recordings
+    have been processed, if the remaining samples contain a restored recording.
 
     Arguments
     ---------

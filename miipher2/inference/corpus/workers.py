@@ -208,7 +208,7 @@ class WorkerPool:
         self._clean_up(worker)
 
     def _clean_up(self, worker):
-        """Clean up after a worker; if it died, requeue its items."""
+        """Clean up after a worker; if it died, requeue or fail its items."""
         self.workers.remove(worker)
         worker.close()
         code = worker.process.exitcode

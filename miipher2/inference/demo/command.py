@@ -57,7 +57,7 @@ def add_parser(subparsers):
 
 
 def _run(arguments):
-    """Run ``miipher2 demo``; the import is local, as torch loads slowly."""
+    """Run ``miipher2 demo``."""
     from miipher2.inference.demo.server import serve
 
     return serve(arguments)

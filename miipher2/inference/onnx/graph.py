@@ -32,7 +32,7 @@ class Graph(nn.Module):
     Attributes
     ----------
     inputs : dict
-        An example of each input by name.
+        Example value of each input, by name.
     outputs : list of str
         Names of the outputs.
     """

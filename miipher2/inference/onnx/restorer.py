@@ -34,7 +34,7 @@ class OnnxRestorer(BaseRestorer):
     source : str, Path or bytes
         A file written by ``miipher2 export-onnx``, or its content.
     threads : int
-        Number of threads for onnxruntime. None for the number that PyTorch uses.
+        Number of threads for onnxruntime. None for as many as PyTorch uses.
 
     Attributes
     ----------

@@ -33,7 +33,8 @@ def dft_kernel(window, n_fft=None):
     >>> window, wav = torch.hann_window(8), torch.rand(8)
     >>> real, imaginary = (dft_kernel(window).float() @ wav).chunk(2)
     >>> expected = torch.fft.rfft(window * wav)
-    >>> bool(torch.allclose(torch.complex(real, imaginary), expected, atol=1e-6))
+    >>> spectrum = torch.complex(real, imaginary)
+    >>> bool(torch.allclose(spectrum, expected, atol=1e-6))
     True
     """
     n_fft = n_fft or len(window)

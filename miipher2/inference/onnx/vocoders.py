@@ -63,7 +63,7 @@ class RealHarmonic(StatelessVocoder):
     vocoder : miipher2.models.vocoders.harmonic.HarmonicVocoder
         The vocoder to wrap. It is modified in place.
     overlap : int
-        Frames that neighbouring windows share.
+        Minimum number of frames that neighbouring windows share.
     """
 
     def __init__(self, vocoder, overlap):
@@ -95,7 +95,7 @@ class RealHarmonic(StatelessVocoder):
         wav : torch.Tensor
             ``(1, time)``.
         next_phase : torch.Tensor
-            Phase in the middle of the overlap with the next window, in cycles,
+            Phase in the middle of the cross-fade to the next window, in cycles,
             float64 ``(1,)``.
         """
         vocoder = self.vocoder
@@ -150,7 +150,7 @@ def exportable(vocoder, overlap):
     vocoder : miipher2.models.vocoders.base.Vocoder
         The vocoder to wrap. It may be modified in place.
     overlap : int
-        Frames that neighbouring windows share.
+        Minimum number of frames that neighbouring windows share.
 
     Returns
     -------

@@ -108,7 +108,7 @@ class Vocoder(SavedModule):
             States after the previous windows, by channel. The dict is not
             modified, so a batch can be repeated after running out of memory.
         overlap : int
-            Number of frames that consecutive windows have in common.
+            Minimum number of frames that consecutive windows have in common.
 
         Returns
         -------

@@ -11,10 +11,10 @@ from torch import nn
 class FeatureNorm(nn.Module):
     """Normalisation with a fixed mean and scale for each dimension.
 
-    The hidden states of Whisper have a standard deviation of about 2.5, but
-    values above 100 in a few dimensions. Without normalisation, an optimizer
-    step would change the contribution of these dimensions to the next layer too
-    much. The mean and the scale are measured before training
+    The outputs of layer 4 of Whisper base have a standard deviation of about
+    2.5, but values above 100 in one dimension. Without normalisation, an
+    optimizer step would change the contribution of this dimension to the next
+    layer too much. The mean and the scale are measured before training
     (``recipes/Whisper24/start_vocoder.py``) and are not trained. Initially,
     they are 0 and 1, which leaves the features unchanged.
 

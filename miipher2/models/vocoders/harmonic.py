@@ -363,7 +363,7 @@ class HarmonicVocoder(Vocoder):
     def _continue(self, hz, segments, states, overlap):
         """Return the windows' initial phases and noise offsets, and new states.
 
-        Consecutive windows are in phase in the middle of their overlap.
+        Consecutive windows are in phase in the middle of their cross-fade.
         """
         passed = cycles(hz, self.stft.hop_length, self.sample_rate)
         middle = overlap // 2 * self.hop_length

@@ -265,7 +265,7 @@ def command(folder, output, model):
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Recordings that are longer than a window, and a broken file."""
+    """Recordings shorter and longer than a window, and a broken file."""
     folder = tmp_path / "in"
     shutil.copytree(ROOT / "examples" / "noisy", folder)
     wavs = [soundfile.read(path) for path in sorted(folder.glob("*.flac"))]
@@ -340,8 +340,8 @@ def test_outputs_are_the_same_after_20_kills(
             output = tmp_path / f"killed{rounds}"
         arguments = (corpus, output, tiny_model)
         process = start_child(functools.partial(command, *arguments))
-        # Every second kill waits for a number of new outputs, because workers
-        # write all of their outputs at about the same time.
+        # Every second kill waits for a random number of new outputs, because
+        # workers write all of their outputs at about the same time.
         wanted = rng.randrange(1, 10) if kills % 2 else len(expected)
         end = time.monotonic() + rng.uniform(0.2, 1.0) * duration
         before = count_outputs(output)

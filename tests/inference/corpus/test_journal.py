@@ -117,7 +117,7 @@ def test_failed_and_skipped_items_are_not_done(output, status):
 
 @pytest.mark.parametrize("parquet", [False, True])
 def test_journal_becomes_the_manifest(output, parquet):
-    pytest.importorskip("pyarrow") if parquet else None
+    pytest.importorskip("pyarrow")
     rows = [
         row("a.wav", reason="two\nlines, 早い", seconds=1.25, channels=2),
         row("b.wav", "failed", reason="why"),

@@ -203,7 +203,7 @@ def test_resuming_restores_only_incomplete_tars(restore, tmp_path, capsys):
     for name, number in inodes.items():
         path = tmp_path / "out" / name
         assert (path.stat().st_ino == number) == (name != "1.tar")
-    # With another format, the tar is restored again under the same name.
+    # With another format, tars are restored again under the same names.
     restore("--format", "flac", *tars)
     assert "s/0.flac" in read_tar(tmp_path / "out" / "0.tar")
 

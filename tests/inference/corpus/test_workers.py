@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy
 import pytest
 import soundfile
-from tiny_restorer import voice
+from tiny_restorer import save_tiny_restorer, voice
 
 from miipher2.errors import UserError
 from miipher2.inference.batching import Engine
@@ -60,13 +60,17 @@ def corpus(recordings):
     return folder
 
 
-@pytest.mark.parametrize("model", ["tiny", "bundled"])
+@pytest.mark.parametrize("model", ["tiny", "harmonic", "bundled"])
 def test_workers_give_the_same_outputs_as_threads(
     corpus, restorer, tmp_path, model
 ):
     """Outputs are the same, even if the vocoder keeps state across windows."""
-    if model == "bundled":
-        restorer = Restorer.from_hparams(None, run_opts={"device": "cpu"})
+    source = None
+    if model == "harmonic":
+        vocoder = "harmonic.HarmonicVocoder"
+        source = save_tiny_restorer(tmp_path / "model", vocoder=vocoder)
+    if model != "tiny":
+        restorer = Restorer.from_hparams(source, run_opts={"device": "cpu"})
     results = {}
     for kind in (Pipeline, WorkerPool):
         output = tmp_path / kind.__name__
@@ -143,7 +147,7 @@ def test_bug_stops_the_run(restorer, recordings, tmp_path, where):
     def report(row):
         done.append(row)
         if where == "report" and len(done) == 20:
-            time.sleep(2)  # other workers block on their results
+            time.sleep(2)  # the worker may block on its results
             raise ValueError("a bug")
 
     kinds = {"worker": (RuntimeError, "TypeError")}

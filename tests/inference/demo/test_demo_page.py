@@ -46,7 +46,7 @@ def temporary(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def server(tiny_model, temporary, tmp_path_factory):
-    """Run ``miipher2 demo`` with a tiny model; yield its URL, then end it."""
+    """Run ``miipher2 demo`` with a tiny model; yield its URL, then stop it."""
     pytest.importorskip("gradio")
     log = tmp_path_factory.mktemp("server") / "connections.txt"
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -59,7 +59,7 @@ def server(tiny_model, temporary, tmp_path_factory):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # The shell that started the tests may ignore SIGINT.
+        # SIGINT is ignored if a shell started the tests in the background.
         preexec_fn=lambda: signal.signal(
             signal.SIGINT, signal.default_int_handler
         ),

@@ -95,7 +95,7 @@ def test_each_window_needs_the_state_of_the_previous_window(
         assert_close(expected, other.restore(wav))
 
 
-def test_rows_of_a_batch_are_independent(exported):
+def test_a_padded_batch_is_restored_as_with_pytorch(exported):
     restorer, other = exported.restorers
     wavs = torch.from_numpy(numpy.stack([voice(1, 24000, i) for i in (0, 1)]))
     lengths = torch.tensor([1.0, 0.5])

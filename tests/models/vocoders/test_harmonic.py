@@ -27,7 +27,7 @@ def small(**settings):
 
 
 def pitch(hz, frames, batch=1):
-    """Return a constant pitch for a voiced batch."""
+    """Return a batch with a constant pitch and all frames voiced."""
     values = torch.tensor([float(hz), 1.0])
     return values.expand(batch, 2 * frames, 2).clone()
 
@@ -120,7 +120,7 @@ def test_eval_mode_is_deterministic():
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 @pytest.mark.parametrize("gate", [False, True])
 def test_windows_continue_the_previous_window(batch_size, gate):
-    """The outputs of three windows equal the same parts of the full output."""
+    """The output of each window matches the output for the full recording."""
     vocoder = small(layers=1, spectral_gate=gate).eval()
     features = torch.randn(1, 250, 4).cumsum(dim=1) / 10
     recording = 0.1 * torch.randn(1, 250 * 320)
@@ -232,7 +232,7 @@ def test_padded_pitch_gives_finite_gradients(gate):
     vocoder = HarmonicVocoder(
         16, channels=8, intermediate=16, layers=1, spectral_gate=gate
     )
-    pitch = torch.zeros(1, 20, 2)  # Hz and voicing; the last 12 are padding
+    pitch = torch.zeros(1, 20, 2)  # Hz, voicing; the last 12 steps are padding
     pitch[:, :8] = torch.tensor([120.0, 1.0])
     recording = torch.zeros(1, 3200) if gate else None
     wav, error = vocoder(torch.rand(1, 10, 16), recording, pitch)

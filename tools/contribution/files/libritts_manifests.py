@@ -29,16 +29,24 @@ def prepare_manifests(
     Arguments
     ---------
     data_folder : str
-        Folder that contains the subsets; missing subsets are skipped.
+        Folder that contains the subsets, at least one for each manifest;
+        missing subsets are skipped.
     train_csv, valid_csv, test_csv : str
         Manifests to write, with the columns ``ID,duration,wav,spk_id``;
         durations are in seconds. If all manifests exist, nothing is written.
     skip_prep : bool
         Whether to skip the preparation.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder has no subset for one of the manifests.
     """
     csvs = {"train": train_csv, "valid": valid_csv, "test": test_csv}
     if skip_prep or all(map(os.path.isfile, csvs.values())):
         return
+    # prepare_libritts requires an absolute path
+    data_folder = os.path.abspath(data_folder)
     jsons = {split: f"{path}.json" for split, path in csvs.items()}
     splits = {
         f"{split}_split": [
@@ -48,6 +56,11 @@ def prepare_manifests(
         ]
         for split, names in SUBSETS.items()
     }
+    for split, names in SUBSETS.items():
+        if not splits[f"{split}_split"]:
+            raise FileNotFoundError(
+                f"{data_folder}: expected at least one of {', '.join(names)}"
+            )
     prepare_libritts(
         data_folder,
         *jsons.values(),
