@@ -63,7 +63,9 @@ def tiny_config(family, layers=3, width=32):
         return transformers.Wav2Vec2BertConfig(
             **transformer, mask_time_prob=0.05
         )
-    cnn = {"conv_dim": [16] * 7, "num_conv_pos_embedding_groups": 4}
+    # With 8 channels per group, PyTorch 2.14 computes wrong bf16 convolutions on
+    # CPUs with AMX.
+    cnn = {"conv_dim": [16] * 7, "num_conv_pos_embedding_groups": 2}
     if family == "data2vec":
         return transformers.Data2VecAudioConfig(**transformer, **cnn)
     cnn["num_conv_pos_embeddings"] = 16

@@ -7,9 +7,10 @@ speech in ``speech*``, noise in ``noise`` and room impulse responses in ``rir``.
 The script writes ``train.csv``, ``valid.csv``, ``test.csv``, ``noise.csv``,
 ``music.csv``, ``noise_valid.csv``, ``rir.csv`` and ``rir_valid.csv`` to OUT.
 ``music.csv`` contains the rows of ``noise.csv`` for files named ``music_*``; it
-is not written if there are none. Files licensed only under the GPL are excluded. The
-number of rows per recording is the same as in ``recipes/Compact/pack.py``.
-Measuring the bandwidth takes about 20 s per hour of speech.
+is not written if there are none. Files licensed only under the GPL are
+excluded. The number of rows per recording is the same as in
+``recipes/Compact/pack.py``. Measuring the bandwidth takes about 20 s per hour
+of speech.
 
 Authors
  * The miipher2 authors 2026
