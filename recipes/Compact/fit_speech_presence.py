@@ -80,10 +80,9 @@ def collect(restorer, clips):
         gain = SpeechLevel.of(samples, RATE).gain(**restorer.input_level)
         features = restorer.mods.cleaner(gain * samples[None])[0].float()
         frames = math.ceil(len(active) / hop)
-        fraction = np.add.reduceat(
-            active.astype(float), hop * np.arange(frames)
-        )
-        fraction /= np.diff(hop * np.arange(frames + 1)).clip(max=len(active))
+        edges = (hop * np.arange(frames + 1)).clip(max=len(active))
+        fraction = np.add.reduceat(active.astype(float), edges[:-1])
+        fraction /= np.diff(edges)
         labels = np.where(
             fraction > SPEECH, 1, np.where(fraction < PAUSE, 0, -1)
         )

@@ -123,7 +123,7 @@ def select(data, patterns=None):
         if not selected[kind, split]:
             raise UserError(
                 f"{data}/manifest.csv: no {kind} for {split} with a "
-                "permitted licence; see --licences"
+                "permitted licence"
             )
     return selected
 

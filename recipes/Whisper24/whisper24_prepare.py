@@ -20,23 +20,21 @@ import argparse
 import sys
 from pathlib import Path
 
-import soundfile
 from tqdm import tqdm
 
-from miipher2.dataio.audio import read_audio
 from miipher2.dataio.bandwidth import measure_bandwidth
 from miipher2.dataio.manifests import write_manifest
 from miipher2.errors import one_line_errors
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "Compact"))
 
+from denoise_targets import read_unresampled  # noqa: E402
 from pack import MANIFESTS, is_music, repetitions, select  # noqa: E402
 
 
 def bandwidth_of(path):
     """Return the bandwidth of a file in Hz, measured at its own sample rate."""
-    rate = soundfile.info(str(path)).samplerate
-    return measure_bandwidth(read_audio(path, rate).numpy(), rate)
+    return measure_bandwidth(*read_unresampled(path))
 
 
 def manifest_rows(key, selected, data):

@@ -234,14 +234,14 @@ def test_pauses_stay_silent(echo, tmp_path):
     """Pauses are muted across windows, even if the model adds an offset."""
     echo.restore_windows = lambda wavs, *_: (2 * wavs + 0.01, None, {})
     wav = voice(20)
-    pauses = [slice(20000, 28000), slice(60000, 200000), slice(318000, None)]
+    pauses = [slice(20000, 28000), slice(60000, 200000), slice(310000, 320000)]
     for pause in pauses:
         wav[pause] = 0.0
     wav[40000:44000] = 0.0  # too short for a pause
     soundfile.write(tmp_path / "a.wav", wav, 16000)
     restore(echo, tmp_path / "a.wav", tmp_path / "out.wav")
     written, _ = soundfile.read(tmp_path / "out.wav")
-    for pause in pauses[:2]:
+    for pause in pauses:
         assert (written[pause.start + 1200 : pause.stop - 1200] == 0).all()
     speech = numpy.ones(len(wav), dtype=bool)
     for pause in pauses:

@@ -49,6 +49,22 @@ def test_the_bias_is_set_so_that_one_speech_frame_in_1000_is_attenuated(script):
     assert presence.bias < -7.0
 
 
+def test_a_short_last_frame_is_labelled_by_its_own_samples(script):
+    class Cleaner:
+        hop_length = 320
+
+        def __call__(self, wav):
+            return torch.zeros(len(wav), 3, 2)
+
+    restorer = SimpleNamespace(
+        mods=SimpleNamespace(cleaner=Cleaner()),
+        input_level={"level_db": -26.0, "max_gain_db": 40.0},
+    )
+    active = numpy.arange(740) >= 320  # the last frame has 100 samples
+    ((_, labels),) = script.collect(restorer, [(torch.ones(740), active)])
+    assert labels.tolist() == [0, 1, 1]
+
+
 def test_music_is_repeated_up_to_about_half_of_the_noise(script):
     rows = [{"path": f"noise/{n}.wav"} for n in range(9)]
     rows += [{"path": f"noise/music_{n}.wav"} for n in range(2)]
