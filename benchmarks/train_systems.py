@@ -54,12 +54,13 @@ def load_initial(hparams, folder):
 
 
 class Recipe:
-    """Brain from the YAML file of a stage.
+    """The Brain that the YAML file of a stage defines.
 
     Arguments
     ---------
     job : dict
-        The job, with stage, size, device, precision and folder.
+        The job, with stage, size, device, precision, folder, batch_size and
+        seconds.
     """
 
     def __init__(self, job):
@@ -95,7 +96,7 @@ class Reference:
     Arguments
     ---------
     job : dict
-        The job, with stage, size, device and folder.
+        The job, with stage, size, device, folder, batch_size and seconds.
     """
 
     def __init__(self, job):

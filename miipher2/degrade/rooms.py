@@ -113,7 +113,7 @@ class Rooms:
         Arguments
         ---------
         rng : numpy.random.Generator
-            Source of all draws.
+            Random number generator.
 
         Returns
         -------

@@ -309,13 +309,13 @@ class Scores:
         return [side for side in SIDES if f"{side}_{metric}" in self.columns]
 
     def metrics(self) -> list[str]:
-        """Return the names of scores, such as ``lsd``, and ``delay_ms``."""
+        """Return the names of all scores, including ``delay_ms``."""
         names = (column.partition("_") for column in self.columns)
         found = (name for side, _, name in names if side in SIDES)
         return list(dict.fromkeys(found))
 
     def complete(self, metric: str) -> dict[str, np.ndarray]:
-        """Return the scores of the files that have one on each side.
+        """Return the scores of the files that have a score for every side.
 
         Arguments
         ---------

@@ -36,7 +36,7 @@ def prepare_fleurs(
     skip_prep : bool
         Whether to skip preparation.
     languages : list of str
-        Languages to use, such as en_us. Default: all languages in the folder.
+        Languages to use, such as en_us. If empty, all languages in the folder.
 
     Raises
     ------

@@ -56,8 +56,8 @@ HELD_OUT = {  # voices for validation and test
 }
 # Three character voices and a whispering voice, which are not used
 EXCLUDED = ("am_santa", "em_santa", "pm_santa", "af_nicole")
-BLENDED = 0.7  # fraction of speakers with a blend of two voices
-RESIZED = 0.5  # fraction of speakers with scaled pitch and formants
+BLENDED = 0.7  # fraction of training speakers with a blend of two voices
+RESIZED = 0.5  # fraction of training speakers with scaled pitch and formants
 
 
 def prepare_spoken(
@@ -79,7 +79,7 @@ def prepare_spoken(
 ):
     """Synthesise a corpus, then prepare its manifests.
 
-    If a run is interrupted, the next call skips the complete speakers.
+    If a run is interrupted, the next call skips speakers that are complete.
 
     Arguments
     ---------

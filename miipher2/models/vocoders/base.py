@@ -138,9 +138,8 @@ class Vocoder(SavedModule):
             If the vocoder does not support a warm start from this source.
         """
         raise UserError(
-            f"warm_start: {source!r}: {type(self).__name__} cannot be "
-            "initialised from another model; remove warm_start, or choose "
-            "another vocoder"
+            f"warm_start: {source!r}: {type(self).__name__} does not support "
+            "it; remove warm_start, or choose another vocoder"
         )
 
     def identity(self):
