@@ -7,11 +7,10 @@ Authors
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-# In frames of 20 ms: length of the smoothing filter, and hangover. The gate
-# opens half a second before detected speech and closes half a second after it,
-# so that no words are cut off.
-SMOOTHING = 15
-HANGOVER = 25
+SMOOTHING = 15  # length of the smoothing filter in frames of 20 ms
+# Number of frames by which the gate opens before and closes after detected
+# speech, so that no words are cut off
+MARGIN = 25
 # Log-odds below which the gate is closed, and above which it is open. Between
 # these values, it opens linearly.
 CLOSED, OPEN = -2.5, -1.0
@@ -35,7 +34,7 @@ def smooth_log_odds(log_odds):
         The smoothed log-odds ``(frames,)``.
     """
     smooth = uniform_filter1d(log_odds, SMOOTHING, mode="nearest")
-    return maximum_filter1d(smooth, 2 * HANGOVER + 1, mode="nearest")
+    return maximum_filter1d(smooth, 2 * MARGIN + 1, mode="nearest")
 
 
 def speech_gate(log_odds):

@@ -31,7 +31,7 @@ def test_the_report_shows_fractions_of_frames(script, capsys):
     )
     shown = capsys.readouterr().out
     assert "50.0% of speech missed, 0.0% of noise" in shown
-    # The gate opens 27 frames before detected speech: 25 for the hangover and
+    # The gate opens 27 frames before detected speech: 25 for the margin and
     # two for smoothing. The other 73 of the missed frames are attenuated.
     assert "36.5% of speech attenuated" in shown
     assert "100.0% of noise fully attenuated, 0.0% not" in shown
