@@ -68,7 +68,8 @@ def degrade_clip(chains, clean, keys, rate=RATE):
             break
     else:
         raise UserError(
-            f"{condition}: too few voices, or a clip that is too short"
+            f"{condition}: no valid parameters in 1000 attempts; use clips of "
+            "at least 3.5 s and, for babble, more speakers"
         )
     gain = level(target, rate) / level(noisy, rate)
     gain = min(gain, 0.99 / float(noisy.abs().max()))
@@ -105,7 +106,8 @@ def choose(files, count, seed, data):
     if not 0 < count <= found:
         raise UserError(
             f"{data}: --clips {count}, but there are {found} recordings of at "
-            f"least {SECONDS[0]:g} s by speakers who are only in valid"
+            f"least {SECONDS[0]:g} s by speakers who are only in the valid "
+            "split"
         )
     queues = {s: rng.permutation(queue).tolist() for s, queue in queues.items()}
     chosen = []
@@ -122,7 +124,7 @@ def sources(data, held_out, speaker, folder):
     """Write manifests of noise, music, impulse responses and speech.
 
     Speech of ``speaker`` and noise in folders named ``babble`` are left out.
-    The paths of the manifests are returned by name.
+    Returns the path of each manifest by name.
     """
     found = {"noise": [], "music": [], "rirs": [], "speech": []}
     for row in held_out:
@@ -137,7 +139,9 @@ def sources(data, held_out, speaker, folder):
             found["speech"].append(row)
     for name, rows in found.items():
         if not rows:
-            raise UserError(f"{data}: no {name} in the valid split")
+            raise UserError(
+                f"{data}: no {name} in the valid split for clips of {speaker}"
+            )
         listed = [
             {
                 "ID": row["path"],

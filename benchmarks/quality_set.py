@@ -79,7 +79,7 @@ MIXED = (
     "codec",
     "network",
 )
-# Filters that leave neither content nor aliases above the cut-off
+# Filters and a resampler that remove all content above the cut-off
 STEEP = ("butter", "cheby1", "cheby2", "ellip", "soxr")
 LOW_RATES = {
     "mp3": [8, 16],

@@ -68,11 +68,11 @@ SETTINGS = {
     "hparams/pa.yaml": f"{TINY} {TINY_BACKBONE} --valid_kinds=[all]",
     "hparams/vocoder.yaml": f"{TINY} {TINY_BACKBONE} {TINY_VOCODER}",
     "hparams/ssl.yaml": TINY,
-    # One second is shorter than the vocoder_frames of this YAML file.
+    # The vocoder_frames of this YAML file last 1.2 s.
     "hparams/compact/vocoder.yaml": TINY.replace("seconds=1", "seconds=1.6"),
 }
 
-# Commands that are not run and options that are not tested, with the reasons
+# Commands and options that are not tested in this file, with the reasons
 NOT_RUN = {
     "pip": "installs packages; .ci/run does so in a new environment",
     "pytest": "runs this test",

@@ -159,7 +159,7 @@ class Page:
         self.rows = self._read_rows(files_csv)
 
     def _read_rows(self, files_csv: str | Path) -> dict[int, Row]:
-        """Return rows by index; find failed, missing and noted files."""
+        """Return the listed rows by index; find failed files and notes."""
         wanted = {*self.listed, *self.played}
         rows = {}
         for index, row in enumerate(read_rows(files_csv)):

@@ -65,7 +65,8 @@ class Folder:
             Relative path of the restored file. ``a.wav`` matches ``a.wav`` or
             ``a`` with another suffix. ``a.flac.wav`` matches ``a.flac``,
             because ``miipher2 restore`` writes ``a.flac.wav`` if the inputs
-            include both ``a.flac`` and ``a.mp3``.
+            include both ``a.flac`` and ``a.mp3``. A file of the same name takes
+            precedence.
 
         Returns
         -------
@@ -75,7 +76,7 @@ class Folder:
         Raises
         ------
         UserError
-            If several files match.
+            If several files match, and none takes precedence.
         """
         stem = _stem(restored)
         for path in (restored, stem):

@@ -24,8 +24,6 @@ def init_as_filterbank(conv, sample_rate):
     with the standard deviation that the outputs have for normalised speech.
     Without biases, the following layer norm would remove the signal level.
 
-    For a comparison with random initialisation, see docs/log/compact.md.
-
     Arguments
     ---------
     conv : torch.nn.Conv1d

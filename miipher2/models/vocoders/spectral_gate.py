@@ -16,9 +16,9 @@ class SpectralGate(nn.Module):
     them. For each bin, this module compares ``r``, the level of the recording,
     with ``e``, the level of clean speech as predicted from the features. Both
     levels are natural logarithms, smoothed over neighbouring bins. Noise and
-    reverberation increase ``r``; transmission losses decrease it. A predicted
-    correction is added to the level of the recording, whose spectrum is scaled
-    accordingly. The recording then contributes the fraction
+    reverberation increase ``r``; transmission losses decrease it. First, a
+    predicted correction is added to ``r``, and the spectrum of the recording is
+    scaled accordingly. The recording then contributes the fraction
     ``sigmoid(confidence - slope * |r - e|)`` of the bin, and the remaining
     fraction is synthesised. The confidence and the correction are predicted for
     each bin from the vocoder's hidden states. For each frequency, two slopes
@@ -39,7 +39,8 @@ class SpectralGate(nn.Module):
     n_fft : int
         FFT size in samples.
     floor : float
-        Level of silence. Lower levels are raised to this value.
+        Level of silence, as a natural logarithm. Lower levels are raised to
+        this value.
     smoothing_bins : int
         Number of bins over which the power is averaged before the comparison,
         an odd number. The average is necessary because the predicted levels are
