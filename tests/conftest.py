@@ -6,6 +6,7 @@ Authors
 
 import importlib.util
 import logging
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -21,10 +22,14 @@ from tiny_voice import voice
 
 ROOT = Path(__file__).parents[1]
 
+# One thread in the processes that tests start, because tests run in parallel
+# and the models are tiny
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Use one thread, because tests run in parallel and the models are tiny."""
+    """Use one thread in the processes that run the tests."""
     torch.set_num_threads(1)
 
 

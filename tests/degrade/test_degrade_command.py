@@ -198,7 +198,7 @@ def test_unreadable_files_are_counted(clean, tmp_path, capsys):
         (["{empty}", "{out}"], "no recordings"),
         (["{clean}", "{out}", "--only", "noise"], "no manifest"),
         (["{clean}", "{out}", "--only", "fog"], "'fog'"),
-        (["{clean}", "{out}", "--noise", "{empty}"], "no recordings"),
+        (["{clean}", "{out}", "--noise", "{empty}"], "no usable recordings"),
         (["{clean}", "{out}", "--noise", "{clean}/n.csv"], "n.csv"),
         (["{clean}", "{out}", "--noise", "{empty_csv}"], "empty.csv"),
         (["{clean}", "{out}", "--degrade", "{clean}/n.yaml"], "n.yaml"),
