@@ -48,7 +48,7 @@ def as_clip(wav: Any) -> np.ndarray:
 
 
 def as_batch(wavs: Any) -> np.ndarray:
-    """Convert a batch ``(batch, time)`` to float32, see ``as_clip``."""
+    """Convert a batch ``(batch, time)`` to float32; see ``as_clip``."""
     samples = _as_samples(wavs, "wavs")
     if samples.ndim != 2:
         raise UserError(
@@ -59,7 +59,7 @@ def as_batch(wavs: Any) -> np.ndarray:
 
 
 def _as_samples(wavs, name):
-    """Convert samples of any shape to float32; ``name`` is for messages."""
+    """Convert samples of any shape to float32; errors contain ``name``."""
     if isinstance(wavs, torch.Tensor):
         wavs = wavs.detach().cpu()
         if wavs.is_floating_point():

@@ -164,8 +164,8 @@ def stage_one_overrides(hparams_file, overrides):
     Raises
     ------
     UserError
-        If the command line contradicts these settings, or if it does not name
-        the backbone although stage 1 built its backbone from a config.
+        If the command line contradicts these settings, or if stage 1 built its
+        backbone from a config and the command line does not give this config.
     """
     given = parse_overrides(overrides)
     resolved = resolved_yaml(hparams_file, given)

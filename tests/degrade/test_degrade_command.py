@@ -91,7 +91,7 @@ def test_paired_recipe_reads_the_pairs(clean, tmp_path, splits):
         assert [rate for _, rate in pair] == [RATE, RATE]
         assert len(pair[0][0]) == len(pair[1][0])
         assert not np.array_equal(pair[0][0], pair[1][0])
-    # The manifest that the command writes can be read, too.
+    # The manifest that the command writes can be read too.
     folder = data / splits[0]
     rows = read_manifest(folder / "manifest.csv", folder)
     assert soundfile.info(rows[0]["noisy_wav"]).samplerate == RATE

@@ -1,6 +1,6 @@
 """Changes to SpeechBrain's core: an adapter and two fixes for checkpoints.
 
-The lines to change are located by the names of functions and variables.
+The lines to change are located by function and variable names or by their text.
 
 Authors
  * The miipher2 authors 2026
