@@ -291,8 +291,8 @@ class Codec(Degradation):
         absent = [name for name in codecs if CODERS[name].missing()]
         if absent:
             note = (
-                f"{', '.join(absent)}: these codecs need PyAV; "
-                "pip install 'av<19'"
+                f"{', '.join(absent)}: these codecs need PyAV with their "
+                "encoders; pip install 'av<19'"
             )
             if len(absent) == len(codecs):
                 raise UserError(note)

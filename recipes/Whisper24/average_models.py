@@ -48,7 +48,7 @@ def average_files(paths):
     tensors : dict
         Mean tensors by name, in the precision of the first file.
     identity : dict
-        Identity of the first file.
+        Metadata of the first file.
 
     Raises
     ------

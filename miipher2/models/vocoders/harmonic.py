@@ -5,7 +5,7 @@ for tens of thousands of adversarial training steps. This vocoder filters white
 noise and a pulse train at the predicted pitch; the filters are predicted, too.
 It is a harmonic plus noise model, like neural source-filter models (arXiv
 1904.12088) and the neural homomorphic vocoder (doi
-10.21437/Interspeech.2020-3188). Most of the training needs no discriminator.
+10.21437/Interspeech.2020-3188). It needs few or no adversarial steps.
 
 Authors
  * The miipher2 authors 2026
@@ -272,7 +272,7 @@ class HarmonicVocoder(Vocoder):
         return self.stft.synthesise(spectra)
 
     def given_pitch(self, pitch):
-        """Return the pitch in Hz; zeros (padding) get the lowest pitch."""
+        """Return the pitch in Hz; zeros (padding) become the lowest pitch."""
         hz = pitch[..., 0].float()
         return hz.where(hz > 0, self.log_pitch[0].exp())
 
