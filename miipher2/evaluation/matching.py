@@ -131,8 +131,8 @@ class Recordings:
     ------
     UserError
         If a folder or the CSV file cannot be used, if no recording in a folder
-        matches a restored recording, or if several recordings in a folder match
-        the same file.
+        matches a restored recording, if several recordings in a folder match
+        the same file, or if a condition is named ``all``.
     """
 
     def __init__(
@@ -152,6 +152,12 @@ class Recordings:
             check_ids(self.conditions, conditions, self.found)
         tops = {file.partition("/")[0] for file in self.found}
         self.by_folder = len(tops) > 1 and all("/" in f for f in self.found)
+        names = self.conditions.values() if self.conditions else tops
+        if "all" in names and (self.conditions or self.by_folder):
+            raise UserError(
+                "condition 'all': this name stands for all files; choose "
+                "another name with --conditions CSV"
+            )
 
     def _match(self) -> dict[str, dict[str, str]]:
         """Map each file to the relative paths of its sides."""

@@ -14,6 +14,7 @@ import time
 import pytest
 from toy_metrics import speech, write
 
+from miipher2.errors import UserError
 from miipher2.evaluation import evaluate, scorer
 
 CLIPS = 240
@@ -147,6 +148,20 @@ def test_new_conditions_need_no_new_scores(folders, toy_metrics, monkeypatch):
     assert scored == []
     assert report.scores.conditions == ["first", "", "first", "second"]
     assert list(report.scores.groups()) == ["first", "second", "all"]
+
+
+def test_a_condition_named_all_raises(folders, toy_metrics):
+    table = folders / "conditions.csv"
+    table.write_text("ID,condition\na,all\n")
+    with pytest.raises(
+        UserError, match="'all': this name stands for all files"
+    ):
+        run(folders, conditions=table)
+    (folders / "restored/hiss").rename(folders / "restored/all")
+    (folders / "input/hiss").rename(folders / "input/all")
+    (folders / "clean/hiss").rename(folders / "clean/all")
+    with pytest.raises(UserError, match="another name with --conditions CSV"):
+        run(folders)
 
 
 def test_shards_write_the_same_files_csv(folders, toy_metrics):
