@@ -95,8 +95,9 @@ def check_data(hparams):
                 if hparams[key] is not None and not Path(hparams[key]).exists():
                     raise UserError(
                         f"{hparams[key]}: no such manifest; give "
-                        f"--{name}_folder=FOLDER, or disable this degradation "
-                        f"with --{name}_csv=null --valid_{name}_csv=null"
+                        f"--{name}_folder=FOLDER without --skip_prep=True, or "
+                        f"disable this degradation with --{name}_csv=null "
+                        f"--valid_{name}_csv=null"
                     )
 
 

@@ -4,7 +4,7 @@
         --speech DIR > table.md
 
 Prints a Markdown table of seconds of audio per second of CPU time for clips of
-3.5 s. The time includes reading those noises, impulse responses and voices that
+3.5 s. The time includes reading noise, music, impulse responses and voices that
 are not yet cached, but not reading the clean clips.
 
 Authors

@@ -112,10 +112,10 @@ def remarks(rows, truth):
     parts = [f"{count} in {name}" for name, count in found.most_common()]
     conditions = {file.partition("/")[0] for file in truth}
     others = ", ".join(sorted(conditions - found.keys()))
-    none = f"; none in {others}" if others else ""
+    parts = [", ".join(parts), others and f"none in {others}"]
     lines = [
         f"- The defaults reject {len(rejected)} of {len(truth)} files: "
-        f"{', '.join(parts)}{none}."
+        f"{'; '.join(filter(None, parts))}."
     ]
     true = {file: row["restored_wer"] for file, row in truth.items()}
     ranks = []

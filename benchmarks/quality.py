@@ -9,7 +9,8 @@ DATA is a folder with a ``manifest.csv`` (columns path, seconds, speaker and
 split). Clean speech is in ``speech``, ``speech16`` and ``speech24``, noise in
 ``noise`` (music in files named ``music_*``), and impulse responses in ``rir``.
 Only the ``valid`` split is used; the clips are from speakers who have no
-recordings in training. The same data and seed give identical files.
+recordings in training. The same data, seed and package versions give identical
+files.
 
 ``make`` writes ``SET/{input,clean}/<condition>/<clip>.wav`` and
 ``SET/set.csv``; the additional conditions (``quality_extra``) are in
@@ -215,7 +216,7 @@ def restore(model, rows, path):
 
 
 def describe(rows, columns, systems, speed):
-    """Format a table for each metric and, for restored speech, the targets."""
+    """Format a table for each score and, for restored speech, the targets."""
     figures = {c: summarise(rows, c, systems) for c in columns}
     tables = [table(columns[c], figures[c], systems) for c in columns]
     if "restored" in systems:

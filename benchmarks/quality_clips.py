@@ -46,7 +46,7 @@ def level(wav, rate=RATE):
 
 
 def shorten(wav, rate=RATE):
-    """Cut a recording at the quietest position in the range ``SECONDS``."""
+    """Cut a long recording at the quietest point in the range ``SECONDS``."""
     shortest, longest = (round(seconds * rate) for seconds in SECONDS)
     if len(wav) <= longest:
         return wav
@@ -68,8 +68,8 @@ def degrade_clip(chains, clean, keys, rate=RATE):
             break
     else:
         raise UserError(
-            f"{condition}: no valid parameters in 1000 attempts; use clips of "
-            "at least 3.5 s and, for babble, more speakers"
+            f"{condition}: no valid parameters in 1000 attempts; babble needs "
+            "more speakers"
         )
     gain = level(target, rate) / level(noisy, rate)
     gain = min(gain, 0.99 / float(noisy.abs().max()))

@@ -1,7 +1,7 @@
 """Additional conditions of ``benchmarks/quality.py``.
 
-- ``wideband``: noisy speech at 24 kHz, half of it with reverberation. It is
-  scored like the other conditions, and also in the band above 8 kHz. Impulse
+- ``wideband``: noisy speech at 24 kHz, about half of it with reverberation. It
+  is scored like the other conditions, and also in the band above 8 kHz. Impulse
   responses at 16 kHz remove the reverberated speech above 8 kHz.
 - ``upper-band``: the same clean speech at 16 kHz. The band above 8 kHz must be
   synthesised.
@@ -60,7 +60,7 @@ def has_full_band(path):
 
 
 def write_wide_clip(output, file, data, held_out, folder, seed):
-    """Write a clip for ``wideband`` and one for ``upper-band``; return rows."""
+    """Write a ``wideband`` and an ``upper-band`` clip; return their rows."""
     path = data / file["path"]
     clean = load_clip(path, WIDE_RATE)
     listed = sources(data, held_out, file["speaker"], folder)
@@ -176,8 +176,8 @@ def no_speech(recording, source):
     Returns
     -------
     dict
-        ``speech_share`` in percent, which is NaN without the package
-        faster-whisper, and ``level_change`` in dB.
+        ``speech_share`` in percent (NaN if faster-whisper is not installed) and
+        ``level_change`` in dB.
     """
     wav, original = (read_audio(p, RATE).numpy() for p in (recording, source))
     change = _level_db(wav) - _level_db(original)

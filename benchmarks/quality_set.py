@@ -62,7 +62,7 @@ DEGRADED = (
 )
 # Steps of the ``mixed`` condition. ``level`` is left out, because
 # ``degrade_clip`` restores the level; ``calls`` and ``knocks`` are left out,
-# because they were added to the chain later.
+# because they were added to the chain after this test set was defined.
 MIXED = (
     "reverb",
     "noise",
@@ -79,7 +79,7 @@ MIXED = (
     "codec",
     "network",
 )
-# Filters and a resampler that remove all content above the cut-off
+# Steep filters, and the only resampler that does not alias
 STEEP = ("butter", "cheby1", "cheby2", "ellip", "soxr")
 LOW_RATES = {
     "mp3": [8, 16],
@@ -131,8 +131,8 @@ def make_extra(arguments, output, files, held_out, folder):
         rows += write_wide_clip(output, file, data, held_out, folder, seed)
     if not found:
         print(
-            "no full-band 24 kHz speech by held-out speakers; wideband and "
-            "upper-band are left out"
+            "no sufficiently long full-band 24 kHz speech by held-out "
+            "speakers; wideband and upper-band are left out"
         )
     return rows + write_no_speech(output, data, held_out, folder, count, seed)
 

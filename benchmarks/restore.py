@@ -177,7 +177,7 @@ def count_gflop(system):
     wavs = 0.1 * torch.randn(1, round(COUNTED_SECONDS * reference.RATE))
     with (
         torch.no_grad(),
-        sdpa_kernel(SDPBackend.MATH),  # fused kernels are not counted
+        sdpa_kernel(SDPBackend.MATH),  # fused CPU kernels are not counted
         FlopCounterMode(display=False) as counter,
         timing.Clock(counter.get_total_flops).timing(system.parts()) as clock,
     ):

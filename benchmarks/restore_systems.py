@@ -16,7 +16,7 @@ import timing
 
 
 class Reference:
-    """Reference implementation: runs all layers and restores whole files in turn.
+    """Reference implementation: all layers, one complete file at a time.
 
     Arguments
     ---------
@@ -64,7 +64,7 @@ class Reference:
         return wav[:, padding:-padding]
 
     def parts(self):
-        """Return a (part, object, method name) tuple for each method to time."""
+        """Return a (part, object, method name) tuple for each timed method."""
         network = self.backbone.model
         front_end = (
             network.feature_extractor,
@@ -130,7 +130,7 @@ class Engine:
         return self.restorer.restore_windows(wavs)[0]
 
     def parts(self):
-        """Return a (part, object, method name) tuple for each method to time."""
+        """Return a (part, object, method name) tuple for each timed method."""
         cleaner = self.restorer.mods.cleaner
         backbone, generator = (
             cleaner.adapted_model,

@@ -143,7 +143,7 @@ class ScoreCache:
         metrics : list of Metric
             The metrics.
         name : str
-            Name of the recording in the transcripts.
+            Name of the recording, passed to ``Metric.measure``.
         recording, clean : str or Path
             The two files.
 

@@ -131,7 +131,10 @@ def shortened(command):
 
 @pytest.fixture
 def clone(tmp_path):
-    """Return a folder with ``COPIED`` and the recordings named on the pages."""
+    """Return a folder with ``COPIED`` and the recordings named on the pages.
+
+    The quickstart in this folder trains each stage for two steps.
+    """
     for name in COPIED:
         source = ROOT / name
         if source.is_file():

@@ -63,8 +63,8 @@ def tiny_config(family, layers=3, width=32):
         return transformers.Wav2Vec2BertConfig(
             **transformer, mask_time_prob=0.05
         )
-    # With 8 channels per group, PyTorch 2.14 computes wrong bf16 convolutions on
-    # CPUs with AMX.
+    # With 8 channels per group, PyTorch 2.14 computes wrong bf16 convolutions
+    # on CPUs with AMX.
     cnn = {"conv_dim": [16] * 7, "num_conv_pos_embedding_groups": 2}
     if family == "data2vec":
         return transformers.Data2VecAudioConfig(**transformer, **cnn)
@@ -118,8 +118,8 @@ def save_tiny_backbone(folder, family, layers=3, width=32):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(len(family))
         model = transformers.AutoModel.from_config(config)
-        # Initially, norms and biases have no effect. Perturb them, so that
-        # tests notice whether they are applied.
+        # Initially, most biases are 0 and the weights of norms are 1. Perturb
+        # them, so that tests notice whether they are applied.
         for parameter in model.parameters():
             if parameter.dim() == 1:
                 parameter.data += 0.2 * torch.randn_like(parameter)

@@ -29,7 +29,7 @@ BLOCK = 2**17  # number of samples, summed over channels
 CORRECTED = re.compile(
     r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE
 )
-OGG_PAGE = 2**16  # maximum size of an Ogg page in bytes
+OGG_PAGE = 2**16  # bytes, more than the longest Ogg page
 # In a wav file that was written to a pipe, a size of this many bytes or more
 # means "unknown".
 STREAMED = 2**32 - 2**16
@@ -52,7 +52,7 @@ class AudioStream:
         ``(time, channels)`` float32.
     header_length : int
         Samples per channel according to the header or, if it gives no length,
-        to the file size; None if unknown.
+        to libsndfile; None if unknown.
     truncated : bool
         Whether the last page of an Ogg file is missing; False for other files.
     unfinished : bool

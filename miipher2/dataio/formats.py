@@ -45,8 +45,7 @@ OUTPUT_SUBTYPES = {
 OUTPUT_FORMATS = tuple(OUTPUT_SUBTYPES)
 SUBTYPES = OUTPUT_SUBTYPES["wav"]
 # Output sample formats for inputs of more than 16 bits, in order of preference.
-# For all other inputs, the first sample format of the output file format is
-# used.
+# Otherwise, the first sample format of the output file format is used.
 KEPT_SUBTYPES = {
     "PCM_24": ("PCM_24",),
     "PCM_32": ("PCM_24",),

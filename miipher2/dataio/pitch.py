@@ -37,7 +37,6 @@ class PitchTracks:
 
     Example
     -------
-    >>> import soundfile  # doctest: +SKIP
     >>> tracks = PitchTracks("results/pitch")  # doctest: +SKIP
     >>> tracks("speech.wav", start=0.5, frames=100).shape  # doctest: +SKIP
     torch.Size([100, 2])

@@ -63,9 +63,9 @@ def prepare_manifests(
     """Write the manifests of a corpus, unless they are up to date.
 
     A JSON file next to the training manifest (``train.stamp.json`` for
-    ``train.csv``) records the listed files, the fractions, the minimum duration
-    and the hashes of the manifests. If nothing has changed, the manifests are
-    kept, and no audio header is read.
+    ``train.csv``) records a hash of the file list, the fractions, the minimum
+    duration and the hashes of the manifests. If nothing has changed, the
+    manifests are kept, and no audio header is read.
 
     Arguments
     ---------
@@ -174,8 +174,8 @@ def _rows(data_folder, utterances, min_seconds):
     if not rows:
         raise UserError(
             f"{data_folder}: no usable file among "
-            f"{count(len(files), 'audio file')}: {len(failed)} unreadable, "
-            f"{short} shorter than {min_seconds:g} s"
+            f"{count(len(files), 'audio file')}: {len(failed)} skipped with "
+            f"a warning, {short} shorter than {min_seconds:g} s"
         )
     return rows, len(failed)
 

@@ -12,8 +12,8 @@ SpeechBrain's ``speechbrain.augment`` is not used, for these reasons:
   package sets the SNR on active speech. ``AddReverb`` convolves all clips of a
   batch with the same impulse response.
 - ``CodecAugment`` supports three codecs (mu-law, MP3, Opus) without a choice of
-  bit rate and does not remove the delay of MP3. ``DoClip`` only supports hard
-  clipping, and ``DropBitResolution`` only supports 16 and 8 bits.
+  bit rate. ``DoClip`` only supports hard clipping, and ``DropBitResolution``
+  only supports 16 and 8 bits.
 - Microphone responses, hum, flutter, low-pass filters, babble and concealed
   packet loss are not available.
 

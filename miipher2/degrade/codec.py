@@ -146,16 +146,21 @@ class Coder:
 
 def _has_encoder(name):
     """Return whether PyAV is installed and its FFmpeg has the encoder."""
-    return av is not None and name in av.codecs_available
+    if av is None:
+        return False
+    try:
+        av.Codec(name, "w")
+    except ValueError:  # av.codec.codec.UnknownCodecError
+        return False
+    return True
 
 
 TELEPHONE = (8000,)
 MPEG = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OPUS = (8000, 12000, 16000, 24000, 48000)
 AMR = "libopencore_amrnb"
-# If both soundfile and PyAV support a codec, the faster library is used:
-# soundfile for MP3, PyAV for Opus. In PyAV, Opus runs at complexity 5, as in
-# WebRTC on mobile phones.
+# MP3 and Opus use the faster library: soundfile for MP3, PyAV for Opus. In
+# PyAV, Opus runs at complexity 5, as in WebRTC on mobile phones.
 CODERS = {
     "mp3": Coder(_mp3, MPEG),
     "vorbis": Coder(_vorbis, MPEG, unit="quality"),

@@ -232,7 +232,7 @@ def _degrade_file(chain, source, name, arguments):
     target, noisy, metadata = chain.pair(wav, rng)
     output = Path(arguments.noisy)
     row = {
-        "ID": os.path.splitext(name)[0].replace("/", "-"),
+        "ID": name,
         "duration": f"{len(wav) / chain.sample_rate:.6f}",
     }
     if arguments.pairs:

@@ -104,7 +104,7 @@ def known_metrics(scores: Scores) -> dict[str, Display]:
     -------
     dict
         Display settings by metric, in the order of ``STYLES`` and ``DETAILS``;
-        other metrics follow.
+        other metrics, except ``delay_ms``, follow.
     """
     prefix = "restored_"
     found = [

@@ -157,9 +157,9 @@ def mel_cepstral_distortion(
     logarithmic band magnitudes. The distortion of a frame is ``10 / ln 10 *
     sqrt(2 * sum((c - c')^2))``, where c and c' are coefficients 1 to 24 of the
     two signals. This is the root-mean-square difference in dB between their
-    smoothed spectra. The result is the mean over the frames with active speech
-    in the reference. Implementations that compute the cepstra differently, for
-    example with WORLD, give different values.
+    smoothed spectra, each without its mean. The result is the mean over the
+    frames with active speech in the reference. Implementations that compute the
+    cepstra differently, for example with WORLD, give different values.
 
     Arguments
     ---------

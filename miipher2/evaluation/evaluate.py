@@ -99,7 +99,7 @@ def evaluate(
     Returns
     -------
     Report
-        The report of all files; None if other shards are unfinished.
+        The report of all files; None unless this shard is the last to finish.
 
     Raises
     ------

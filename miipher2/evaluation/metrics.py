@@ -239,8 +239,8 @@ def load_metrics(
     metrics : list of Metric
         The metrics, in the order of the columns of ``files.csv``.
     missing : list of str
-        One remark for each metric that is left out, with the reason and, for
-        missing packages, the command that installs them.
+        One remark for each requested metric that is left out, with the reason
+        and, for missing packages, the command that installs them.
 
     Raises
     ------

@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from miipher2.evaluation.scores import Row
 
-LINE_SECONDS = 60.0  # minimum between lines if stderr is not a terminal
+LINE_SECONDS = 60.0  # minimum between status lines without a terminal
 
 
 class Progress:
-    """Progress bar on a terminal; elsewhere, at most one line per minute.
+    """Progress bar on a terminal; otherwise, at most one status line a minute.
 
     Arguments
     ---------

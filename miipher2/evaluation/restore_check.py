@@ -73,7 +73,7 @@ class RestoreCheck(Check):
         self._load()
 
     def score(self, source: Path, path: Path) -> dict[str, Any]:
-        """Return the scores that the gate needs, and notes."""
+        """Return the gate's scores, the duration, the recogniser and notes."""
         with self.scoring:
             row = self.scorer.score(
                 path.name, {"input": source, "restored": path}

@@ -50,8 +50,9 @@ def best_precision(device: str) -> str:
     Returns
     -------
     str
-        ``bf16`` if a CUDA GPU or the CPU supports it in hardware, ``fp16`` for
-        other CUDA GPUs, otherwise ``fp32``.
+        ``bf16`` for CUDA GPUs that support it in hardware and for CPUs with AMX
+        or AVX512-BF16 instructions, ``fp16`` for other CUDA GPUs, otherwise
+        ``fp32``.
 
     Example
     -------

@@ -162,8 +162,8 @@ class Restorer(BaseRestorer, Pretrained):
             self.input_rate,
             self.input_hop,
             # Evenly divided windows save computation, but their length differs
-            # between recordings. This is possible on a CPU, where each batch
-            # holds one window by default.
+            # between recordings. On a CPU, each batch holds one window by
+            # default, so the lengths may differ.
             even=str(self.device).startswith("cpu"),
         )
 

@@ -121,8 +121,8 @@ class WindowPlan:
         Returns
         -------
         int
-            Number of frames, at most ``window``. The only window of a shorter
-            recording has fewer frames.
+            Number of frames, at most ``window``; ``window`` for recordings that
+            are not longer.
         """
         frames = math.ceil(samples / self.hop_length)
         if not self.even or frames <= self.window:

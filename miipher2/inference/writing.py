@@ -243,12 +243,11 @@ def _limited_blocks(channels, gains, loudness, sample_rate):
         for block in limit(scaled, sample_rate, LIMIT):
             yield block * np.float32(scale)
 
-    for _ in range(LOUDNESS_PASSES):
+    for remaining in reversed(range(LOUDNESS_PASSES)):
         reached, peak = _measure(blocks(), sample_rate)
         missing = loudness - reached
-        if abs(missing) < LOUDNESS_ERROR[0] or (
-            missing > 0 and change == highest
-        ):
+        limited = missing > 0 and change == highest
+        if abs(missing) < LOUDNESS_ERROR[0] or limited or not remaining:
             break
         change = min(change * 10 ** (missing / 20), highest)
     note = ""

@@ -167,7 +167,8 @@ def reflect(x, size):
     Arguments
     ---------
     x : torch.Tensor
-        ``(batch, channels, time)``, where ``time`` is greater than ``size``.
+        ``(batch, channels, time)`` in channels-last layout, where ``time`` is
+        greater than ``size``.
     size : int
         Number of samples to add at each edge.
 

@@ -116,7 +116,7 @@ class MaskedPrediction(SavedModule):
         masks : torch.Tensor
             True for masked frames ``(batch, frames)``, False in the padding. If
             None, the transformer layers are skipped, and the head predicts the
-            targets from the output of the convolutions. In this mode, a
+            targets from the output of the feature projection. In this mode, a
             training step takes about a fifth of the time.
 
         Returns
@@ -192,7 +192,7 @@ class MaskedPrediction(SavedModule):
         Raises
         ------
         UserError
-            If there is no backbone, or it does not fit the config.
+            If there is no backbone, or the weights do not fit the model.
         """
         try:
             tensors = HubertModel.from_pretrained(folder).state_dict()

@@ -63,7 +63,8 @@ def load_weights(path):
     Raises
     ------
     UserError
-        If the file is missing or is not a complete safetensors file.
+        If the file is missing, cannot be read as safetensors, or has invalid
+        metadata.
 
     Example
     -------
@@ -83,10 +84,16 @@ def load_weights(path):
         raise UserError(f"{path}: weights file not found") from None
     except (SafetensorError, OSError) as error:
         raise UserError(
-            f"{path}: not a complete safetensors file ({error}); "
+            f"{path}: cannot be read as safetensors ({error}); "
             "copy the file again or repeat the training"
         ) from None
-    return tensors, json.loads(metadata.get("identity", "{}"))
+    try:
+        return tensors, json.loads(metadata.get("identity", "{}"))
+    except ValueError:
+        raise UserError(
+            f"{path}: the metadata 'identity' is not JSON; expected a file "
+            "written by miipher2"
+        ) from None
 
 
 def fill(module, tensors, path, names=None):

@@ -290,7 +290,8 @@ class SpeechClips:
         Raises
         ------
         UnusableClip
-            If the file cannot be read or has no audio in this crop.
+            If the file cannot be read, or the crop has no audio or contains
+            NaN or Inf.
         """
         try:
             wav = read_audio(path, sample_rate, start, seconds)

@@ -141,8 +141,7 @@ def load_cleaner(cleaner, cleaner_folder):
     UserError
         If the folder contains no adapters, or if they do not fit the backbone.
     """
-    path = find_cleaner(cleaner_folder)
-    cleaner.loader(path)
+    cleaner.loader(find_cleaner(cleaner_folder))
 
 
 def stage_one_overrides(hparams_file, overrides):
@@ -164,8 +163,8 @@ def stage_one_overrides(hparams_file, overrides):
     Raises
     ------
     UserError
-        If the command line contradicts these settings, or if stage 1 built its
-        backbone from a config and the command line does not give this config.
+        If there are no adapters, the command line contradicts their settings,
+        or it lacks the config from which stage 1 built the backbone.
     """
     given = parse_overrides(overrides)
     resolved = resolved_yaml(hparams_file, given)
@@ -188,9 +187,10 @@ def stage_one_overrides(hparams_file, overrides):
         folder = _is_folder(key, trained) or _is_folder(key, value)
         if key in given or ("ssl" in given and key in SSL_KEYS):
             if value != trained and not folder:  # a folder may be a copy
+                option = key if key in given else "ssl"
                 raise UserError(
                     f"--{key}={value}: the adapters in {path.parent} were "
-                    f"trained with {trained}; omit this option"
+                    f"trained with {trained}; omit --{option}"
                 )
         elif not _is_folder(key, trained) or Path(trained).is_dir():
             lines.append(f"{key}: {json.dumps(trained)}")
@@ -217,8 +217,8 @@ def start_from(hparams, folder):
     Raises
     ------
     UserError
-        If the folder has no weights for this stage, if their shapes do not
-        match, or if ``warm_start`` is also given.
+        If the folder has no weights for this stage, if they do not fit the
+        model, or if ``warm_start`` is also given.
     """
     folder = Path(folder)
     if "pretraining" in hparams:
@@ -277,7 +277,7 @@ def export_backbone(hparams, hparams_file, overrides):
 
 
 def _next_command(hparams_file, overrides, keys=(), **options):
-    """Return the command of the next stage, with the same data and ``keys``."""
+    """Return the command of the next stage; copy ``DATA_KEYS`` and ``keys``."""
     if isinstance(overrides, str):
         overrides = parse_overrides(overrides)
     for key in (*DATA_KEYS, *keys):

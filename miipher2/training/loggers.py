@@ -168,7 +168,7 @@ def start_wandb(output_folder):
 
 
 def scalars(hyperparams):
-    """Return the values of a YAML file that are numbers, strings or booleans.
+    """Return the top-level numbers, strings and booleans of a YAML file.
 
     Example
     -------

@@ -86,9 +86,10 @@ def check_overrides(hparams_file, overrides):
     ------
     UserError
         If a key is unknown, at the top level or in a mapping; the message names
-        a similar key if there is one. Also raised if a value does not match the
-        type of the default in the YAML, or if a key of an older version of this
-        package is used.
+        a similar key if there is one. Also raised if the default is a number or
+        a boolean and the value has another type (null and values with a YAML
+        tag are accepted), if a mapping is given for a single value, or if a key
+        of an older version of this package is used.
 
     Example
     -------

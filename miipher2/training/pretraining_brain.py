@@ -83,8 +83,8 @@ class PretrainingBrain(StepBrain):
         tuple of torch.Tensor
             Outputs, targets, a mask of the masked frames and a mask of the
             visible frames, each ``(batch, frames, ...)``. In the first
-            ``front_end_steps``, the batch consists of the degraded clips
-            followed by the clean clips.
+            ``front_end_steps`` training steps, the batch consists of the
+            degraded clips followed by the clean clips.
         """
         (noisy, lengths), (clean, _) = batch.noisy, batch.clean
         masks = self.masks(batch)

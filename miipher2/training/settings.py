@@ -71,8 +71,8 @@ def run_settings(hparams_file, overrides):
     dict
         Values as text, by key. References are not resolved, so a warm-up of
         ``<max_steps> // 100`` is equal for any ``max_steps``. The value of a
-        key that names a class is only this name, unless arguments of the class
-        are overridden.
+        key that names a class or function is only this name, unless the key is
+        overridden.
 
     Example
     -------
@@ -181,7 +181,7 @@ def _difference(key, saved, current):
 
 
 def _latest(save_folder):
-    """Return what the latest checkpoint stores under ``RUN``, {} if nothing."""
+    """Return the ``RUN`` entry of the latest checkpoint; {} without one."""
     runs = [(0.0, {})]
     for path in Path(save_folder).glob(f"CKPT+*/{METAFNAME}"):
         try:

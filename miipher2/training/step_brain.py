@@ -49,11 +49,12 @@ class StepBrain(sb.Brain):
     valid_interval : int
         Number of optimizer steps between two validations.
     lr_schedule : callable
-        Called with an optimizer and the next step, counted from 1.
+        Called with an optimizer and the position of the next step in the
+        schedule, counted from 1.
     output_folder : str
-        Folder for logs and audio samples.
+        Folder of the run, to which stage 2 writes audio samples.
     train_logger : speechbrain.utils.train_logger.TrainLogger
-        Text logger of the statistics of every validation.
+        Text logger of training, validation and test statistics.
     logger : callable
         Called to create a logger with the methods of ``RunLogger``.
     minutes : float

@@ -25,8 +25,8 @@ def read_train_log(path):
     dict
         Two lists, steps and values, by name of the statistic. A name starts
         with ``train``, ``valid`` or ``test``, or is ``lr``. If a resumed run
-        repeats steps, the later lines are used. Non-finite values and damaged
-        lines are omitted.
+        repeats steps, the later lines are used. Non-finite values and the
+        damaged parts of lines are omitted.
 
     Example
     -------

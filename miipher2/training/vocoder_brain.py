@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 
 MIN_SAMPLES = 1024  # the spectral loss needs at least one window
 SUMS = {"G_loss", "G_gen_loss", "G_adv_loss"}  # sums of other terms
-LARGE = 10e6  # vocoders with more parameters train too slowly on a CPU
+LARGE = 12e6  # vocoders with more parameters train too slowly on a CPU
 
 
 class VocoderBrain(StepBrain):
@@ -121,7 +121,7 @@ class VocoderBrain(StepBrain):
 
     @property
     def exports_last(self):
-        """True in adversarial training, which does not lower the mel error."""
+        """True in adversarial training, as it can raise the mel error."""
         return self.adversarial
 
     @property
@@ -242,7 +242,7 @@ class VocoderBrain(StepBrain):
         batch : speechbrain.dataio.batch.PaddedBatch
             The batch; ``cut`` in [0, 1) gives the start of each segment.
         inputs : dict
-            ``features``, ``pitch`` and ``recording`` of full clips.
+            Full clips: ``features`` and, if used, ``pitch`` and ``recording``.
         target : torch.Tensor
             Waveforms ``(batch, time)``.
 

@@ -38,8 +38,8 @@ MIN_GAIN = 10 ** (-12 / 10)  # minimum gain of a bin's power
 def reduce_noise(samples, sample_rate):
     """Reduce stationary noise by spectral subtraction (Boll 1979).
 
-    The noise power of a bin is estimated as a low percentile of its power over
-    time.
+    The noise power of a bin is estimated from a low percentile of its power
+    over time.
 
     Arguments
     ---------

@@ -187,8 +187,8 @@ def repetitions(key, rows):
 
     An epoch uses one random segment per row. Training speech has one row per
     3 s, or two for speakers with little speech, to balance the speakers. Long
-    noise recordings, except music, have three rows because short ones are more
-    numerous.
+    recordings of training noise, except music, have three rows because short
+    ones are more numerous.
 
     Arguments
     ---------

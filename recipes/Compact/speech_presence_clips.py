@@ -113,7 +113,8 @@ def read_segment(path, rng):
 def clip(data, rows, chain, rng):
     """Return a random clip and the labels of its samples.
 
-    All clips of speech and half of the clips without speech are degraded.
+    ``chain`` is applied to all clips of speech and to half of the clips without
+    speech.
 
     Arguments
     ---------

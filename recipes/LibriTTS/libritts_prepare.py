@@ -51,7 +51,7 @@ def prepare_libritts(
     Raises
     ------
     UserError
-        If no subset is found or a name is unknown.
+        If no subset is found or the name of a subset is unknown.
 
     Example
     -------

@@ -16,6 +16,7 @@ import logging
 import multiprocessing
 import os
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -141,8 +142,8 @@ def prepare_spoken(
         "seed": seed,
         **checks,
     }
-    check_settings(data_folder / "settings.json", settings)
     people = draw_speakers(voice_names(voices), sentences, speakers, seed)
+    check_settings(data_folder / "settings.json", settings)
     jobs = [
         (
             data_folder / speaker["split"] / speaker["speaker"],
@@ -216,7 +217,7 @@ def voice_names(voices):
     try:
         with np.load(voices) as file:
             return sorted(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, zipfile.BadZipFile):
         raise UserError(f"{voices}: expected the voices of Kokoro") from None
 
 
@@ -278,7 +279,7 @@ def draw_speakers(names, sentences, count, seed):
     Raises
     ------
     UserError
-        If there is no voice for any of the languages.
+        If there is no training voice for any of the languages.
     """
     native = {n: LANGUAGES.get(n[0]) for n in names}
     held_out = {name for group in HELD_OUT.values() for name in group}
@@ -289,7 +290,7 @@ def draw_speakers(names, sentences, count, seed):
     ]
     if not usable:
         raise UserError(
-            "no voice for the languages of the texts: "
+            "no training voice for the languages of the texts: "
             f"{', '.join(sorted(sentences))}"
         )
     people = []

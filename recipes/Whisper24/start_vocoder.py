@@ -216,7 +216,7 @@ class Start:
         self.new.norm.mean.copy_(values.mean(dim=0))
         self.new.norm.scale.copy_(1 / values.std(dim=0).clamp(min=1e-3))
         large = (values.abs().amax(dim=0) > 50).sum()
-        print(f"{int(large)} feature dimensions have values above 50")
+        print(f"{int(large)} feature dimensions exceed 50 in magnitude")
 
     def regress(self, data, total):
         """Fit linear maps from the features to ``targets``.

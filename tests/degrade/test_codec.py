@@ -108,6 +108,12 @@ def test_pyav_codecs_are_left_out_without_pyav(monkeypatch):
         Codec(codecs={"aac": [32]})
 
 
+def test_a_decoder_is_not_an_encoder():
+    av = pytest.importorskip("av")
+    assert codec._has_encoder("aac")
+    assert "gsm" in av.codecs_available and not codec._has_encoder("gsm")
+
+
 def test_unknown_codec_raises():
     with pytest.raises(UserError, match="mp4"):
         Codec(codecs={"mp4": [32]})

@@ -45,7 +45,11 @@ def test_output_folder_has_the_tree_of_the_input(clean, tmp_path):
     noisy = tmp_path / "noisy"
     assert main(["degrade", str(clean), str(noisy), *FAST]) == 0
     rows = rows_of(noisy / "manifest.csv")
-    assert [row["ID"] for row in rows] == ["anna-1", "anna-2", "bob-1"]
+    assert [row["ID"] for row in rows] == [
+        "anna/1.wav",
+        "anna/2.flac",
+        "bob/1.wav",
+    ]
     assert read_manifest(noisy / "manifest.csv", noisy)[1]["duration"] == 1.0
     for row in rows:
         wave, rate = soundfile.read(
@@ -58,7 +62,9 @@ def test_output_folder_has_the_tree_of_the_input(clean, tmp_path):
     assert soundfile.info(noisy / "anna/2.flac").subtype == "PCM_16"
 
 
-def test_degradation_depends_only_on_seed_and_name(clean, tmp_path):
+def test_degradation_depends_on_the_seed_but_not_on_other_files(
+    clean, tmp_path
+):
     def run(name, *more):
         main(["degrade", str(clean), str(tmp_path / name), *more])
         return (tmp_path / name / "bob" / "1.wav").read_bytes()

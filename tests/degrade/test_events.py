@@ -38,7 +38,7 @@ def test_events_have_the_drawn_period_and_duration(kind):
     assert np.all(ends - starts > (0.04 if kind is Knocks else 0.08))
 
 
-def test_calls_glide_down_by_at_most_an_octave():
+def test_calls_glide_by_at_most_an_octave():
     calls = Calls(sources=ONE_SOURCE, seconds=(0.3, 0.3), hz=(1000.0, 1000.0))
     for seed in range(10):
         noise, _ = calls.noise(4 * RATE, generator(seed))

@@ -20,7 +20,7 @@ def toy_metrics(monkeypatch):
 
 @pytest.fixture
 def folders(tmp_path):
-    """Write four clean, noisy and restored files in two folders each."""
+    """Write clean, noisy and restored versions of four files in two folders."""
     for index, name in enumerate(("hiss/a", "hiss/b", "room/a", "room/b")):
         clean = speech(index)
         hiss = 0.02 * numpy.random.default_rng(9).standard_normal(len(clean))

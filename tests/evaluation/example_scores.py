@@ -10,7 +10,7 @@ from toy_metrics import RATE, speech, write
 from miipher2.dataio.tables import write_table
 from miipher2.evaluation.scores import SIDES
 
-# Mean score of the inputs, and mean change by restoration
+# Mean score of the inputs, and mean change from input to restored
 SCORES = {
     "sig": (3.0, 0.4),
     "bak": (2.5, 1.2),
@@ -56,8 +56,9 @@ COLUMNS = (
 def example(folder, files=6, audio=True, seconds=0.5):
     """Write a ``files.csv`` with random scores, and optionally the recordings.
 
-    The conditions are ``noise`` and ``reverb``. For the second file, the
-    recogniser repeats itself; the last file has the status ``failed``.
+    The conditions are ``noise`` and ``reverb``. For ``reverb/1.wav``, the
+    recogniser repeats itself. The file with the highest number has the status
+    ``failed``.
 
     Arguments
     ---------

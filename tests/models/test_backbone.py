@@ -33,15 +33,6 @@ HPARAMS = os.path.join(os.path.dirname(__file__), "..", "..", "hparams")
 LAYERS = 3
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Run with one thread, which is faster for tiny models."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("backbones")

@@ -8,6 +8,7 @@ import functools
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny_models import FAMILIES, save_tiny_backbone
 
 from miipher2.errors import UserError
@@ -157,7 +158,10 @@ def test_missing_and_truncated_files_raise_errors(tiny_backbone, tmp_path):
         cleaner.loader(path)
     cleaner.saver(path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match="not a complete"):
+    with pytest.raises(UserError, match="cannot be read as safetensors"):
+        cleaner.loader(path)
+    save_file({"a": torch.ones(1)}, path, {"identity": "not JSON"})
+    with pytest.raises(UserError, match="'identity' is not JSON"):
         cleaner.loader(path)
 
 

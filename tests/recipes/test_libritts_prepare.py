@@ -66,6 +66,7 @@ def test_speakers_are_held_out_if_only_a_train_subset_exists(
     with caplog.at_level(logging.INFO):
         splits = corpus.run(prepare)
     assert "All files are in the training split" in caplog.text
+    assert all(splits)
     assert sum(len(corpus.speakers(rows)) for rows in splits) == 10
 
 

@@ -192,8 +192,12 @@ def test_missing_files_are_reported(spoken, files, tmp_path, change, message):
 def test_invalid_voices_and_unknown_languages_are_rejected(
     spoken, files, tmp_path
 ):
-    with pytest.raises(UserError, match="expected the voices of Kokoro"):
-        run(spoken, tmp_path / "a", files, voices=files["model"])
+    damaged = tmp_path / "voices.bin"
+    damaged.write_bytes(Path(files["voices"]).read_bytes()[:-20])
+    for voices in (files["model"], damaged):
+        with pytest.raises(UserError, match="expected the voices of Kokoro"):
+            run(spoken, tmp_path / "a", files, voices=voices)
+        assert not (tmp_path / "a").exists()
     (tmp_path / "texts/klingon.txt").write_text("x" * 50)
     with pytest.raises(UserError, match="unknown language; expected"):
         run(spoken, tmp_path / "a", files)

@@ -28,9 +28,10 @@ def recipe_module(recipe):
 
 @pytest.fixture
 def start(recipe_module):
-    """Return a ``Start`` that has filled its vocoder with exact maps.
+    """Return a ``Start`` that has written the weights of the new vocoder.
 
-    The maps are exact because both vocoders receive the same features.
+    The first two maps are exact, because both vocoders receive the same
+    features.
     """
     torch.manual_seed(0)
     old = HarmonicVocoder(4, **SMALL).eval()

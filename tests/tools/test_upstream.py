@@ -359,7 +359,7 @@ def test_recipe_tests_pass_for_the_added_rows(checkout):
 
 @pytest.mark.slow
 def test_manifests_from_speechbrains_prepare_script(checkout, tmp_path):
-    """All utterances are listed; the script limits the valid set to 500."""
+    """All utterances are listed; the script draws 500 for the valid set."""
     first = None
     for subset, count in (
         ("train-clean-100", 2),

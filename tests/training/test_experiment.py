@@ -57,7 +57,7 @@ def test_the_errors_for_missing_files_name_them(yaml):
     [
         ("a: !new:torch.nn.Linear\n  width: 3", "torch.nn.Linear.*width"),
         ("a: !new:torch.nn.Linnear", "torch.nn.Linnear"),
-        ("a: !ref <b>", "b"),
+        ("a: !ref <b>", 'reference "b"'),
         ("a: [1", "not a valid YAML file.*expected"),
     ],
 )

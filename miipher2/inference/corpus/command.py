@@ -145,8 +145,9 @@ def _add_engine(group):
     group.add_argument(
         "--precision",
         choices=["fp32", "bf16", "fp16"],
-        help="numerical precision; default: bf16 on CUDA GPUs and CPUs that "
-        "support it in hardware, fp16 on other CUDA GPUs, otherwise fp32",
+        help="numerical precision; default: bf16 on CUDA GPUs that support it "
+        "in hardware and on CPUs with AMX or AVX512-BF16, fp16 on other CUDA "
+        "GPUs, otherwise fp32",
     )
     group.add_argument(
         "--batch-seconds",

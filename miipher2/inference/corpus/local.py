@@ -35,7 +35,8 @@ def run(items, settings, report, progress, arguments, restorer):
     Raises
     ------
     UserError
-        If the model cannot run or a row cannot be reported.
+        If the model cannot run, a row cannot be reported, or a worker process
+        dies before it has started.
     """
     tars = TarJobs(
         arguments.output, f".{arguments.format}", settings, restorer, report

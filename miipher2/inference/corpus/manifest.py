@@ -86,7 +86,7 @@ def read_rows(path):
         table = read_table(path, ("ID",), errors="surrogateescape")
         found = [row for _, row in table]
     try:
-        if path.suffix == ".parquet":  # pyarrow's errors are ValueErrors
+        if path.suffix == ".parquet":  # ArrowInvalid is a ValueError
             found = pyarrow.parquet.read_table(path).to_pylist()
         return [
             Row(
@@ -98,7 +98,7 @@ def read_rows(path):
             )
             for row in found
         ]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OSError, TypeError, ValueError):
         raise UserError(
             f"{path}: not a manifest of restored recordings; move the file or "
             "choose a different output folder"

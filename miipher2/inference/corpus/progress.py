@@ -40,7 +40,7 @@ class Progress:
     counts : dict
         Number of rows passed to ``end``, by status.
     notes : int
-        Number of restored recordings with a note in the manifest.
+        Number of ``done`` and ``silent`` rows with a note.
 
     Example
     -------
@@ -90,8 +90,8 @@ class Progress:
         """
         with self.lock:
             self.seconds += seconds
-            # tqdm does not accept values above the total, but rounding errors
-            # can make the sum exceed it.
+            # tqdm warns about values above the total, which rounding errors can
+            # cause.
             self.size = min(self.total, self.size + size)
             status = f"{self.speed()}, {self.counts['failed']} failed"
             self.bar.set_description_str(status, refresh=False)
@@ -119,7 +119,7 @@ class Progress:
             logger.error("failed: %s: %s", row.input, row.reason)
 
     def _note_band(self, row):
-        """Log once that an input has more bandwidth than the model's output."""
+        """Log once that an input has a higher sample rate than the model."""
         if self.band_noted or not row.output_rate:
             return
         if row.input_rate > self.sample_rate:

@@ -160,8 +160,8 @@ def run(items, settings, report, progress, arguments, restorer):
     settings : miipher2.inference.job.Settings
         Settings of the outputs.
     report : callable
-        Called with the row of every recording and every tar when its block has
-        finished.
+        Called with the rows of each block when it has finished, and at the end
+        with the row of each item that killed its actors.
     progress : callable
         Called for each finished block with its number of input bytes and the
         duration of its restored audio in seconds, and likewise for each item
@@ -174,7 +174,7 @@ def run(items, settings, report, progress, arguments, restorer):
     Raises
     ------
     UserError
-        If Ray cannot be started or the model cannot run.
+        If Ray cannot be started, or the model cannot be loaded or run.
     """
     if not items:
         return

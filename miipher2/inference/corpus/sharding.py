@@ -74,8 +74,8 @@ def load_restorer(arguments):
     Raises
     ------
     UserError
-        If the model cannot be loaded, if the device is not available, or if an
-        ONNX model does not support the device or the precision.
+        If the model cannot be loaded, if the device is not available, or if a
+        precision or a device other than the CPU is chosen for an ONNX model.
     """
     if str(arguments.model).endswith(".onnx"):
         return _load_onnx(arguments)

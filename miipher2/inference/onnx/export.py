@@ -78,9 +78,10 @@ def export_onnx(source, output, weights="fp32", trust_model=False):
     _set_metadata(model, restorer, source, weights)
     size = model.ByteSize()
     if size > MAX_BYTES:
+        hint = "" if weights == "int8" else "--weights int8 or "
         raise UserError(
             f"{source}: the ONNX file would be {size / 1e9:.1f} GB; expected "
-            "at most 2.1 GB; use --weights int8 or a smaller encoder"
+            f"at most 2.1 GB; use {hint}a smaller encoder"
         )
     content = model.SerializeToString()
     difference = mel_difference(

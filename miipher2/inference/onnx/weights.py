@@ -1,8 +1,8 @@
 """Quantisation of weights to 8 bits; activations remain in float32.
 
 Quantised activations break speech encoders, because a few dimensions of their
-hidden states have very large values. Quantised weights hardly change the
-output.
+hidden states have very large values. Quantised weights change the output about
+as much as bf16 does.
 
 Authors
  * The miipher2 authors 2026

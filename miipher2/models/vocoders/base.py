@@ -130,7 +130,7 @@ class Vocoder(SavedModule):
         Arguments
         ---------
         source : str
-            Path of a file or folder; the format depends on the subclass.
+            File, folder or ``REPOSITORY:FILE``, depending on the subclass.
 
         Raises
         ------

@@ -74,7 +74,7 @@ class ConvNeXt(nn.Module):
     layers : int
         Number of blocks.
     kernel_size : int
-        Kernel size of the blocks in frames, an odd number.
+        Kernel size of the convolutions in frames, an odd number.
 
     Example
     -------

@@ -50,7 +50,7 @@ class SpectralGate(nn.Module):
         such clips, the network learns to rely on clean recordings and
         synthesises poorly.
     masked_residue : float
-        Gain of the residue in a bin with the predicted level, before it is
+        Gain of the residue in a bin where ``r`` equals ``e``, before it is
         limited to ``max_residue`` and multiplied by the synthesised fraction.
     max_residue : float
         Maximum gain of the residue.

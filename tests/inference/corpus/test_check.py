@@ -58,9 +58,9 @@ DURATIONS = {"a.wav": 1.0, "b.wav": 2.0, "c/d.wav": 3.0}
 
 @pytest.fixture
 def run(recordings, tiny_model, tmp_path):
-    """Function that restores a folder and checks the outputs.
+    """Return a function that restores a folder and checks the outputs.
 
-    It returns the exit code, the outputs and the rows by ID.
+    The function returns the exit code, the outputs and the rows by ID.
     """
     folder = recordings(DURATIONS, rate=16000)
     subparsers = argparse.ArgumentParser().add_subparsers()

@@ -249,9 +249,15 @@ def test_manifest_of_another_format_raises_an_error(tmp_path):
 
 def test_damaged_parquet_manifest_raises_an_error(tmp_path):
     pytest.importorskip("pyarrow")
-    (tmp_path / "manifest.parquet").write_bytes(b"damaged")
-    with pytest.raises(UserError, match="not a manifest of restored"):
-        read_rows(tmp_path / "manifest.parquet")
+    path = tmp_path / "manifest.parquet"
+    write_rows(path, [row("a.wav")])
+    content = bytearray(path.read_bytes())
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    content[footer : footer + 8] = 8 * b"\xff"
+    for damaged in (b"damaged", content):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="not a manifest of restored"):
+            read_rows(path)
 
 
 def test_full_disk_raises_an_error(tmp_path):

@@ -43,7 +43,8 @@ def test_bins_near_the_predicted_level_are_kept():
         if residue < gate.max_residue:
             assert torch.allclose(recorded + synthesised, torch.ones(()))
         else:
-            # The residue of a bin that is far too quiet cannot replace speech.
+            # The residue of a bin far below the predicted level is too quiet
+            # to replace synthesised speech.
             assert synthesised[3].min() > 0.99
         means = recorded.mean(dim=(1, 2)).detach()
         assert means[0] > 0.7
@@ -60,7 +61,7 @@ def test_silence_adds_nothing_to_the_features():
 
 
 def test_the_gate_learns_to_keep_the_voice_and_remove_the_noise():
-    """The features do not contain the phase, so the voice must be kept."""
+    """The features contain no phase: the voice must come from the recording."""
     torch.manual_seed(0)
     vocoder = HarmonicVocoder(
         2,
