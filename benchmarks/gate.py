@@ -3,11 +3,11 @@
     python benchmarks/gate.py SET REPORT --recogniser WHISPER \\
         --page docs/gate.md
 
-REPORT is written by ``benchmarks/quality.py report SET --model MODEL``; its
-error rates are computed with the clean recordings as the reference. The gate,
-which rejects recordings by their scores, uses scores with the inputs as the
-reference, as in ``miipher2 restore --evaluate``. These scores are written to
-``REPORT/gate``. The "gates" section of the page is replaced.
+REPORT is the output of ``benchmarks/quality.py report`` with ``--model`` and
+``--recogniser``; its error rates are computed with the clean recordings as the
+reference. The gate, which rejects recordings by their scores, uses scores with
+the inputs as the reference, as in ``miipher2 restore --evaluate``. These scores
+are written to ``REPORT/gate``. The "gates" section of the page is replaced.
 
 Authors
  * The miipher2 authors 2026

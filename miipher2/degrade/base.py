@@ -100,7 +100,7 @@ class Degradation:
         samples : numpy.ndarray
             float32 of shape (time,), with at least one sample, all finite.
         rng : numpy.random.Generator
-            Source of all draws.
+            Random number generator.
 
         Returns
         -------
@@ -121,7 +121,7 @@ class Degradation:
         samples : numpy.ndarray
             The clip, of shape (time,).
         rng : numpy.random.Generator
-            Source of all draws.
+            Random number generator.
 
         Returns
         -------
@@ -143,7 +143,7 @@ class Degradation:
             Samples in [-1, 1] of shape (time,) or (batch, time). The clips of
             a batch are degraded one after the other, each with its own draws.
         rng : numpy.random.Generator
-            Source of all draws.
+            Random number generator.
         target : torch.Tensor
             The target of restoration, of the same shape; None for ``clean``.
 
@@ -192,7 +192,7 @@ class Degradation:
         wav : torch.Tensor
             Samples in [-1, 1] of shape (time,) or (batch, time).
         rng : numpy.random.Generator
-            Source of all draws.
+            Random number generator.
 
         Returns
         -------

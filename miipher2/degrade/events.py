@@ -84,13 +84,13 @@ class Events(AdditiveNoise):
         hz : float
             Frequency of the events in Hz, drawn for this source.
         rng : numpy.random.Generator
-            Source of all draws.
+            Random number generator.
 
         Returns
         -------
         samples : numpy.ndarray
-            The events; their level does not matter. The caller sets the samples
-            after ``seconds`` to zero.
+            The events; only their level relative to other sources matters. The
+            caller sets the samples after ``seconds`` to zero.
         """
         raise NotImplementedError
 

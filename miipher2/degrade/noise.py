@@ -56,7 +56,7 @@ class AdditiveNoise(Degradation):
         length : int
             Number of samples.
         rng : numpy.random.Generator
-            Source of all draws.
+            Random number generator.
 
         Returns
         -------

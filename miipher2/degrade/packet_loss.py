@@ -35,7 +35,7 @@ def gilbert_elliott(packets, loss, burst, density, rng):
     density : float
         Probability of loss in the bad state, in (0, 1].
     rng : numpy.random.Generator
-        Source of all draws.
+        Random number generator.
 
     Returns
     -------

@@ -144,7 +144,7 @@ def model_card(
 
 
 def read_run(results):
-    """Read the settings of a run.
+    """Read the settings of a training run.
 
     Arguments
     ---------
@@ -155,12 +155,17 @@ def read_run(results):
     -------
     dict
         Values in ``hyperparams.yaml``. YAML tags are kept.
+
+    Raises
+    ------
+    UserError
+        If the folder lacks ``hyperparams.yaml`` or ``train_log.txt``.
     """
     for name in ("hyperparams.yaml", TRAIN_LOG):
         if not (results / name).is_file():
             raise UserError(
-                f"{results}: no {name}; expected the output_folder of stage 2 "
-                "(miipher2 train vocoder ...)"
+                f"{results}: no {name}; expected the output_folder of a "
+                "training run"
             )
     return read_yaml(results / "hyperparams.yaml")
 
