@@ -80,7 +80,10 @@ class Loudness:
         self.steps = steps[-(self.STEPS - 1) :]
 
     def value(self):
-        """Return the loudness in LUFS; -inf if no block is above -70 LUFS."""
+        """Return the loudness in LUFS; -inf if no block is above -70 LUFS.
+
+        A signal that is shorter than a block is measured as one block.
+        """
         blocks = self.blocks
         if not blocks.counts.any():  # no complete block, or silence
             blocks = PowerHistogram()

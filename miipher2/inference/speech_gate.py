@@ -21,7 +21,7 @@ def smooth_log_odds(log_odds):
     """Smooth the log-odds of a window and extend high values in time.
 
     The filters are shorter than the default overlap of neighbouring windows, so
-    windows can be processed independently.
+    processing the windows independently changes the result very little.
 
     Arguments
     ---------
