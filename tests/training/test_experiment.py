@@ -79,7 +79,7 @@ def test_backbones_have_a_source_and_a_layer(request):
 
 def test_a_folder_without_adapters_is_rejected(tmp_path):
     with pytest.raises(UserError, match="stage 1"):
-        load_cleaner(None, tmp_path)
+        load_cleaner(SimpleNamespace(loader=None), tmp_path)
 
 
 def test_an_override_that_is_given_twice_is_rejected(yaml):
