@@ -68,8 +68,8 @@ def degrade_clip(chains, clean, keys, rate=RATE):
             break
     else:
         raise UserError(
-            f"{condition}: no valid parameters in 1000 attempts; babble needs "
-            "more speakers"
+            f"{condition}: no valid parameters in 1000 attempts; choose "
+            "another --seed or, for babble, add speakers"
         )
     gain = level(target, rate) / level(noisy, rate)
     gain = min(gain, 0.99 / float(noisy.abs().max()))
@@ -140,7 +140,8 @@ def sources(data, held_out, speaker, folder):
     for name, rows in found.items():
         if not rows:
             raise UserError(
-                f"{data}: no {name} in the valid split for clips of {speaker}"
+                f"{data}/manifest.csv: no {name} in the valid split for "
+                f"clips of {speaker}; add some"
             )
         listed = [
             {

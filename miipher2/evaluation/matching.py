@@ -152,8 +152,7 @@ class Recordings:
             check_ids(self.conditions, conditions, self.found)
         tops = {file.partition("/")[0] for file in self.found}
         self.by_folder = len(tops) > 1 and all("/" in f for f in self.found)
-        names = self.conditions.values() if self.conditions else tops
-        if "all" in names and (self.conditions or self.by_folder):
+        if any(self._condition(file) == "all" for file in self.found):
             raise UserError(
                 "condition 'all': this name stands for all files; choose "
                 "another name with --conditions CSV"
@@ -201,12 +200,13 @@ class Recordings:
             side: str(self.folders[side].path / path)
             for side, path in self.found[file].items()
         }
-        condition = ""
+        return Match(file, paths, self._condition(file))
+
+    def _condition(self, file: str) -> str:
+        """Return the condition of a file; empty without one."""
         if self.conditions is not None:
-            condition = transcript(self.conditions, file) or ""
-        elif self.by_folder:
-            condition = file.partition("/")[0]
-        return Match(file, paths, condition)
+            return transcript(self.conditions, file) or ""
+        return file.partition("/")[0] if self.by_folder else ""
 
     def remarks(self) -> list[str]:
         """Return remarks on files that lack a side."""

@@ -166,5 +166,5 @@ def _reason(error: Exception) -> str:
     if status == 401:
         return REASONS[LocalTokenNotFoundError]
     if status == 403:
-        return "your account or token lacks the permission"
+        return "permission denied; log in with another token: hf auth login"
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -252,10 +252,10 @@ def _limited_blocks(channels, gains, loudness, sample_rate):
         change = min(change * 10 ** (missing / 20), highest)
     note = ""
     if abs(missing) > LOUDNESS_ERROR[1]:
-        note = (
-            f"{reached:.1f} LUFS instead of {loudness:g}, which would need "
-            f"more than {MAX_REDUCTION_DB:g} dB of limiting"
-        )
+        note = f"{reached:.1f} LUFS instead of {loudness:g}"
+        if limited:
+            most = f"more than {MAX_REDUCTION_DB:g} dB of limiting"
+            note += f", which would need {most}"
     return blocks(min(1.0, CEILING / peak)), note
 
 

@@ -38,8 +38,8 @@ class RunLength:
 
     Example
     -------
-    >>> RunLength(100, step_limit="20").steps, str(RunLength(100))
-    (20, 'of 100')
+    >>> str(RunLength(100)), str(RunLength(100, step_limit="20"))
+    ('of 100', 'of 20')
     >>> RunLength(100, minutes=5).steps > 100, str(RunLength(100, minutes=5))
     (True, 'in a run of 5 minutes')
     """

@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 
 MIN_SAMPLES = 1024  # the spectral loss needs at least one window
 SUMS = {"G_loss", "G_gen_loss", "G_adv_loss"}  # sums of other terms
-LARGE = 12e6  # vocoders with more parameters train too slowly on a CPU
+LARGE = 13e6  # vocoders with more parameters train too slowly on a CPU
 
 
 class VocoderBrain(StepBrain):

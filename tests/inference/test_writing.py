@@ -136,6 +136,21 @@ def test_a_limiter_helps_to_reach_the_loudness(echo, tmp_path, channels):
             assert abs(written).max() > 0.85  # the limiter was needed
 
 
+def test_an_unfinished_search_for_the_loudness_is_noted(
+    echo, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "LOUDNESS_PASSES", 1)
+    wav = voice(9)
+    for start in range(0, len(wav) - 1000, 8000):
+        wav[start : start + 1000] *= 3
+    soundfile.write(tmp_path / "a.wav", wav, 16000)
+    path = tmp_path / "out.wav"
+    note = restore(echo, tmp_path / "a.wav", path, loudness=-12.0).note
+    written, _ = soundfile.read(path)
+    found = pyloudnorm.Meter(16000).integrated_loudness(written)
+    assert note == f"{found:.1f} LUFS instead of -12"
+
+
 def test_loudness_off_keeps_the_balance_of_the_channels(echo, tmp_path):
     stereo = numpy.stack([0.1 * voice(9), voice(9, seed=1)], axis=1)
     hiss = 1e-5 * numpy.random.default_rng(0).standard_normal(len(stereo))

@@ -471,7 +471,7 @@ def names(count):
 
 
 def test_run_without_shards_completes_a_sharded_run(
-    recordings, restore, tmp_path
+    recordings, restore, tmp_path, capsys
 ):
     folder = recordings(names(12))
     seen = set()
@@ -480,6 +480,9 @@ def test_run_without_shards_completes_a_sharded_run(
         files = outputs(tmp_path / "out")
         assert rows == [] and len(files) > len(seen)
         seen = files
+    capsys.readouterr()
+    restore(folder, "--num-shards", 3, "--shard-index", 2)
+    assert "nothing to restore in this shard" in capsys.readouterr().out
     inodes = {p: p.stat().st_ino for p in (tmp_path / "out").glob("*.wav")}
     assert 0 < len(inodes) < 12
     code, rows = restore(folder)  # the second shard was never run
